@@ -1,0 +1,1 @@
+"""Classical codecs through PyAV."""

@@ -1,0 +1,1 @@
+"""The codax command line."""

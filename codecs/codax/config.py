@@ -1,0 +1,337 @@
+"""Every configuration dataclass, with its validation and the facts that follow from it.
+
+A recipe is one file in `configs/` whose `get_config()` returns a `Config`. The dataclasses are typed and not frozen, so
+that `ml_collections.config_flags` checks every command-line override: a field that does not exist or has the wrong type
+is an error that names the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from pathlib import Path
+
+from codax.errors import CodaxError
+
+
+class ConfigError(CodaxError):
+    """A configuration that cannot be built or trained; the message names the field."""
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """Encoder and decoder network.
+
+    The field defaults are SoundStream's at 24 kHz (arXiv 2107.03312, sections III-A and III-B).
+    """
+
+    family: str = "soundstream"
+    sample_rate: int = 24_000  # Hz
+    audio_channels: int = 1
+    channels: int = 32  # C: channels of the first encoder convolution
+    max_channels: int = 0  # widest layer; 0 = no limit. Channels double with every block up to it
+    decoder_channels: int = 0  # C of the decoder; 0 = the same as the encoder's
+    strides: tuple[int, ...] = (2, 4, 5, 8)
+    dimension: int = 64  # D, channels of the latent frames
+    kernel_size: int = 7  # first, last and dilated convolutions
+    latent_kernel_size: int = 3  # convolution into and out of the latent
+    dilations: tuple[int, ...] = (1, 3, 9)
+    stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
+    causal: bool = True
+    film: str = "none"  # "none", "encoder" or "decoder": side of the bottleneck where denoising is conditioned
+
+
+@dataclasses.dataclass
+class QuantizerConfig:
+    """Residual vector quantizer with exponential-moving-average codebooks."""
+
+    num_quantizers: int = 24
+    codebook_size: int = 1024
+    decay: float = 0.99
+    epsilon: float = 1e-5  # Laplace smoothing of the running counts
+    kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
+    dead_threshold: float = 2.0  # an entry whose running count falls below this is replaced
+    dropout: bool = True  # number of quantizers drawn per example
+    kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
+
+
+@dataclasses.dataclass
+class DiscriminatorConfig:
+    """Adversaries of the decoder; `start_step` is the first step at which they are trained and used."""
+
+    stft: bool = True
+    stft_window: int = 1024  # samples
+    stft_hop: int = 256  # samples
+    stft_channels: int = 32
+    wave_scales: int = 3  # number of waveform discriminators, each at half the rate of the one before; 0 = none
+    wave_channels: int = 16
+    wave_max_channels: int = 1024
+    wave_group_size: int = 4
+    start_step: int = 0
+    every: int = 1  # steps from one discriminator and adversarial update to the next
+
+
+@dataclasses.dataclass
+class LossConfig:
+    """Weights of the generator's losses; 0 leaves a loss out of the graph."""
+
+    waveform: float = 0.0  # L1 on samples
+    spectral: float = 1.0  # multi-scale mel
+    adversarial: float = 1.0
+    feature: float = 100.0
+    commitment: float = 1.0
+    windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
+    random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them
+    mels: int = 64
+    log_weight: str = "sqrt_half_window"  # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
+    log_floor: float = 1e-5
+    normalize_windows: bool = False  # divide by the number of windows and the sum of each scale's weights
+
+
+@dataclasses.dataclass
+class OptimizerConfig:
+    """Adam for the generator and for the discriminators."""
+
+    learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 1e-4
+    beta1: float = 0.5
+    beta2: float = 0.9
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    schedule: str = "constant"  # after the warm-up: "constant" or "cosine" (to `final_fraction` of the rate)
+    final_fraction: float = 0.0
+    clip_norm: float = 0.0  # global gradient norm; 0 = no clipping
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Where audio comes from and how training examples are made of it."""
+
+    source: str = "starter"  # "starter", a folder, a manifest (.jsonl, .csv, .tsv) or an ArrayRecord glob
+    cache_dir: str = ""  # "" = $CODAX_CACHE, or ~/.cache/codax
+    split_seed: int = 0  # for sources without a split of their own: which files are held out
+    validation_fraction: float = 0.05
+    min_seconds: float = 0.3  # shorter files are skipped
+    silence_db: float = -60.0  # files whose loudest 50 ms stay below this (dB full scale) are skipped
+    max_clipped_fraction: float = 0.01  # files with more samples at full scale than this are skipped
+    normalize_peak: bool = False  # scale each crop to peak 0.95 before the gain
+    gain_db: tuple[float, float] = (0.0, 0.0)  # random gain, uniform in this range
+    noise_source: str = ""  # a source of noise for denoising; "" = none, "starter-noise" = synthetic coloured noise
+    noise_gain_db: tuple[float, float] = (-30.0, 0.0)
+    read_threads: int = 2
+    prefetch: int = 16  # examples read ahead
+
+
+@dataclasses.dataclass
+class TrainConfig:
+    """Length, batch and book-keeping of a training run."""
+
+    steps: int = 1_000_000
+    batch_size: int = 32  # examples over all devices
+    segment_seconds: float = 1.0
+    log_every: int = 50
+    checkpoint_every: int = 5_000
+    checkpoints_kept: int = 3
+    eval_every: int = 5_000
+    eval_batches: int = 8
+    sample_files: int = 4
+    compute_dtype: str = "float32"  # or "bfloat16"
+    ema_decay: float = 0.999  # moving average of the generator's parameters, used for evaluation and export; 0 = none
+    max_bad_steps: int = 20  # non-finite steps in a row that stop the run
+
+
+@dataclasses.dataclass
+class Config:
+    """One recipe."""
+
+    name: str = "soundstream_24khz"
+    seed: int = 0
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    quantizer: QuantizerConfig = dataclasses.field(default_factory=QuantizerConfig)
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    @property
+    def hop(self) -> int:
+        """Samples per latent frame."""
+        return self.model.stem_stride * math.prod(self.model.strides)
+
+    @property
+    def frame_rate(self) -> float:
+        """Latent frames per second."""
+        return self.model.sample_rate / self.hop
+
+    @property
+    def latency_ms(self) -> float:
+        """Algorithmic latency of the causal codec: the samples of one frame, in milliseconds."""
+        return 1000.0 * self.hop / self.model.sample_rate
+
+    @property
+    def bits_per_code(self) -> int:
+        return max(1, math.ceil(math.log2(self.quantizer.codebook_size)))
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples of a training example: `segment_seconds`, rounded down to whole frames."""
+        return int(self.train.segment_seconds * self.model.sample_rate) // self.hop * self.hop
+
+    def kbps(self, num_quantizers: int) -> float:
+        """Nominal kilobits per second with the first `num_quantizers` quantizers."""
+        return self.frame_rate * num_quantizers * self.bits_per_code / 1000.0
+
+    def quantizers_for(self, kbps: float | None) -> int:
+        """Number of quantizers whose rate is `kbps` (kilobits per second); None = all.
+
+        Raises:
+          ConfigError: no number of quantizers comes within 2 % of that rate.
+        """
+        if kbps is None:
+            return self.quantizer.num_quantizers
+        per_level = self.kbps(1)
+        count = round(kbps / per_level)
+        if not 1 <= count <= self.quantizer.num_quantizers or abs(count * per_level - kbps) > 0.02 * kbps:
+            raise ConfigError(
+                f"{kbps:g} kbps cannot be made of {per_level:g} kbps per quantizer with 1 to "
+                f"{self.quantizer.num_quantizers} quantizers ({per_level:g} to {self.kbps(self.quantizer.num_quantizers):g} kbps)"
+            )
+        return count
+
+    def validate(self) -> Config:
+        """Returns self, or raises `ConfigError` naming the first field that cannot work."""
+        m, q, t, d = self.model, self.quantizer, self.train, self.data
+        checks = [
+            (m.family in FAMILIES, "model.family", m.family, f"one of {', '.join(FAMILIES)}"),
+            (m.sample_rate > 0, "model.sample_rate", m.sample_rate, "positive"),
+            (m.audio_channels >= 1, "model.audio_channels", m.audio_channels, "at least 1"),
+            (m.channels >= 1, "model.channels", m.channels, "at least 1"),
+            (m.max_channels >= 0, "model.max_channels", m.max_channels, "0 or more"),
+            (m.decoder_channels >= 0, "model.decoder_channels", m.decoder_channels, "0 or more"),
+            (len(m.strides) > 0 and min(m.strides) >= 1, "model.strides", m.strides, "one or more positive strides"),
+            (m.stem_stride >= 1, "model.stem_stride", m.stem_stride, "at least 1"),
+            (m.dimension >= 1, "model.dimension", m.dimension, "at least 1"),
+            (m.kernel_size >= 1, "model.kernel_size", m.kernel_size, "at least 1"),
+            (m.latent_kernel_size >= 1, "model.latent_kernel_size", m.latent_kernel_size, "at least 1"),
+            (all(x >= 1 for x in m.dilations), "model.dilations", m.dilations, "positive"),
+            (m.film in ("none", "encoder", "decoder"), "model.film", m.film, "none, encoder or decoder"),
+            (q.num_quantizers >= 1, "quantizer.num_quantizers", q.num_quantizers, "at least 1"),
+            (2 <= q.codebook_size <= 65536, "quantizer.codebook_size", q.codebook_size, "2 to 65536"),
+            (0 < q.decay < 1, "quantizer.decay", q.decay, "between 0 and 1"),
+            (self.discriminator.every >= 1, "discriminator.every", self.discriminator.every, "at least 1"),
+            (len(self.loss.windows) > 0, "loss.windows", self.loss.windows, "one window or more"),
+            (
+                0 <= self.loss.random_windows <= len(self.loss.windows),
+                "loss.random_windows",
+                self.loss.random_windows,
+                "at most the number of windows",
+            ),
+            (
+                self.loss.log_weight in ("sqrt_half_window", "one"),
+                "loss.log_weight",
+                self.loss.log_weight,
+                "sqrt_half_window or one",
+            ),
+            (self.optimizer.learning_rate > 0, "optimizer.learning_rate", self.optimizer.learning_rate, "positive"),
+            (
+                self.optimizer.schedule in ("constant", "cosine"),
+                "optimizer.schedule",
+                self.optimizer.schedule,
+                "constant or cosine",
+            ),
+            (t.steps >= 1, "train.steps", t.steps, "at least 1"),
+            (t.batch_size >= 1, "train.batch_size", t.batch_size, "at least 1"),
+            (self.segment_samples >= self.hop, "train.segment_seconds", t.segment_seconds, "at least one frame long"),
+            (
+                t.compute_dtype in ("float32", "bfloat16"),
+                "train.compute_dtype",
+                t.compute_dtype,
+                "float32 or bfloat16",
+            ),
+            (0 <= t.ema_decay < 1, "train.ema_decay", t.ema_decay, "0 or more and below 1"),
+            (t.checkpoint_every >= 1, "train.checkpoint_every", t.checkpoint_every, "at least 1"),
+            (t.eval_every >= 1, "train.eval_every", t.eval_every, "at least 1"),
+            (t.log_every >= 1, "train.log_every", t.log_every, "at least 1"),
+            (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
+            (d.gain_db[0] <= d.gain_db[1], "data.gain_db", d.gain_db, "(low, high)"),
+            (d.noise_gain_db[0] <= d.noise_gain_db[1], "data.noise_gain_db", d.noise_gain_db, "(low, high)"),
+            (
+                m.film == "none" or bool(d.noise_source),
+                "data.noise_source",
+                d.noise_source,
+                "set when model.film is: denoising needs noise",
+            ),
+        ]
+        for ok, field, value, wanted in checks:
+            if not ok:
+                raise ConfigError(f"config field {field} = {value!r}: must be {wanted}")
+        for kbps in q.kbps:
+            self.quantizers_for(kbps)
+        return self
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def from_dict(values: dict) -> Config:
+        """Builds a validated config from plain values, refusing unknown or ill-typed fields.
+
+        Raises:
+          ConfigError: naming the field.
+        """
+        return _build(Config, values, "").validate()
+
+    @staticmethod
+    def load(path: str | Path) -> Config:
+        """Reads a `config.json` written by `to_json`."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ConfigError(f"{path}: not a readable config ({error})") from error
+        try:
+            return Config.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+FAMILIES = ("soundstream",)
+
+
+def _build(cls: type, values: object, prefix: str) -> typing.Any:
+    """Builds dataclass `cls` from a dict, checking names and types."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"config field {prefix or '(root)'}: expected an object, got {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    names = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(str(k) for k in values if k not in names)
+    if unknown:
+        raise ConfigError(f"unknown config field {prefix}{unknown[0]}")
+    built = {name: _convert(hints[name], value, f"{prefix}{name}") for name, value in values.items()}
+    return cls(**built)
+
+
+def _convert(hint: typing.Any, value: object, name: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, f"{name}.")
+    if typing.get_origin(hint) is tuple:
+        args = typing.get_args(hint)
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"config field {name}: expected a list, got {value!r}")
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_convert(args[0], v, name) for v in value)
+        if len(args) != len(value):
+            raise ConfigError(f"config field {name}: expected {len(args)} values, got {value!r}")
+        return tuple(_convert(a, v, name) for a, v in zip(args, value, strict=True))
+    if isinstance(hint, types.UnionType):
+        raise ConfigError(f"config field {name}: union types are not supported")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"config field {name}: expected {hint.__name__}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"config field {name}: must be finite, got {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Audio sources, transforms and the Grain pipeline. Knows no JAX arrays."""

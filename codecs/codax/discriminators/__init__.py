@@ -1,0 +1,1 @@
+"""Discriminators: each returns logits and intermediate features."""

@@ -1,0 +1,1 @@
+"""Bit packing and file containers: integers and bytes, no JAX."""

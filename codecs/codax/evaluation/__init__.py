@@ -1,0 +1,1 @@
+"""Systems x metrics: results, plots and report."""

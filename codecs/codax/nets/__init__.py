@@ -1,0 +1,1 @@
+"""Network modules: convolutions and the encoders and decoders built of them."""

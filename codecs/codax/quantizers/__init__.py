@@ -1,0 +1,1 @@
+"""Vector quantizers: codebook mathematics and the residual quantizer."""

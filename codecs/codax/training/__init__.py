@@ -1,0 +1,1 @@
+"""Training: state, step, mapping over devices, loop, checkpoints and logging."""

