@@ -1,0 +1,483 @@
+"""Audio files in and out: float32 arrays [time, channels], one clear `AudioError` for every file that cannot be used.
+
+soundfile (libsndfile) reads what it can; PyAV (FFmpeg) reads the rest: m4a, webm, AMR, raw G.722 and others. Files are
+not trusted: an unreadable, empty or truncated file and one with non-finite samples are errors. 16-bit PCM is exactly
+integer / 32768 in both directions, so that reading and writing changes nothing. Output is written to a temporary file
+beside the target and moved into place when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile
+import soxr
+
+from codax.errors import CodaxError
+
+# fmt: off
+AUDIO_SUFFIXES = frozenset([
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".aif", ".aiff",
+    ".aifc", ".caf", ".au", ".snd", ".w64", ".rf64", ".sph", ".g722", ".amr", ".awb", ".wv", ".ape", ".ac3",
+])
+# fmt: on
+_CHUNK = 1 << 16  # frames decoded at a time
+_UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames where the header does not say
+_INEXACT_LENGTH = ("MP3", "MPEG", "OGG")  # formats whose frame count may be an estimate
+
+# FFmpeg's demuxers are restricted to plain media files: play-lists and the like could open other files or the network.
+_FFMPEG_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,g722,matroska,webm,mov,mp3,mp4,"
+    "mpegts,ogg,tta,voc,w64,wav,wv",
+}
+_FFMPEG_RAW = {".g722": "g722"}  # headerless: the format follows from the extension
+
+# extension: (libsndfile format, default subtype)
+_WRITERS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".au": ("AU", "PCM_16"),
+    ".w64": ("W64", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+
+
+class AudioError(CodaxError):
+    """An audio file that cannot be read or written; the message names the file and the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself: samples per second, channels, and frames (samples per channel)."""
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+
+@dataclasses.dataclass
+class _Stream:
+    """An opened file; `chunks` yields float32 [time, channels] until the end.
+
+    `frames` is exact, or None where only decoding tells; fewer than `at_least` frames mean a truncated file.
+    """
+
+    rate: int
+    channels: int
+    frames: int | None
+    at_least: int
+    chunks: Callable[[int], Iterator[np.ndarray]]
+
+
+def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
+    """Reads a whole file.
+
+    Args:
+      path: audio file.
+      sample_rate: resample to this rate in Hz; None keeps the file's.
+
+    Returns:
+      float32 [time, channels] and the rate in Hz.
+
+    Raises:
+      AudioError: missing, unreadable, empty or truncated file, or non-finite samples.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        parts = list(_checked(path, stream, _CHUNK))
+        audio = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        rate = stream.rate
+    if sample_rate is not None and sample_rate != rate:
+        return resample(audio, rate, sample_rate), sample_rate
+    return audio, rate
+
+
+def blocks(
+    path: str | os.PathLike[str], block_seconds: float, *, sample_rate: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yields the file as float32 [time, channels] blocks of `block_seconds` (the last is shorter), in bounded memory.
+
+    With `sample_rate` (Hz) the blocks are resampled as one continuous signal, and then vary a little in length.
+
+    Raises:
+      AudioError: as `read`; a truncated file is noticed at its end.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        size = max(1, round(block_seconds * stream.rate))
+        if sample_rate is None or sample_rate == stream.rate:
+            yield from _checked(path, stream, size)
+            return
+        resampler = StreamResampler(stream.rate, sample_rate, stream.channels)
+        for block in _checked(path, stream, size):
+            out = resampler(block)
+            if len(out):
+                yield out
+        out = resampler(np.zeros((0, stream.channels), np.float32), last=True)
+        if len(out):
+            yield out
+
+
+def info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Rate, channels and frames of a file; decodes only where the header does not tell the length.
+
+    Raises:
+      AudioError: missing, unreadable or empty file.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        frames = stream.frames
+        if frames is None:
+            frames = sum(len(chunk) for chunk in _checked(path, stream, _CHUNK))
+        if frames <= 0:
+            raise AudioError(f"{path}: holds no audio")
+        return AudioInfo(stream.rate, stream.channels, frames)
+
+
+def _checked(path: Path, stream: _Stream, size: int) -> Iterator[np.ndarray]:
+    """The stream in blocks of `size` frames; raises `AudioError` for what is empty, truncated or not finite."""
+    total = 0
+    for chunk in stream.chunks(size):
+        if not np.isfinite(chunk).all():
+            raise AudioError(f"{path}: holds samples that are not finite numbers")
+        total += len(chunk)
+        yield chunk
+    if total == 0:
+        raise AudioError(f"{path}: holds no audio")
+    if total < stream.at_least:
+        raise AudioError(f"{path}: truncated: {total} of about {stream.at_least} frames can be read")
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[_Stream]:
+    """Opens `path` with soundfile, or with PyAV where soundfile does not know the format."""
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder, not an audio file")
+    if not path.exists():
+        raise AudioError(f"{path}: no such file")
+    try:
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: empty file")
+        _refuse_cut_container(path)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
+    handle, reason = None, ""
+    if path.suffix.lower() not in _FFMPEG_RAW:
+        try:
+            handle = soundfile.SoundFile(str(path))
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+            reason = getattr(error, "error_string", str(error))
+    if handle is None:
+        with _open_ffmpeg(path, reason) as stream:
+            yield stream
+        return
+    with handle:
+        exact = handle.frames < _UNKNOWN_LENGTH and handle.format not in _INEXACT_LENGTH
+
+        def chunks(size: int) -> Iterator[np.ndarray]:
+            while True:
+                try:
+                    chunk = handle.read(size, dtype="float32", always_2d=True)
+                except (soundfile.LibsndfileError, RuntimeError) as error:
+                    raise AudioError(f"{path}: damaged ({getattr(error, 'error_string', error)})") from error
+                if len(chunk):
+                    yield chunk
+                if len(chunk) < size:
+                    return
+
+        frames = handle.frames if exact else None
+        yield _Stream(handle.samplerate, handle.channels, frames, frames or 0, chunks)
+
+
+def _refuse_cut_container(path: Path) -> None:
+    """Raises `AudioError` for WAV, AIFF and Ogg files that end before their own last chunk or page does.
+
+    libsndfile silently shortens such files.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic = file.read(12)
+        if magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
+            position = 12
+            while position + 8 <= size:
+                file.seek(position)
+                name, length = struct.unpack("<4sI", file.read(8))
+                # 0 and the largest values are written by programs that stream and cannot know the length.
+                if name == b"data":
+                    if length < 0x7FFFF000 and position + 8 + length > size:
+                        raise AudioError(
+                            f"{path}: truncated: {size - position - 8} of {length} bytes of audio data are there"
+                        )
+                    return
+                position += 8 + length + length % 2
+        elif magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
+            length = 8 + struct.unpack(">I", magic[4:8])[0]
+            if length > size + 1:
+                raise AudioError(f"{path}: truncated: {size} of {length} bytes are there")
+        elif magic[:4] == b"OggS":
+            file.seek(max(0, size - (1 << 17)))  # a page has at most 65,307 bytes
+            tail = file.read()
+            start = tail.rfind(b"OggS")
+            header = tail[start : start + 27] if start >= 0 else b""
+            lacing = tail[start + 27 : start + 27 + header[26]] if len(header) == 27 else b""
+            if not lacing or start + 27 + header[26] + sum(lacing) > len(tail):
+                raise AudioError(f"{path}: truncated: the last Ogg page is not complete")
+
+
+@contextlib.contextmanager
+def _open_ffmpeg(path: Path, reason: str) -> Iterator[_Stream]:
+    """Opens `path` with PyAV; `reason` is what soundfile said, for the message."""
+    import av
+
+    raw_format = _FFMPEG_RAW.get(path.suffix.lower())
+    try:
+        container = av.open(str(path), format=raw_format, options=dict(_FFMPEG_OPTIONS))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        detail = reason.rstrip(".") or getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{path}: not a readable audio file ({detail})") from error
+    with container:
+        if not container.streams.audio:
+            raise AudioError(f"{path}: holds no audio stream")
+        source = container.streams.audio[0]
+        rate, channels = source.codec_context.sample_rate, source.codec_context.channels
+        if not rate or not channels:
+            raise AudioError(f"{path}: not a readable audio file (no sample rate or channels)")
+        frames = 2 * path.stat().st_size if raw_format == "g722" else None  # two samples a byte
+
+        def pieces() -> Iterator[np.ndarray]:
+            resampler = av.AudioResampler(format="fltp")
+            try:
+                for frame in container.decode(source):
+                    if frame.sample_rate != rate or frame.layout.nb_channels != channels:
+                        raise AudioError(f"{path}: sample rate or channels change within the file")
+                    for out in resampler.resample(frame):
+                        yield out.to_ndarray().T
+            except (av.FFmpegError, ValueError, EOFError) as error:
+                raise AudioError(f"{path}: damaged ({getattr(error, 'strerror', None) or error})") from error
+
+        def chunks(size: int) -> Iterator[np.ndarray]:
+            held: list[np.ndarray] = []
+            count = 0
+            for piece in pieces():
+                held.append(piece)
+                count += len(piece)
+                if count < size:
+                    continue
+                joined = np.concatenate(held)
+                whole = count // size * size
+                for start in range(0, whole, size):
+                    yield np.ascontiguousarray(joined[start : start + size], np.float32)
+                held, count = [joined[whole:]], count - whole
+            if count:
+                yield np.ascontiguousarray(np.concatenate(held), np.float32)
+
+        at_least = 0
+        if container.format.name.startswith(("mov", "matroska")):  # elsewhere the duration is an estimate
+            base = source.time_base or 0
+            seconds = float(source.duration * base) if source.duration else (container.duration or 0) / av.time_base
+            at_least = max(0, int((seconds - 0.5) * rate))  # some slack for priming and padding
+        yield _Stream(rate, channels, frames, at_least, chunks)
+
+
+def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype: str | None = None) -> None:
+    """Writes audio [time, channels] (or [time]) at `rate` Hz; the format follows the extension.
+
+    PCM formats get 16 bits unless `subtype` ("PCM_16", "PCM_24", "FLOAT") says otherwise. Values beyond full scale are
+    clipped in integer formats.
+
+    Raises:
+      AudioError: unknown extension, samples that are not finite, missing folder, full disk. Nothing is left behind.
+    """
+    audio = np.asarray(audio)
+    if audio.ndim == 1:
+        audio = audio[:, None]
+    if audio.ndim != 2:
+        raise AudioError(f"{path}: audio to write has shape {audio.shape}, expected [time, channels]")
+    with AudioWriter(path, rate, audio.shape[1], subtype=subtype) as writer:
+        for start in range(0, len(audio), _CHUNK * 16):
+            writer.write(audio[start : start + _CHUNK * 16])
+
+
+class AudioWriter:
+    """Writes a file block by block: `with AudioWriter(path, rate, channels) as w: w.write(block)`.
+
+    The file appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier
+    file of that name as it was.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rate: int, channels: int, *, subtype: str | None = None):
+        """Checks the target and opens a temporary file beside it.
+
+        Raises:
+          AudioError: unknown extension, unsupported rate or channel count, missing folder, not writable.
+        """
+        self.path = Path(path)
+        self.rate, self.channels, self.frames = rate, channels, 0
+        suffix = self.path.suffix.lower()
+        if suffix not in _WRITERS:
+            raise AudioError(
+                f"{path}: cannot write '{suffix or self.path.name}' files; known: {', '.join(sorted(_WRITERS))}"
+            )
+        self._format, default = _WRITERS[suffix]
+        self._subtype = subtype or default
+        target = Path(os.path.realpath(self.path))  # a link keeps pointing to the file
+        if target.exists() and not target.is_file():
+            raise AudioError(f"{path}: exists and is not a regular file")
+        if not target.parent.is_dir():
+            raise AudioError(f"{path}: the folder {target.parent} does not exist")
+        self._target = target
+        try:
+            number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
+            os.close(number)
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be written ({error.strerror or error})") from error
+        self._temporary = Path(name)
+        try:
+            self._file = soundfile.SoundFile(
+                name, "w", samplerate=rate, channels=channels, format=self._format, subtype=self._subtype
+            )
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+            self._discard()
+            reason = getattr(error, "error_string", str(error)).rstrip(".")
+            raise AudioError(f"{path}: cannot write {channels} channels at {rate} Hz ({reason})") from error
+
+    def write(self, block: np.ndarray) -> None:
+        """Appends float or int16 samples [time, channels] (or [time] for one channel)."""
+        block = np.asarray(block)
+        if block.ndim == 1:
+            block = block[:, None]
+        if block.ndim != 2 or block.shape[1] != self.channels:
+            raise AudioError(f"{self.path}: block of shape {block.shape} for a file of {self.channels} channels")
+        if block.dtype != np.int16 and not np.isfinite(block).all():
+            raise AudioError(f"{self.path}: audio to write holds samples that are not finite numbers")
+        try:
+            self._file.write(_samples_for(self._subtype, block))
+        except (soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:
+            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+        self.frames += len(block)
+
+    def __enter__(self) -> AudioWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self._discard()
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
+            self._file.close()
+            with self._temporary.open("rb+") as file:
+                os.fsync(file.fileno())  # a full disk may show only here
+            # libsndfile does not report every failed write at close, so the result is looked at once.
+            if self.frames and self._format not in _INEXACT_LENGTH:
+                found = soundfile.info(str(self._temporary)).frames
+                if found != self.frames:
+                    raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")
+            mask = os.umask(0)
+            os.umask(mask)
+            self._temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
+            os.replace(self._temporary, self._target)
+        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            self._discard()
+            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+
+    def _discard(self) -> None:
+        if hasattr(self, "_file"):
+            with contextlib.suppress(Exception):
+                self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, AssertionError):
+        return "not everything could be stored; is the disk full?"
+    return str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
+
+
+def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:
+    """Samples as libsndfile should store them.
+
+    libsndfile scales floats by 32767 when it writes and by 1/32768 when it reads; integers are passed to keep what was
+    read exactly.
+    """
+    if subtype == "PCM_16":
+        return to_int16(block)
+    block = from_int16(block) if block.dtype == np.int16 else block
+    if subtype == "PCM_24":
+        return (np.clip(np.rint(block.astype(np.float64) * 2**23), -(2**23), 2**23 - 1)).astype(np.int32) << 8
+    if subtype in ("FLOAT", "DOUBLE"):
+        return np.asarray(block, np.float32)
+    return np.clip(np.asarray(block, np.float32), -1.0, 1.0)
+
+
+def to_int16(audio: np.ndarray) -> np.ndarray:
+    """Float samples in [-1, 1) to the nearest int16, clipped; int16 passes through."""
+    if audio.dtype == np.int16:
+        return audio
+    return np.clip(np.rint(np.asarray(audio, np.float64) * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def from_int16(samples: np.ndarray) -> np.ndarray:
+    """int16 samples to float32, exactly integer / 32768."""
+    return samples.astype(np.float32) * np.float32(1.0 / 32768.0)
+
+
+def resample(audio: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
+    """Resamples float [time, channels] (or [time]) from `source_rate` to `target_rate` Hz with soxr's HQ filter.
+
+    The output has round(time * target / source) frames, the same float32 layout and no delay.
+
+    Raises:
+      AudioError: a rate that is not positive.
+    """
+    if source_rate <= 0 or target_rate <= 0:
+        raise AudioError(f"cannot resample from {source_rate} to {target_rate} Hz")
+    audio = np.asarray(audio, np.float32)
+    if source_rate == target_rate or len(audio) == 0:
+        return audio
+    length = max(1, round(len(audio) * target_rate / source_rate))
+    out = np.asarray(soxr.resample(audio, source_rate, target_rate, quality="HQ"), np.float32)
+    if len(out) < length:  # soxr's own rounding can differ by a frame
+        out = np.concatenate([out, np.zeros((length - len(out), *out.shape[1:]), np.float32)])
+    return np.ascontiguousarray(out[:length])
+
+
+class StreamResampler:
+    """Resamples a signal that arrives in blocks: call it with each block, and with `last=True` for the last one."""
+
+    def __init__(self, source_rate: int, target_rate: int, channels: int):
+        if source_rate <= 0 or target_rate <= 0:
+            raise AudioError(f"cannot resample from {source_rate} to {target_rate} Hz")
+        self._stream = (
+            None
+            if source_rate == target_rate
+            else soxr.ResampleStream(source_rate, target_rate, channels, dtype="float32", quality="HQ")
+        )
+        self._channels = channels
+
+    def __call__(self, block: np.ndarray, *, last: bool = False) -> np.ndarray:
+        """Takes float32 [time, channels] (0 frames allowed), returns what can be told of the output so far."""
+        block = np.ascontiguousarray(block, np.float32)
+        if self._stream is None:
+            return block
+        return np.asarray(self._stream.resample_chunk(block, last=last), np.float32).reshape(-1, self._channels)
