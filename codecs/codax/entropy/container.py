@@ -1,0 +1,278 @@
+"""The `.codax` container: a self-describing file of packed codes. docs/container.md has it byte by byte.
+
+Header, packed codes, checksum of the packed codes; header and checksum together take at most 64 bytes. A reader checks
+every size against the real number of bytes before it allocates, and both checksums before it hands out a code, so a
+damaged or forged file gives a `ContainerError` and nothing else. Here are the format itself and whole byte strings;
+`containerfile.py` reads and writes files of any length in bounded memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+import numpy as np
+
+from codax.entropy import bitpack
+from codax.errors import CodaxError
+
+MAGIC = b"\xc0\xdax"  # 0xC0 never occurs in UTF-8 text, so no text file starts like this
+VERSION = 1
+DENOISED = 1  # flag: the encoder was asked to remove noise
+KNOWN_FLAGS = DENOISED
+HASH_BYTES = 8
+MAX_NAME = 25  # bytes; what is left of 64 after everything else
+CHECKSUM = struct.Struct("<I")
+# magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,
+# frames, bytes of the name
+FIXED = struct.Struct(f"<3sBB{HASH_BYTES}s3s5sBBBHIB")
+MIN_BYTES = FIXED.size + 2 * CHECKSUM.size
+MAX_OVERHEAD = MIN_BYTES + MAX_NAME
+
+
+class ContainerError(CodaxError):
+    """Bytes that are not a complete, undamaged container; the message says what is wrong and where."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What a container says about its codes.
+
+    A stream is what the model codes at once: one channel for a mono model, two for a stereo model. `streams`,
+    `num_quantizers` and `frames` are taken from the codes by `pack` and `ContainerWriter`; set them to be checked.
+    """
+
+    model_id: str  # the model's name; the file holds its first 25 bytes, for people: `model_hash` identifies the model
+    model_hash: bytes  # 8 bytes of the SHA-256 of the model's weights
+    sample_rate: int  # Hz, of the original audio
+    channels: int  # of the original audio
+    num_samples: int  # per channel, of the original audio
+    codebook_size: int
+    num_quantizers: int = 0
+    streams: int = 0
+    frames: int = 0
+    denoised: bool = False
+
+    @property
+    def bits_per_code(self) -> int:
+        return bitpack.bits_per_code(self.codebook_size)
+
+    @property
+    def bits_per_frame(self) -> int:
+        """Bits of one frame of all streams."""
+        return self.streams * self.num_quantizers * self.bits_per_code
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of the packed codes."""
+        return (self.frames * self.bits_per_frame + 7) // 8
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the whole container."""
+        return len(serialize_header(self)) + self.payload_bytes + CHECKSUM.size
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the original audio."""
+        return self.num_samples / self.sample_rate
+
+    @property
+    def kbps(self) -> float:
+        """Kilobits per second of the packed codes, header left out; 0 for an empty file."""
+        return 8 * self.payload_bytes / self.seconds / 1000 if self.num_samples else 0.0
+
+
+def check(meta: Meta) -> Meta:
+    """Returns `meta` if a container can hold it and it makes sense.
+
+    Raises:
+      ContainerError: naming the field.
+    """
+    limits = [
+        ("sample rate", meta.sample_rate, 1, 2**24 - 1),
+        ("channels", meta.channels, 1, 255),
+        ("number of samples", meta.num_samples, 0, 2**40 - 1),
+        ("codebook size", meta.codebook_size, 2, 2**16),
+        ("number of quantizers", meta.num_quantizers, 1, 255),
+        ("streams", meta.streams, 1, min(meta.channels, 255)),
+        ("frames", meta.frames, 0 if meta.num_samples == 0 else 1, 2**32 - 1),
+    ]
+    for name, value, low, high in limits:
+        if not low <= value <= high:
+            raise ContainerError(f"impossible {name}: {value} is not within {low} to {high}")
+    if len(meta.model_hash) != HASH_BYTES:
+        raise ContainerError(f"impossible model hash: {len(meta.model_hash)} bytes instead of {HASH_BYTES}")
+    return meta
+
+
+def serialize_header(meta: Meta) -> bytes:
+    """The header with its checksum: 35 bytes and the name.
+
+    Raises:
+      ContainerError: a field of `meta` is out of range.
+    """
+    check(meta)
+    name = "".join(c if c.isprintable() else "_" for c in meta.model_id).encode("utf-8", "replace")
+    name = name[:MAX_NAME].decode("utf-8", "ignore").encode()  # cut between characters
+    fixed = FIXED.pack(
+        MAGIC,
+        VERSION,
+        DENOISED * meta.denoised,
+        meta.model_hash,
+        meta.sample_rate.to_bytes(3, "little"),
+        meta.num_samples.to_bytes(5, "little"),
+        meta.channels,
+        meta.streams,
+        meta.num_quantizers,
+        meta.codebook_size - 1,
+        meta.frames,
+        len(name),
+    )
+    return fixed + name + CHECKSUM.pack(zlib.crc32(fixed + name))
+
+
+def parse_header(start: bytes, size: int) -> tuple[Meta, int]:
+    """Reads a header.
+
+    Args:
+      start: the first `MAX_OVERHEAD` bytes of the container, or all of it if it is shorter.
+      size: bytes of the whole container.
+
+    Returns:
+      The description, and the number of bytes of the header.
+
+    Raises:
+      ContainerError: the header is damaged or does not agree with `size`.
+    """
+    if not start.startswith(MAGIC[: len(start)]) or not start:
+        raise ContainerError("not a .codax container (bad magic)" if start else "empty file, not a .codax container")
+    if len(start) > 3 and start[3] != VERSION:
+        kind = "newer than this program reads" if start[3] > VERSION else "unknown"
+        raise ContainerError(f"container version {start[3]} is {kind} (version {VERSION})")
+    if size < MIN_BYTES or len(start) < FIXED.size:
+        raise ContainerError(f"truncated at byte {size} of at least {MIN_BYTES}")
+    _, _, flags, digest, rate, samples, channels, streams, quantizers, largest, frames, name_bytes = FIXED.unpack_from(
+        start
+    )
+    if name_bytes > MAX_NAME:
+        raise ContainerError(f"impossible name length: {name_bytes} is not within 0 to {MAX_NAME}")
+    checked = FIXED.size + name_bytes
+    header_bytes = checked + CHECKSUM.size
+    if len(start) < header_bytes:
+        raise ContainerError(f"truncated at byte {size} of at least {header_bytes + CHECKSUM.size}")
+    if zlib.crc32(start[:checked]) != CHECKSUM.unpack_from(start, checked)[0]:
+        raise ContainerError("header checksum does not match: the file is damaged")
+    if flags & ~KNOWN_FLAGS:
+        raise ContainerError(f"flags {flags:#04x} ask for a feature that this program does not know")
+    try:
+        name = start[FIXED.size : checked].decode()
+    except UnicodeDecodeError as error:
+        raise ContainerError("impossible model name: not UTF-8") from error
+    if not name.isprintable():
+        raise ContainerError("impossible model name: unprintable characters")
+    meta = check(
+        Meta(
+            model_id=name,
+            model_hash=digest,
+            sample_rate=int.from_bytes(rate, "little"),
+            channels=channels,
+            num_samples=int.from_bytes(samples, "little"),
+            codebook_size=largest + 1,
+            num_quantizers=quantizers,
+            streams=streams,
+            frames=frames,
+            denoised=bool(flags & DENOISED),
+        )
+    )
+    expected = header_bytes + meta.payload_bytes + CHECKSUM.size
+    if size < expected:
+        raise ContainerError(f"truncated at byte {size} of {expected}")
+    if size > expected:
+        raise ContainerError(f"{size - expected} bytes after the end of the container at byte {expected}")
+    return meta, header_bytes
+
+
+def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:
+    """Checks codes [streams, frames, quantizers] against `meta`; returns them as stored, [frames, streams, quantizers].
+
+    Raises:
+      ContainerError: the shape, type or a value does not fit.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 3 or codes.shape[0] != meta.streams or codes.shape[2] != meta.num_quantizers:
+        raise ContainerError(
+            f"codes of shape {list(codes.shape)}, expected [{meta.streams} streams, frames, "
+            f"{meta.num_quantizers} quantizers]"
+        )
+    if codes.dtype.kind not in "iu":
+        raise ContainerError(f"codes must be integers, not {codes.dtype}")
+    check_codes(codes, meta.codebook_size)
+    return codes.transpose(1, 0, 2)
+
+
+def check_codes(codes: np.ndarray, codebook_size: int) -> None:
+    """Raises ContainerError if a code is not in 0 <= code < codebook_size."""
+    if codes.size and (codes.min() < 0 or codes.max() >= codebook_size):
+        bad = codes.min() if codes.min() < 0 else codes.max()
+        raise ContainerError(f"impossible code: {bad} in codebooks of {codebook_size} entries")
+
+
+def pack(codes: np.ndarray, meta: Meta) -> bytes:
+    """Makes a container.
+
+    Args:
+      codes: integers [streams, frames, quantizers].
+      meta: description of them; zero `streams`, `num_quantizers` and `frames` are taken from the shape.
+
+    Returns:
+      The bytes of the file.
+
+    Raises:
+      ContainerError: codes and description do not fit each other or the format.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 3:
+        raise ContainerError(f"codes of shape {list(codes.shape)}, expected [streams, frames, quantizers]")
+    streams, frames, quantizers = codes.shape
+    meta = dataclasses.replace(
+        meta,
+        streams=meta.streams or streams,
+        num_quantizers=meta.num_quantizers or quantizers,
+        frames=meta.frames or frames,
+    )
+    if meta.frames != frames:
+        raise ContainerError(f"{frames} frames of codes, but the description says {meta.frames}")
+    header = serialize_header(meta)
+    payload = bitpack.pack(arrange(codes, meta), meta.bits_per_code)
+    return header + payload + CHECKSUM.pack(zlib.crc32(payload))
+
+
+def unpack(data: bytes) -> tuple[np.ndarray, Meta]:
+    """Reads a container.
+
+    Returns:
+      Codes int32 [streams, frames, quantizers], and their description.
+
+    Raises:
+      ContainerError: damaged, truncated, or of a newer version.
+    """
+    meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
+    payload = memoryview(data)[start : start + meta.payload_bytes]
+    check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
+    return read_codes(payload, meta, meta.frames, 0), meta
+
+
+def check_payload(crc: int, stored: bytes) -> None:
+    """Compares the checksum of the packed codes with the one at the end of the container."""
+    if CHECKSUM.pack(crc) != stored:
+        raise ContainerError("checksum of the codes does not match: the file is damaged")
+
+
+def read_codes(data: bytes | memoryview, meta: Meta, frames: int, offset: int) -> np.ndarray:
+    """Unpacks `frames` frames that start at bit `offset` of `data`: int32 [streams, frames, quantizers]."""
+    count = frames * meta.streams * meta.num_quantizers
+    flat = bitpack.unpack(data, count, meta.bits_per_code, offset)
+    check_codes(flat, meta.codebook_size)
+    return np.ascontiguousarray(flat.reshape(frames, meta.streams, meta.num_quantizers).transpose(1, 0, 2))

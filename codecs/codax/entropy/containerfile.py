@@ -1,0 +1,196 @@
+"""`.codax` files of any length in bounded memory: written in one pass, read in blocks of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from codax.entropy import bitpack, container
+from codax.entropy.container import ContainerError, Meta
+
+_READ_BYTES = 1 << 20  # read at a time for the checksum
+
+
+class ContainerWriter:
+    """Writes a file block by block: `with ContainerWriter(path, meta) as w: w.write(codes)`.
+
+    Set `num_samples` at any time before the end if the length of the original is not known at the start. The file
+    appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier file of that
+    name as it was.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], meta: Meta) -> None:
+        """Opens a temporary file beside the target.
+
+        Args:
+          path: file to write.
+          meta: description with `streams` and `num_quantizers`; `frames` is counted.
+
+        Raises:
+          ContainerError: a field is impossible, or the target cannot be written.
+        """
+        self.path = Path(path)
+        self.num_samples = meta.num_samples
+        self._meta = dataclasses.replace(meta, frames=0, num_samples=0)
+        # The length of the header does not depend on the numbers that are filled in at the end.
+        header = container.serialize_header(self._meta)
+        self._packer = bitpack.BitPacker(meta.bits_per_code)
+        self._frames = 0
+        self._crc = 0
+        target = Path(os.path.realpath(self.path))  # a link keeps pointing to the file
+        if target.exists() and not target.is_file():
+            raise ContainerError(f"{path}: exists and is not a regular file")
+        if not target.parent.is_dir():
+            raise ContainerError(f"{path}: the folder {target.parent} does not exist")
+        self._target = target
+        try:
+            number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._temporary = Path(name)
+        self._file = os.fdopen(number, "wb")
+        self._write(bytes(len(header)))  # not a container yet: zeros are no magic
+
+    def write(self, codes: np.ndarray) -> None:
+        """Appends codes, integers [streams, frames, quantizers]; 0 frames are allowed.
+
+        Raises:
+          ContainerError: codes that do not fit the description, or a full disk.
+        """
+        packed = self._packer.push(container.arrange(codes, self._meta))
+        self._frames += np.shape(codes)[1]
+        self._append(packed)
+
+    def __enter__(self) -> ContainerWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._discard()
+
+    def _append(self, packed: bytes) -> None:
+        self._crc = zlib.crc32(packed, self._crc)
+        self._write(packed)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._discard()
+            raise self._failure(error) from error
+
+    def _finish(self) -> None:
+        self._append(self._packer.finish())
+        self._write(container.CHECKSUM.pack(self._crc))
+        self._meta = dataclasses.replace(self._meta, frames=self._frames, num_samples=self.num_samples)
+        header = container.serialize_header(self._meta)
+        try:
+            self._file.seek(0)
+            self._file.write(header)
+            self._file.flush()
+            os.fsync(self._file.fileno())  # a full disk may show only here
+            self._file.close()
+            mask = os.umask(0)
+            os.umask(mask)
+            self._temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
+            os.replace(self._temporary, self._target)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    @property
+    def meta(self) -> Meta:
+        """The description; complete when the file is."""
+        return self._meta
+
+    def _discard(self) -> None:
+        """Closes and removes the temporary file, if it is still there."""
+        try:
+            self._file.close()
+        except OSError:
+            pass  # the bytes that could not be stored are not wanted any more
+        self._temporary.unlink(missing_ok=True)
+
+    def _failure(self, error: OSError) -> ContainerError:
+        return ContainerError(f"{self.path}: cannot be written ({error.strerror or error})")
+
+
+class ContainerReader:
+    """Reads a file block by block: `with ContainerReader(path) as r: for codes in r.blocks(1000): ...`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens the file, and checks all of it before any code is handed out.
+
+        Raises:
+          ContainerError: missing, unreadable, damaged, truncated, or of a newer version; naming the file.
+        """
+        self.path = Path(path)
+        try:
+            if not self.path.exists():
+                raise ContainerError("no such file")
+            if not self.path.is_file():
+                raise ContainerError("not a regular file")
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise ContainerError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except ContainerError as error:
+            raise ContainerError(f"{path}: {error}") from error
+        try:
+            self.file_bytes = os.fstat(self._file.fileno()).st_size
+            self.meta, self._start = container.parse_header(self._file.read(container.MAX_OVERHEAD), self.file_bytes)
+            self._check_payload()
+        except OSError as error:
+            self._file.close()
+            raise ContainerError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except ContainerError as error:
+            self._file.close()
+            raise ContainerError(f"{path}: {error}") from error
+
+    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+        """Yields codes int32 [streams, time, quantizers] of `frames` frames at a time; the last block is shorter.
+
+        Raises:
+          ContainerError: a code beyond the codebook, or the file changed meanwhile.
+        """
+        meta = self.meta
+        for first in range(0, meta.frames, frames):
+            count = min(frames, meta.frames - first)
+            start = first * meta.bits_per_frame
+            stop = start + count * meta.bits_per_frame
+            try:
+                self._file.seek(self._start + start // 8)
+                data = self._file.read((stop + 7) // 8 - start // 8)
+                codes = container.read_codes(data, meta, count, start % 8)
+            except ValueError as error:
+                raise ContainerError(f"{self.path}: became shorter while it was read") from error
+            except OSError as error:
+                raise ContainerError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+            except ContainerError as error:
+                raise ContainerError(f"{self.path}: {error}") from error
+            yield codes
+
+    def __enter__(self) -> ContainerReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()
+
+    def _check_payload(self) -> None:
+        self._file.seek(self._start)
+        crc, left = 0, self.meta.payload_bytes
+        while left:
+            data = self._file.read(min(left, _READ_BYTES))
+            if not data:
+                raise ContainerError("became shorter while it was read")
+            crc = zlib.crc32(data, crc)
+            left -= len(data)
+        container.check_payload(crc, self._file.read(container.CHECKSUM.size))
