@@ -1,0 +1,229 @@
+"""ViSQOL's ear: a gammatone filter bank, a spectrogram of it, and the decibel floors.
+
+The filter bank is Slaney's ("An efficient implementation of the Patterson-Holdsworth auditory filter bank", 1993):
+four second-order sections per band. ViSQOL windows a frame, filters it from zero state, and takes the RMS of as many
+output samples as the frame has; the ringing after the frame is not counted.
+
+That RMS needs no filtering. With x the windowed frame, h a band's impulse response and W the frame length,
+
+    sum over n < W of (x * h)[n]^2  =  energy of the whole response  -  energy of the ringing, n >= W
+
+The first term is the power spectrum of x against the transform of h's autocorrelation, cut to lags below W (x has no
+longer ones). The ringing depends on x only through the filter's eight state variables, so it is the squared length of
+eight dot products with x. Both are matrix products over all frames: about ten times faster than filtering, and equal
+to it to rounding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+import scipy.special
+from numpy.lib.stride_tricks import sliding_window_view
+
+EAR_Q = 9.26449
+MIN_BANDWIDTH = 24.7  # Hz
+BANDWIDTH_FACTOR = 1.019
+LOWEST_FREQUENCY = 50.0  # Hz
+SPEECH_TOP_FREQUENCY = 8000.0  # Hz
+WINDOW_SECONDS = 0.08
+FLOOR_DB = -45.0
+
+_STATES = 8  # state variables of four second-order sections
+_FRAMES_PER_BLOCK = 128
+# Where less than this share of the response falls inside the frame, the difference above loses digits and the frame
+# is filtered after all: an onset in the last instants of an otherwise silent frame.
+_LEAST_SHARE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
+
+
+@dataclasses.dataclass(frozen=True)
+class FilterBank:
+    """A gammatone bank for one sample rate, ready to measure frames.
+
+    Attributes:
+        sample_rate: Hz.
+        window: [window_length], symmetric Hann window.
+        hop: samples between frames, a quarter of the window.
+        centre_frequencies: [bands], Hz, ascending.
+        sections: [bands, 4, 6], second-order sections as scipy.signal has them (b0 b1 b2 a0 a1 a2).
+        energy_weights: [window_length + 1, bands], power spectrum (FFT length 2 x window_length) to response energy.
+        ringing_weights: [window_length, bands x 8], frame to the eight components of its ringing.
+    """
+
+    sample_rate: int
+    window: np.ndarray
+    hop: int
+    centre_frequencies: np.ndarray
+    sections: np.ndarray
+    energy_weights: np.ndarray
+    ringing_weights: np.ndarray
+
+    @property
+    def hop_seconds(self) -> float:
+        return self.hop / self.sample_rate
+
+
+def centre_frequencies(bands: int, lowest: float, highest: float) -> np.ndarray:
+    """[bands] centre frequencies in Hz, ascending and equally spaced on the ear's bandwidth scale from `lowest` up.
+
+    `highest` is the end of the scale, one step above the last centre.
+    """
+    k = EAR_Q * MIN_BANDWIDTH
+    steps = np.arange(bands, 0, -1)
+    return -k + (highest + k) * np.exp(steps * (math.log(lowest + k) - math.log(highest + k)) / bands)
+
+
+def gammatone_sections(centres: np.ndarray, sample_rate: int) -> np.ndarray:
+    """[bands, 4, 6] second-order sections of the gammatone filters, unit gain at each centre frequency (Hz)."""
+    period = 1.0 / sample_rate
+    decay = np.exp(-_bandwidth(centres) * period)
+    angle = 2 * np.pi * centres * period
+    slopes = np.array([math.sqrt(3 + 2**1.5), -math.sqrt(3 + 2**1.5), math.sqrt(3 - 2**1.5), -math.sqrt(3 - 2**1.5)])
+    tilt = np.cos(angle)[:, None] + slopes * np.sin(angle)[:, None]  # [bands, 4]
+    sections = np.zeros((len(centres), 4, 6))
+    sections[:, :, 0] = period
+    sections[:, :, 1] = -period * decay[:, None] * tilt
+    sections[:, :, 3] = 1.0
+    sections[:, :, 4] = (-2 * np.cos(angle) * decay)[:, None]
+    sections[:, :, 5] = (decay**2)[:, None]
+    turn = np.exp(2j * angle)
+    zeros = -2 * period * turn[:, None] + (2 * period * decay * np.exp(1j * angle))[:, None] * tilt
+    poles = -2 * decay**2 - 2 * turn + 2 * (1 + turn) * decay
+    gain = np.abs(np.prod(zeros, axis=1) / poles**4)
+    sections[:, 0, :3] /= gain[:, None]
+    return sections
+
+
+@functools.lru_cache(maxsize=8)
+def filter_bank(sample_rate: int, bands: int, highest: float, dtype: type = np.float64) -> FilterBank:
+    """Build (once) the bank of `bands` filters between 50 Hz and `highest` Hz."""
+    # Half up, as the C library rounds; numpy's round goes to even.
+    length = math.floor(WINDOW_SECONDS * sample_rate + 0.5)
+    centres = centre_frequencies(bands, LOWEST_FREQUENCY, highest)
+    sections = gammatone_sections(centres, sample_rate)
+    rates = _bandwidth(centres) / sample_rate  # decay per sample
+    energy = np.empty((length + 1, bands))
+    ringing = np.empty((length, bands, _STATES))
+    for band in range(bands):
+        # exp(-60) of the envelope is far below rounding, also after the envelope's cubic growth.
+        impulse = np.zeros(max(length, math.ceil(60 / rates[band])))
+        impulse[0] = 1.0
+        response = scipy.signal.sosfilt(sections[band], impulse)
+        energy[:, band] = _energy_weights(response, length)
+        angle = 2 * np.pi * centres[band] / sample_rate
+        ringing[:, band] = _ringing_weights(response, length, rates[band], angle)
+    steps = np.arange(length)
+    return FilterBank(
+        sample_rate=sample_rate,
+        window=(0.5 - 0.5 * np.cos(2 * np.pi * steps / (length - 1))).astype(dtype),
+        hop=int(length * 0.25),
+        centre_frequencies=centres,
+        sections=sections,
+        energy_weights=energy.astype(dtype),
+        ringing_weights=ringing.reshape(length, bands * _STATES).astype(dtype),
+    )
+
+
+def frame_signal(signal: np.ndarray, bank: FilterBank) -> np.ndarray:
+    """[frames, window_length] view of the whole frames of `signal` [time]; what is left over at the end is dropped."""
+    return sliding_window_view(signal, len(bank.window))[:: bank.hop]
+
+
+def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
+    """RMS of every band over every frame.
+
+    Args:
+        frames: [frames, window_length] samples, not yet windowed.
+        bank: the filter bank; its dtype is the precision of the work.
+
+    Returns:
+        [bands, frames], the RMS of the filtered windowed frame.
+    """
+    bands, length = len(bank.centre_frequencies), len(bank.window)
+    dtype = bank.window.dtype
+    levels = np.empty((bands, len(frames)), dtype)
+    for begin in range(0, len(frames), _FRAMES_PER_BLOCK):
+        block = frames[begin : begin + _FRAMES_PER_BLOCK].astype(dtype, copy=False) * bank.window
+        spectrum = scipy.fft.rfft(block, n=2 * length, axis=1)
+        whole = (spectrum.real**2 + spectrum.imag**2) @ bank.energy_weights
+        ringing = (block @ bank.ringing_weights).reshape(len(block), bands, _STATES)
+        inside = whole - np.einsum("fbs,fbs->fb", ringing, ringing)
+        doubtful = np.any(inside < _LEAST_SHARE[dtype] * whole, axis=1)
+        if doubtful.any():
+            inside[doubtful] = _filtered_energy(block[doubtful], bank)
+        levels[:, begin : begin + len(block)] = np.sqrt(np.maximum(inside, 0) / length).T
+    return levels
+
+
+def to_decibels(reference: np.ndarray, degraded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decibels with ViSQOL's floors, for a pair of spectrograms that will be compared.
+
+    Args:
+        reference, degraded: [bands, frames] RMS values; the numbers of frames may differ.
+
+    Returns:
+        Both, in decibels above the lowest value of either (so 0 is the floor). It is 10 log10 of an RMS, not 20.
+    """
+    pair = []
+    for levels in (reference, degraded):
+        magnitude = np.abs(levels)
+        decibels = 10 * np.log10(np.where(magnitude == 0, np.finfo(np.float64).eps, magnitude).astype(levels.dtype))
+        pair.append(np.maximum(decibels, levels.dtype.type(FLOOR_DB)))
+    first, second = pair
+    common = min(first.shape[1], second.shape[1])
+    # Nothing more than 45 dB below the loudest band of either signal counts. Frames that only one of them has keep
+    # the absolute floor alone.
+    ceiling = np.maximum(first[:, :common].max(axis=0), second[:, :common].max(axis=0))
+    for decibels in pair:
+        np.maximum(decibels[:, :common], ceiling + decibels.dtype.type(FLOOR_DB), out=decibels[:, :common])
+    lowest = min(first.min(), second.min())
+    return first - lowest, second - lowest
+
+
+def _bandwidth(centres: np.ndarray) -> np.ndarray:
+    """Decay rate of the filters at `centres` (Hz), in 1/s."""
+    return BANDWIDTH_FACTOR * 2 * np.pi * (centres / EAR_Q + MIN_BANDWIDTH)
+
+
+def _energy_weights(response: np.ndarray, length: int) -> np.ndarray:
+    """[length + 1] weights of a frame's power spectrum in the energy of its whole response."""
+    size = scipy.fft.next_fast_len(len(response) + length, real=True)
+    spectrum = scipy.fft.rfft(response, n=size)
+    autocorrelation = scipy.fft.irfft(np.abs(spectrum) ** 2, n=size)[:length]
+    lags = np.concatenate([autocorrelation, [0.0], autocorrelation[:0:-1]])  # 2 x length, circular
+    weights = scipy.fft.rfft(lags).real / (2 * length)
+    weights[1:-1] *= 2  # each stands for a positive and a negative frequency
+    return weights
+
+
+def _ringing_weights(response: np.ndarray, length: int, rate: float, angle: float) -> np.ndarray:
+    """[length, 8] weights whose dot products with a frame have the ringing's energy as their sum of squares.
+
+    Ringing sample m >= 0 is sum over i of response[m + 1 + i] x[length - 1 - i]. As functions of i these responses
+    span eight dimensions: cos and sin at the centre frequency under exp(-rate i) times a cubic. So the map from frame
+    to ringing factors through an orthonormal basis of that space, and its length through an 8 x 8 triangle.
+    """
+    steps = np.arange(length)
+    envelope = np.exp(-rate * steps)
+    columns = []
+    for degree in range(4):
+        # Laguerre polynomials under this envelope are close to orthogonal; plain powers would cost digits.
+        shape = envelope * scipy.special.eval_laguerre(degree, 2 * rate * steps)
+        columns += [shape * np.cos(angle * steps), shape * np.sin(angle * steps)]
+    basis, _ = np.linalg.qr(np.stack(columns, axis=1))
+    size = scipy.fft.next_fast_len(len(response) + length, real=True)
+    spectrum = scipy.fft.rfft(response[1:], n=size)[:, None] * scipy.fft.rfft(basis, n=size, axis=0).conj()
+    ringing = scipy.fft.irfft(spectrum, n=size, axis=0)[: len(response)]
+    triangle = np.linalg.qr(ringing, mode="r")
+    return (basis @ triangle.T)[::-1]
+
+
+def _filtered_energy(windowed: np.ndarray, bank: FilterBank) -> np.ndarray:
+    """[frames, bands] energy inside the frame, by running the filters as they are defined."""
+    windowed = windowed.astype(np.float64)
+    return np.stack([(scipy.signal.sosfilt(s, windowed, axis=1) ** 2).sum(axis=1) for s in bank.sections], axis=1)

@@ -1,0 +1,261 @@
+"""Which patches of the reference are compared, and with which stretch of the degraded signal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from codax.metrics.nsim import Nsim, nsim, sliding_nsim
+from codax.metrics.visqol.alignment import align_cuts, cut
+from codax.metrics.visqol.errors import VisqolError
+from codax.metrics.visqol.frontend import FilterBank, band_levels, frame_signal, to_decibels
+
+# RMS on the 16-bit scale from which a chunk counts as active, with the signal's maximum at full scale.
+ACTIVE_RMS = 5000.0
+_CUTS_PER_BATCH = 16
+# Two similarities this close are equal but for rounding. Both are then 1 in practice, for content that is the same in
+# both signals, and without the tolerance the last bits would choose between two sets of energies.
+_TIE = 1e-11
+
+
+@dataclasses.dataclass(frozen=True)
+class Patch:
+    """One reference patch and what it was compared with.
+
+    A patch that found no counterpart has similarity 0, zero band means and degraded times of 0, while its standard
+    deviations and energies stay those of the best candidate: ViSQOL's aggregates are built on that.
+
+    Attributes:
+        similarity: NSIM.
+        band_means, band_stds, band_degraded_energy: [bands], see `codax.metrics.nsim.Nsim`.
+        reference_start, reference_end, degraded_start, degraded_end: seconds, the degraded ones after alignment.
+    """
+
+    similarity: float
+    band_means: np.ndarray
+    band_stds: np.ndarray
+    band_degraded_energy: np.ndarray
+    reference_start: float
+    reference_end: float
+    degraded_start: float
+    degraded_end: float
+
+    @property
+    def lost(self) -> bool:
+        """True where the search left the patch without a counterpart."""
+        return self.degraded_start == 0 and self.degraded_end == 0
+
+
+def audio_starts(frames: int, width: int) -> np.ndarray:
+    """First frames of the reference patches in audio mode: all patches, from half a patch in.
+
+    Args:
+        frames: length of the reference spectrogram.
+        width: frames of a patch.
+
+    Raises:
+        VisqolError: the reference is shorter than one and a half patches.
+    """
+    first = width // 2
+    if frames < width + first:
+        raise VisqolError(f"too short for audio mode: {frames} frames of 20 ms, at least {width + first}", "reference")
+    limit = frames - width if first < frames - width else first + 1
+    return np.arange(first, limit, width) - 1
+
+
+def speech_starts(reference: np.ndarray, frames: int, width: int, hop: int) -> np.ndarray:
+    """First frames of the reference patches in speech mode: those with voice activity.
+
+    Args:
+        reference: [time] samples.
+        frames: length of the reference spectrogram.
+        width: frames of a patch.
+        hop: samples of a frame step, the detector's chunk.
+
+    Raises:
+        VisqolError: there is no patch with voice in it.
+    """
+    first = width // 2 - 1
+    count = (frames - first) // width
+    loudest = reference.max()
+    if loudest <= 0:
+        raise VisqolError("no sample above zero, the activity detector needs one", "reference")
+    if count < 1:
+        raise VisqolError(f"too short for speech mode: {frames} frames of 20 ms, at least {first + width}", "reference")
+    # The offset is `first` SAMPLES where frames were surely meant, and the scale is the largest value, not the largest
+    # magnitude. Both decide which patches count.
+    samples = (reference / loudest)[first : first + count * width * hop]
+    voiced = voice_activity(samples, hop).reshape(count, width).any(axis=1)
+    if not voiced.any():
+        raise VisqolError("no voice activity found", "reference")
+    return first + width * np.flatnonzero(voiced)
+
+
+def voice_activity(samples: np.ndarray, chunk: int) -> np.ndarray:
+    """[chunks] of bool: voiced or not, for `samples` [time] of full scale 1 in chunks of `chunk` samples."""
+    integers = np.trunc(np.clip(samples * 32768, -32768, 32767))
+    rms = np.sqrt(np.mean(integers.reshape(-1, chunk) ** 2, axis=1))
+    return _hold(rms >= ACTIVE_RMS)
+
+
+def usable(starts: np.ndarray, width: int, degraded_frames: int) -> np.ndarray:
+    """`starts` without the patches that begin more than half a patch after the degraded spectrogram's end.
+
+    Raises:
+        VisqolError: no patch is left.
+    """
+    kept = starts[starts - width // 2 <= degraded_frames]
+    if not len(kept):
+        raise VisqolError("too short: it ends before the first patch of the reference", "degraded")
+    return kept
+
+
+def match(
+    reference: np.ndarray, degraded: np.ndarray, starts: np.ndarray, *, width: int, radius: int, hop_seconds: float
+) -> list[Patch]:
+    """Find for every reference patch its place in the degraded spectrogram.
+
+    Dynamic programming over patches and offsets: the sum of similarities is maximised with the offsets strictly
+    increasing; a patch may also be passed over.
+
+    Args:
+        reference, degraded: [bands, frames], decibels.
+        starts: [patches], first frames of the reference patches.
+        width: frames of a patch.
+        radius: how far from its own place a patch may be found, in patches.
+        hop_seconds: frame step.
+    """
+    frames = degraded.shape[1]
+    first = np.maximum(0, starts - radius * width)
+    last = np.minimum(frames - 1, starts + radius * width)
+    patches = np.stack([reference[:, start : start + width] for start in starts])
+    offsets = _best_path(sliding_nsim(patches, degraded, first, last), first, last)
+    padded = np.pad(degraded, ((0, 0), (0, width))).astype(np.float64)
+    found = nsim(
+        patches.astype(np.float64), np.stack([padded[:, abs(offset) : abs(offset) + width] for offset, _ in offsets])
+    )
+    result = []
+    for p, (offset, is_lost) in enumerate(offsets):
+        times = {
+            "reference_start": starts[p] * hop_seconds,
+            "reference_end": starts[p] * hop_seconds + width * hop_seconds,
+            "degraded_start": 0.0 if is_lost else offset * hop_seconds,
+            "degraded_end": 0.0 if is_lost else offset * hop_seconds + width * hop_seconds,
+        }
+        patch = _patch(found, p, times)
+        if is_lost:
+            patch = dataclasses.replace(patch, similarity=0.0, band_means=np.zeros_like(patch.band_means))
+        result.append(patch)
+    return result
+
+
+def realign(patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank) -> list[Patch]:
+    """Align each matched pair in the time domain and keep the new score where it is no worse.
+
+    Args:
+        patches: the result of `match`.
+        reference, degraded: [time] samples, level-matched.
+        bank: the filter bank of the spectrograms.
+    """
+    result: list[Patch] = []
+    for begin in range(0, len(patches), _CUTS_PER_BATCH):
+        batch = patches[begin : begin + _CUTS_PER_BATCH]
+        pairs = [None if patch.lost else _aligned_pair(patch, reference, degraded, bank.sample_rate) for patch in batch]
+        # One call of the filter bank for all cuts of the batch.
+        frames = [frame_signal(signal, bank) for pair in pairs if pair for signal in pair[:2]]
+        bounds = np.cumsum([len(cut_frames) for cut_frames in frames])
+        spectrograms = iter(np.split(band_levels(np.concatenate(frames), bank), bounds, axis=1) if frames else [])
+        for patch, pair in zip(batch, pairs, strict=True):
+            if pair is None:
+                result.append(patch)
+                continue
+            left, right = to_decibels(next(spectrograms), next(spectrograms))
+            result.append(_better(patch, nsim(left.astype(np.float64), right.astype(np.float64)), pair, bank))
+    return result
+
+
+def _hold(active: np.ndarray) -> np.ndarray:
+    """A chunk is unvoiced only if it and the two before it are inactive; the first two chunks are always voiced."""
+    voiced = active.copy()
+    voiced[:2] = True
+    voiced[2:] |= active[1:-1] | active[:-2]
+    return voiced
+
+
+def _best_path(scores: np.ndarray, first: np.ndarray, last: np.ndarray) -> list[tuple[int, bool]]:
+    """(offset, lost) for every patch, from `scores` [patches, offsets] within first..last."""
+    count, frames = scores.shape
+    total = np.zeros((count, frames))  # cells outside the search range count as 0
+    back = np.full((count, frames), -1)
+    for p in range(count):
+        here = slice(first[p], last[p] + 1)
+        value = scores[p, here].astype(np.float64)
+        if p > 0:
+            before = total[p - 1]
+            best, index = _best_before(before, first[p - 1])
+            value = value + best[here]
+            passed_over = before[here] > value
+            total[p, here] = np.where(passed_over, before[here], value)
+            back[p, here] = np.where(passed_over, np.arange(frames)[here], index[here])
+        else:
+            total[p, here] = value
+    offset = int(first[-1] + np.argmax(total[-1, first[-1] : last[-1] + 1]))
+    path = []
+    for p in range(count - 1, -1, -1):
+        previous = int(back[p, offset])
+        path.append((offset, previous == offset))
+        offset = previous
+    return path[::-1]
+
+
+def _best_before(total: np.ndarray, lowest: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every offset o: the largest total in lowest..o-1, and where it is, the last place on ties; both [offsets].
+
+    Where that range is empty: the lowest float and -1.
+    """
+    count = len(total)
+    best = np.full(count, np.finfo(np.float64).min)
+    index = np.full(count, -1)
+    running = np.maximum.accumulate(total[lowest:])
+    reached = np.where(total[lowest:] == running, np.arange(lowest, count), -1)
+    best[lowest + 1 :] = running[:-1]
+    index[lowest + 1 :] = np.maximum.accumulate(reached)[:-1]
+    return best, index
+
+
+def _aligned_pair(patch: Patch, reference: np.ndarray, degraded: np.ndarray, sample_rate: int):
+    """The two cuts of a matched patch, aligned and equally long [time], and the lag in seconds."""
+    return align_cuts(
+        cut(reference, patch.reference_start, patch.reference_end, sample_rate),
+        cut(degraded, patch.degraded_start, patch.degraded_end, sample_rate),
+        sample_rate,
+    )
+
+
+def _better(old: Patch, new: Nsim, pair: tuple[np.ndarray, np.ndarray, float], bank: FilterBank) -> Patch:
+    """The new score of a patch with its new times, or the old one if that was higher."""
+    if new.similarity < old.similarity - _TIE:
+        return old
+    reference, degraded, lag = pair
+    reference_start = old.reference_start + lag if lag > 0 else old.reference_start
+    degraded_start = old.degraded_start - lag if lag <= 0 else old.degraded_start
+    times = {
+        "reference_start": reference_start,
+        "reference_end": reference_start + len(reference) / bank.sample_rate,
+        "degraded_start": degraded_start,
+        "degraded_end": degraded_start + len(degraded) / bank.sample_rate,
+    }
+    return _patch(new, (), times)
+
+
+def _patch(scores: Nsim, index: int | tuple[()], times: dict[str, float]) -> Patch:
+    """The patch at `index` of a batch of scores."""
+    return Patch(
+        similarity=float(scores.similarity[index]),
+        band_means=scores.band_means[index],
+        band_stds=scores.band_stds[index],
+        band_degraded_energy=scores.band_degraded_energy[index],
+        **times,
+    )

@@ -1,0 +1,165 @@
+"""A small, distrustful reader of TensorFlow Lite files: tensors, constants and operators of the one graph.
+
+A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs). Every offset is checked against the file,
+so a damaged or hostile file gives a ValueError and cannot make the reader loop or allocate more than the file's size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import numpy as np
+
+# TensorType of schema.fbs -> numpy.
+_DTYPES = {0: np.dtype("<f4"), 2: np.dtype("<i4"), 4: np.dtype("<i8"), 6: np.dtype("?")}
+_LARGEST_TENSOR = 1 << 24  # cells
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A tensor of the graph. `constant` is None for those that operators compute."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    constant: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """A step of the graph: BuiltinOperator number, tensor indices (-1: left out), the options table."""
+
+    code: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Table | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """Tensors, the indices of inputs and outputs, and the operators in the order they run."""
+
+    tensors: list[Tensor]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    operators: list[Operator]
+
+
+class Table:
+    """A FlatBuffer table at `position` of `data`; fields by their number in the schema."""
+
+    def __init__(self, data: bytes, position: int):
+        self._data, self._position = data, position
+        self._vtable = position - _unpack(data, "<i", position)
+        self._fields = max(0, _unpack(data, "<H", self._vtable) - 4) // 2
+
+    def _field(self, number: int) -> int | None:
+        if number >= self._fields:
+            return None
+        offset = _unpack(self._data, "<H", self._vtable + 4 + 2 * number)
+        return self._position + offset if offset else None
+
+    def scalar(self, number: int, code: str, default: int = 0) -> int:
+        """An integer field, `code` as in struct."""
+        place = self._field(number)
+        return default if place is None else _unpack(self._data, "<" + code, place)
+
+    def table(self, number: int) -> Table | None:
+        place = self._field(number)
+        return None if place is None else Table(self._data, _follow(self._data, place))
+
+    def tables(self, number: int) -> list[Table]:
+        begin, count = self._vector(number, 4)
+        return [Table(self._data, _follow(self._data, begin + 4 * i)) for i in range(count)]
+
+    def integers(self, number: int) -> tuple[int, ...]:
+        begin, count = self._vector(number, 4)
+        return struct.unpack_from(f"<{count}i", self._data, begin)
+
+    def raw(self, number: int) -> bytes:
+        begin, count = self._vector(number, 1)
+        return self._data[begin : begin + count]
+
+    def _vector(self, number: int, item_size: int) -> tuple[int, int]:
+        """Where a vector's items begin and how many there are."""
+        place = self._field(number)
+        if place is None:
+            return 0, 0
+        start = _follow(self._data, place)
+        count = _unpack(self._data, "<I", start)
+        if count * item_size > len(self._data) - start - 4:
+            raise ValueError("a list runs past the end of the file")
+        return start + 4, count
+
+
+def read_graph(data: bytes) -> Graph:
+    """Parse a model of a single graph.
+
+    Raises:
+        ValueError: it is not one, or it is damaged.
+    """
+    if data[4:8] != b"TFL3":
+        raise ValueError("not a TensorFlow Lite file")
+    model = Table(data, _unpack(data, "<I", 0))
+    subgraphs = model.tables(2)
+    if len(subgraphs) != 1:
+        raise ValueError(f"{len(subgraphs)} graphs, expected one")
+    graph = subgraphs[0]
+    buffers = [buffer.raw(0) for buffer in model.tables(4)]
+    # Old files have the operator number in a byte (field 0), newer ones in an integer (field 3) as well.
+    codes = [max(table.scalar(0, "b"), table.scalar(3, "i")) for table in model.tables(1)]
+    tensors = [_tensor(table, buffers) for table in graph.tables(0)]
+    operators = []
+    for table in graph.tables(3):
+        code = _pick(codes, table.scalar(0, "I"), "operator code")
+        operator = Operator(code, table.integers(1), table.integers(2), table.table(4))
+        _check_indices(operator.inputs, len(tensors), lowest=-1)
+        _check_indices(operator.outputs, len(tensors))
+        operators.append(operator)
+    inputs, outputs = graph.integers(1), graph.integers(2)
+    _check_indices(inputs + outputs, len(tensors))
+    return Graph(tensors, inputs, outputs, operators)
+
+
+def _tensor(table: Table, buffers: list[bytes]) -> Tensor:
+    shape = table.integers(0)
+    number = table.scalar(1, "b")
+    if number not in _DTYPES:
+        raise ValueError(f"tensor type {number} is not supported")
+    dtype = _DTYPES[number]
+    cells = 1
+    for size in shape:
+        if not 0 < size <= _LARGEST_TENSOR:
+            raise ValueError(f"tensor of shape {shape}")
+        cells *= size
+        if cells > _LARGEST_TENSOR:
+            raise ValueError(f"tensor of shape {shape}")
+    content = _pick(buffers, table.scalar(2, "I"), "buffer")
+    constant = None
+    if content:
+        if len(content) != cells * dtype.itemsize:
+            raise ValueError(f"tensor of shape {shape} with {len(content)} bytes")
+        constant = np.frombuffer(content, dtype).reshape(shape)
+    return Tensor(table.raw(3).decode("utf-8", "replace"), shape, dtype, constant)
+
+
+def _unpack(data: bytes, code: str, place: int) -> int:
+    if place < 0 or place + struct.calcsize(code) > len(data):
+        raise ValueError("an offset points outside the file")
+    return struct.unpack_from(code, data, place)[0]
+
+
+def _follow(data: bytes, place: int) -> int:
+    return place + _unpack(data, "<I", place)
+
+
+def _pick(items: list, index: int, what: str):
+    if index >= len(items):
+        raise ValueError(f"{what} {index} does not exist")
+    return items[index]
+
+
+def _check_indices(indices: tuple[int, ...], count: int, lowest: int = 0) -> None:
+    if any(not lowest <= index < count for index in indices):
+        raise ValueError("a tensor number that does not exist")
