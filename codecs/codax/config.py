@@ -55,6 +55,7 @@ class QuantizerConfig:
     kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
     dead_threshold: float = 2.0  # an entry whose running count falls below this is replaced
     dropout: bool = True  # number of quantizers drawn per example
+    start_step: int = 0  # steps before it train an autoencoder without quantization; k-means then starts the codebooks
     kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
 
 

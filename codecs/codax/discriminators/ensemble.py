@@ -1,0 +1,34 @@
+"""The discriminators of a recipe as one module."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.config import DiscriminatorConfig
+from codax.discriminators.stft import STFTDiscriminator
+from codax.discriminators.waveform import WaveDiscriminator, halve_rate
+
+
+class Discriminators(nn.Module):
+    """Audio [batch, time, channels] -> a list of (logits, features), one entry per discriminator."""
+
+    config: DiscriminatorConfig
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
+        c = self.config
+        outputs = []
+        if c.stft:
+            stft = STFTDiscriminator(c.stft_window, c.stft_hop, c.stft_channels, dtype=self.dtype, name="stft")
+            outputs.append(stft(audio))
+        x = audio
+        for i in range(c.wave_scales):
+            x = x if i == 0 else halve_rate(x)
+            wave = WaveDiscriminator(
+                c.wave_channels, c.wave_max_channels, c.wave_group_size, dtype=self.dtype, name=f"wave{i}"
+            )
+            outputs.append(wave(x))
+        return outputs

@@ -1,0 +1,59 @@
+"""Complex-STFT discriminator of SoundStream (section III-D, figure 5)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.dsp.stft import stft
+
+# Channel multiplier and (time, frequency) stride of the six residual blocks.
+BLOCKS = ((2, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)))
+
+
+class ResidualBlock(nn.Module):
+    """A 3 x 3 convolution and a strided one of kernel stride + 2, with a strided 1 x 1 shortcut."""
+
+    features: int
+    strides: tuple[int, int]
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = (self.strides[0] + 2, self.strides[1] + 2)
+        y = nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="conv")(nn.elu(x))
+        y = nn.Conv(self.features, kernel, strides=self.strides, dtype=self.dtype, name="down")(nn.elu(y))
+        skip = nn.Conv(self.features, (1, 1), strides=self.strides, dtype=self.dtype, name="shortcut")(x)
+        return y + skip
+
+
+class STFTDiscriminator(nn.Module):
+    """Audio [batch, time, channels] -> logits [batch, frames / 8, 1] and seven feature maps.
+
+    Real and imaginary parts are input channels. The transform stays in float32 whatever the convolutions compute in.
+    """
+
+    window: int = 1024
+    hop: int = 256
+    channels: int = 32
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        batch, time, audio_channels = audio.shape
+        spectrum = stft(jnp.moveaxis(audio, -1, 1).reshape(-1, time), self.window, self.hop)
+        # Scaled so that a full-scale sine gives values near one. The Nyquist bin goes, which leaves a power of two.
+        spectrum = spectrum[..., : self.window // 2] * (4.0 / self.window)
+        x = jnp.stack([spectrum.real, spectrum.imag], axis=-1)
+        x = x.reshape(batch, audio_channels, *x.shape[1:])
+        x = jnp.moveaxis(x, 1, -1).reshape(batch, x.shape[2], x.shape[3], -1)
+        x = nn.Conv(self.channels, (7, 7), dtype=self.dtype, name="stem")(x)
+        features = [x]
+        width = self.channels
+        for i, (multiplier, strides) in enumerate(BLOCKS):
+            width *= multiplier
+            x = ResidualBlock(width, strides, dtype=self.dtype, name=f"block{i}")(x)
+            features.append(x)
+        logits = nn.Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(nn.elu(x))
+        return logits[:, :, 0], features

@@ -1,0 +1,46 @@
+"""Multi-scale waveform discriminator (MelGAN's, as SoundStream section III-D uses it)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+DOWN = 4  # stride of each grouped convolution
+LAYERS = 4  # number of grouped convolutions
+
+
+class WaveDiscriminator(nn.Module):
+    """Audio [batch, time, channels] -> logits [batch, time / 256, 1] and six feature maps.
+
+    Convolution of width 15; four grouped convolutions of width 41, stride 4, channels times 4 up to `max_channels`, with
+    `group_size` input channels a group; convolutions of width 5 and 3.
+    """
+
+    channels: int = 16
+    max_channels: int = 1024
+    group_size: int = 4
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        def act(x):
+            return nn.leaky_relu(x, 0.2)
+
+        x = act(nn.Conv(self.channels, (15,), dtype=self.dtype, name="stem")(audio))
+        features = [x]
+        width = self.channels
+        for i in range(LAYERS):
+            groups = max(1, width // self.group_size)
+            width = min(width * 4, self.max_channels)
+            conv = nn.Conv(width, (41,), strides=(DOWN,), feature_group_count=groups, dtype=self.dtype, name=f"down{i}")
+            x = act(conv(x))
+            features.append(x)
+        x = act(nn.Conv(width, (5,), dtype=self.dtype, name="wide")(x))
+        features.append(x)
+        return nn.Conv(1, (3,), dtype=self.dtype, name="logits")(x), features
+
+
+def halve_rate(x: jax.Array) -> jax.Array:
+    """Average pooling of width 4 and stride 2 over [batch, time, channels]."""
+    return nn.avg_pool(x, (4,), strides=(2,), padding=((1, 1),), count_include_pad=False)

@@ -1,0 +1,22 @@
+"""Mel filter banks."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import numpy as np
+
+
+@functools.lru_cache(maxsize=64)
+def mel_matrix(sample_rate: int, window: int, mels: int) -> np.ndarray:
+    """Triangular mel filters of peak 1 on the Slaney scale: float32 [window // 2 + 1, filters].
+
+    Short windows cannot resolve the lowest filters; those that catch no bin are left out, so `filters <= mels`.
+    """
+    import librosa
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # librosa warns of the empty filters that are removed here
+        bank = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=mels, norm=None)
+    return np.ascontiguousarray(bank[bank.max(axis=1) > 0].T.astype(np.float32))

@@ -1,0 +1,92 @@
+"""The Linen module of a codec: encoder, quantizer and decoder, built from a `Config`."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from codax.config import Config
+from codax.nets.film import FiLM
+from codax.nets.soundstream import Decoder, Encoder
+from codax.quantizers.rvq import ResidualVectorQuantizer
+
+CONDITION_CLASSES = 2  # denoising off, denoising on
+
+
+@flax.struct.dataclass
+class ForwardOutput:
+    """What a training forward pass returns."""
+
+    audio: jax.Array  # [batch, time, channels], the reconstruction
+    commitment: jax.Array  # scalar
+    codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
+    metrics: dict[str, jax.Array]
+
+
+class CodecModel(nn.Module):
+    """Audio [batch, time, channels] <-> codes int32 [batch, frames, quantizers].
+
+    `condition` is the denoising switch of recipes with FiLM: float32 [batch, frames], 1 = on; None = off everywhere.
+    """
+
+    config: Config
+
+    def setup(self) -> None:
+        c = self.config
+        dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
+        self.encoder = Encoder(c.model, dtype=dtype)
+        self.decoder = Decoder(c.model, dtype=dtype)
+        self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
+        if c.model.film != "none":
+            self.film = FiLM()
+
+    def _modulate(self, x: jax.Array, condition: jax.Array | None, side: str) -> jax.Array:
+        if self.config.model.film != side:
+            return x
+        on = jnp.zeros(x.shape[:2]) if condition is None else condition
+        return self.film(x, jax.nn.one_hot(on.astype(jnp.int32), CONDITION_CLASSES))
+
+    def encode_latent(self, audio: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """Audio, a whole number of hops long, to latent frames float32 [batch, frames, dimension]."""
+        return self._modulate(self.encoder(audio).astype(jnp.float32), condition, "encoder")
+
+    def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """Latent frames to audio float32 [batch, frames * hop, channels]."""
+        return self.decoder(self._modulate(latent, condition, "decoder")).astype(jnp.float32)
+
+    def encode(
+        self, audio: jax.Array, num_quantizers: int | None = None, condition: jax.Array | None = None
+    ) -> jax.Array:
+        """Audio to codes with the first `num_quantizers` quantizers (None = all)."""
+        return self.quantizer.encode(self.encode_latent(audio, condition), num_quantizers)
+
+    def decode(self, codes: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """Codes of any number of quantizers to audio."""
+        return self.decode_latent(self.quantizer.decode(codes), condition)
+
+    def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
+        """K-means on the latent frames of `audio`; apply with `mutable=["codebook"]`."""
+        self.quantizer.initialise(self.encode_latent(audio), key, axis)
+
+    def __call__(
+        self,
+        audio: jax.Array,
+        *,
+        levels: jax.Array,
+        key: jax.Array,
+        quantize: bool = True,
+        update: bool = False,
+        axis: str | None = None,
+        condition: jax.Array | None = None,
+    ) -> ForwardOutput:
+        """One training forward pass; see `ResidualVectorQuantizer.__call__` for the arguments.
+
+        With `quantize=False` the latent goes to the decoder as it is.
+        """
+        latent = self.encode_latent(audio, condition)
+        if not quantize and not self.is_initializing():
+            return ForwardOutput(self.decode_latent(latent, condition), jnp.zeros(()), None, {})
+        out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis)
+        return ForwardOutput(self.decode_latent(out.quantized, condition), out.commitment, out.codes, out.metrics)

@@ -1,0 +1,176 @@
+"""One-dimensional convolutions, offline and streaming, with the lowering chosen by backend.
+
+Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded, and a causal layer has one implementation
+for both uses: it puts its left context in front of the input and convolves without padding. The context comes from the
+`stream` collection when that collection is mutable (and is replaced by the end of the input), and is zeros otherwise, so
+that streaming in any chunking gives the offline output.
+
+XLA runs one-dimensional convolutions slowly on the CPU, so there they are written as matrix products over shifted or
+folded views, which is several times faster; accelerators get native convolutions. The forms agree to rounding (tested).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Initializer = Callable[..., jax.Array]
+
+_DIMENSIONS = ("NWC", "WIO", "NWC")
+
+
+def default_lowering() -> str:
+    """Returns "matmul" on the CPU and "native" elsewhere."""
+    return "matmul" if jax.default_backend() == "cpu" else "native"
+
+
+def conv_valid(
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, dilation: int = 1, groups: int = 1, lowering: str | None = None
+) -> jax.Array:
+    """Convolution without padding.
+
+    Args:
+      x: [batch, time, in_channels].
+      kernel: [width, in_channels / groups, out_channels].
+      stride: output step in input samples.
+      dilation: input samples between kernel taps.
+      groups: channel groups; grouped convolutions always use the native form.
+      lowering: "matmul", "native" or None for the backend's own.
+
+    Returns:
+      [batch, (time - (width - 1) * dilation - 1) // stride + 1, out_channels].
+    """
+    lowering = lowering or default_lowering()
+    width = kernel.shape[0]
+    if groups > 1 or (lowering == "native" and width > 1):
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=(stride,),
+            padding="VALID",
+            rhs_dilation=(dilation,),
+            dimension_numbers=_DIMENSIONS,
+            feature_group_count=groups,
+        )
+    if stride > 1 and width == 2 * stride and dilation == 1:
+        return _conv_two_blocks(x, kernel, stride)
+    length = (x.shape[1] - (width - 1) * dilation - 1) // stride + 1
+    span = (length - 1) * stride + 1
+    views = [x[:, i * dilation : i * dilation + span : stride] for i in range(width)]
+    stacked = views[0] if width == 1 else jnp.concatenate(views, axis=-1)
+    return stacked @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _conv_two_blocks(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """A convolution of width 2 * stride: fold time into blocks of one stride, then this block and the next."""
+    batch, _, channels = x.shape
+    blocks = x.shape[1] // stride
+    folded = x[:, : blocks * stride].reshape(batch, blocks, stride * channels)
+    halves = kernel.reshape(2, stride * channels, kernel.shape[-1])
+    return folded[:, :-1] @ halves[0] + folded[:, 1:] @ halves[1]
+
+
+def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+    """Transposed convolution of width 2 * stride, in polyphase form, without the first and last half window.
+
+    The polyphase form (one matrix product, then overlap-add of two blocks) serves every backend: the lhs-dilated
+    native form is slower everywhere it was tried, above all in the weight gradient.
+
+    Args:
+      x: [batch, frames + 1, in_channels]; the first frame is context.
+      kernel: [2 * stride, in_channels, out_channels].
+      stride: output samples per input frame.
+
+    Returns:
+      [batch, frames * stride, out_channels]: output sample t of frame f is x[f] k[t] + x[f - 1] k[stride + t].
+    """
+    width, in_channels, out_channels = kernel.shape
+    if width != 2 * stride:
+        raise ValueError(f"transposed convolution needs kernel width {2 * stride}, got {width}")
+    matrices = kernel.reshape(2, stride, in_channels, out_channels).transpose(0, 2, 1, 3)
+    matrices = matrices.reshape(2, in_channels, stride * out_channels)
+    y = x[:, 1:] @ matrices[0] + x[:, :-1] @ matrices[1]
+    return y.reshape(x.shape[0], -1, out_channels)
+
+
+def with_left_context(module: nn.Module, x: jax.Array, frames: int) -> jax.Array:
+    """Puts `frames` frames of left context in front of `x` [batch, time, channels].
+
+    While the module is applied with `mutable=["stream"]` the context is what the previous call ended with (zeros at the
+    first call) and this call's end is kept for the next one.
+    """
+    if frames == 0:
+        return x
+    zeros = jnp.zeros((x.shape[0], frames, x.shape[2]), x.dtype)
+    if module.is_initializing() or not module.is_mutable_collection("stream"):
+        return jnp.concatenate([zeros, x], axis=1)
+    context = module.variable("stream", "context", lambda: zeros)
+    joined = jnp.concatenate([context.value, x], axis=1)
+    context.value = joined[:, joined.shape[1] - frames :]
+    return joined
+
+
+class Conv(nn.Module):
+    """Convolution of [batch, time, channels], causal (past-only zero padding) or zero-padded evenly on both sides.
+
+    A strided layer maps `time` samples to `time / stride` frames; `time` must then be a multiple of the stride.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    dilation: int = 1
+    causal: bool = True
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+    dtype: jnp.dtype | None = None  # type of the computation; parameters stay float32
+    lowering: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (self.kernel_size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        context = (self.kernel_size - 1) * self.dilation + 1 - self.stride
+        if context < 0:
+            raise ValueError(f"kernel of {self.kernel_size} x {self.dilation} is shorter than stride {self.stride}")
+        if self.causal:
+            x = with_left_context(self, x, context)
+        else:
+            x = jnp.pad(x, ((0, 0), (context - context // 2, context // 2), (0, 0)))
+        y = conv_valid(x, kernel, stride=self.stride, dilation=self.dilation, lowering=self.lowering)
+        return y if bias is None else y + bias
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution of width 2 * stride: `frames` frames to `frames * stride` samples.
+
+    Causal: the overlap beyond the last frame is dropped, so the output of frame f needs frames f - 1 and f only.
+    Otherwise half a window is dropped on each side.
+    """
+
+    features: int
+    stride: int
+    causal: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        # Each output sample sums over two frames, whatever the width, so the initial scale is that of a width of 2.
+        def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            two_taps = self.kernel_init(key, (2, shape[1], shape[0] // 2 * shape[2]))
+            return two_taps.reshape(2, shape[1], self.stride, shape[2]).transpose(0, 2, 1, 3).reshape(shape)
+
+        kernel = self.param("kernel", init, (2 * self.stride, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        if self.causal:
+            return conv_transpose_two_blocks(with_left_context(self, x, 1), kernel, stride=self.stride) + bias
+        frames = x.shape[1]
+        y = conv_transpose_two_blocks(jnp.pad(x, ((0, 0), (1, 1), (0, 0))), kernel, stride=self.stride)
+        start = self.stride - self.stride // 2
+        return y[:, self.stride - start : self.stride - start + frames * self.stride] + bias

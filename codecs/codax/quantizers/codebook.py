@@ -1,0 +1,146 @@
+"""Codebook mathematics as plain functions: search, k-means, moving-average update, revival of dead entries.
+
+All of it runs in float32 whatever the network computes in. A stack of codebooks is [levels, entries, dimension]. Under
+data parallelism every function takes the mapped `axis` name: counts and sums are added over it and random frames are
+drawn from the global batch, so that every replica holds the same codebooks and n devices give what one device gives.
+"""
+
+from __future__ import annotations
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+
+@flax.struct.dataclass
+class CodebookState:
+    """Moving averages behind a stack of codebooks; the embedding is `total / smoothed count`."""
+
+    embedding: jax.Array  # [levels, entries, dimension]
+    total: jax.Array  # [levels, entries, dimension], running sum of the vectors assigned to each entry
+    count: jax.Array  # [levels, entries], running number of vectors assigned per step
+
+
+def nearest(x: jax.Array, embedding: jax.Array) -> jax.Array:
+    """Index of the nearest entry by Euclidean distance: [n, dimension], [entries, dimension] -> int32 [n]."""
+    half_norms = 0.5 * jnp.sum(embedding**2, axis=-1)
+    products = jnp.matmul(x, embedding.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.argmax(products - half_norms, axis=-1).astype(jnp.int32)
+
+
+def assignment_statistics(
+    x: jax.Array, codes: jax.Array, weight: jax.Array, entries: int
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted number [entries] and sum [entries, dimension] of the vectors x [n, dimension] given to each entry.
+
+    A scatter is quick on the CPU; on accelerators the one-hot product is both quicker and deterministic.
+    """
+    weighted = x * weight[:, None]
+    if jax.default_backend() == "cpu":
+        return (
+            jax.ops.segment_sum(weight, codes, num_segments=entries),
+            jax.ops.segment_sum(weighted, codes, num_segments=entries),
+        )
+    one_hot = jax.nn.one_hot(codes, entries, dtype=x.dtype)
+    total = jnp.matmul(one_hot.T, weighted, precision=jax.lax.Precision.HIGHEST)
+    return weight @ one_hot, total
+
+
+def all_sum(tree, axis: str | None):
+    """Adds over the mapped axis, or returns the tree itself without one."""
+    return tree if axis is None else jax.lax.psum(tree, axis)
+
+
+def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None) -> jax.Array:
+    """Draws frames, with replacement, uniformly from the global batch.
+
+    Args:
+      x: [levels, n, dimension], this replica's frames in batch order.
+      key: the same key on every replica.
+      draws: number of frames.
+      axis: mapped axis or None.
+
+    Returns:
+      [levels, draws, dimension], equal on every replica: each replica gives the frames it holds, and a sum joins them.
+    """
+    n = x.shape[1]
+    if axis is None:
+        return x[:, jax.random.randint(key, (draws,), 0, n)]
+    first = jax.lax.axis_index(axis) * n
+    index = jax.random.randint(key, (draws,), 0, n * jax.lax.axis_size(axis)) - first
+    mine = (index >= 0) & (index < n)
+    return jax.lax.psum(jnp.where(mine[None, :, None], x[:, jnp.clip(index, 0, n - 1)], 0.0), axis)
+
+
+def kmeans(x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None) -> tuple[jax.Array, jax.Array]:
+    """Lloyd's k-means over the global batch, started from random frames.
+
+    Args:
+      x: [n, dimension].
+
+    Returns:
+      Centroids [entries, dimension] and the number of frames of each [entries]. A centroid without frames stays put.
+    """
+    start = global_frames(x[None], key, entries, axis)[0]
+    ones = jnp.ones(x.shape[0], x.dtype)
+
+    def step(carry, _):
+        centroids, _ = carry
+        count, total = all_sum(assignment_statistics(x, nearest(x, centroids), ones, entries), axis)
+        moved = total / jnp.maximum(count, 1.0)[:, None]
+        return (jnp.where(count[:, None] > 0, moved, centroids), count), None
+
+    (centroids, count), _ = jax.lax.scan(step, (start, jnp.zeros(entries, x.dtype)), length=iterations)
+    return centroids, count
+
+
+def moving_average(
+    state: CodebookState, count: jax.Array, total: jax.Array, *, decay: float, epsilon: float
+) -> CodebookState:
+    """One exponential-moving-average update (van den Oord et al., 2017, appendix A.1) from global statistics.
+
+    Args:
+      count: [levels, entries], vectors assigned in this step over all replicas.
+      total: [levels, entries, dimension], their sum.
+    """
+    new_count = decay * state.count + (1 - decay) * count
+    new_total = decay * state.total + (1 - decay) * total
+    entries = new_count.shape[-1]
+    used = jnp.sum(new_count, axis=-1, keepdims=True)
+    smoothed = (new_count + epsilon) / (used + entries * epsilon) * used
+    embedding = new_total / jnp.maximum(smoothed, epsilon)[..., None]
+    # A level that has never been used (quantizer dropout) keeps its embedding.
+    embedding = jnp.where(used[..., None] > 0, embedding, state.embedding)
+    return CodebookState(embedding=embedding, total=new_total, count=new_count)
+
+
+def revive_dead(
+    state: CodebookState, frames: jax.Array, *, threshold: float
+) -> tuple[CodebookState, jax.Array]:
+    """Replaces every entry whose running count is below `threshold` by a frame of the batch.
+
+    Embedding, running sum and running count are all reset, else the next moving average would undo it. The entry restarts
+    at the mean count of its level, or at twice the threshold where that is more, which gives it time to be used.
+
+    Args:
+      frames: [levels, entries, dimension] candidate frames, the same on every replica.
+
+    Returns:
+      The state, and the number of replaced entries [levels].
+    """
+    dead = state.count < threshold
+    restart = jnp.maximum(jnp.mean(state.count, axis=-1, keepdims=True), 2 * threshold)
+    count = jnp.where(dead, restart, state.count)
+    revived = CodebookState(
+        embedding=jnp.where(dead[..., None], frames, state.embedding),
+        total=jnp.where(dead[..., None], frames * count[..., None], state.total),
+        count=count,
+    )
+    return revived, jnp.sum(dead, axis=-1)
+
+
+def usage(count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Perplexity and share of used entries per level, from counts [levels, entries] -> ([levels], [levels])."""
+    p = count / jnp.maximum(jnp.sum(count, axis=-1, keepdims=True), 1e-9)
+    entropy = -jnp.sum(p * jnp.log(jnp.maximum(p, 1e-12)), axis=-1)
+    return jnp.exp(entropy), jnp.mean(count > 0, axis=-1)

@@ -1,0 +1,106 @@
+"""The whole state of a training run, as one tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from codax.config import Config, OptimizerConfig
+from codax.discriminators.ensemble import Discriminators
+from codax.model import CodecModel
+
+# Purposes of randomness. Every key is fold_in(fold_in(key(seed), purpose), step).
+KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION = range(6)
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a checkpoint must hold besides the data iterator."""
+
+    step: jax.Array  # int32, finished steps
+    generator: Any  # parameters of encoder, decoder and modulation
+    discriminator: Any
+    codebook: Any  # codebook collection of the generator
+    average: Any  # moving average of `generator`
+    generator_optimizer: Any
+    discriminator_optimizer: Any
+    bad_steps: jax.Array  # int32, non-finite steps in a row
+    bad_total: jax.Array  # int32, non-finite steps so far
+
+
+def make_key(seed: int, purpose: int, step: jax.Array | int) -> jax.Array:
+    """The key of a purpose at a step; equal on every replica."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), step)
+
+
+def has_adversary(config: Config) -> bool:
+    """Does this recipe train discriminators?"""
+    active = config.loss.adversarial > 0 or config.loss.feature > 0
+    return active and (config.discriminator.stft or config.discriminator.wave_scales > 0)
+
+
+def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
+    """Linear warm-up, then constant or cosine."""
+    warmup = max(config.warmup_steps, 0)
+    if config.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup), config.final_fraction)
+    else:
+        decay = optax.constant_schedule(rate)
+    if warmup == 0:
+        return decay
+    return optax.join_schedules([optax.linear_schedule(rate / warmup, rate, warmup), decay], [warmup])
+
+
+def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
+    """Adam (AdamW with a weight decay), behind gradient clipping where it is asked for."""
+    schedule = learning_rate(config, rate, total_steps)
+    adam = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm > 0 else adam
+
+
+def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start."""
+    d = config.discriminator
+    d_steps = max(1, (config.train.steps - d.start_step) // d.every)
+    return (
+        make_optimizer(config.optimizer, config.optimizer.learning_rate, config.train.steps),
+        make_optimizer(config.optimizer, config.optimizer.discriminator_learning_rate, d_steps),
+    )
+
+
+def init_state(config: Config) -> TrainState:
+    """A fresh state; codebooks are zeros until they are initialised from data."""
+    key = make_key(config.seed, KEY_INIT, 0)
+    generator_key, discriminator_key = jax.random.split(key)
+    # A short signal is enough: no parameter depends on the length.
+    audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
+    variables = CodecModel(config).init(
+        generator_key, audio, levels=jnp.ones(1, jnp.int32), key=generator_key, update=False
+    )
+    generator, codebook = variables["params"], variables["codebook"]
+    discriminator = {}
+    if has_adversary(config):
+        # The logits of the STFT discriminator need a few frames.
+        audio = jnp.zeros((1, max(config.segment_samples, 2 * config.discriminator.stft_window), audio.shape[-1]))
+        discriminator = Discriminators(config.discriminator).init(discriminator_key, audio)["params"]
+    generator_optimizer, discriminator_optimizer = make_optimizers(config)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        generator=generator,
+        discriminator=discriminator,
+        codebook=codebook,
+        average=jax.tree.map(jnp.copy, generator),  # a copy: two references to one buffer cannot both be donated
+        generator_optimizer=generator_optimizer.init(generator),
+        discriminator_optimizer=discriminator_optimizer.init(discriminator),
+        bad_steps=jnp.zeros((), jnp.int32),
+        bad_total=jnp.zeros((), jnp.int32),
+    )
+
+
+def parameter_count(tree: Any) -> int:
+    """Number of numbers in a tree of arrays or shapes."""
+    return sum(int(leaf.size) for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,227 @@
+"""One training step over one replica's shard: pure, without input or output.
+
+The discriminators are updated first, on the reconstruction that the generator's one forward pass made; the generator's
+gradient then goes back through that same pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from codax.config import Config
+from codax.discriminators.ensemble import Discriminators
+from codax.losses import adversarial, spectral
+from codax.model import CodecModel
+from codax.training import state as st
+from codax.training.state import TrainState
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What a step does; it follows from the step number, and each phase is compiled once."""
+
+    quantize: bool
+    adversarial: bool
+
+
+def phase_at(config: Config, step: int) -> Phase:
+    """The phase of step number `step` (from 0)."""
+    d = config.discriminator
+    on = st.has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0
+    return Phase(quantize=step >= config.quantizer.start_step, adversarial=on)
+
+
+def mean_over(tree: Any, axis: str | None) -> Any:
+    """Averages over the mapped axis, or returns the tree itself without one."""
+    return tree if axis is None else jax.lax.pmean(tree, axis)
+
+
+def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
+    """This replica's part of an array drawn for the global batch [replicas * n, ...] -> [n, ...]."""
+    if axis is None:
+        return values
+    n = values.shape[0] // jax.lax.axis_size(axis)
+    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(axis) * n, n)
+
+
+def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array:
+    """Quantizers of each example of this shard; drawn for the global batch, so that sharding changes nothing."""
+    n = config.quantizer.num_quantizers
+    if not config.quantizer.dropout:
+        return jnp.full((batch,), n, jnp.int32)
+    replicas = 1 if axis is None else jax.lax.axis_size(axis)
+    key = st.make_key(config.seed, st.KEY_LEVELS, step)
+    return shard_of(jax.random.randint(key, (batch * replicas,), 1, n + 1), axis)
+
+
+def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | None):
+    """Input, target and condition of a step.
+
+    Without FiLM they are the audio, the audio and None. With it the input is the noisy signal, denoising is switched on
+    or off along time (off, on, or one change at a random frame), and the target is clean where it is on, noisy where off.
+    """
+    audio = batch["audio"]
+    if config.model.film == "none":
+        return audio, audio, None
+    examples, frames = audio.shape[0], audio.shape[1] // config.hop
+    replicas = 1 if axis is None else jax.lax.axis_size(axis)
+    key = st.make_key(config.seed, st.KEY_CONDITION, step)
+    draws = shard_of(jax.random.uniform(key, (examples * replicas, 2)), axis)
+    # The change lies anywhere in twice the length, so that half of the examples keep one value throughout.
+    change = jnp.floor(draws[:, :1] * 2 * frames)
+    before = draws[:, 1:] < 0.5
+    on = jnp.where(jnp.arange(frames)[None] < change, before, ~before)
+    on_samples = jnp.repeat(on, config.hop, axis=1)[..., None]
+    return audio, jnp.where(on_samples, batch["clean"], audio), on.astype(jnp.float32)
+
+
+def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: jax.Array) -> jax.Array:
+    """The multi-scale mel loss on all scales, or on a few drawn at each step and scaled to the same expectation."""
+    loss, rate = config.loss, config.model.sample_rate
+    if not loss.random_windows:
+        return spectral.multiscale_mel(target, estimate, loss, sample_rate=rate)
+    key = st.make_key(config.seed, st.KEY_WINDOWS, step)
+    chosen = jax.random.permutation(key, len(loss.windows))[: loss.random_windows]
+
+    def scale(window: int):
+        return lambda a, b: spectral.multiscale_mel(a, b, loss, sample_rate=rate, windows=(window,))
+
+    branches = [scale(w) for w in loss.windows]
+    total = sum(jax.lax.switch(chosen[i], branches, target, estimate) for i in range(loss.random_windows))
+    return total / loss.random_windows * (1 if loss.normalize_windows else len(loss.windows))
+
+
+def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
+    """Builds `step(state, batch) -> (state, metrics)` for one phase.
+
+    `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica. A
+    step whose loss or gradients are not finite leaves the state as it was, except for the step number and its counters.
+    """
+    model = CodecModel(config)
+    discriminators = Discriminators(
+        config.discriminator, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
+    )
+    generator_optimizer, discriminator_optimizer = st.make_optimizers(config)
+    weights = config.loss
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        source, target, condition = denoising_batch(config, batch, state.step, axis)
+        levels = draw_levels(config, state.step, source.shape[0], axis)
+        metrics: Metrics = {}
+
+        def generate(params):
+            output, updated = model.apply(
+                {"params": params, "codebook": state.codebook},
+                source,
+                levels=levels,
+                key=st.make_key(config.seed, st.KEY_REVIVE, state.step),
+                quantize=phase.quantize,
+                update=phase.quantize,
+                axis=axis,
+                condition=condition,
+                mutable=["codebook"],
+            )
+            return (output.audio, output.commitment), (output.metrics, updated["codebook"])
+
+        (audio, commitment), backward, (quantizer_metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
+        metrics |= {f"codebook/{k}": v for k, v in quantizer_metrics.items()}
+
+        discriminator, discriminator_opt = state.discriminator, state.discriminator_optimizer
+        real = None
+        if phase.adversarial:
+            fixed = jax.lax.stop_gradient(audio)
+
+            def discriminate(params):
+                # One pass over real and reconstructed audio together.
+                both = discriminators.apply({"params": params}, jnp.concatenate([target, fixed]))
+                real, fake = split_outputs(both)
+                return adversarial.discriminator_hinge(real, fake)
+
+            loss_d, grads_d = mean_over(jax.value_and_grad(discriminate)(discriminator), axis)
+            updates, discriminator_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
+            discriminator = optax.apply_updates(discriminator, updates)
+            metrics |= {"loss/discriminator": loss_d, "gradient/discriminator": optax.global_norm(grads_d)}
+            real = jax.lax.stop_gradient(discriminators.apply({"params": discriminator}, target))
+
+        def generator_loss(audio, commitment):
+            parts = {}
+            if phase.quantize:
+                parts["commitment"] = commitment
+            if weights.waveform > 0:
+                parts["waveform"] = spectral.waveform_l1(target, audio)
+            if weights.spectral > 0:
+                parts["spectral"] = spectral_loss(config, target, audio, state.step)
+            if phase.adversarial:
+                fake = discriminators.apply({"params": discriminator}, audio)
+                parts["adversarial"] = adversarial.generator_hinge(fake)
+                parts["feature"] = adversarial.feature_l1(real, fake)
+            total = sum(getattr(weights, name) * value for name, value in parts.items())
+            return total, parts
+
+        (loss_g, parts), slopes = jax.value_and_grad(generator_loss, argnums=(0, 1), has_aux=True)(audio, commitment)
+        (grads_g,) = backward(slopes)
+        loss_g, parts, grads_g = mean_over((loss_g, parts, grads_g), axis)
+        updates, generator_opt = generator_optimizer.update(grads_g, state.generator_optimizer, state.generator)
+        generator = optax.apply_updates(state.generator, updates)
+        metrics |= {"loss/generator": loss_g, "gradient/generator": optax.global_norm(grads_g)}
+        metrics |= {f"loss/{name}": value for name, value in parts.items()}
+
+        # The average follows closely at first, else it would hold the random start for 1 / (1 - decay) steps.
+        count = state.step.astype(jnp.float32)
+        decay = jnp.minimum(config.train.ema_decay, (1 + count) / (10 + count))
+        new = TrainState(
+            step=state.step,
+            generator=generator,
+            discriminator=discriminator,
+            codebook=codebook,
+            average=optax.incremental_update(generator, state.average, 1 - decay),
+            generator_optimizer=generator_opt,
+            discriminator_optimizer=discriminator_opt,
+            bad_steps=jnp.zeros_like(state.bad_steps),
+            bad_total=state.bad_total,
+        )
+        checked = [metrics[k] for k in metrics if k.startswith(("loss/", "gradient/"))]
+        ok = jnp.all(jnp.isfinite(jnp.stack(checked)))
+        unchanged = state.replace(bad_steps=state.bad_steps + 1, bad_total=state.bad_total + 1)
+        kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, unchanged)
+        metrics["bad_steps"] = kept.bad_steps
+        metrics["bad_total"] = kept.bad_total
+        return kept.replace(step=state.step + 1), metrics
+
+    return step
+
+
+def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adversarial.Outputs]:
+    """Splits discriminator outputs on a batch of real and fake audio, one after the other, into the two halves."""
+    half = both[0][0].shape[0] // 2
+    real = [(logits[:half], [f[:half] for f in features]) for logits, features in both]
+    fake = [(logits[half:], [f[half:] for f in features]) for logits, features in both]
+    return real, fake
+
+
+def make_codebook_init(config: Config, axis: str | None) -> Step:
+    """Builds `init(state, batch) -> (state, {})`, which sets the codebooks by k-means on the global batch."""
+    model = CodecModel(config)
+
+    def init(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        _, updated = model.apply(
+            {"params": state.generator, "codebook": state.codebook},
+            batch["audio"],
+            st.make_key(config.seed, st.KEY_KMEANS, 0),
+            axis,
+            method=CodecModel.initialise_codebooks,
+            mutable=["codebook"],
+        )
+        return state.replace(codebook=updated["codebook"]), {}
+
+    return init
