@@ -409,9 +409,10 @@ class AudioWriter:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, AssertionError):
+    text = str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
+    if isinstance(error, AssertionError) or text == "System error":  # libsndfile's words for a failed write
         return "not everything could be stored; is the disk full?"
-    return str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
+    return text
 
 
 def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Counts work done: `with Progress("decode", total=10, unit="files") as p: p.advance()`; writes to stderr.
+
+    A `total` of 0 means unknown. Totals of bytes (`unit="bytes"`) are shown in megabytes.
+    """
+
+    def __init__(self, description: str, total: int = 0, unit: str = "files"):
+        self._description, self._total, self._unit = description, total, unit
+        self._done, self._bar, self._task = 0, None, None
+        self._start = self._last = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            amount = progress.DownloadColumn() if self._unit == "bytes" else progress.MofNCompleteColumn()
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                amount,
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._description, total=self._total or None)
+        return self
+
+    def advance(self, amount: int = 1) -> None:
+        """Adds `amount` to what is done."""
+        self._done += amount
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done)
+        elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            self._line()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif kind is None and self._done:
+            self._line(f" in {time.monotonic() - self._start:.1f} s")
+
+    def _line(self, end: str = "") -> None:
+        scale, unit = (1e6, "MB") if self._unit == "bytes" else (1.0, self._unit)
+        total = f" of {self._total / scale:.0f}" if self._total else ""
+        print(f"{self._description}: {self._done / scale:.0f}{total} {unit}{end}", file=sys.stderr, flush=True)

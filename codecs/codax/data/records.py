@@ -1,0 +1,170 @@
+"""Shards of audio: ArrayRecord files whose records are a small JSON header and 16-bit PCM.
+
+One record is one utterance: `CDX1`, the header's length (uint32, little-endian), the header (UTF-8 JSON with at least
+`sample_rate`, `channels` and `frames`; usually also `id`, `text`, `language`), and the samples as little-endian int16,
+channels interleaved. Records are written alone (`group_size:1`) and uncompressed, so that a random read costs one copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+from codax.audio import from_int16
+from codax.errors import CodaxError
+
+SUFFIX = ".array_record"
+_MAGIC = b"CDX1"
+_PREFIX = struct.Struct("<4sI")
+_MAX_HEADER = 1 << 20
+
+
+def encode(meta: dict[str, Any], samples: np.ndarray) -> bytes:
+    """One record of `samples` int16 [time, channels]; `meta` must hold `sample_rate`, the shape completes it."""
+    header = json.dumps({**meta, "frames": len(samples), "channels": samples.shape[1]}, ensure_ascii=False).encode()
+    return _PREFIX.pack(_MAGIC, len(header)) + header + np.ascontiguousarray(samples, "<i2").tobytes()
+
+
+def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a record and the offset of its samples.
+
+    Raises:
+      ValueError: not a record of this format.
+    """
+    if len(record) < _PREFIX.size:
+        raise ValueError("record is too short")
+    magic, length = _PREFIX.unpack_from(record)
+    if magic != _MAGIC or length > _MAX_HEADER or _PREFIX.size + length > len(record):
+        raise ValueError("record is not codax audio")
+    offset = _PREFIX.size + length
+    meta = json.loads(record[_PREFIX.size : offset])
+    if not isinstance(meta, dict) or not all(
+        isinstance(meta.get(key), int) and meta[key] > 0 for key in ("sample_rate", "channels", "frames")
+    ):
+        raise ValueError("record header lacks sample_rate, channels or frames")
+    if len(record) - offset != 2 * meta["frames"] * meta["channels"]:
+        raise ValueError("record has not the length that its header states")
+    return meta, offset
+
+
+class ShardWriter:
+    """Writes a shard: `with ShardWriter(path) as w: w.write(meta, samples)`; the file appears when the block ends well.
+
+    After the block `bytes` and `sha256` describe the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.count, self.bytes, self.sha256 = 0, 0, ""
+        self._temporary = self.path.with_name(f".{self.path.name}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = ArrayRecordWriter(str(self._temporary), "group_size:1,uncompressed")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CodaxError(f"{path}: cannot be written ({error})") from error
+
+    def write(self, meta: dict[str, Any], samples: np.ndarray) -> int:
+        """Appends int16 [time, channels]; returns the record's index."""
+        try:
+            self._writer.write(encode(meta, samples))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CodaxError(f"{self.path}: cannot be written ({error})") from error
+        self.count += 1
+        return self.count - 1
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close()
+            self._temporary.unlink(missing_ok=True)
+            return
+        try:
+            self._writer.close()
+            if self.count == 0:
+                raise CodaxError(f"{self.path}: no records to write")
+            stored = len(Shard(self._temporary))
+            if stored != self.count:
+                raise CodaxError(f"{self.path}: {stored} of {self.count} records were stored; is the disk full?")
+            self.bytes, self.sha256 = self._temporary.stat().st_size, file_sha256(self._temporary)
+            os.replace(self._temporary, self.path)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CodaxError(f"{self.path}: cannot be written ({error})") from error
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+class Shard:
+    """Random access to the records of one file; reads are safe from several threads."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Opens the file.
+
+        Raises:
+          CodaxError: missing, damaged or not an ArrayRecord file.
+        """
+        self.path = str(path)
+        if not os.path.isfile(self.path):
+            raise CodaxError(f"{path}: no such file")
+        try:
+            self._reader = ArrayRecordReader(self.path, "readahead_buffer_size:0,max_parallelism:0")
+            self._count = self._reader.num_records()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CodaxError(f"{path}: not a readable ArrayRecord file ({_first_line(error)})") from error
+        if self._count == 0:  # the index stands at the end of the file, so a truncated one shows no records at all
+            raise CodaxError(f"{path}: holds no records; it is truncated or not an ArrayRecord file")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _record(self, index: int) -> tuple[bytes, dict[str, Any], int]:
+        if not 0 <= index < self._count:
+            raise CodaxError(f"{self.path}: has no record {index}, only {self._count}")
+        try:
+            record = self._reader.read([index])[0]
+            meta, offset = decode_header(record)
+        except (OSError, RuntimeError, ValueError, IndexError) as error:
+            raise CodaxError(f"{self.path}: record {index} cannot be read ({_first_line(error)})") from error
+        return record, meta, offset
+
+    def header(self, index: int) -> dict[str, Any]:
+        """The header of a record."""
+        return self._record(index)[1]
+
+    def pcm(self, index: int) -> tuple[dict[str, Any], np.ndarray]:
+        """Header and int16 [time, channels] (read-only) of a record."""
+        record, meta, offset = self._record(index)
+        return meta, np.frombuffer(record, "<i2", offset=offset).reshape(-1, meta["channels"])
+
+    def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
+        """Samples float32 [time, channels] of a record, from frame `start` on, at most `frames` of them."""
+        samples = self.pcm(index)[1]
+        return from_int16(samples[start:] if frames is None else samples[start : start + frames])
+
+
+@functools.lru_cache(maxsize=256)
+def open_shard(path: str) -> Shard:
+    """The shard at `path`, opened once and shared."""
+    return Shard(path)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].split(";")[0][:200]

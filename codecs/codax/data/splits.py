@@ -1,0 +1,36 @@
+"""Which examples are held out: a fixed hash decides, so that the answer never depends on order, machine or time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+
+def unit_hash(key: str, seed: int = 0) -> float:
+    """A number in [0, 1) that depends on the two arguments only."""
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_of(key: str, *, validation: float, test: float = 0.0, seed: int = 0) -> str:
+    """ "test", "validation" or "train", with the given fractions of keys."""
+    value = unit_hash(key, seed)
+    if value < test:
+        return "test"
+    return "validation" if value < test + validation else "train"
+
+
+def hold_out(keys: Sequence[str], *, fraction: float, seed: int = 0) -> list[str]:
+    """Splits keys (for example relative paths) into "train" and "validation".
+
+    A source of two keys or more always gets one of each, whatever the hash says. With a single key, or a fraction of 0,
+    everything is "train".
+    """
+    splits = [split_of(key, validation=fraction, seed=seed) for key in keys]
+    if fraction > 0 and len(keys) > 1:
+        order = sorted(range(len(keys)), key=lambda i: (unit_hash(keys[i], seed), keys[i]))
+        if "validation" not in splits:
+            splits[order[0]] = "validation"
+        if "train" not in splits:
+            splits[order[-1]] = "train"
+    return splits
