@@ -107,6 +107,12 @@ def check(meta: Meta) -> Meta:
     return meta
 
 
+def stored_name(model_id: str) -> str:
+    """A model's name as a container holds it: printable, cut to 25 bytes between characters."""
+    name = "".join(c if c.isprintable() else "_" for c in model_id).encode("utf-8", "replace")
+    return name[:MAX_NAME].decode("utf-8", "ignore")
+
+
 def serialize_header(meta: Meta) -> bytes:
     """The header with its checksum: 35 bytes and the name.
 
@@ -114,8 +120,7 @@ def serialize_header(meta: Meta) -> bytes:
       ContainerError: a field of `meta` is out of range.
     """
     check(meta)
-    name = "".join(c if c.isprintable() else "_" for c in meta.model_id).encode("utf-8", "replace")
-    name = name[:MAX_NAME].decode("utf-8", "ignore").encode()  # cut between characters
+    name = stored_name(meta.model_id).encode()
     fixed = FIXED.pack(
         MAGIC,
         VERSION,

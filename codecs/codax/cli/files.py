@@ -1,0 +1,211 @@
+"""Audio files to containers and back, block by block, so that the memory needed does not grow with the length."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.entropy.container import Meta
+from codax.entropy.containerfile import ContainerReader, ContainerWriter
+from codax.errors import CodaxError
+
+# Audio handed to the model at a time, over all streams. Every block has the same size, so that the model is compiled
+# for one shape (and one for what is left at the end).
+_BLOCK_SECONDS = 8.0
+
+Progress = Callable[[float], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was done: seconds of audio, bytes of the container, seconds it took (without loading the model)."""
+
+    seconds: float
+    file_bytes: int
+    elapsed: float
+
+    @property
+    def kbps(self) -> float:
+        """Kilobits per second of the whole file, header included."""
+        return 8 * self.file_bytes / self.seconds / 1000 if self.seconds else 0.0
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of audio per second of work."""
+        return self.seconds / max(self.elapsed, 1e-9)
+
+
+def encode_file(
+    codec: Any,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    num_quantizers: int,
+    denoise: bool = False,
+    show: Progress = lambda seconds: None,
+) -> Report:
+    """Encodes an audio file of any rate and channel count into a `.codax` file.
+
+    A model with fewer channels than the file codes groups of channels on their own; one with more gets the last channel
+    repeated.
+
+    Args:
+      codec: a `codax.Codec`.
+      source: audio file.
+      target: container to write; appears when it is complete.
+      num_quantizers: quantizers to use, 1 to all.
+      denoise: ask the model to remove noise.
+      show: called with the seconds of audio done so far.
+
+    Raises:
+      AudioError, ContainerError: naming the file.
+    """
+    refuse_same(source, target)
+    described = audio.info(source)
+    config = codec.config
+    group = config.model.audio_channels
+    streams = -(-described.channels // group)
+    meta = Meta(
+        model_id=codec.model_id,
+        model_hash=codec.hash,
+        sample_rate=described.rate,
+        channels=described.channels,
+        num_samples=0,
+        codebook_size=config.quantizer.codebook_size,
+        num_quantizers=num_quantizers,
+        streams=streams,
+        denoised=denoise,
+    )
+    begin = time.perf_counter()
+    size = _block_frames(config, streams) * config.hop
+    with ContainerWriter(target, meta) as writer:
+        encoder = codec.stream_encoder(num_quantizers=num_quantizers, batch=streams, denoise=denoise)
+        resample = audio.StreamResampler(described.rate, config.model.sample_rate, described.channels)
+
+        def resampled() -> Iterator[np.ndarray]:
+            for block in audio.blocks(source, _BLOCK_SECONDS / max(2, streams)):
+                writer.num_samples += len(block)
+                yield resample(block)
+            yield resample(np.zeros((0, described.channels), np.float32), last=True)
+
+        for block in equal_blocks(resampled(), size):
+            writer.write(np.asarray(encoder.push(split_streams(block, group))))
+            show(writer.num_samples / described.rate)
+        writer.write(np.asarray(encoder.finish()))
+    return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
+
+
+def decode_file(
+    load: Callable[[Meta], Any],
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    show: Progress = lambda seconds: None,
+) -> Report:
+    """Decodes a `.codax` file into an audio file of the original rate, channel count and length.
+
+    Args:
+      load: given the container's description, returns the `codax.Codec` that wrote it.
+      source: container; checked as a whole before anything is written.
+      target: audio file to write; the extension is the format.
+      show: called with the seconds of audio done so far.
+
+    Raises:
+      AudioError, ContainerError, CodaxError: naming the file.
+    """
+    refuse_same(source, target)
+    with ContainerReader(source) as reader:
+        meta = reader.meta
+        with audio.AudioWriter(target, meta.sample_rate, meta.channels) as writer:
+            codec = load(meta)
+            check_fit(codec, meta, source)
+            begin = time.perf_counter()
+            config = codec.config
+            decoder = codec.stream_decoder(batch=meta.streams)
+            resample = audio.StreamResampler(config.model.sample_rate, meta.sample_rate, meta.channels)
+
+            def append(block: np.ndarray) -> None:
+                writer.write(block[: meta.num_samples - writer.frames])
+
+            for codes in reader.blocks(_block_frames(config, meta.streams)):
+                append(resample(join_streams(np.asarray(decoder.push(codes)), meta.channels)))
+                show(writer.frames / meta.sample_rate)
+            append(resample(np.zeros((0, meta.channels), np.float32), last=True))
+            # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
+            append(np.zeros((meta.num_samples - writer.frames, meta.channels), np.float32))
+    return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin)
+
+
+def check_fit(codec: Any, meta: Meta, source: str | os.PathLike[str]) -> None:
+    """Raises CodaxError if the codes of a container are not what this model can have made of such audio."""
+    config = codec.config
+    if meta.codebook_size != config.quantizer.codebook_size or meta.num_quantizers > config.quantizer.num_quantizers:
+        raise CodaxError(
+            f"{source}: holds {meta.num_quantizers} quantizers of {meta.codebook_size} entries; model {codec.model_id} "
+            f"has {config.quantizer.num_quantizers} of {config.quantizer.codebook_size}"
+        )
+    if meta.streams != -(-meta.channels // config.model.audio_channels):
+        raise CodaxError(
+            f"{source}: {meta.channels} channels in {meta.streams} streams do not come from model {codec.model_id}, "
+            f"which has {config.model.audio_channels}"
+        )
+    # The encoder pads the last frame, so codes never cover less than the audio. One frame of tolerance for rounding.
+    held = (meta.frames + 1) * config.hop / config.model.sample_rate
+    if held < meta.seconds:
+        raise CodaxError(
+            f"{source}: {meta.frames} frames of model {codec.model_id} cannot hold the {meta.seconds:g} seconds that "
+            "the file claims"
+        )
+
+
+def refuse_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Raises CodaxError if both names are one existing file, which would be lost."""
+    if Path(source).exists() and Path(target).exists() and os.path.samefile(source, target):
+        raise CodaxError(f"{target}: input and output are the same file")
+
+
+def equal_blocks(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Cuts a stream of arrays [time, ...] anew into blocks of `size`; the last one is shorter, and never empty."""
+    held: list[np.ndarray] = []
+    count = 0
+    for piece in pieces:
+        held.append(piece)
+        count += len(piece)
+        if count < size:
+            continue
+        joined = np.concatenate(held)
+        whole = count // size * size
+        for start in range(0, whole, size):
+            yield joined[start : start + size]
+        held, count = [joined[whole:]], count - whole
+    if count:
+        yield np.concatenate(held)
+
+
+def split_streams(block: np.ndarray, group: int) -> np.ndarray:
+    """[time, channels] to [streams, time, group], the last channel repeated to fill the last stream."""
+    missing = -block.shape[1] % group
+    if missing:
+        block = np.concatenate([block, np.repeat(block[:, -1:], missing, axis=1)], axis=1)
+    return np.ascontiguousarray(block.reshape(len(block), -1, group).transpose(1, 0, 2), np.float32)
+
+
+def join_streams(streams: np.ndarray, channels: int) -> np.ndarray:
+    """[streams, time, group] to [time, channels]: the inverse of `split_streams`.
+
+    A single channel that was repeated is the mean of its copies; other repeated channels are dropped.
+    """
+    block = streams.transpose(1, 0, 2).reshape(streams.shape[1], -1)
+    return block.mean(axis=1, keepdims=True) if channels == 1 else block[:, :channels]
+
+
+def _block_frames(config: Any, streams: int) -> int:
+    """Frames handed to the model at a time."""
+    return max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate))

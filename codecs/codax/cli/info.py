@@ -1,0 +1,151 @@
+"""`codax info`: what a container, a model folder or an audio file is. Loads no model and no JAX."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from codax.errors import CodaxError
+
+_MAX_HEADER = 100_000_000  # bytes that the safetensors format itself allows its header
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Facts about a path, as plain values for JSON; `kind` is "container", "model" or "audio".
+
+    Raises:
+      CodaxError: missing, or none of these.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _model(path)
+    if not path.exists():
+        raise CodaxError(f"{path}: no such file or folder")
+    from codax.entropy.container import MAGIC
+
+    with path.open("rb") as file:
+        is_container = file.read(len(MAGIC)) == MAGIC
+    return _container(path) if is_container or path.suffix.lower() == ".codax" else _audio(path)
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """One line a fact, the configuration left out."""
+    shown = {k: v for k, v in facts.items() if k != "config" and v is not None}
+    width = max(map(len, shown))
+    return "\n".join(f"{name.replace('_', ' '):{width}}  {_value(value)}" for name, value in shown.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return str(value)
+
+
+def _container(path: Path) -> dict[str, Any]:
+    from codax.entropy import container
+    from codax.entropy.containerfile import ContainerReader
+
+    with ContainerReader(path) as reader:
+        meta, size = reader.meta, reader.file_bytes
+    seconds = meta.seconds
+    return {
+        "kind": "container",
+        "path": str(path),
+        "version": container.VERSION,
+        "model": meta.model_id,
+        "model_hash": meta.model_hash.hex(),
+        "sample_rate": meta.sample_rate,
+        "channels": meta.channels,
+        "samples": meta.num_samples,
+        "seconds": seconds,
+        "streams": meta.streams,
+        "num_quantizers": meta.num_quantizers,
+        "codebook_size": meta.codebook_size,
+        "bits_per_code": meta.bits_per_code,
+        "frames": meta.frames,
+        "denoised": meta.denoised,
+        "bytes": size,
+        "code_bytes": meta.payload_bytes,
+        "kbps_of_codes": meta.kbps,
+        "kbps_of_file": 8 * size / seconds / 1000 if seconds else 0.0,
+    }
+
+
+def _model(folder: Path) -> dict[str, Any]:
+    from codax.config import Config
+
+    config_file, weights = folder / "config.json", folder / "model.safetensors"
+    for file in config_file, weights:
+        if not file.is_file():
+            raise CodaxError(f"{folder}: not a model folder: {file.name} is missing")
+    config = Config.load(config_file)
+    return {
+        "kind": "model",
+        "path": str(folder),
+        "name": config.name,
+        "family": config.model.family,
+        **_count(weights),
+        "bytes": weights.stat().st_size,
+        "sample_rate": config.model.sample_rate,
+        "channels": config.model.audio_channels,
+        "hop": config.hop,
+        "frame_rate": config.frame_rate,
+        "latency_ms": config.latency_ms,
+        "causal": config.model.causal,
+        "denoises": config.model.film != "none",
+        "num_quantizers": config.quantizer.num_quantizers,
+        "codebook_size": config.quantizer.codebook_size,
+        "kbps_per_quantizer": config.kbps(1),
+        "kbps_max": config.kbps(config.quantizer.num_quantizers),
+        "kbps": list(config.quantizer.kbps),
+        "config": dataclasses.asdict(config),
+    }
+
+
+def _count(weights: Path) -> dict[str, int]:
+    """Trained parameters and codebook values of a safetensors file, from its header alone."""
+    try:
+        with weights.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(_MAX_HEADER, weights.stat().st_size):
+                raise ValueError("header longer than the file")
+            tensors = json.loads(file.read(length))
+        tensors.pop("__metadata__", None)
+        sizes = {name: _product(tensor["shape"]) for name, tensor in tensors.items()}
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CodaxError(f"{weights}: not a readable safetensors file ({error})") from error
+    codebooks = sum(size for name, size in sizes.items() if name.startswith("codebook"))
+    return {"parameters": sum(sizes.values()) - codebooks, "codebook_values": codebooks}
+
+
+def _product(shape: list[int]) -> int:
+    result = 1
+    for size in shape:
+        result *= int(size)
+    return result
+
+
+def _audio(path: Path) -> dict[str, Any]:
+    from codax import audio
+
+    found = audio.info(path)
+    size = path.stat().st_size
+    return {
+        "kind": "audio",
+        "path": str(path),
+        "sample_rate": found.rate,
+        "channels": found.channels,
+        "samples": found.frames,
+        "seconds": found.seconds,
+        "bytes": size,
+        "kbps_of_file": 8 * size / found.seconds / 1000,
+    }
