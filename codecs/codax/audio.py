@@ -85,6 +85,7 @@ class _Stream:
     frames: int | None
     at_least: int
     chunks: Callable[[int], Iterator[np.ndarray]]
+    seek: Callable[[int], object] | None = None
 
 
 def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
@@ -134,6 +135,37 @@ def blocks(
         out = resampler(np.zeros((0, stream.channels), np.float32), last=True)
         if len(out):
             yield out
+
+
+def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None) -> np.ndarray:
+    """Reads at most `frames` frames (None = all) from frame `start` on, without decoding what comes before if possible.
+
+    Returns:
+      float32 [time, channels] at the file's rate; shorter, or of no length, where the file ends earlier.
+
+    Raises:
+      AudioError: missing, unreadable or damaged file, or non-finite samples.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        skip, parts, left = start, [np.zeros((0, stream.channels), np.float32)], frames
+        if stream.seek is not None:
+            if stream.frames is not None and start >= stream.frames:
+                return parts[0]
+            stream.seek(start)
+            skip = 0
+        for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left))):
+            part = chunk[skip:] if left is None else chunk[skip : skip + left]
+            skip = max(0, skip - len(chunk))
+            parts.append(part)
+            if left is not None:
+                left -= len(part)
+                if left <= 0:
+                    break
+        out = np.concatenate(parts)
+    if not np.isfinite(out).all():
+        raise AudioError(f"{path}: holds samples that are not finite numbers")
+    return out
 
 
 def info(path: str | os.PathLike[str]) -> AudioInfo:
@@ -204,7 +236,8 @@ def _open(path: Path) -> Iterator[_Stream]:
                     return
 
         frames = handle.frames if exact else None
-        yield _Stream(handle.samplerate, handle.channels, frames, frames or 0, chunks)
+        seek = handle.seek if exact and handle.seekable() else None
+        yield _Stream(handle.samplerate, handle.channels, frames, frames or 0, chunks, seek)
 
 
 def _refuse_cut_container(path: Path) -> None:

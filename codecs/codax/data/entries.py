@@ -1,0 +1,80 @@
+"""One example of a source, described without its samples, and the way to read them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.data import records
+
+# Context on both sides of a crop that is resampled, in frames of the lower rate: soxr's HQ filter is shorter than this.
+_CONTEXT = 192
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """An audio file, or a record of a shard (`record` >= 0). `frames` is samples per channel at `sample_rate` Hz."""
+
+    id: str
+    file: str
+    sample_rate: int
+    channels: int
+    frames: int
+    record: int = -1
+    split: str = ""
+    language: str = ""
+    speaker: str = ""
+    text: str = ""
+    licence: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.sample_rate
+
+    def row(self) -> dict[str, Any]:
+        """The entry as a row of a manifest."""
+        return dataclasses.asdict(self)
+
+
+def read(entry: Entry, start: int = 0, frames: int | None = None) -> np.ndarray:
+    """Samples float32 [time, channels] at the entry's own rate, from frame `start` on, at most `frames` of them.
+
+    Raises:
+      CodaxError: the file has gone or is damaged.
+    """
+    if entry.record >= 0:
+        return records.open_shard(entry.file).read(entry.record, start, frames)
+    return audio.excerpt(entry.file, start, frames)
+
+
+def read_at(entry: Entry, sample_rate: int, start: int = 0, frames: int | None = None) -> np.ndarray:
+    """As `read`, but resampled: `start` and `frames` count at `sample_rate` Hz.
+
+    Only the samples that matter are read. The end of the file may come up to a frame earlier than asked for.
+    """
+    if entry.sample_rate == sample_rate:
+        return read(entry, start, frames)
+    if frames is None and start == 0:
+        return audio.resample(read(entry), entry.sample_rate, sample_rate)
+    # The excerpt starts where the two sampling grids coincide, so that every excerpt equals the resampled whole.
+    step_source = entry.sample_rate // np.gcd(entry.sample_rate, sample_rate)
+    step_target = sample_rate // np.gcd(entry.sample_rate, sample_rate)
+    scale = entry.sample_rate / min(entry.sample_rate, sample_rate)
+    context = int(_CONTEXT * scale) + 1
+    first = max(0, int(start * entry.sample_rate / sample_rate) - context) // step_source * step_source
+    offset = start - first // step_source * step_target
+    wanted = None
+    if frames is not None:
+        wanted = int((offset + frames) * entry.sample_rate / sample_rate) + context
+    out = audio.resample(read(entry, first, wanted), entry.sample_rate, sample_rate)
+    return out[offset:] if frames is None else out[offset : offset + frames]
+
+
+def relative_id(path: str) -> str:
+    """An id from a relative path: no extension, and no character that could not stand in a file name."""
+    stem = os.path.splitext(path)[0]
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem.replace(os.sep, "-")).strip("-.") or "audio"
