@@ -1,0 +1,304 @@
+"""Sources of audio by name: what `data.source` and `eval.py --data` understand.
+
+A SPEC is one of
+  starter               the starter corpus; `starter:en` one language, `starter:en:validation` one split of it
+                        (a folder of that name is `./starter`)
+  FOLDER                all audio below a folder, with optional `transcripts.tsv` (file, text); or a folder made by
+                        `codax data build`
+  FILE.jsonl|csv|tsv    a manifest, see `codax.data.manifest`
+  GLOB.array_record     ArrayRecord shards, see `codax.data.records`
+  FILE                  a single audio file
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.audio import AUDIO_SUFFIXES
+from codax.config import DataConfig
+from codax.data import entries, manifest, records, scan, splits, starter
+from codax.data.entries import Entry
+from codax.errors import CodaxError
+
+SPLITS = ("train", "validation", "test")
+_log = logging.getLogger(__name__)
+
+
+class Source:
+    """A list of examples: `len(source)`, `source[i]` is an `Entry`, `source.read(i, start, frames)` its samples.
+
+    Attributes:
+      spec: what was asked for.
+      sample_rate: Hz of what `read` returns.
+      entries: the examples.
+      skipped: what was left out and why.
+    """
+
+    def __init__(self, spec: str, sample_rate: int, found: Sequence[Entry], skipped: scan.Skipped):
+        self.spec, self.sample_rate, self.entries, self.skipped = spec, sample_rate, list(found), skipped
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self.entries[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    @property
+    def seconds(self) -> float:
+        return sum(entry.seconds for entry in self.entries)
+
+    def frames(self, index: int) -> int:
+        """Length of an example in samples at `sample_rate`."""
+        entry = self.entries[index]
+        return max(1, round(entry.frames * self.sample_rate / entry.sample_rate))
+
+    def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
+        """float32 [time, channels] at `sample_rate`; see `entries.read_at`."""
+        return entries.read_at(self.entries[index], self.sample_rate, start, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """One example for evaluation; `audio` is read from the file, and resampled, whenever it is asked for."""
+
+    id: str
+    sample_rate: int  # Hz
+    text: str | None
+    language: str | None
+    entry: Entry
+
+    @property
+    def audio(self) -> np.ndarray:
+        """float32 [time, channels] at `sample_rate`."""
+        return entries.read_at(self.entry, self.sample_rate)
+
+    @property
+    def seconds(self) -> float:
+        return self.entry.seconds
+
+
+def open_source(
+    spec: str, *, sample_rate: int, split: str | None = None, config: DataConfig | None = None, strict: bool = True
+) -> Source:
+    """Opens a source.
+
+    Args:
+      spec: see the head of this module.
+      sample_rate: Hz of what is read.
+      split: "train", "validation" or "test"; None = everything. Sources without splits of their own are divided into
+        "train" and "validation" by a hash (`config.split_seed`, `config.validation_fraction`).
+      config: thresholds for what is skipped, and the cache folder.
+      strict: with False, sources without splits of their own are not divided: they are the split that is asked for.
+
+    Raises:
+      CodaxError: nothing of that name, nothing usable in it, or a manifest that states a wrong sample rate.
+    """
+    config = config or DataConfig()
+    skipped = scan.Skipped()
+    found = _entries(spec, sample_rate, config, skipped)
+    kinds = {entry.split for entry in found}
+    if split is not None and kinds and kinds != {""}:
+        found = [entry for entry in found if entry.split == split]
+        if not found:
+            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in kinds if k))}")
+    elif split is not None and strict:
+        found = _divide(spec, found, split, config)
+    skipped.warn(spec)
+    if not found:
+        reason = skipped.describe() if len(skipped) else "it holds no audio"
+        raise CodaxError(f"{spec}: nothing to read: {reason}")
+    return Source(spec, sample_rate, found, skipped)
+
+
+def load_utterances(
+    spec: str,
+    *,
+    sample_rate: int,
+    split: str = "test",
+    limit: int | None = None,
+    language: str | None = None,
+    config: DataConfig | None = None,
+) -> list[Utterance]:
+    """The utterances to evaluate on, ordered by id.
+
+    Args:
+      spec: see the head of this module; a bare `starter` is its English part.
+      sample_rate: Hz; the utterances' audio is resampled to it.
+      split: taken where the source has splits; a source without is taken whole.
+      limit: keep this many, evenly spread over the list.
+      language: keep this language only.
+      config: thresholds for what is skipped, and the cache folder.
+
+    Raises:
+      CodaxError: as `open_source`.
+    """
+    config = dataclasses.replace(config or DataConfig(), max_clipped_fraction=1.0)
+    if spec == "starter":
+        spec = f"starter:{language or 'en'}"
+    source = open_source(spec, sample_rate=sample_rate, split=split, config=config, strict=False)
+    chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
+    if not chosen:
+        raise CodaxError(f"{spec}: nothing in language '{language}'")
+    if limit is not None and limit < len(chosen):
+        chosen = [chosen[i * len(chosen) // max(limit, 1)] for i in range(limit)]
+    return [Utterance(e.id, sample_rate, e.text or None, e.language or None, e) for e in chosen]
+
+
+def _entries(spec: str, sample_rate: int, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """All entries of a source that are fit for use."""
+    name, *parts = spec.split(":")
+    path = Path(spec).expanduser()
+    if name == "starter":  # a folder of that name is ./starter
+        return _starter(spec, parts, sample_rate, config, skipped)
+    if spec.endswith(records.SUFFIX):
+        shards = sorted(glob.glob(str(path), recursive=True))
+        if not shards:
+            raise CodaxError(f"{spec}: no such file")
+        return _shards(shards, config, skipped)
+    if path.is_dir():
+        if (path / manifest.NAME).is_file():
+            return _manifest(path / manifest.NAME, config, skipped)
+        if shards := sorted(str(p) for p in path.glob(f"*{records.SUFFIX}")):
+            return _shards(shards, config, skipped)
+        return _folder(path, config, skipped)
+    if not path.is_file():
+        raise CodaxError(f"{spec}: no such file or folder (a source is 'starter', a folder, a manifest or shards)")
+    if path.suffix.lower() in manifest.SUFFIXES:
+        return _manifest(path, config, skipped)
+    rows = [{"file": str(path), "id": entries.relative_id(path.name)}]
+    return _files(rows, str(path.resolve()), config, skipped)
+
+
+def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """`starter[:language][:split]`."""
+    languages = [part for part in parts if part not in SPLITS]
+    wanted_split = [part for part in parts if part in SPLITS]
+    if len(languages) > 1 or len(wanted_split) > 1:
+        raise CodaxError(f"{spec}: expected starter, starter:LANGUAGE or starter:LANGUAGE:SPLIT")
+    found = _manifest(starter.build(sample_rate, config.cache_dir), config, skipped)
+    known = sorted({entry.language for entry in found})
+    if languages:
+        found = [entry for entry in found if entry.language == languages[0]]
+        if not found:
+            raise CodaxError(f"{spec}: the starter corpus has no language '{languages[0]}', only {', '.join(known)}")
+    if wanted_split:  # a split that is named in the spec is the whole source
+        found = [dataclasses.replace(entry, split="") for entry in found if entry.split == wanted_split[0]]
+    return found
+
+
+def _folder(folder: Path, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """All audio files below a folder, in alphabetical order."""
+    texts = {}
+    if (folder / "transcripts.tsv").is_file():
+        for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
+            texts[os.path.normpath(name)] = text
+    rows: list[dict[str, Any]] = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith(".") or os.path.splitext(name)[1].lower() not in AUDIO_SUFFIXES:
+                continue
+            path = os.path.join(parent, name)
+            relative = os.path.relpath(path, folder)
+            text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
+            rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
+    return _files(rows, str(folder.resolve()), config, skipped)
+
+
+def _manifest(path: Path, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """The rows of a manifest: records of shards, audio files, or both."""
+    rows = manifest.read(path)
+    files = [row for row in rows if "record" not in row]
+    found = _files(files, str(path.resolve()), config, skipped, base=path.parent) if files else []
+    for row in rows:
+        if "record" not in row:
+            continue
+        row.setdefault("id", f"{entries.relative_id(os.path.basename(row['file']))}-{row['record']:06d}")
+        if not all(row.get(key) for key in ("sample_rate", "frames", "channels")):
+            stated = row.get("sample_rate")
+            row.update(records.open_shard(row["file"]).header(row["record"]))
+            _check_rate(row["file"], stated, row["sample_rate"])
+        if row["frames"] < config.min_seconds * row["sample_rate"]:
+            skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
+            continue
+        found.append(_entry(row))
+    return found
+
+
+def _shards(paths: Sequence[str], config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """Every record of some shards, in order. A manifest beside them saves reading them through."""
+    by_shard: dict[str, list[dict[str, Any]]] = {}
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        beside = Path(folder or ".") / manifest.NAME
+        if beside.is_file():
+            for row in manifest.read(beside):
+                by_shard.setdefault(os.path.abspath(row["file"]), []).append(row)
+    found = []
+    for path in paths:
+        shard = records.open_shard(path)
+        rows = sorted(by_shard.get(os.path.abspath(path), []), key=lambda row: row.get("record", -1))
+        if not rows or not all({"record", "sample_rate", "frames", "channels"} <= row.keys() for row in rows):
+            rows = [{**shard.header(i), "record": i} for i in range(len(shard))]
+        for row in rows:
+            row.update(file=path)
+            row.setdefault("id", f"{entries.relative_id(os.path.basename(path))}-{row['record']:06d}")
+            if row["frames"] < config.min_seconds * row["sample_rate"]:
+                skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
+                continue
+            found.append(_entry(row))
+    return found
+
+
+def _files(
+    rows: Sequence[dict[str, Any]], name: str, config: DataConfig, skipped: scan.Skipped, base: Path | None = None
+) -> list[Entry]:
+    """Entries for audio files, after a look at each."""
+    found = []
+    measurements = scan.measure_all([row["file"] for row in rows], starter.cache_folder(config.cache_dir), name=name)
+    for row, about in zip(rows, measurements, strict=True):
+        reason = scan.unfit(about, config)
+        if not about.error:
+            _check_rate(row["file"], row.get("sample_rate"), about.sample_rate)
+        if reason:
+            skipped.add(reason, os.path.basename(row["file"]))
+            continue
+        relative = os.path.relpath(row["file"], base) if base else os.path.basename(row["file"])
+        identifier = row.get("id") or entries.relative_id(relative)
+        facts = {"sample_rate": about.sample_rate, "channels": about.channels, "frames": about.frames}
+        found.append(_entry({**row, **facts, "id": identifier}))
+    return found
+
+
+def _check_rate(file: str, stated: int | None, actual: int) -> None:
+    if stated and stated != actual:
+        raise CodaxError(f"{file}: the manifest states {stated} Hz, the audio has {actual} Hz")
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    names = {field.name for field in dataclasses.fields(Entry)}
+    texts = {"id", "split", "language", "speaker", "text", "licence"}
+    return Entry(**{k: str(v) if k in texts else v for k, v in row.items() if k in names})
+
+
+def _divide(spec: str, found: list[Entry], split: str, config: DataConfig) -> list[Entry]:
+    """The part of a source without splits of its own."""
+    if split not in ("train", "validation") or not found:
+        if found:
+            raise CodaxError(f"{spec}: has no split '{split}'; without splits of its own it is train and validation")
+        return found
+    if len(found) == 1:
+        _log.warning("%s: a single example is both training and validation material", spec)
+        return found
+    kinds = splits.hold_out([entry.id for entry in found], fraction=config.validation_fraction, seed=config.split_seed)
+    return [entry for entry, kind in zip(found, kinds, strict=True) if kind == split]
