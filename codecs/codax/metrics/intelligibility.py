@@ -1,0 +1,62 @@
+"""STOI, ESTOI and PESQ of mono speech at 16 kHz, computed by the pystoi and pesq packages.
+
+PESQ's code is the ITU's own reference; its wide-band scores (P.862.2) and narrow-band scores (P.862.1) are on different
+scales and are never to be compared with each other.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from codax.metrics.signals import MetricError, mono, optional, pair
+
+SAMPLE_RATE = 16_000  # Hz, of every function here
+
+
+def stoi(reference: np.ndarray, degraded: np.ndarray, *, extended: bool = False) -> float:
+    """Short-time objective intelligibility, about 0 to 1 (Taal et al., 2011).
+
+    Args:
+      reference: [time] or [time, channels] at 16 kHz; channels are averaged.
+      degraded: the same shape.
+      extended: ESTOI (Jensen and Taal, 2016), which also notices modulated noise.
+
+    Raises:
+      MetricError: less than 0.4 s remain without the silent frames, or pystoi is missing.
+    """
+    module = optional("pystoi", "metrics")
+    ref, deg = pair(reference, degraded)
+    with warnings.catch_warnings():
+        # pystoi answers 1e-5 and warns when there is too little speech; as a score that would spoil every mean.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            value = float(module.stoi(mono(ref), mono(deg), SAMPLE_RATE, extended=extended))
+        except (RuntimeWarning, ValueError, IndexError) as error:
+            raise MetricError("STOI needs at least 0.4 s of speech that is not silent") from error
+    return value
+
+
+def pesq(reference: np.ndarray, degraded: np.ndarray, *, wide_band: bool = True) -> float:
+    """PESQ, mean opinion score 1.0 to about 4.6.
+
+    Args:
+      reference: [time] or [time, channels] at 16 kHz; channels are averaged.
+      degraded: the same shape.
+      wide_band: P.862.2 (50 to 7000 Hz); otherwise P.862 with the mapping of P.862.1.
+
+    Raises:
+      MetricError: no speech is found, the signal is too short, or the pesq package is missing.
+    """
+    module = optional("pesq", "metrics")
+    ref, deg = pair(reference, degraded)
+    ref, deg = mono(ref).astype(np.float32), mono(deg).astype(np.float32)
+    if not ref.any() or not deg.any():  # the C code divides by the peak of the two
+        raise MetricError("PESQ is not defined: a signal is silent")
+    try:
+        return float(module.pesq(SAMPLE_RATE, ref, deg, "wb" if wide_band else "nb"))
+    except (module.PesqError, ValueError) as error:
+        reason = error.args[0] if error.args else type(error).__name__
+        reason = reason.decode() if isinstance(reason, bytes) else str(reason)
+        raise MetricError(f"PESQ: {reason}") from error

@@ -1,0 +1,56 @@
+"""What every waveform metric asks of its input, and how optional packages are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+import numpy as np
+
+from codax.errors import CodaxError
+
+
+class MetricError(CodaxError):
+    """A metric that cannot be computed for this input, or whose optional package is missing."""
+
+
+def pair(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two signals as float64 [time, channels], of the same shape.
+
+    Args:
+      reference: [time] or [time, channels].
+      estimate: the same shape.
+
+    Raises:
+      MetricError: the shapes differ, a signal is empty or holds a value that is not finite.
+    """
+    ref, est = (np.asarray(x, np.float64) for x in (reference, estimate))
+    if ref.shape != est.shape:
+        raise MetricError(f"signals of different shapes {ref.shape} and {est.shape}: align and resample them first")
+    if ref.ndim not in (1, 2) or ref.size == 0:
+        raise MetricError(f"expected audio [time] or [time, channels], got shape {ref.shape}")
+    if not (np.isfinite(ref).all() and np.isfinite(est).all()):
+        raise MetricError("a signal holds values that are not finite")
+    return (ref[:, None], est[:, None]) if ref.ndim == 1 else (ref, est)
+
+
+def mono(audio: np.ndarray) -> np.ndarray:
+    """Mean over channels: [time, channels] or [time] -> [time]."""
+    return audio if audio.ndim == 1 else audio.mean(axis=1)
+
+
+def optional(module: str, extra: str) -> types.ModuleType:
+    """Imports a module of an optional dependency.
+
+    Args:
+      module: import name.
+      extra: the extra of codax that installs it.
+
+    Raises:
+      MetricError: it is not installed; the message says what to type.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise MetricError(f'{name} is not installed ({error}): pip install "codax[{extra}]"') from error
