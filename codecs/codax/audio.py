@@ -31,7 +31,8 @@ AUDIO_SUFFIXES = frozenset([
 # fmt: on
 _CHUNK = 1 << 16  # frames decoded at a time
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames where the header does not say
-_INEXACT_LENGTH = ("MP3", "MPEG", "OGG")  # formats whose frame count may be an estimate
+_ESTIMATED_LENGTH = ("MP3", "MPEG")  # formats whose frame count may be an estimate
+_LOSSY = ("MP3", "MPEG", "OGG")  # formats that need not hold exactly the frames that were written
 
 # FFmpeg's demuxers are restricted to plain media files: play-lists and the like could open other files or the network.
 _FFMPEG_OPTIONS = {
@@ -152,8 +153,11 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
         if stream.seek is not None:
             if stream.frames is not None and start >= stream.frames:
                 return parts[0]
-            stream.seek(start)
-            skip = 0
+            try:
+                stream.seek(start)
+                skip = 0
+            except (soundfile.LibsndfileError, RuntimeError):
+                return parts[0]  # beyond the end of a file whose length is an estimate
         for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left))):
             part = chunk[skip:] if left is None else chunk[skip : skip + left]
             skip = max(0, skip - len(chunk))
@@ -222,7 +226,7 @@ def _open(path: Path) -> Iterator[_Stream]:
             yield stream
         return
     with handle:
-        exact = handle.frames < _UNKNOWN_LENGTH and handle.format not in _INEXACT_LENGTH
+        known = handle.frames < _UNKNOWN_LENGTH
 
         def chunks(size: int) -> Iterator[np.ndarray]:
             while True:
@@ -235,9 +239,10 @@ def _open(path: Path) -> Iterator[_Stream]:
                 if len(chunk) < size:
                     return
 
-        frames = handle.frames if exact else None
-        seek = handle.seek if exact and handle.seekable() else None
-        yield _Stream(handle.samplerate, handle.channels, frames, frames or 0, chunks, seek)
+        frames = handle.frames if known and handle.format not in _ESTIMATED_LENGTH else None
+        at_least = 0 if handle.format in _LOSSY else frames or 0
+        seek = handle.seek if known and handle.seekable() else None
+        yield _Stream(handle.samplerate, handle.channels, frames, at_least, chunks, seek)
 
 
 def _refuse_cut_container(path: Path) -> None:
@@ -422,7 +427,7 @@ class AudioWriter:
             with self._temporary.open("rb+") as file:
                 os.fsync(file.fileno())  # a full disk may show only here
             # libsndfile does not report every failed write at close, so the result is looked at once.
-            if self.frames and self._format not in _INEXACT_LENGTH:
+            if self.frames and self._format not in _LOSSY:
                 found = soundfile.info(str(self._temporary)).frames
                 if found != self.frames:
                     raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")

@@ -96,8 +96,8 @@ def open_source(
     Args:
       spec: see the head of this module.
       sample_rate: Hz of what is read.
-      split: "train", "validation" or "test"; None = everything. Sources without splits of their own are divided into
-        "train" and "validation" by a hash (`config.split_seed`, `config.validation_fraction`).
+      split: "train", "validation" or "test"; None = everything. Sources without splits of their own, and the training
+        part of those without validation, are divided by a hash (`config.split_seed`, `config.validation_fraction`).
       config: thresholds for what is skipped, and the cache folder.
       strict: with False, sources without splits of their own are not divided: they are the split that is asked for.
 
@@ -109,7 +109,10 @@ def open_source(
     found = _entries(spec, sample_rate, config, skipped)
     kinds = {entry.split for entry in found}
     if split is not None and kinds and kinds != {""}:
-        found = [entry for entry in found if entry.split == split]
+        if split in ("train", "validation") and "validation" not in kinds and "train" in kinds:
+            found = _divide(spec, [entry for entry in found if entry.split == "train"], split, config)
+        else:
+            found = [entry for entry in found if entry.split == split]
         if not found:
             raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in kinds if k))}")
     elif split is not None and strict:

@@ -1,0 +1,69 @@
+"""Synthetic noise: always at hand, for denoising recipes that have no recordings of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+SPEC = "starter-noise"  # what `data.noise_source` calls it
+
+
+def synthetic(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
+    """One noise of a random kind, float32 [samples], peak 1, decided by `rng` alone."""
+    kinds: tuple[Callable[[np.random.Generator, int, int], np.ndarray], ...] = (
+        _coloured,
+        _hum,
+        _speech_shaped,
+        _babble,
+    )
+    kind = kinds[rng.choice(len(kinds), p=(0.4, 0.15, 0.2, 0.25))]
+    noise = kind(rng, samples, sample_rate)
+    return (noise / max(float(np.abs(noise).max()), 1e-9)).astype(np.float32)
+
+
+def _shaped(rng: np.random.Generator, samples: int, gain: Callable[[np.ndarray], np.ndarray], rate: int) -> np.ndarray:
+    """Gaussian noise whose spectrum is `gain` of the frequency in Hz."""
+    size = 1 << max(4, (samples - 1).bit_length())
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    frequencies = np.fft.rfftfreq(size, 1 / rate)
+    return np.fft.irfft(spectrum * gain(frequencies), size)[:samples]
+
+
+def _coloured(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
+    """Anything from brown (power falls by 6 dB an octave) through pink and white to slightly blue."""
+    exponent = rng.uniform(-1.0, 0.2)
+    return _shaped(rng, samples, lambda f: np.maximum(f, 20.0) ** exponent, rate)
+
+
+def _hum(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
+    """Mains hum or a machine: harmonics over a bed of pink noise."""
+    base = rng.choice((50.0, 60.0, rng.uniform(80.0, 400.0)))
+    times = np.arange(samples) / rate
+    out = 0.05 * _shaped(rng, samples, lambda f: np.maximum(f, 20.0) ** -0.5, rate) * np.sqrt(20.0)
+    for harmonic in range(1, 1 + int(rng.integers(3, 12))):
+        if base * harmonic < rate / 2:
+            phase = rng.uniform(0, 2 * np.pi)
+            out += rng.uniform(0.2, 1.0) / harmonic * np.sin(2 * np.pi * base * harmonic * times + phase)
+    return out
+
+
+def _speech_gain(frequencies: np.ndarray) -> np.ndarray:
+    """Rough long-term spectrum of speech: flat from 100 to 500 Hz, then falling by 9 dB an octave."""
+    low = np.clip(frequencies / 100.0, 0.0, 1.0)
+    return low * np.maximum(frequencies / 500.0, 1.0) ** -1.5
+
+
+def _speech_shaped(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
+    return _shaped(rng, samples, _speech_gain, rate)
+
+
+def _babble(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
+    """Speech-shaped noises that swell and fade at the rate of syllables, as a crowd does."""
+    out = np.zeros(samples)
+    for _ in range(int(rng.integers(2, 7))):
+        syllables = _shaped(rng, samples, lambda f: np.exp(-0.5 * ((f - 4.0) / 2.5) ** 2), rate)
+        envelope = np.maximum(syllables / max(float(np.abs(syllables).max()), 1e-9), 0.0)
+        shift = rng.uniform(0.7, 1.5)
+        out += envelope * _shaped(rng, samples, lambda f, s=shift: _speech_gain(f / s), rate)
+    return out
