@@ -8,10 +8,10 @@ from codax.metrics.signals import MetricError
 
 @pytest.fixture(scope="module")
 def speechlike():
-    """Two seconds of harmonics with syllables of 4 Hz, [time] at 16 kHz."""
+    """Two seconds of harmonics of 140 Hz, each at its own pace, in syllables, [time] at 16 kHz."""
     t = np.arange(32_000) / 16_000
-    tone = sum(np.sin(2 * np.pi * 140 * k * t + k) / k for k in range(1, 20))
-    return (0.1 * tone * np.clip(np.sin(2 * np.pi * 4 * t), 0, 1)).astype(np.float32)
+    tones = (np.sin(2 * np.pi * 140 * k * t) * (1 + np.sin(2 * np.pi * (2 + k / 3) * t + k)) / k for k in range(1, 25))
+    return (0.1 * sum(tones) * np.clip(np.sin(2 * np.pi * 4 * t), 0, 1)).astype(np.float32)
 
 
 def noisy(signal, level):
