@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
 
 def envelope(signal: np.ndarray) -> np.ndarray:
@@ -30,8 +29,8 @@ def best_lag(reference: np.ndarray, degraded: np.ndarray) -> int:
     """Samples by which `degraded` [time] must be delayed to match `reference` [time] best; negative: it is late."""
     longest = max(len(reference), len(degraded))
     size = _transform_length(2 * longest - 1)
-    spectrum = scipy.fft.rfft(reference, n=size) * scipy.fft.rfft(degraded, n=size).conj()
-    correlation = scipy.fft.irfft(spectrum, n=size)
+    spectrum = np.fft.rfft(reference, n=size) * np.fft.rfft(degraded, n=size).conj()
+    correlation = np.fft.irfft(spectrum, n=size)
     # From lag -(longest - 1) to longest - 1; of equal maxima the first counts.
     ordered = np.concatenate([correlation[size - (longest - 1) :], correlation[:longest]])
     return int(np.argmax(ordered)) - (longest - 1)

@@ -19,11 +19,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import TypeVar
 
 import numpy as np
-import scipy.fft
-import scipy.signal
-import scipy.special
 from numpy.lib.stride_tricks import sliding_window_view
 
 EAR_Q = 9.26449
@@ -34,6 +32,7 @@ SPEECH_TOP_FREQUENCY = 8000.0  # Hz
 WINDOW_SECONDS = 0.08
 FLOOR_DB = -45.0
 
+_Frequency = TypeVar("_Frequency", float, np.ndarray)
 _STATES = 8  # state variables of four second-order sections
 _FRAMES_PER_BLOCK = 128
 # Where less than this share of the response falls inside the frame, the difference above loses digits and the frame
@@ -50,7 +49,7 @@ class FilterBank:
         window: [window_length], symmetric Hann window.
         hop: samples between frames, a quarter of the window.
         centre_frequencies: [bands], Hz, ascending.
-        sections: [bands, 4, 6], second-order sections as scipy.signal has them (b0 b1 b2 a0 a1 a2).
+        responses: [bands, window_length], the beginning of every filter's impulse response.
         energy_weights: [window_length + 1, bands], power spectrum (FFT length 2 x window_length) to response energy.
         ringing_weights: [window_length, bands x 8], frame to the eight components of its ringing.
     """
@@ -59,7 +58,7 @@ class FilterBank:
     window: np.ndarray
     hop: int
     centre_frequencies: np.ndarray
-    sections: np.ndarray
+    responses: np.ndarray
     energy_weights: np.ndarray
     ringing_weights: np.ndarray
 
@@ -79,7 +78,11 @@ def centre_frequencies(bands: int, lowest: float, highest: float) -> np.ndarray:
 
 
 def gammatone_sections(centres: np.ndarray, sample_rate: int) -> np.ndarray:
-    """[bands, 4, 6] second-order sections of the gammatone filters, unit gain at each centre frequency (Hz)."""
+    """Second-order sections of the gammatone filters, with unit gain at each centre frequency (Hz).
+
+    Returns:
+        [bands, 4, 6], coefficients b0 b1 b2 a0 a1 a2 of four sections in a row, as `scipy.signal.sosfilt` takes them.
+    """
     period = 1.0 / sample_rate
     decay = np.exp(-_bandwidth(centres) * period)
     angle = 2 * np.pi * centres * period
@@ -99,31 +102,41 @@ def gammatone_sections(centres: np.ndarray, sample_rate: int) -> np.ndarray:
     return sections
 
 
+def impulse_response(centre: float, sample_rate: int, length: int) -> np.ndarray:
+    """Impulse response of the filter at `centre` Hz: [at least `length`], as long as anything of it is left."""
+    pole = _pole(centre, sample_rate)
+    # exp(-60) of the envelope is far below rounding, also after the envelope's cubic growth.
+    size = _power_of_two(max(length, math.ceil(-60 / pole.real)))
+    turns = -2j * np.pi * np.arange(size // 2 + 1) / size
+    zeros = gammatone_sections(np.array([centre]), sample_rate)[0, :, :2]
+    numerator = np.prod(zeros[:, :1] + zeros[:, 1:] * np.exp(turns), axis=0)
+    # 1 - p z^-1 for both poles; close to resonance expm1 keeps the digits that a difference of ones would lose.
+    denominator = np.expm1(turns + pole) * np.expm1(turns + pole.conjugate())
+    squared = denominator * denominator
+    return np.fft.irfft(numerator / (squared * squared), n=size)
+
+
 @functools.lru_cache(maxsize=8)
 def filter_bank(sample_rate: int, bands: int, highest: float, dtype: type = np.float64) -> FilterBank:
     """Build (once) the bank of `bands` filters between 50 Hz and `highest` Hz."""
     # Half up, as the C library rounds; numpy's round goes to even.
     length = math.floor(WINDOW_SECONDS * sample_rate + 0.5)
     centres = centre_frequencies(bands, LOWEST_FREQUENCY, highest)
-    sections = gammatone_sections(centres, sample_rate)
-    rates = _bandwidth(centres) / sample_rate  # decay per sample
+    responses = np.empty((bands, length))
     energy = np.empty((length + 1, bands))
     ringing = np.empty((length, bands, _STATES))
-    for band in range(bands):
-        # exp(-60) of the envelope is far below rounding, also after the envelope's cubic growth.
-        impulse = np.zeros(max(length, math.ceil(60 / rates[band])))
-        impulse[0] = 1.0
-        response = scipy.signal.sosfilt(sections[band], impulse)
+    for band, centre in enumerate(centres):
+        response = impulse_response(centre, sample_rate, length)
+        responses[band] = response[:length]
         energy[:, band] = _energy_weights(response, length)
-        angle = 2 * np.pi * centres[band] / sample_rate
-        ringing[:, band] = _ringing_weights(response, length, rates[band], angle)
+        ringing[:, band] = _ringing_weights(response, length, _pole(centre, sample_rate))
     steps = np.arange(length)
     return FilterBank(
         sample_rate=sample_rate,
         window=(0.5 - 0.5 * np.cos(2 * np.pi * steps / (length - 1))).astype(dtype),
         hop=int(length * 0.25),
         centre_frequencies=centres,
-        sections=sections,
+        responses=responses,
         energy_weights=energy.astype(dtype),
         ringing_weights=ringing.reshape(length, bands * _STATES).astype(dtype),
     )
@@ -149,7 +162,7 @@ def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
     levels = np.empty((bands, len(frames)), dtype)
     for begin in range(0, len(frames), _FRAMES_PER_BLOCK):
         block = frames[begin : begin + _FRAMES_PER_BLOCK].astype(dtype, copy=False) * bank.window
-        spectrum = scipy.fft.rfft(block, n=2 * length, axis=1)
+        spectrum = np.fft.rfft(block, n=2 * length, axis=1)
         whole = (spectrum.real**2 + spectrum.imag**2) @ bank.energy_weights
         ringing = (block @ bank.ringing_weights).reshape(len(block), bands, _STATES)
         inside = whole - np.einsum("fbs,fbs->fb", ringing, ringing)
@@ -185,45 +198,61 @@ def to_decibels(reference: np.ndarray, degraded: np.ndarray) -> tuple[np.ndarray
     return first - lowest, second - lowest
 
 
-def _bandwidth(centres: np.ndarray) -> np.ndarray:
-    """Decay rate of the filters at `centres` (Hz), in 1/s."""
-    return BANDWIDTH_FACTOR * 2 * np.pi * (centres / EAR_Q + MIN_BANDWIDTH)
+def _bandwidth(centre: _Frequency) -> _Frequency:
+    """Decay rate of a filter at `centre` (Hz), in 1/s."""
+    return BANDWIDTH_FACTOR * 2 * np.pi * (centre / EAR_Q + MIN_BANDWIDTH)
+
+
+def _pole(centre: float, sample_rate: int) -> complex:
+    """Logarithm of the filter's pole: decay and rotation per sample."""
+    return complex(-_bandwidth(centre), 2 * math.pi * centre) / sample_rate
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()
 
 
 def _energy_weights(response: np.ndarray, length: int) -> np.ndarray:
     """[length + 1] weights of a frame's power spectrum in the energy of its whole response."""
-    size = scipy.fft.next_fast_len(len(response) + length, real=True)
-    spectrum = scipy.fft.rfft(response, n=size)
-    autocorrelation = scipy.fft.irfft(np.abs(spectrum) ** 2, n=size)[:length]
+    size = _power_of_two(len(response) + length)
+    spectrum = np.fft.rfft(response, n=size)
+    autocorrelation = np.fft.irfft(np.abs(spectrum) ** 2, n=size)[:length]
     lags = np.concatenate([autocorrelation, [0.0], autocorrelation[:0:-1]])  # 2 x length, circular
-    weights = scipy.fft.rfft(lags).real / (2 * length)
+    weights = np.fft.rfft(lags).real / (2 * length)
     weights[1:-1] *= 2  # each stands for a positive and a negative frequency
     return weights
 
 
-def _ringing_weights(response: np.ndarray, length: int, rate: float, angle: float) -> np.ndarray:
+def _ringing_weights(response: np.ndarray, length: int, pole: complex) -> np.ndarray:
     """[length, 8] weights whose dot products with a frame have the ringing's energy as their sum of squares.
 
     Ringing sample m >= 0 is sum over i of response[m + 1 + i] x[length - 1 - i]. As functions of i these responses
-    span eight dimensions: cos and sin at the centre frequency under exp(-rate i) times a cubic. So the map from frame
+    span eight dimensions: cos and sin at the centre frequency under an exponential times a cubic. So the map from frame
     to ringing factors through an orthonormal basis of that space, and its length through an 8 x 8 triangle.
     """
     steps = np.arange(length)
-    envelope = np.exp(-rate * steps)
+    envelope = np.exp(pole.real * steps)
     columns = []
     for degree in range(4):
         # Laguerre polynomials under this envelope are close to orthogonal; plain powers would cost digits.
-        shape = envelope * scipy.special.eval_laguerre(degree, 2 * rate * steps)
-        columns += [shape * np.cos(angle * steps), shape * np.sin(angle * steps)]
+        shape = envelope * np.polynomial.laguerre.Laguerre.basis(degree)(-2 * pole.real * steps)
+        columns += [shape * np.cos(pole.imag * steps), shape * np.sin(pole.imag * steps)]
     basis, _ = np.linalg.qr(np.stack(columns, axis=1))
-    size = scipy.fft.next_fast_len(len(response) + length, real=True)
-    spectrum = scipy.fft.rfft(response[1:], n=size)[:, None] * scipy.fft.rfft(basis, n=size, axis=0).conj()
-    ringing = scipy.fft.irfft(spectrum, n=size, axis=0)[: len(response)]
-    triangle = np.linalg.qr(ringing, mode="r")
-    return (basis @ triangle.T)[::-1]
+    size = _power_of_two(len(response) + length)
+    spectrum = np.fft.rfft(response[1:], n=size)[:, None] * np.fft.rfft(basis, n=size, axis=0).conj()
+    ringing = np.fft.irfft(spectrum, n=size, axis=0)[: len(response)]
+    _, triangle = np.linalg.qr(ringing)
+    weights = (basis @ triangle.T)[::-1]
+    # What is left of a fast decay at the frame's beginning would only slow the products down, as denormal numbers.
+    return np.where(np.abs(weights) > 1e-20 * np.abs(weights).max(), weights, 0.0)
 
 
 def _filtered_energy(windowed: np.ndarray, bank: FilterBank) -> np.ndarray:
-    """[frames, bands] energy inside the frame, by running the filters as they are defined."""
-    windowed = windowed.astype(np.float64)
-    return np.stack([(scipy.signal.sosfilt(s, windowed, axis=1) ** 2).sum(axis=1) for s in bank.sections], axis=1)
+    """[frames, bands] energy inside the frame, by filtering."""
+    length = windowed.shape[1]
+    spectrum = np.fft.rfft(windowed.astype(np.float64), n=2 * length, axis=1)
+    energy = np.empty((len(windowed), len(bank.responses)))
+    for band, response in enumerate(bank.responses):
+        output = np.fft.irfft(spectrum * np.fft.rfft(response, n=2 * length), n=2 * length, axis=1)[:, :length]
+        energy[:, band] = (output**2).sum(axis=1)
+    return energy

@@ -12,6 +12,7 @@ runtimes that work in float32 scatter by up to 7e-5 around this value.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -79,10 +80,11 @@ class LatticeEnsemble:
         for name, index in self.inputs.items():
             values[index] = np.full(self.graph.tensors[index].shape, np.float32(features[name]), np.float64)
         cells = 0
-        for op in self.graph.operators:
-            cells += self._run(op, values)
-            if cells > _LARGEST_SUM:
-                raise ValueError("the graph is too large")
+        with np.errstate(all="ignore"):  # the result is checked at the end
+            for op in self.graph.operators:
+                cells += self._run(op, values)
+                if cells > _LARGEST_SUM:
+                    raise ValueError("the graph is too large")
         result = values.get(self.graph.outputs[0])
         if result is None or result.size != 1 or not np.isfinite(result).all():
             raise ValueError("the graph does not give one finite number")
@@ -134,7 +136,7 @@ def _plain(options: Table | None, field: int, result: np.ndarray) -> np.ndarray:
 
 def _bounded(shape: tuple[int, ...]) -> tuple[int, ...]:
     """`shape` if it is of a sane size."""
-    if len(shape) > 8 or np.prod([max(1, abs(size)) for size in shape], dtype=float) > _LARGEST_RESULT:
+    if len(shape) > 8 or math.prod(max(1, abs(size)) for size in shape) > _LARGEST_RESULT:
         raise ValueError(f"a tensor of shape {shape} is too large")
     return shape
 

@@ -137,10 +137,10 @@ def match(
         patches.astype(np.float64), np.stack([padded[:, abs(offset) : abs(offset) + width] for offset, _ in offsets])
     )
     result = []
-    for p, (offset, is_lost) in enumerate(offsets):
+    for p, (start, (offset, is_lost)) in enumerate(zip(starts.tolist(), offsets, strict=True)):
         times = {
-            "reference_start": starts[p] * hop_seconds,
-            "reference_end": starts[p] * hop_seconds + width * hop_seconds,
+            "reference_start": start * hop_seconds,
+            "reference_end": start * hop_seconds + width * hop_seconds,
             "degraded_start": 0.0 if is_lost else offset * hop_seconds,
             "degraded_end": 0.0 if is_lost else offset * hop_seconds + width * hop_seconds,
         }
