@@ -1,0 +1,118 @@
+"""`codax visqol`: the score of one degraded file against its reference."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    from codax.metrics.visqol import VisqolResult
+
+# From this rate on a file is taken for full-band audio. Speech codecs work at up to 24 kHz, music ones at 44.1 or 48.
+_AUDIO_RATE = 32_000  # Hz
+
+
+def visqol_command(  # noqa: PLR0917 - typer hands the values over by name
+    ref: Annotated[Path, typer.Argument(metavar="REF", help="The original, an audio file.")],
+    deg: Annotated[Path, typer.Argument(metavar="DEG", help="The coded or otherwise degraded version.")],
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="audio|speech",
+            help="Default: what --mapping was made for, else audio if REF has 32 kHz or more, else speech.",
+        ),
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(metavar="exponential|lattice|svr", help="Default: svr for audio, lattice for speech."),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Model file or folder. Default: from the visqol-python package."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Predict the opinion score (MOS-LQO, 1 to 5) of DEG given REF with ViSQOL v3.
+
+    Audio mode works at 48 kHz, speech mode at 16 kHz; files of another rate are resampled.
+    """
+    result = score_files(ref, deg, mode=mode, mapping=mapping, models=models)
+    if as_json:
+        print(json.dumps({"reference": str(ref), "degraded": str(deg)} | as_facts(result)))
+    else:
+        print(f"MOS-LQO {result.moslqo:.4f}  vnsim {result.vnsim:.4f}  ({result.mode} mode, {result.mapping} mapping)")
+
+
+def score_files(
+    ref: Path, deg: Path, *, mode: str | None = None, mapping: str | None = None, models: Path | None = None
+) -> VisqolResult:
+    """Read, resample where needed (said on stderr) and score two files.
+
+    Raises:
+        CodaxError: naming the file and the reason.
+    """
+    # SciPy takes a moment to load, which other commands need not wait for.
+    from codax import audio
+    from codax.metrics.visqol import NOMINAL_RATES, VisqolError, visqol
+
+    signals = {"reference": audio.read(ref), "degraded": audio.read(deg)}
+    paths = {"reference": ref, "degraded": deg}
+    if mode is None:
+        if mapping is not None:
+            mode = "audio" if mapping == "svr" else "speech"
+        else:
+            mode = "audio" if signals["reference"][1] >= _AUDIO_RATE else "speech"
+    wanted = NOMINAL_RATES.get(mode)
+    samples = {}
+    for role, (signal, rate) in signals.items():
+        if wanted is not None and rate != wanted:
+            _note(f"{paths[role]}: resampled from {rate} to {wanted} Hz for {mode} mode")
+            signal = audio.resample(signal, rate, wanted)  # noqa: PLW2901
+        samples[role] = signal
+    if wanted is not None and abs(len(samples["reference"]) - len(samples["degraded"])) > wanted:
+        _note(f"{deg}: its length differs from that of {ref} by more than a second")
+    try:
+        return visqol(
+            samples["reference"],
+            samples["degraded"],
+            wanted or signals["reference"][1],
+            mode=mode,  # pyright: ignore[reportArgumentType]
+            mapping=mapping,  # pyright: ignore[reportArgumentType]
+            models=models,
+        )
+    except VisqolError as error:
+        raise CodaxError(f"{paths[error.role]}: {error}" if error.role else str(error)) from error
+
+
+def as_facts(result: VisqolResult) -> dict[str, Any]:
+    """The result as plain values for JSON."""
+    return {
+        "moslqo": result.moslqo,
+        "vnsim": result.vnsim,
+        "mode": result.mode,
+        "mapping": result.mapping,
+        "lag_seconds": result.lag_seconds,
+        "centre_frequencies": result.centre_frequencies.tolist(),
+        "fvnsim": result.fvnsim.tolist(),
+        "fvnsim10": result.fvnsim10.tolist(),
+        "fstdnsim": result.fstdnsim.tolist(),
+        "fvdegenergy": result.fvdegenergy.tolist(),
+        "patches": [
+            {
+                "similarity": patch.similarity,
+                "reference_seconds": [patch.reference_start, patch.reference_end],
+                "degraded_seconds": [patch.degraded_start, patch.degraded_end],
+            }
+            for patch in result.patches
+        ],
+    }
+
+
+def _note(message: str) -> None:
+    print(f"codax: {message}", file=sys.stderr)
