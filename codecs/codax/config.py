@@ -124,6 +124,7 @@ class DataConfig:
     noise_gain_db: tuple[float, float] = (-30.0, 0.0)
     read_threads: int = 2
     prefetch: int = 16  # examples read ahead
+    memory_mb: int = 768  # decoded audio of shards that is kept in memory by each process
 
 
 @dataclasses.dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,21 @@ def read(entry: Entry, start: int = 0, frames: int | None = None) -> np.ndarray:
     return audio.excerpt(entry.file, start, frames)
 
 
-def read_at(entry: Entry, sample_rate: int, start: int = 0, frames: int | None = None) -> np.ndarray:
+def read_at(
+    entry: Entry,
+    sample_rate: int,
+    start: int = 0,
+    frames: int | None = None,
+    reader: Callable[[Entry, int, int | None], np.ndarray] = read,
+) -> np.ndarray:
     """As `read`, but resampled: `start` and `frames` count at `sample_rate` Hz.
 
-    Only the samples that matter are read. The end of the file may come up to a frame earlier than asked for.
+    Only the samples that matter are read, by `reader`. The end may come up to a frame earlier than asked for.
     """
     if entry.sample_rate == sample_rate:
-        return read(entry, start, frames)
+        return reader(entry, start, frames)
     if frames is None and start == 0:
-        return audio.resample(read(entry), entry.sample_rate, sample_rate)
+        return audio.resample(reader(entry, 0, None), entry.sample_rate, sample_rate)
     # The excerpt starts where the two sampling grids coincide, so that every excerpt equals the resampled whole.
     step_source = entry.sample_rate // np.gcd(entry.sample_rate, sample_rate)
     step_target = sample_rate // np.gcd(entry.sample_rate, sample_rate)
@@ -70,7 +77,7 @@ def read_at(entry: Entry, sample_rate: int, start: int = 0, frames: int | None =
     wanted = None
     if frames is not None:
         wanted = int((offset + frames) * entry.sample_rate / sample_rate) + context
-    out = audio.resample(read(entry, first, wanted), entry.sample_rate, sample_rate)
+    out = audio.resample(reader(entry, first, wanted), entry.sample_rate, sample_rate)
     return out[offset:] if frames is None else out[offset : offset + frames]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy.fft
 
 SPEC = "starter-noise"  # what `data.noise_source` calls it
 
@@ -23,11 +24,13 @@ def synthetic(rng: np.random.Generator, samples: int, sample_rate: int) -> np.nd
 
 
 def _shaped(rng: np.random.Generator, samples: int, gain: Callable[[np.ndarray], np.ndarray], rate: int) -> np.ndarray:
-    """Gaussian noise whose spectrum is `gain` of the frequency in Hz."""
-    size = 1 << max(4, (samples - 1).bit_length())
-    spectrum = np.fft.rfft(rng.standard_normal(size))
-    frequencies = np.fft.rfftfreq(size, 1 / rate)
-    return np.fft.irfft(spectrum * gain(frequencies), size)[:samples]
+    """Gaussian noise whose spectrum is `gain` of the frequency in Hz, about unit power."""
+    size = scipy.fft.next_fast_len(max(samples, 64), real=True)
+    shape = gain(np.fft.rfftfreq(size, 1 / rate)).astype(np.float32)
+    shape *= np.float32(np.sqrt(size) / max(float(np.sqrt((shape**2).mean())), 1e-9) / np.sqrt(2))
+    bins = rng.standard_normal((len(shape), 2), np.float32).view(np.complex64)[:, 0]
+    bins[0] = 0.0  # no offset
+    return scipy.fft.irfft(bins * shape, size)[:samples]
 
 
 def _coloured(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
@@ -40,7 +43,7 @@ def _hum(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
     """Mains hum or a machine: harmonics over a bed of pink noise."""
     base = rng.choice((50.0, 60.0, rng.uniform(80.0, 400.0)))
     times = np.arange(samples) / rate
-    out = 0.05 * _shaped(rng, samples, lambda f: np.maximum(f, 20.0) ** -0.5, rate) * np.sqrt(20.0)
+    out = rng.uniform(0.02, 0.3) * _shaped(rng, samples, lambda f: np.maximum(f, 20.0) ** -0.5, rate)
     for harmonic in range(1, 1 + int(rng.integers(3, 12))):
         if base * harmonic < rate / 2:
             phase = rng.uniform(0, 2 * np.pi)
@@ -60,10 +63,12 @@ def _speech_shaped(rng: np.random.Generator, samples: int, rate: int) -> np.ndar
 
 def _babble(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:
     """Speech-shaped noises that swell and fade at the rate of syllables, as a crowd does."""
-    out = np.zeros(samples)
-    for _ in range(int(rng.integers(2, 7))):
-        syllables = _shaped(rng, samples, lambda f: np.exp(-0.5 * ((f - 4.0) / 2.5) ** 2), rate)
-        envelope = np.maximum(syllables / max(float(np.abs(syllables).max()), 1e-9), 0.0)
+    out = np.zeros(samples, np.float32)
+    slow = 50  # Hz, the rate at which envelopes are made
+    count = samples * slow // rate + 2
+    for _ in range(int(rng.integers(2, 6))):
+        syllables = _shaped(rng, count, lambda f: np.exp(-0.5 * ((f - 4.0) / 2.5) ** 2), slow)
+        envelope = np.interp(np.arange(samples) * (slow / rate), np.arange(count), np.maximum(syllables, 0.0))
         shift = rng.uniform(0.7, 1.5)
-        out += envelope * _shaped(rng, samples, lambda f, s=shift: _speech_gain(f / s), rate)
+        out += envelope.astype(np.float32) * _shaped(rng, samples, lambda f, s=shift: _speech_gain(f / s), rate)
     return out

@@ -119,6 +119,7 @@ def training_batches(
       CodaxError: the source is missing or empty, or too small for the number of processes.
     """
     source, cropper = _open(config, split, random_gain=True)
+    source.hold(config.data.memory_mb)
     windows = Windows(source, config.segment_samples)
     each = len(windows) // process_count  # the same for all, so that epochs stay in step
     if each == 0:
@@ -130,11 +131,12 @@ def training_batches(
         .shuffle()[process_index : each * process_count : process_count]
         .repeat()
         .random_map(cropper)
+        .batch(batch_size_per_process, drop_remainder=True)
     )
-    options = grain.ReadOptions(
-        num_threads=max(1, config.data.read_threads), prefetch_buffer_size=max(1, config.data.prefetch)
-    )
-    return iter(dataset.to_iter_dataset(options).batch(batch_size_per_process, drop_remainder=True))
+    # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
+    ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
+    options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
+    return iter(dataset.to_iter_dataset(options))
 
 
 def validation_batches(

@@ -23,7 +23,7 @@ def loop(audio: np.ndarray, samples: int) -> np.ndarray:
 
 
 def fit_channels(audio: np.ndarray, channels: int) -> np.ndarray:
-    """The wanted number of channels: the mean for one, copies of a single one, else the first ones (the rest silent)."""
+    """The wanted number of channels: the mean for one, copies of a single one, else the first ones and silence."""
     have = audio.shape[1]
     if have == channels:
         return audio
