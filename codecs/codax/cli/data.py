@@ -1,0 +1,80 @@
+"""`codax data`: build shards of audio, and look at what a source holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codax.config import DataConfig
+from codax.errors import CodaxError
+
+data_app = typer.Typer(no_args_is_help=True, help="Build and inspect training data.")
+
+_SPEC_HELP = "'starter' (or 'starter:en'), a folder of audio, a manifest (.jsonl, .csv, .tsv), or ArrayRecord shards."
+
+
+@data_app.command()
+def build(
+    spec: Annotated[str, typer.Argument(help=_SPEC_HELP)] = "starter",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the shards; the starter corpus has one of its own.")
+    ] = None,
+    sample_rate: Annotated[int, typer.Option(min=1000, help="Hz of the shards.")] = 24_000,
+    max_seconds: Annotated[
+        float, typer.Option(min=1.0, help="Longer files are cut into records of this length.")
+    ] = 30.0,
+    cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
+) -> None:
+    """Decode, check and resample a source once, into ArrayRecord shards with a manifest."""
+    from codax.data import starter
+    from codax.data.build import build_shards
+
+    if out is None:
+        if spec != "starter":
+            raise CodaxError("codax data build: give a folder for the shards with --out")
+        if sample_rate not in starter.RATES:
+            raise CodaxError(
+                f"codax data build: the starter corpus comes at {' and '.join(map(str, starter.RATES))} Hz; "
+                "give --out for other rates"
+            )
+        path = starter.build(sample_rate, cache_dir)
+        typer.echo(starter.summary(path.parent))
+    else:
+        config = DataConfig(cache_dir=cache_dir)
+        path = build_shards(spec, out, sample_rate=sample_rate, max_seconds=max_seconds, config=config)
+    typer.echo(str(path))
+
+
+@data_app.command()
+def inspect(
+    spec: Annotated[str, typer.Argument(help=_SPEC_HELP)],
+    rows: Annotated[int, typer.Option(min=0, help="Examples to list.")] = 5,
+    sample_rate: Annotated[int, typer.Option(min=1000, help="Rate at which the starter corpus is opened.")] = 16_000,
+    cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
+) -> None:
+    """Tell what a source holds: examples, hours, rates, languages, splits, and what would be skipped."""
+    from codax.data.sources import open_source
+
+    source = open_source(spec, sample_rate=sample_rate, config=DataConfig(cache_dir=cache_dir))
+    lengths = sorted(entry.seconds for entry in source)
+    typer.echo(f"source       {spec}")
+    typer.echo(f"examples     {len(source)}, {source.seconds / 3600:.2f} h")
+    typer.echo(f"seconds      {lengths[0]:.2f} to {lengths[-1]:.2f}, median {lengths[len(lengths) // 2]:.2f}")
+    typer.echo(f"rates        {_counts(Counter(f'{entry.sample_rate} Hz' for entry in source))}")
+    typer.echo(f"channels     {_counts(Counter(str(entry.channels) for entry in source))}")
+    for name in ("split", "language", "speaker", "licence"):
+        values = Counter(getattr(entry, name) for entry in source)
+        if set(values) != {""}:
+            typer.echo(f"{name:12} {_counts(values)}")
+    typer.echo(f"with text    {sum(bool(entry.text) for entry in source)}")
+    if len(source.skipped):
+        typer.echo(f"skipped      {source.skipped.describe()}")
+    for entry in source.entries[:rows]:
+        typer.echo(f"  {entry.id}  {entry.seconds:.2f} s  {entry.text}".rstrip())
+
+
+def _counts(values: Counter[str]) -> str:
+    return ", ".join(f"{name or '(none)'}: {count}" for name, count in values.most_common(12))
