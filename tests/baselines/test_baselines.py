@@ -41,7 +41,9 @@ def test_aligned_of_the_same_length_and_of_the_size_asked_for(signal, spec, tole
     assert abs(lag(signal[:, 0], coded.audio[:, 0])) <= tolerance
     assert np.corrcoef(signal[:, 0], coded.audio[:, 0])[0, 1] > (0.5 if baseline.kbps < 20 else 0.9)
     seconds = len(signal) / RATE
-    assert coded.payload_bytes * 8 / seconds / 1000 == pytest.approx(baseline.kbps, rel=0.06)
+    # Opus has a variable rate; the others keep theirs but for the last frame.
+    tolerated = 0.3 if spec.startswith("opus") else 0.06
+    assert coded.payload_bytes * 8 / seconds / 1000 == pytest.approx(baseline.kbps, rel=tolerated)
     assert 0 <= coded.file_bytes - coded.payload_bytes < 400
 
 

@@ -1,8 +1,10 @@
 """Opus, MP3, AAC and G.722 through PyAV, whose wheels bring FFmpeg's libraries along.
 
-Each signal becomes a complete file in memory, so that its size is the size that a user would see. Every encoder runs at
-a constant bit rate: then `opus:6` is 6 kbps on any material, short prompts included, where Opus at a variable rate
-spends a fifth less on clear speech and a label of 6 kbps would be unfair to it.
+Each signal becomes a complete file in memory, so that its size is the size that a user would see. Opus runs at its
+constrained variable bit rate, which is the encoder's own default and its better side: a single file may take a fifth
+less or more than it was asked for, but over 57 prompts the packets measured 6.00, 8.93 and 11.8 kbps for 6, 9 and 12,
+with ViSQOL 1.79, 3.58 and 4.07 where a constant bit rate of 6.03, 9.24 and 12.05 kbps gave 1.37, 2.60 and 3.99. The
+others run at a constant bit rate. What counts in a comparison is the measured rate, never the label.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Format:
     note: str = ""
 
 
-_OPUS = {"vbr": "off", "frame_duration": "20", "compression_level": "10"}
+_OPUS = {"vbr": "constrained", "frame_duration": "20", "compression_level": "10"}
 # One Ogg page holds up to 255 packets when it may; the default of a page a second would cost Opus 0.2 kbps.
 _OGG = {"page_duration": "30000000"}
 _MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -57,7 +59,7 @@ FORMATS: dict[str, Format] = {
         (5, 256),
         options={**_OPUS, "application": "voip"},
         muxer=_OGG,
-        note="libopus, application voip, constant bit rate, frames of 20 ms, complexity 10, Ogg",
+        note="libopus, application voip, constrained variable bit rate, frames of 20 ms, complexity 10, Ogg",
     ),
     "opus-audio": Format(
         "libopus",
@@ -66,7 +68,7 @@ FORMATS: dict[str, Format] = {
         (5, 256),
         options={**_OPUS, "application": "audio"},
         muxer=_OGG,
-        note="libopus, application audio, constant bit rate, frames of 20 ms, complexity 10, Ogg",
+        note="libopus, application audio, constrained variable bit rate, frames of 20 ms, complexity 10, Ogg",
     ),
     "mp3": Format("libmp3lame", "mp3", _MPEG_RATES, (8, 320), note="LAME, constant bit rate"),
     # FFmpeg's own AAC encoder starts with 1024 samples of priming, which ADTS has no field for.
