@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +20,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from codax.errors import CodaxError
+from codax.decoders import LOSSY, AudioError, Stream, open_stream
 
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -30,18 +29,6 @@ AUDIO_SUFFIXES = frozenset([
 ])
 # fmt: on
 _CHUNK = 1 << 16  # frames decoded at a time
-_UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames where the header does not say
-_ESTIMATED_LENGTH = ("MP3", "MPEG")  # formats whose frame count may be an estimate
-_LOSSY = ("MP3", "MPEG", "OGG")  # formats that need not hold exactly the frames that were written
-
-# FFmpeg's demuxers are restricted to plain media files: play-lists and the like could open other files or the network.
-_FFMPEG_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,g722,matroska,webm,mov,mp3,mp4,"
-    "mpegts,ogg,tta,voc,w64,wav,wv",
-}
-_FFMPEG_RAW = {".g722": "g722"}  # headerless: the format follows from the extension
-
 # extension: (libsndfile format, default subtype)
 _WRITERS = {
     ".wav": ("WAV", "PCM_16"),
@@ -57,10 +44,6 @@ _WRITERS = {
 }
 
 
-class AudioError(CodaxError):
-    """An audio file that cannot be read or written; the message names the file and the reason."""
-
-
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
     """What a file says about itself: samples per second, channels, and frames (samples per channel)."""
@@ -72,21 +55,6 @@ class AudioInfo:
     @property
     def seconds(self) -> float:
         return self.frames / self.rate
-
-
-@dataclasses.dataclass
-class _Stream:
-    """An opened file; `chunks` yields float32 [time, channels] until the end.
-
-    `frames` is exact, or None where only decoding tells; fewer than `at_least` frames mean a truncated file.
-    """
-
-    rate: int
-    channels: int
-    frames: int | None
-    at_least: int
-    chunks: Callable[[int], Iterator[np.ndarray]]
-    seek: Callable[[int], object] | None = None
 
 
 def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
@@ -103,7 +71,7 @@ def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tup
       AudioError: missing, unreadable, empty or truncated file, or non-finite samples.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_stream(path) as stream:
         parts = list(_checked(path, stream, _CHUNK))
         audio = parts[0] if len(parts) == 1 else np.concatenate(parts)
         rate = stream.rate
@@ -123,7 +91,7 @@ def blocks(
       AudioError: as `read`; a truncated file is noticed at its end.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_stream(path) as stream:
         size = max(1, round(block_seconds * stream.rate))
         if sample_rate is None or sample_rate == stream.rate:
             yield from _checked(path, stream, size)
@@ -148,17 +116,17 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
       AudioError: missing, unreadable or damaged file, or non-finite samples.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_stream(path) as stream:
         skip, parts, left = start, [np.zeros((0, stream.channels), np.float32)], frames
         if stream.seek is not None:
             if stream.frames is not None and start >= stream.frames:
                 return parts[0]
             try:
-                stream.seek(start)
-                skip = 0
+                skip = min(start, stream.preroll)
+                stream.seek(start - skip)
             except (soundfile.LibsndfileError, RuntimeError):
                 return parts[0]  # beyond the end of a file whose length is an estimate
-        for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left))):
+        for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left + skip))):
             part = chunk[skip:] if left is None else chunk[skip : skip + left]
             skip = max(0, skip - len(chunk))
             parts.append(part)
@@ -179,7 +147,7 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
       AudioError: missing, unreadable or empty file.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_stream(path) as stream:
         frames = stream.frames
         if frames is None:
             frames = sum(len(chunk) for chunk in _checked(path, stream, _CHUNK))
@@ -188,7 +156,7 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
         return AudioInfo(stream.rate, stream.channels, frames)
 
 
-def _checked(path: Path, stream: _Stream, size: int) -> Iterator[np.ndarray]:
+def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:
     """The stream in blocks of `size` frames; raises `AudioError` for what is empty, truncated or not finite."""
     total = 0
     for chunk in stream.chunks(size):
@@ -200,139 +168,6 @@ def _checked(path: Path, stream: _Stream, size: int) -> Iterator[np.ndarray]:
         raise AudioError(f"{path}: holds no audio")
     if total < stream.at_least:
         raise AudioError(f"{path}: truncated: {total} of about {stream.at_least} frames can be read")
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[_Stream]:
-    """Opens `path` with soundfile, or with PyAV where soundfile does not know the format."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder, not an audio file")
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
-    try:
-        if path.stat().st_size == 0:
-            raise AudioError(f"{path}: empty file")
-        _refuse_cut_container(path)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
-    handle, reason = None, ""
-    if path.suffix.lower() not in _FFMPEG_RAW:
-        try:
-            handle = soundfile.SoundFile(str(path))
-        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
-            reason = getattr(error, "error_string", str(error))
-    if handle is None:
-        with _open_ffmpeg(path, reason) as stream:
-            yield stream
-        return
-    with handle:
-        known = handle.frames < _UNKNOWN_LENGTH
-
-        def chunks(size: int) -> Iterator[np.ndarray]:
-            while True:
-                try:
-                    chunk = handle.read(size, dtype="float32", always_2d=True)
-                except (soundfile.LibsndfileError, RuntimeError) as error:
-                    raise AudioError(f"{path}: damaged ({getattr(error, 'error_string', error)})") from error
-                if len(chunk):
-                    yield chunk
-                if len(chunk) < size:
-                    return
-
-        frames = handle.frames if known and handle.format not in _ESTIMATED_LENGTH else None
-        at_least = 0 if handle.format in _LOSSY else frames or 0
-        seek = handle.seek if known and handle.seekable() else None
-        yield _Stream(handle.samplerate, handle.channels, frames, at_least, chunks, seek)
-
-
-def _refuse_cut_container(path: Path) -> None:
-    """Raises `AudioError` for WAV, AIFF and Ogg files that end before their own last chunk or page does.
-
-    libsndfile silently shortens such files.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        magic = file.read(12)
-        if magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
-            position = 12
-            while position + 8 <= size:
-                file.seek(position)
-                name, length = struct.unpack("<4sI", file.read(8))
-                # 0 and the largest values are written by programs that stream and cannot know the length.
-                if name == b"data":
-                    if length < 0x7FFFF000 and position + 8 + length > size:
-                        raise AudioError(
-                            f"{path}: truncated: {size - position - 8} of {length} bytes of audio data are there"
-                        )
-                    return
-                position += 8 + length + length % 2
-        elif magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
-            length = 8 + struct.unpack(">I", magic[4:8])[0]
-            if length > size + 1:
-                raise AudioError(f"{path}: truncated: {size} of {length} bytes are there")
-        elif magic[:4] == b"OggS":
-            file.seek(max(0, size - (1 << 17)))  # a page has at most 65,307 bytes
-            tail = file.read()
-            start = tail.rfind(b"OggS")
-            header = tail[start : start + 27] if start >= 0 else b""
-            lacing = tail[start + 27 : start + 27 + header[26]] if len(header) == 27 else b""
-            if not lacing or start + 27 + header[26] + sum(lacing) > len(tail):
-                raise AudioError(f"{path}: truncated: the last Ogg page is not complete")
-
-
-@contextlib.contextmanager
-def _open_ffmpeg(path: Path, reason: str) -> Iterator[_Stream]:
-    """Opens `path` with PyAV; `reason` is what soundfile said, for the message."""
-    import av
-
-    raw_format = _FFMPEG_RAW.get(path.suffix.lower())
-    try:
-        container = av.open(str(path), format=raw_format, options=dict(_FFMPEG_OPTIONS))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        detail = reason.rstrip(".") or getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{path}: not a readable audio file ({detail})") from error
-    with container:
-        if not container.streams.audio:
-            raise AudioError(f"{path}: holds no audio stream")
-        source = container.streams.audio[0]
-        rate, channels = source.codec_context.sample_rate, source.codec_context.channels
-        if not rate or not channels:
-            raise AudioError(f"{path}: not a readable audio file (no sample rate or channels)")
-        frames = 2 * path.stat().st_size if raw_format == "g722" else None  # two samples a byte
-
-        def pieces() -> Iterator[np.ndarray]:
-            resampler = av.AudioResampler(format="fltp")
-            try:
-                for frame in container.decode(source):
-                    if frame.sample_rate != rate or frame.layout.nb_channels != channels:
-                        raise AudioError(f"{path}: sample rate or channels change within the file")
-                    for out in resampler.resample(frame):
-                        yield out.to_ndarray().T
-            except (av.FFmpegError, ValueError, EOFError) as error:
-                raise AudioError(f"{path}: damaged ({getattr(error, 'strerror', None) or error})") from error
-
-        def chunks(size: int) -> Iterator[np.ndarray]:
-            held: list[np.ndarray] = []
-            count = 0
-            for piece in pieces():
-                held.append(piece)
-                count += len(piece)
-                if count < size:
-                    continue
-                joined = np.concatenate(held)
-                whole = count // size * size
-                for start in range(0, whole, size):
-                    yield np.ascontiguousarray(joined[start : start + size], np.float32)
-                held, count = [joined[whole:]], count - whole
-            if count:
-                yield np.ascontiguousarray(np.concatenate(held), np.float32)
-
-        at_least = 0
-        if container.format.name.startswith(("mov", "matroska")):  # elsewhere the duration is an estimate
-            base = source.time_base or 0
-            seconds = float(source.duration * base) if source.duration else (container.duration or 0) / av.time_base
-            at_least = max(0, int((seconds - 0.5) * rate))  # some slack for priming and padding
-        yield _Stream(rate, channels, frames, at_least, chunks)
 
 
 def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype: str | None = None) -> None:
@@ -427,7 +262,7 @@ class AudioWriter:
             with self._temporary.open("rb+") as file:
                 os.fsync(file.fileno())  # a full disk may show only here
             # libsndfile does not report every failed write at close, so the result is looked at once.
-            if self.frames and self._format not in _LOSSY:
+            if self.frames and self._format not in LOSSY:
                 found = soundfile.info(str(self._temporary)).frames
                 if found != self.frames:
                     raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")

@@ -26,11 +26,13 @@ def hold_out(keys: Sequence[str], *, fraction: float, seed: int = 0) -> list[str
     A source of two keys or more always gets one of each, whatever the hash says. With a single key, or a fraction of 0,
     everything is "train".
     """
+    if fraction <= 0 or len(keys) < 2:
+        return ["train"] * len(keys)
     splits = [split_of(key, validation=fraction, seed=seed) for key in keys]
-    if fraction > 0 and len(keys) > 1:
+    if len(set(splits)) < 2:
         order = sorted(range(len(keys)), key=lambda i: (unit_hash(keys[i], seed), keys[i]))
         if "validation" not in splits:
             splits[order[0]] = "validation"
-        if "train" not in splits:
+        else:
             splits[order[-1]] = "train"
     return splits

@@ -1,0 +1,181 @@
+"""Batches: shape, order, restarts, shares of processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from codax import audio
+from codax.data import noise, pipeline, transforms
+from codax.data.build import build_shards
+from codax.errors import CodaxError
+
+
+@pytest.fixture
+def folder(tmp_path, make_audio):
+    for i in range(12):
+        make_audio(
+            tmp_path / "in" / f"{i}.wav", 0.3 + 0.4 * i, rate=16_000 if i % 2 else 8000, channels=1 + i % 2, seed=i
+        )
+    return tmp_path / "in"
+
+
+def take(iterator, count):
+    return [next(iterator)["audio"] for _ in range(count)]
+
+
+def test_batches_have_the_promised_shape(folder, config):
+    config.data.source = str(folder)
+    for channels in (1, 2):
+        config.model.audio_channels = channels
+        batch = next(pipeline.training_batches(config, batch_size_per_process=3))
+        assert set(batch) == {"audio"} and batch["audio"].dtype == np.float32
+        assert batch["audio"].shape == (3, 8000, channels)
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_restored_iterator_goes_on_bit_for_bit(folder, config, tmp_path, shards):
+    config.data.source = str(folder)
+    if shards:
+        config.data.source = str(build_shards(str(folder), tmp_path / "out", sample_rate=16_000))
+    config.data.gain_db = (-6.0, 6.0)
+    first = pipeline.training_batches(config, batch_size_per_process=4)
+    take(first, 7)
+    state = first.get_state()
+    expected = take(first, 20)
+    for threads in (1, 3):
+        config.data.read_threads, config.data.prefetch = threads, 8 * threads
+        again = pipeline.training_batches(config, batch_size_per_process=4)
+        again.set_state(state)
+        np.testing.assert_array_equal(np.stack(take(again, 20)), np.stack(expected))
+
+
+def test_the_seed_decides_and_epochs_differ(folder, config):
+    (folder / "0.wav").unlink()  # shorter than a segment: always the same
+    config.data.source = str(folder)
+
+    def run(seed, count=30):
+        return np.stack(take(pipeline.training_batches(config, batch_size_per_process=4, seed=seed), count))
+
+    np.testing.assert_array_equal(run(1, 5), run(1, 5))
+    assert not np.array_equal(run(1, 5), run(2, 5))
+    one = run(1).reshape(120, -1)  # several epochs of about 50 segments
+    assert len(np.unique(one, axis=0)) == 120
+
+
+def numbered_shards(tmp_path, lengths):
+    """A source in which every sample of file i is (i + 1) / 100."""
+    for i, seconds in enumerate(lengths):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        audio.write(tmp_path / "in" / f"{i:02d}.wav", np.full(round(seconds * 16_000), (i + 1) / 100), 16_000)
+    return str(tmp_path / "in")
+
+
+def test_every_second_of_audio_is_equally_likely(tmp_path, config):
+    config.data.source = numbered_shards(tmp_path, [1.0] * 4 + [8.0])
+    config.data.validation_fraction = 0.0
+    batches = take(pipeline.training_batches(config, batch_size_per_process=8), 30)
+    firsts = np.rint(np.concatenate(batches)[:, 0, 0] * 100).astype(int)
+    counts = np.bincount(firsts, minlength=6)[1:]
+    np.testing.assert_array_equal(counts, [20, 20, 20, 20, 160])  # 2 and 16 of the 24 segments in each of 10 epochs
+
+
+def test_processes_take_disjoint_shares_of_every_epoch(tmp_path, config):
+    config.data.source = numbered_shards(tmp_path, [0.5] * 17)
+    config.data.validation_fraction = 0.0
+    shares = []
+    for process in range(2):
+        batches = pipeline.training_batches(config, batch_size_per_process=4, process_index=process, process_count=2)
+        values = np.rint(np.stack(take(batches, 6))[:, :, 0, 0] * 100).astype(int)
+        shares.append(values.reshape(3, 8))  # 8 of the 17 segments each; one is left out in every epoch
+    for epoch in range(3):
+        assert len({*shares[0][epoch], *shares[1][epoch]}) == 16
+    assert not np.array_equal(np.sort(shares[0][0]), np.sort(shares[0][1]))
+    with pytest.raises(CodaxError, match="too few for 18 processes"):
+        pipeline.training_batches(config, batch_size_per_process=4, process_count=18)
+
+
+def test_short_files_are_filled_with_zeros(tmp_path, config):
+    config.data.source = numbered_shards(tmp_path, [0.3])
+    batch = next(pipeline.training_batches(config, batch_size_per_process=2))["audio"]
+    np.testing.assert_allclose(batch[:, :4800], 0.01, atol=1e-4)
+    np.testing.assert_array_equal(batch[:, 4800:], 0.0)
+
+
+def test_gain_and_peak(tmp_path, config):
+    config.data.source = numbered_shards(tmp_path, [2.0] * 3)
+    config.data.normalize_peak, config.data.gain_db = True, (-6.0, -3.0)
+    peaks = np.abs(np.stack(take(pipeline.training_batches(config, batch_size_per_process=4), 10))).max((2, 3))
+    decibels = 20 * np.log10(peaks / 0.95)
+    assert -6.01 < decibels.min() < -5.0 and -4.0 < decibels.max() < -2.99
+
+
+def test_validation_is_fixed_and_independent_of_the_number_of_processes(folder, config):
+    config.data.source = str(folder)
+    config.data.validation_fraction = 0.4
+    config.data.gain_db = (-20.0, 0.0)
+    config.train.eval_batches = 2
+    alone = pipeline.validation_batches(config, batch_size_per_process=4)
+    again = pipeline.validation_batches(config, batch_size_per_process=4)
+    assert len(alone) == 2 and alone[0]["audio"].shape == (4, 8000, 1)
+    np.testing.assert_array_equal(alone[1]["audio"], again[1]["audio"])
+    halves = [
+        np.concatenate(
+            [
+                batch["audio"]
+                for batch in pipeline.validation_batches(
+                    config, batch_size_per_process=2, process_index=process, process_count=2
+                )
+            ]
+        )
+        for process in range(2)
+    ]
+    dealt = np.stack(halves, axis=1).reshape(8, 8000, 1)
+    np.testing.assert_array_equal(dealt, np.concatenate([batch["audio"] for batch in alone]))
+
+
+def test_a_file_that_vanishes_while_training_is_replaced(folder, config, caplog):
+    config.data.source = str(folder)
+    batches = pipeline.training_batches(config, batch_size_per_process=4)
+    (folder / "11.wav").unlink()
+    assert np.isfinite(np.stack(take(batches, 40))).all()
+    assert sum("11.wav: no such file" in record.getMessage() for record in caplog.records) == 1
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(Exception, match="has the folder gone"):
+        take(batches, 20)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_denoising_pairs(folder, config, tmp_path, make_audio, recorded):
+    config.data.source = str(folder)
+    config.data.noise_gain_db = (-20.0, -20.0)
+    config.data.noise_source = noise.SPEC
+    if recorded:
+        for i in range(3):
+            make_audio(tmp_path / "noise" / f"{i}.wav", 0.35, seed=100 + i)  # shorter than a segment: repeated
+        config.data.noise_source = str(tmp_path / "noise")
+    batch = next(pipeline.training_batches(config, batch_size_per_process=8))
+    assert set(batch) == {"audio", "clean"} and batch["clean"].shape == batch["audio"].shape == (8, 8000, 1)
+    added = np.abs(batch["audio"] - batch["clean"]).max((1, 2))
+    scale = np.abs(batch["clean"]).max((1, 2)) / transforms.PEAK
+    np.testing.assert_allclose(added, 0.1 * scale * (transforms.PEAK if recorded else 0.95), rtol=1e-3)
+    assert np.abs(batch["audio"]).max() <= 1.0
+    fixed = [pipeline.validation_batches(config, batch_size_per_process=2, num_batches=1)[0] for _ in range(2)]
+    np.testing.assert_array_equal(fixed[0]["audio"], fixed[1]["audio"])
+
+
+def test_synthetic_noise_is_decided_by_the_generator_and_varies():
+    made = [noise.synthetic(np.random.default_rng(seed), 4000, 16_000) for seed in range(40)]
+    np.testing.assert_array_equal(made[3], noise.synthetic(np.random.default_rng(3), 4000, 16_000))
+    for one in made:
+        assert one.dtype == np.float32 and np.abs(one).max() == pytest.approx(1.0)
+        assert np.isfinite(one).all() and np.abs(one).mean() > 0.01
+    assert np.isfinite(noise.synthetic(np.random.default_rng(0), 10, 48_000)).all()
+
+
+def test_channels_are_matched():
+    stereo = np.array([[1.0, 3.0], [2.0, 4.0]], np.float32)
+    np.testing.assert_array_equal(transforms.fit_channels(stereo, 1), [[2.0], [3.0]])
+    np.testing.assert_array_equal(transforms.fit_channels(stereo[:, :1], 2), [[1.0, 1.0], [2.0, 2.0]])
+    np.testing.assert_array_equal(transforms.fit_channels(np.hstack([stereo, stereo]), 2), stereo)
+    assert transforms.fit_channels(stereo, 2) is stereo
