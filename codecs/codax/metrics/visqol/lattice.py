@@ -58,11 +58,12 @@ class LatticeEnsemble:
         unknown = {op.code for op in graph.operators} - set(_OPERATIONS)
         if unknown:
             raise ValueError(f"operators {sorted(unknown)} are not supported")
-        constants = {
-            index: tensor.constant.astype(np.float64) if tensor.dtype.kind == "f" else tensor.constant
-            for index, tensor in enumerate(graph.tensors)
-            if tensor.constant is not None
-        }
+        with np.errstate(all="ignore"):  # a damaged constant may be no number; the result is checked
+            constants = {
+                index: tensor.constant.astype(np.float64) if tensor.dtype.kind == "f" else tensor.constant
+                for index, tensor in enumerate(graph.tensors)
+                if tensor.constant is not None
+            }
         model = cls(graph, constants, _feature_inputs(graph))
         model(dict.fromkeys(FEATURES, 0.5))  # a graph that does not run is refused here, not at the first score
         return model

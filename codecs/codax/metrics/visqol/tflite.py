@@ -1,7 +1,8 @@
 """A small, distrustful reader of TensorFlow Lite files: tensors, constants and operators of the one graph.
 
 A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs). Every offset is checked against the file,
-so a damaged or hostile file gives a ValueError and cannot make the reader loop or allocate more than the file's size.
+so a damaged or hostile file gives a ValueError, and cannot make the reader loop or fill the memory: contents are viewed
+where they lie, lists are short, and all constants together are no larger than the file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 # TensorType of schema.fbs -> numpy.
 _DTYPES = {0: np.dtype("<f4"), 2: np.dtype("<i4"), 4: np.dtype("<i8"), 6: np.dtype("?")}
 _LARGEST_TENSOR = 1 << 24  # cells
+_LONGEST_LIST = 256  # of tensor numbers or sizes
+_LONGEST_NAME = 4096  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +78,13 @@ class Table:
 
     def integers(self, number: int) -> tuple[int, ...]:
         begin, count = self._vector(number, 4)
+        if count > _LONGEST_LIST:
+            raise ValueError(f"a list of {count} numbers")
         return struct.unpack_from(f"<{count}i", self._data, begin)
 
-    def raw(self, number: int) -> bytes:
+    def raw(self, number: int) -> memoryview:
         begin, count = self._vector(number, 1)
-        return self._data[begin : begin + count]
+        return memoryview(self._data)[begin : begin + count]
 
     def _vector(self, number: int, item_size: int) -> tuple[int, int]:
         """Where a vector's items begin and how many there are."""
@@ -110,6 +115,8 @@ def read_graph(data: bytes) -> Graph:
     # Old files have the operator number in a byte (field 0), newer ones in an integer (field 3) as well.
     codes = [max(table.scalar(0, "b"), table.scalar(3, "i")) for table in model.tables(1)]
     tensors = [_tensor(table, buffers) for table in graph.tables(0)]
+    if sum(tensor.constant.nbytes for tensor in tensors if tensor.constant is not None) > len(data):
+        raise ValueError("more constants than the file can hold")
     operators = []
     for table in graph.tables(3):
         code = _pick(codes, table.scalar(0, "I"), "operator code")
@@ -122,7 +129,7 @@ def read_graph(data: bytes) -> Graph:
     return Graph(tensors, inputs, outputs, operators)
 
 
-def _tensor(table: Table, buffers: list[bytes]) -> Tensor:
+def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
     shape = table.integers(0)
     number = table.scalar(1, "b")
     if number not in _DTYPES:
@@ -141,7 +148,8 @@ def _tensor(table: Table, buffers: list[bytes]) -> Tensor:
         if len(content) != cells * dtype.itemsize:
             raise ValueError(f"tensor of shape {shape} with {len(content)} bytes")
         constant = np.frombuffer(content, dtype).reshape(shape)
-    return Tensor(table.raw(3).decode("utf-8", "replace"), shape, dtype, constant)
+    name = bytes(table.raw(3)[:_LONGEST_NAME]).decode("utf-8", "replace")
+    return Tensor(name, shape, dtype, constant)
 
 
 def _unpack(data: bytes, code: str, place: int) -> int:
