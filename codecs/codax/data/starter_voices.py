@@ -115,7 +115,7 @@ def asterisk_texts(listing: str) -> dict[str, str]:
             continue
         text = re.sub(r"\[[^]]*\]|\([^)]*\)?|<[^>]*>", " ", text)  # [tones], (remarks), <beeps>
         text = text.replace("*", " star ").replace("#", " pound ").replace("...", " ")
-        texts[name.strip()] = " ".join(text.split())
+        texts[name.strip()] = re.sub(r"\s+([.,!?])", r"\1", " ".join(text.split()))
     return texts
 
 
