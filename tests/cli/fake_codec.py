@@ -18,12 +18,14 @@ class FakeCodec:
         self.model_id = self.config.name
         self.hash = digest
         self.path = path
+        self.denoised = False  # whether the decoder was told to remove noise
         self.pushed: list[tuple[int, ...]] = []  # shapes that the encoder was given
 
     def stream_encoder(self, *, num_quantizers: int, batch: int, denoise: bool = False):
         return _Encoder(self, num_quantizers, batch)
 
     def stream_decoder(self, *, batch: int, denoise: bool = False):
+        self.denoised = denoise
         return _Decoder(self)
 
 

@@ -128,7 +128,7 @@ def decode_file(
             check_fit(codec, meta, source)
             begin = time.perf_counter()
             config = codec.config
-            decoder = codec.stream_decoder(batch=meta.streams)
+            decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
             resample = audio.StreamResampler(config.model.sample_rate, meta.sample_rate, meta.channels)
 
             def append(block: np.ndarray) -> None:

@@ -123,8 +123,10 @@ def _count(weights: Path) -> dict[str, int]:
         sizes = {name: _product(tensor["shape"]) for name, tensor in tensors.items()}
     except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodaxError(f"{weights}: not a readable safetensors file ({error})") from error
-    codebooks = sum(size for name, size in sizes.items() if name.startswith("codebook"))
-    return {"parameters": sum(sizes.values()) - codebooks, "codebook_values": codebooks}
+    return {
+        "parameters": sum(size for name, size in sizes.items() if name.startswith("params.")),
+        "codebook_values": sum(size for name, size in sizes.items() if name.endswith(".embedding")),
+    }
 
 
 def _product(shape: list[int]) -> int:

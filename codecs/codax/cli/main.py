@@ -1,0 +1,145 @@
+"""The `codax` command. Every sub-command imports what it needs when it runs, so that the others start at once."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import codax
+from codax.cli.data import data_app
+from codax.cli.visqol import visqol_command
+from codax.errors import CodaxError
+
+app = typer.Typer(
+    name="codax",
+    help="Neural audio codecs: encode, decode, look at files, score.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_Model = Annotated[str, typer.Option("--model", metavar="MODEL", help="Model folder, or the name of a shipped model.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"codax {codax.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def encode(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Audio file of any format, rate and channel count.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write, usually NAME.codax.")],
+    model: _Model,
+    kbps: Annotated[
+        float | None,
+        typer.Option(help="Kilobits per second and stream (channel, for a mono model). Default: the model's highest."),
+    ] = None,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
+) -> None:
+    """Encode an audio file into a .codax file."""
+    from codax import audio
+    from codax.cli import files, models
+    from codax.cli.progress import progress
+
+    if kbps is not None and not math.isfinite(kbps):
+        raise CodaxError(f"--kbps {kbps}: must be a number")
+    files.refuse_same(source, target)
+    seconds = audio.info(source).seconds  # an unreadable file is noticed before the model is loaded
+    codec = models.load_model(model)
+    if denoise and codec.config.model.film == "none":
+        raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
+    quantizers = codec.config.quantizers_for(kbps)
+    with progress("encode", seconds) as show:
+        report = files.encode_file(codec, source, target, num_quantizers=quantizers, denoise=denoise, show=show)
+    models.remember(codec)
+    print(f"{target}: {_summary(report)}")
+
+
+@app.command()
+def decode(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Container made by `codax encode`.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file to write; the extension is the format.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Model folder or name. Default: found by the hash in the container."),
+    ] = None,
+) -> None:
+    """Decode a .codax file into an audio file of the original rate, channel count and length."""
+    from codax.cli import files, models
+    from codax.cli.progress import progress
+    from codax.entropy.containerfile import ContainerReader
+
+    with ContainerReader(source) as reader:
+        seconds = reader.meta.seconds
+    with progress("decode", seconds) as show:
+        report = files.decode_file(lambda meta: models.load_for(meta, source, model), source, target, show=show)
+    print(f"{target}: {_summary(report)}")
+
+
+@app.command()
+def info(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A .codax file, a model folder or an audio file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a file or a model folder holds."""
+    from codax.cli.info import as_text, describe
+
+    facts = describe(Path(path))
+    print(json.dumps(facts) if as_json else as_text(facts))
+
+
+app.command("visqol")(visqol_command)
+app.add_typer(data_app, name="data")
+
+
+def _summary(report) -> str:
+    return (
+        f"{report.seconds:.2f} s, {report.file_bytes:,} bytes, {report.kbps:.2f} kbps, "
+        f"{report.real_time_factor:.1f}x real time"
+    )
+
+
+def main() -> None:
+    """Runs the command line. Whatever is wrong with the input or the machine is one line on stderr and status 1."""
+    # A terminated command removes its unfinished output as an interrupted one does.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        app()
+    except CodaxError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except MemoryError:
+        _fail("not enough memory")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"codax: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
