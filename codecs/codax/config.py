@@ -40,6 +40,7 @@ class ModelConfig:
     latent_kernel_size: int = 3  # convolution into and out of the latent
     dilations: tuple[int, ...] = (1, 3, 9)
     stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
+    residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; small = close to the identity
     causal: bool = True
     film: str = "none"  # "none", "encoder" or "decoder": side of the bottleneck where denoising is conditioned
 
@@ -198,9 +199,10 @@ class Config:
         per_level = self.kbps(1)
         count = round(kbps / per_level)
         if not 1 <= count <= self.quantizer.num_quantizers or abs(count * per_level - kbps) > 0.02 * kbps:
+            most = self.quantizer.num_quantizers
             raise ConfigError(
-                f"{kbps:g} kbps cannot be made of {per_level:g} kbps per quantizer with 1 to "
-                f"{self.quantizer.num_quantizers} quantizers ({per_level:g} to {self.kbps(self.quantizer.num_quantizers):g} kbps)"
+                f"{kbps:g} kbps cannot be made of {per_level:g} kbps per quantizer with 1 to {most} quantizers "
+                f"({per_level:g} to {self.kbps(most):g} kbps)"
             )
         return count
 

@@ -13,8 +13,8 @@ LAYERS = 4  # number of grouped convolutions
 class WaveDiscriminator(nn.Module):
     """Audio [batch, time, channels] -> logits [batch, time / 256, 1] and six feature maps.
 
-    Convolution of width 15; four grouped convolutions of width 41, stride 4, channels times 4 up to `max_channels`, with
-    `group_size` input channels a group; convolutions of width 5 and 3.
+    Convolution of width 15; four grouped convolutions of width 41, stride 4, channels times 4 up to `max_channels`,
+    with `group_size` input channels a group; convolutions of width 5 and 3.
     """
 
     channels: int = 16

@@ -15,8 +15,8 @@ def hann(window: int) -> np.ndarray:
 def frame(x: jax.Array, window: int, hop: int) -> jax.Array:
     """Overlapping frames: [batch, time] -> [batch, frames, window], frames = (time - window) // hop + 1.
 
-    Where the window is a whole number of hops the frames are joined from views of hop-sized blocks, which differentiates
-    into additions instead of a scatter.
+    Where the window is a whole number of hops the frames are joined from views of hop-sized blocks, which
+    differentiates into additions instead of a scatter.
     """
     frames = (x.shape[1] - window) // hop + 1
     if frames < 1:

@@ -1,7 +1,7 @@
 """Hinge adversarial losses and the feature loss (SoundStream, equations 1 to 3).
 
-A discriminator's output is (logits, features): logits [batch, ...] and a list of intermediate activations. Every function
-averages over the positions of each discriminator first and over discriminators then.
+A discriminator's output is (logits, features): logits [batch, ...] and a list of intermediate activations. Every
+function averages over the positions of each discriminator first and over discriminators then.
 """
 
 from __future__ import annotations

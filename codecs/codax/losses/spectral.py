@@ -25,7 +25,14 @@ def waveform_l1(target: jax.Array, estimate: jax.Array) -> jax.Array:
 
 
 def mel_distance(
-    target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, log_weight: float, log_floor: float
+    target: jax.Array,
+    estimate: jax.Array,
+    *,
+    window: int,
+    sample_rate: int,
+    mels: int,
+    log_weight: float,
+    log_floor: float,
 ) -> jax.Array:
     """One scale of the loss.
 
@@ -55,7 +62,12 @@ def log_weight(config: LossConfig, window: int) -> float:
 
 
 def multiscale_mel(
-    target: jax.Array, estimate: jax.Array, config: LossConfig, *, sample_rate: int, windows: Sequence[int] | None = None
+    target: jax.Array,
+    estimate: jax.Array,
+    config: LossConfig,
+    *,
+    sample_rate: int,
+    windows: Sequence[int] | None = None,
 ) -> jax.Array:
     """Sum of `mel_distance` over windows.
 
@@ -64,8 +76,8 @@ def multiscale_mel(
       windows: the scales of this call; None = all of `config.windows`.
 
     Returns:
-      Scalar. With `config.normalize_windows`, every scale is divided by (1 + alpha_s) times the number of mel bins, and the
-      sum by the number of windows.
+      Scalar. With `config.normalize_windows`, every scale is divided by (1 + alpha_s) times the number of mel bins, and
+      the sum by the number of windows.
     """
     a = jnp.moveaxis(target.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
     b = jnp.moveaxis(estimate.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])

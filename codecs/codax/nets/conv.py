@@ -1,9 +1,9 @@
 """One-dimensional convolutions, offline and streaming, with the lowering chosen by backend.
 
-Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded, and a causal layer has one implementation
-for both uses: it puts its left context in front of the input and convolves without padding. The context comes from the
-`stream` collection when that collection is mutable (and is replaced by the end of the input), and is zeros otherwise, so
-that streaming in any chunking gives the offline output.
+Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded, and a causal layer has one
+implementation for both uses: it puts its left context in front of the input and convolves without padding. The context
+comes from the `stream` collection when that collection is mutable (and is replaced by the end of the input), and is
+zeros otherwise, so that streaming in any chunking gives the offline output.
 
 XLA runs one-dimensional convolutions slowly on the CPU, so there they are written as matrix products over shifted or
 folded views, which is several times faster; accelerators get native convolutions. The forms agree to rounding (tested).

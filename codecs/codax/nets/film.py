@@ -19,7 +19,7 @@ class FiLM(nn.Module):
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
         """Args: x [batch, frames, channels]; condition [batch, frames, classes] (one-hot). Returns the shape of x."""
         width = x.shape[-1]
-        modulation = nn.Dense(2 * width, use_bias=False, kernel_init=nn.initializers.zeros, dtype=self.dtype, name="proj")(
-            condition
-        )
+        modulation = nn.Dense(
+            2 * width, use_bias=False, kernel_init=nn.initializers.zeros, dtype=self.dtype, name="proj"
+        )(condition)
         return x * (1 + modulation[..., :width]) + modulation[..., width:]

@@ -25,14 +25,17 @@ class ResidualUnit(nn.Module):
 
     kernel_size: int
     dilation: int
+    residual_scale: float = 1.0
     causal: bool = True
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         conv = {"causal": self.causal, "dtype": self.dtype}
+        # lecun_normal is this initializer at scale 1.
+        init = nn.initializers.variance_scaling(max(self.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
         y = Conv(x.shape[-1], self.kernel_size, dilation=self.dilation, name="dilated", **conv)(nn.elu(x))
-        return x + Conv(x.shape[-1], 1, name="pointwise", **conv)(nn.elu(y))
+        return x + Conv(x.shape[-1], 1, kernel_init=init, name="pointwise", **conv)(nn.elu(y))
 
 
 class Encoder(nn.Module):
@@ -52,7 +55,7 @@ class Encoder(nn.Module):
             x = Conv(widths[0], c.kernel_size, name="stem", **conv)(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
-                x = ResidualUnit(c.kernel_size, dilation, name=f"block{i}_unit{j}", **conv)(x)
+                x = ResidualUnit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
             x = Conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down", **conv)(nn.elu(x))
         return Conv(c.dimension, c.latent_kernel_size, name="latent", **conv)(nn.elu(x))
 
@@ -72,7 +75,7 @@ class Decoder(nn.Module):
         for i, stride in reversed(list(enumerate(c.strides))):
             x = ConvTranspose(widths[i], stride, name=f"block{i}_up", **conv)(nn.elu(x))
             for j, dilation in enumerate(c.dilations):
-                x = ResidualUnit(c.kernel_size, dilation, name=f"block{i}_unit{j}", **conv)(x)
+                x = ResidualUnit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
         x = nn.elu(x)
         if c.stem_stride > 1:
             return ConvTranspose(c.audio_channels, c.stem_stride, name="stem", **conv)(x)

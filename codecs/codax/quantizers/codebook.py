@@ -72,7 +72,9 @@ def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None) ->
     return jax.lax.psum(jnp.where(mine[None, :, None], x[:, jnp.clip(index, 0, n - 1)], 0.0), axis)
 
 
-def kmeans(x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None) -> tuple[jax.Array, jax.Array]:
+def kmeans(
+    x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None
+) -> tuple[jax.Array, jax.Array]:
     """Lloyd's k-means over the global batch, started from random frames.
 
     Args:
@@ -114,13 +116,11 @@ def moving_average(
     return CodebookState(embedding=embedding, total=new_total, count=new_count)
 
 
-def revive_dead(
-    state: CodebookState, frames: jax.Array, *, threshold: float
-) -> tuple[CodebookState, jax.Array]:
+def revive_dead(state: CodebookState, frames: jax.Array, *, threshold: float) -> tuple[CodebookState, jax.Array]:
     """Replaces every entry whose running count is below `threshold` by a frame of the batch.
 
-    Embedding, running sum and running count are all reset, else the next moving average would undo it. The entry restarts
-    at the mean count of its level, or at twice the threshold where that is more, which gives it time to be used.
+    Embedding, running sum and running count are all reset, else the next moving average would undo it. The entry
+    restarts at the mean count of its level, or at twice the threshold where that is more, to give it time.
 
     Args:
       frames: [levels, entries, dimension] candidate frames, the same on every replica.

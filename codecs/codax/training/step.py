@@ -67,8 +67,8 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
 def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | None):
     """Input, target and condition of a step.
 
-    Without FiLM they are the audio, the audio and None. With it the input is the noisy signal, denoising is switched on
-    or off along time (off, on, or one change at a random frame), and the target is clean where it is on, noisy where off.
+    Without FiLM they are the audio, the audio and None. With it the input is the noisy signal, denoising is switched
+    on or off along time (off, on, or one change at a random frame), and the target is clean where on, noisy where off.
     """
     audio = batch["audio"]
     if config.model.film == "none":
@@ -104,8 +104,8 @@ def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     """Builds `step(state, batch) -> (state, metrics)` for one phase.
 
-    `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica. A
-    step whose loss or gradients are not finite leaves the state as it was, except for the step number and its counters.
+    `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica.
+    A step whose loss or gradients are not finite leaves the state as it was, but for the step number and its counters.
     """
     model = CodecModel(config)
     discriminators = Discriminators(

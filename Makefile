@@ -1,0 +1,45 @@
+# install: .venv with all that training, evaluation and the command line need
+# train:   starter corpus, quickstart recipe, evaluation; prints a table and where the audio is
+# test:    lint and the test suite
+# lint:    formatting, style, types and layer rules
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/quickstart
+
+.PHONY: install install-test train test lint clean
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("codax needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
+$(VENV)/.installed: setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines]'
+	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
+	touch $@
+
+$(VENV)/.installed-test: setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,test]'
+	touch $@
+
+train: install
+	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
+	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation \
+		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
+
+test: install-test lint
+	$(BIN)/python -m pytest
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist codecs/*.egg-info

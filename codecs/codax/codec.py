@@ -1,0 +1,295 @@
+"""The trained codec as a user holds it: load, encode, decode, stream, save.
+
+codec = codax.load("runs/quickstart/export")
+tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
+audio = codec.decode(tokens)                               # the same shape, at the same rate
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from codax.audio import resample
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.model import CodecModel
+
+if TYPE_CHECKING:
+    from codax.streaming import DecoderSession, EncoderSession
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+HASH_BYTES = 8
+SHIPPED = Path(__file__).parent / "models"
+
+
+class ModelError(CodaxError):
+    """A model that is missing, damaged or does not fit its config; the message names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """Codes of a batch of signals, with what decoding needs to give back the original shape.
+
+    Attributes:
+      codes: int32 [batch, frames, quantizers]. A model of one channel codes every channel of the input as a signal
+        of its own: the batch is then [batch * channels], channels of one signal side by side.
+      length: samples per channel of the original.
+      sample_rate: of the original, Hz.
+      channels: of the original.
+      denoise: whether denoising was asked for; models that condition their decoder need it there too.
+    """
+
+    codes: np.ndarray
+    length: int
+    sample_rate: int
+    channels: int = 1
+    denoise: bool = False
+
+
+class Codec:
+    """Encoder, codebooks and decoder with their weights."""
+
+    def __init__(self, config: Config, params: Any, codebook: Any, *, path: Path | None = None) -> None:
+        self.config = config.validate()
+        self.model = CodecModel(config)
+        self.variables = jax.device_put({"params": params, "codebook": codebook})
+        self.path = path
+
+    @staticmethod
+    def init_random(config: Config, seed: int = 0) -> Codec:
+        """A codec with random weights and codebooks, for tests and benchmarks."""
+        keys = jax.random.split(jax.random.key(seed))
+        shapes = jax.eval_shape(lambda: _init_variables(config, 0))
+        params = jax.jit(lambda s: _init_variables(config, s))(seed)["params"]
+        embedding = jax.random.normal(keys[1], shapes["codebook"]["embedding"].shape)
+        count = jnp.ones(shapes["codebook"]["count"].shape)
+        codebook = {"embedding": embedding, "total": embedding, "count": count, "initialised": jnp.ones((), jnp.bool_)}
+        return Codec(config, params, codebook)
+
+    @property
+    def model_id(self) -> str:
+        """Name of the recipe."""
+        return self.config.name
+
+    @functools.cached_property
+    def hash(self) -> bytes:
+        """First eight bytes of a SHA-256 over names, shapes and values of everything that decides the codes."""
+        digest = hashlib.sha256(self.config.name.encode())
+        for name, value in sorted(self._flat().items()):
+            digest.update(f"{name}{value.shape}{value.dtype}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.digest()[:HASH_BYTES]
+
+    def _flat(self) -> dict[str, np.ndarray]:
+        flat = flatten_dict(jax.device_get(self.variables), sep=".")
+        return {name: np.asarray(value) for name, value in flat.items()}
+
+    def save(self, folder: str | Path) -> None:
+        """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole."""
+        from safetensors.numpy import save
+
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(folder / WEIGHTS_FILE, save(self._flat(), metadata={"format": "codax", "model": self.model_id}))
+            _replace(folder / CONFIG_FILE, self.config.to_json().encode())
+        except OSError as error:
+            raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+
+    def encode(
+        self,
+        audio: np.ndarray | jax.Array,
+        *,
+        sample_rate: int | None = None,
+        kbps: float | None = None,
+        num_quantizers: int | None = None,
+        denoise: bool = False,
+    ) -> Tokens:
+        """Encodes audio.
+
+        Args:
+          audio: float [batch, time, channels], full scale 1.
+          sample_rate: of the audio, Hz; None = the model's. Other rates are resampled.
+          kbps: bit rate per coded signal, kilobits per second; None = the model's highest.
+          num_quantizers: the rate as a number of quantizers, instead of `kbps`.
+          denoise: ask a model with FiLM to leave the noise out.
+
+        Raises:
+          CodaxError: a rate that the model does not have, or audio of the wrong shape.
+        """
+        config = self.config
+        audio = np.asarray(audio, np.float32)
+        if audio.ndim != 3 or 0 in audio.shape:
+            raise CodaxError(f"audio must be [batch, time, channels] and not empty, got shape {audio.shape}")
+        if not np.isfinite(audio).all():
+            raise CodaxError("audio holds values that are not finite")
+        if denoise and config.model.film == "none":
+            raise CodaxError(f"model {self.model_id} was not trained to denoise")
+        levels = num_quantizers if num_quantizers is not None else config.quantizers_for(kbps)
+        if not 1 <= levels <= config.quantizer.num_quantizers:
+            raise CodaxError(f"{levels} quantizers: the model has 1 to {config.quantizer.num_quantizers}")
+        _, length, channels = audio.shape
+        rate = sample_rate or config.model.sample_rate
+        signals = self.to_signals(audio)
+        if rate != config.model.sample_rate:
+            signals = np.stack([resample(s, rate, config.model.sample_rate) for s in signals])
+        frames = -(-signals.shape[1] // config.hop)
+        padded = self._bucket(frames) * config.hop
+        signals = np.pad(signals, ((0, 0), (0, padded - signals.shape[1]), (0, 0)))
+        codes = np.asarray(self._encode(self.variables, signals, denoise))[:, :frames, :levels]
+        return Tokens(codes=codes, length=length, sample_rate=rate, channels=channels, denoise=denoise)
+
+    def decode(self, tokens: Tokens) -> np.ndarray:
+        """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
+        config = self.config
+        codes = np.asarray(tokens.codes, np.int32)
+        if codes.ndim != 3 or not 1 <= codes.shape[2] <= config.quantizer.num_quantizers:
+            raise CodaxError(
+                f"codes must be [batch, frames, 1 to {config.quantizer.num_quantizers}], got {codes.shape}"
+            )
+        if codes.size and not (codes.min() >= 0 and codes.max() < config.quantizer.codebook_size):
+            raise CodaxError(f"codes must lie in 0 to {config.quantizer.codebook_size - 1}")
+        frames = codes.shape[1]
+        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
+        latent = self._dequantize(self.variables, padded)
+        signals = np.asarray(self._decode(self.variables, latent, tokens.denoise))[:, : frames * config.hop]
+        if tokens.sample_rate != config.model.sample_rate:
+            signals = np.stack([resample(s, config.model.sample_rate, tokens.sample_rate) for s in signals])
+        missing = max(0, tokens.length - signals.shape[1])
+        signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
+        return self.from_signals(signals, tokens.channels)
+
+    def to_signals(self, audio: np.ndarray) -> np.ndarray:
+        """Audio [batch, time, channels] -> [batch, time, model channels], or [batch * channels, time, 1] if mono.
+
+        Raises:
+          CodaxError: a model of several channels with another number of channels.
+        """
+        wanted, channels = self.config.model.audio_channels, audio.shape[2]
+        if channels == wanted:
+            return audio
+        if wanted == 1:
+            return np.moveaxis(audio, 2, 1).reshape(-1, audio.shape[1], 1)
+        raise CodaxError(f"model {self.model_id} codes {wanted} channels, the audio has {channels}")
+
+    def from_signals(self, signals: np.ndarray, channels: int) -> np.ndarray:
+        """The inverse of `to_signals`."""
+        if signals.shape[2] == channels:
+            return signals
+        return np.moveaxis(signals.reshape(-1, channels, signals.shape[1]), 1, 2)
+
+    def stream_encoder(
+        self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
+    ) -> EncoderSession:
+        """An encoder that takes audio piece by piece; see `codax.streaming`."""
+        from codax.streaming import EncoderSession
+
+        return EncoderSession(self, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+
+    def stream_decoder(self, *, batch: int = 1, denoise: bool = False) -> DecoderSession:
+        """A decoder that takes codes piece by piece; see `codax.streaming`."""
+        from codax.streaming import DecoderSession
+
+        return DecoderSession(self, batch=batch, denoise=denoise)
+
+    def _bucket(self, frames: int) -> int:
+        """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
+        if not self.config.model.causal:
+            return frames
+        step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
+        return -(-frames // step) * step
+
+    def _condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
+        return jnp.full((batch, frames), float(denoise)) if self.config.model.film != "none" else None
+
+    @functools.cached_property
+    def _encode(self):
+        def encode(variables, audio, denoise):
+            condition = self._condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
+            return self.model.apply(variables, audio, None, condition, method=CodecModel.encode)
+
+        return jax.jit(encode, static_argnums=2)
+
+    @functools.cached_property
+    def _dequantize(self):
+        return jax.jit(
+            lambda variables, codes: self.model.apply(variables, codes, method=lambda m, c: m.quantizer.decode(c))
+        )
+
+    @functools.cached_property
+    def _decode(self):
+        def decode(variables, latent, denoise):
+            condition = self._condition(latent.shape[0], latent.shape[1], denoise)
+            return self.model.apply(variables, latent, condition, method=CodecModel.decode_latent)
+
+        return jax.jit(decode, static_argnums=2)
+
+
+def load(model: str | Path) -> Codec:
+    """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
+
+    Raises:
+      ModelError: nothing there, or files that are damaged or do not fit together.
+    """
+    folder = Path(model)
+    if not folder.is_dir() and (SHIPPED / str(model)).is_dir():
+        folder = SHIPPED / str(model)
+    if not folder.is_dir():
+        raise ModelError(f"{model}: no such model folder")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: not a model folder, {name} is missing")
+    config = Config.load(folder / CONFIG_FILE)
+    variables = unflatten_dict(_read_weights(folder / WEIGHTS_FILE, config), sep=".")
+    return Codec(config, variables["params"], variables["codebook"], path=folder)
+
+
+def _read_weights(path: Path, config: Config) -> dict[str, np.ndarray]:
+    """Reads a safetensors file and checks every name, shape and type against the config."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    wanted = flatten_dict(jax.eval_shape(lambda: _init_variables(config, 0)), sep=".")
+    for name, shape in wanted.items():
+        if name not in weights:
+            raise ModelError(f"{path}: {name} is missing")
+        if weights[name].shape != shape.shape or weights[name].dtype != shape.dtype:
+            found = f"{weights[name].dtype}{list(weights[name].shape)}"
+            raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
+        if not np.isfinite(weights[name]).all():
+            raise ModelError(f"{path}: {name} holds values that are not finite")
+    unknown = sorted(set(weights) - set(wanted))
+    if unknown:
+        raise ModelError(f"{path}: {unknown[0]} does not belong to the config")
+    return weights
+
+
+def _init_variables(config: Config, seed: jax.Array | int) -> Any:
+    audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
+    key = jax.random.key(seed)
+    return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a file so that a reader sees the old one or the new one, and a failure leaves the old one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

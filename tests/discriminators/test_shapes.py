@@ -1,0 +1,42 @@
+"""Discriminators: shapes, strides and number of features."""
+
+import jax
+import jax.numpy as jnp
+from codax.config import DiscriminatorConfig
+from codax.discriminators.ensemble import Discriminators
+from codax.discriminators.stft import STFTDiscriminator
+from codax.discriminators.waveform import WaveDiscriminator, halve_rate
+
+
+def shapes(module, time):
+    def run(x):
+        return module.apply(module.init(jax.random.key(0), x), x)
+
+    return jax.eval_shape(run, jax.ShapeDtypeStruct((2, time, 1), jnp.float32))
+
+
+def test_stft_discriminator():
+    logits, features = shapes(STFTDiscriminator(), 24_000)
+    frames = 24_000 // 256
+    assert logits.shape == (2, -(-frames // 8), 1)
+    assert [f.shape[2:] for f in features] == [
+        (512, 32), (256, 64), (128, 128), (64, 128), (32, 256), (16, 256), (8, 512)
+    ]  # fmt: skip
+
+
+def test_wave_discriminator():
+    logits, features = shapes(WaveDiscriminator(), 8192)
+    assert logits.shape == (2, 32, 1)
+    assert [f.shape[1:] for f in features] == [(8192, 16), (2048, 64), (512, 256), (128, 1024), (32, 1024), (32, 1024)]
+
+
+def test_ensemble_of_the_paper():
+    outputs = shapes(Discriminators(DiscriminatorConfig()), 8192)
+    assert len(outputs) == 4
+    assert [o[0].shape[1] for o in outputs[1:]] == [32, 16, 8]
+
+
+def test_halving():
+    x = jnp.ones((1, 10, 1))
+    assert halve_rate(x).shape == (1, 5, 1)
+    assert jnp.allclose(halve_rate(x), 1.0)

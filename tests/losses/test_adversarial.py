@@ -1,0 +1,33 @@
+"""Adversarial losses by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from codax.losses.adversarial import discriminator_hinge, feature_l1, generator_hinge
+
+REAL = [
+    (jnp.array([[2.0, 0.5]]), [jnp.array([[1.0, 2.0]]), jnp.array([[0.0]])]),
+    (jnp.array([[-1.0]]), [jnp.ones((1, 1))]),
+]
+FAKE = [
+    (jnp.array([[-2.0, 0.0]]), [jnp.array([[0.0, 4.0]]), jnp.array([[1.0]])]),
+    (jnp.array([[0.5]]), [jnp.zeros((1, 1))]),
+]
+
+
+def test_discriminator_hinge():
+    # First: mean(0, 0.5) + mean(0, 1) = 0.75; second: 2 + 1.5 = 3.5.
+    np.testing.assert_allclose(discriminator_hinge(REAL, FAKE), (0.75 + 3.5) / 2)
+
+
+def test_generator_hinge():
+    # First: mean(3, 1) = 2; second: 0.5.
+    np.testing.assert_allclose(generator_hinge(FAKE), (2 + 0.5) / 2)
+
+
+def test_feature_loss_and_where_its_gradient_goes():
+    # First discriminator: layers 1.5 and 1; second: 1.
+    np.testing.assert_allclose(feature_l1(REAL, FAKE), ((1.5 + 1) / 2 + 1) / 2)
+    to_real, to_fake = jax.grad(feature_l1, argnums=(0, 1))(REAL, FAKE)
+    assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves(to_real))
+    assert float(jnp.abs(to_fake[1][1][0]).max()) > 0

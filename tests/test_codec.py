@@ -1,0 +1,160 @@
+"""The codec as a user holds it: shapes, streaming, saving and damaged models."""
+
+import codax
+import numpy as np
+import pytest
+from codax.codec import Codec, ModelError
+from codax.config import Config
+from codax.errors import CodaxError
+
+
+def small_config(**model) -> Config:
+    config = Config(name="tiny")
+    config.model.sample_rate = 8_000
+    config.model.channels = 4
+    config.model.strides = (2, 4)
+    config.model.dimension = 8
+    for name, value in model.items():
+        setattr(config.model, name, value)
+    if config.model.film != "none":
+        config.data.noise_source = "starter-noise"
+    config.quantizer.num_quantizers = 4
+    config.quantizer.codebook_size = 16
+    config.quantizer.kbps = ()
+    return config.validate()
+
+
+@pytest.fixture(scope="module", params=["stem1", "stem4"])
+def codec(request):
+    return Codec.init_random(small_config(stem_stride={"stem1": 1, "stem4": 4}[request.param]), seed=1)
+
+
+def signal(batch=1, time=1001, channels=1, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.3, (batch, time, channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate,channels", [(8_000, 1), (8_000, 2), (11_025, 1), (44_100, 3)])
+def test_decoding_gives_back_length_rate_and_channels(codec, rate, channels):
+    audio = signal(2, 3333, channels)
+    tokens = codec.encode(audio, sample_rate=rate, num_quantizers=3)
+    model_length = -(-3333 * 8_000 // rate)
+    assert tokens.codes.shape == (2 * channels, -(-model_length // codec.config.hop), 3)
+    assert tokens.codes.dtype == np.int32
+    decoded = codec.decode(tokens)
+    assert decoded.shape == audio.shape
+    assert np.isfinite(decoded).all()
+
+
+def test_channels_of_a_mono_model_do_not_mix(codec):
+    audio = signal(1, 800, 2)
+    both = codec.decode(codec.encode(audio))
+    for channel in range(2):
+        alone = codec.decode(codec.encode(audio[..., channel : channel + 1]))
+        np.testing.assert_allclose(both[..., channel], alone[..., 0], atol=1e-5)
+
+
+def test_length_buckets_change_nothing(codec):
+    audio = signal(1, 200 * codec.config.hop)
+    whole = codec.encode(audio).codes
+    start = codec.encode(audio[:, : 37 * codec.config.hop]).codes
+    np.testing.assert_array_equal(whole[:, :37], start)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 333, 5000])
+def test_streaming_equals_offline(codec, chunk):
+    audio = signal(2, 1001 if chunk > 1 else 201)
+    offline = codec.encode(audio)
+    session = codec.stream_encoder(batch=2)
+    pieces = [session.push(audio[:, i : i + chunk]) for i in range(0, audio.shape[1], chunk)] + [session.finish()]
+    codes = np.concatenate(pieces, axis=1)
+    np.testing.assert_array_equal(codes, offline.codes)
+    decoder = codec.stream_decoder(batch=2)
+    step = max(1, chunk // codec.config.hop)
+    pieces = [decoder.push(codes[:, i : i + step]) for i in range(0, codes.shape[1], step)]
+    streamed = np.concatenate(pieces, axis=1)[:, : audio.shape[1]]
+    np.testing.assert_allclose(streamed, codec.decode(offline), atol=1e-5)
+
+
+def test_streaming_context_matters(codec):
+    """A session that lost its context would differ: the test above could otherwise pass by accident."""
+    audio = signal(1, 40 * codec.config.hop)
+    latent = codec.encode(audio).codes
+    fresh = codec.encode(audio[:, 20 * codec.config.hop :]).codes
+    assert (latent[:, 20:] != fresh).any()
+
+
+def test_the_future_does_not_reach_the_past(codec):
+    audio = signal(1, 64 * codec.config.hop)
+    changed = audio.copy()
+    changed[:, 32 * codec.config.hop :] += 1.0
+    a, b = codec.encode(audio).codes, codec.encode(changed).codes
+    np.testing.assert_array_equal(a[:, :32], b[:, :32])
+    assert (a[:, 32:] != b[:, 32:]).any()
+
+
+def test_fewer_quantizers_are_a_prefix(codec):
+    audio = signal()
+    np.testing.assert_array_equal(codec.encode(audio, num_quantizers=2).codes, codec.encode(audio).codes[..., :2])
+
+
+def test_save_and_load_round_trip(tmp_path, codec):
+    codec.save(tmp_path / "model")
+    loaded = codax.load(tmp_path / "model")
+    assert loaded.hash == codec.hash and len(codec.hash) == 8
+    assert loaded.config == codec.config
+    audio = signal()
+    np.testing.assert_array_equal(loaded.encode(audio).codes, codec.encode(audio).codes)
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_other_weights_have_another_hash(codec):
+    assert Codec.init_random(codec.config, seed=2).hash != codec.hash
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_denoising_switch_reaches_the_output(side):
+    codec = Codec.init_random(small_config(film=side), seed=3)
+    audio = signal()
+    # FiLM starts as the identity; give it weights.
+    kernel = codec.variables["params"]["film"]["proj"]["kernel"]
+    codec.variables["params"]["film"]["proj"]["kernel"] = kernel + np.linspace(-1, 1, kernel.size).reshape(kernel.shape)
+    off, on = (codec.decode(codec.encode(audio, denoise=d)) for d in (False, True))
+    assert np.abs(off - on).max() > 1e-3
+    session = codec.stream_encoder(denoise=True)
+    codes = np.concatenate([session.push(audio[:, :500]), session.push(audio[:, 500:]), session.finish()], axis=1)
+    np.testing.assert_array_equal(codes, codec.encode(audio, denoise=True).codes)
+
+
+def test_wrong_input_is_refused(codec):
+    for bad in (np.zeros((5, 3)), np.zeros((1, 0, 1)), np.full((1, 9, 1), np.nan)):
+        with pytest.raises(CodaxError):
+            codec.encode(bad)
+    with pytest.raises(CodaxError, match="not trained to denoise"):
+        codec.encode(signal(), denoise=True)
+    with pytest.raises(CodaxError, match="kbps"):
+        codec.encode(signal(), kbps=1234.5)
+    tokens = codec.encode(signal())
+    with pytest.raises(CodaxError, match="0 to 15"):
+        codec.decode(codax.Tokens(codes=tokens.codes + 16, length=5, sample_rate=8_000))
+
+
+def test_damaged_models_are_named(tmp_path, codec):
+    with pytest.raises(ModelError, match="no such model"):
+        codax.load(tmp_path / "absent")
+    folder = tmp_path / "m"
+    codec.save(folder)
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        codax.load(folder)
+    codec.save(folder)
+    (folder / "config.json").write_text(
+        (folder / "config.json").read_text().replace('"dimension": 8', '"dimension": 9')
+    )
+    with pytest.raises(ModelError, match="the config wants"):
+        codax.load(folder)
+    (folder / "config.json").write_text((folder / "config.json").read_text().replace('"dimension"', '"dimensions"'))
+    with pytest.raises(CodaxError, match="model.dimensions"):
+        codax.load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match="config.json is missing"):
+        codax.load(folder)

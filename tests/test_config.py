@@ -1,0 +1,82 @@
+"""Configs: validation, JSON, and the recipes of the repository."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from codax.config import Config, ConfigError
+
+RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def recipe(path: Path) -> Config:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipes_are_valid_and_survive_json(path):
+    config = recipe(path).validate()
+    assert config.name == path.stem
+    assert Config.from_dict(json.loads(config.to_json())) == config
+    assert config.quantizer.kbps, "a recipe says at which rates it is evaluated"
+
+
+def test_there_are_recipes():
+    assert {p.stem for p in RECIPES} >= {"quickstart", "soundstream_24khz", "soundstream_denoise_24khz"}
+
+
+@pytest.mark.parametrize(
+    "section,field,value,message",
+    [
+        ("model", "strides", (), "model.strides"),
+        ("model", "film", "both", "model.film"),
+        ("quantizer", "codebook_size", 1, "quantizer.codebook_size"),
+        ("quantizer", "kbps", (6.1,), "6.1 kbps"),
+        ("train", "segment_seconds", 0.001, "train.segment_seconds"),
+        ("train", "compute_dtype", "float16", "train.compute_dtype"),
+        ("optimizer", "schedule", "linear", "optimizer.schedule"),
+        ("loss", "random_windows", 7, "loss.random_windows"),
+    ],
+)
+def test_invalid_values_are_named(section, field, value, message):
+    config = Config()
+    setattr(getattr(config, section), field, value)
+    with pytest.raises(ConfigError, match=message):
+        config.validate()
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (lambda d: d.update(extra=1), "unknown config field extra"),
+        (lambda d: d["model"].update(width=1), "unknown config field model.width"),
+        (lambda d: d["model"].update(channels="32"), "model.channels: expected int"),
+        (lambda d: d["model"].update(channels=True), "model.channels: expected int"),
+        (lambda d: d["data"].update(gain_db=[1.0]), "data.gain_db: expected 2 values"),
+        (lambda d: d.update(train=3), "expected an object"),
+        (lambda d: d["loss"].update(feature=float("nan")), "loss.feature"),
+    ],
+)
+def test_bad_json_is_named(change, message):
+    values = json.loads(Config().to_json())
+    change(values)
+    with pytest.raises(ConfigError, match=message):
+        Config.from_dict(values)
+
+
+def test_unreadable_files_are_named(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        Config.load(path)
+
+
+def test_denoising_needs_noise():
+    config = Config()
+    config.model.film = "encoder"
+    with pytest.raises(ConfigError, match="noise_source"):
+        config.validate()
