@@ -67,6 +67,8 @@ def fetch(names: Sequence[str], folder: Path) -> list[Package]:
             raise CodaxError(f"cannot download the Debian packages {', '.join(missing)}: apt-get is not installed")
         for name, package in _download(missing, folder, state):
             found[name] = package
+        for temporary in ("partial", "apt"):
+            shutil.rmtree(folder / temporary, ignore_errors=True)
     return [found[name] for name in names]
 
 
