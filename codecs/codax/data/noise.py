@@ -25,12 +25,12 @@ def synthetic(rng: np.random.Generator, samples: int, sample_rate: int) -> np.nd
 
 def _shaped(rng: np.random.Generator, samples: int, gain: Callable[[np.ndarray], np.ndarray], rate: int) -> np.ndarray:
     """Gaussian noise whose spectrum is `gain` of the frequency in Hz, about unit power."""
-    size = scipy.fft.next_fast_len(max(samples, 64), real=True)
+    size = int(scipy.fft.next_fast_len(max(samples, 64), real=True) or samples)
     shape = gain(np.fft.rfftfreq(size, 1 / rate)).astype(np.float32)
     shape *= np.float32(np.sqrt(size) / max(float(np.sqrt((shape**2).mean())), 1e-9) / np.sqrt(2))
     bins = rng.standard_normal((len(shape), 2), np.float32).view(np.complex64)[:, 0]
     bins[0] = 0.0  # no offset
-    return scipy.fft.irfft(bins * shape, size)[:samples]
+    return np.asarray(scipy.fft.irfft(bins * shape, size))[:samples]
 
 
 def _coloured(rng: np.random.Generator, samples: int, rate: int) -> np.ndarray:

@@ -308,9 +308,16 @@ def _check_rate(file: str, stated: int | None, actual: int) -> None:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    names = {field.name for field in dataclasses.fields(Entry)}
-    texts = {"id", "split", "language", "speaker", "text", "licence"}
-    return Entry(**{k: str(v) if k in texts else v for k, v in row.items() if k in names})
+    texts = {key: str(row[key]) for key in ("split", "language", "speaker", "text", "licence") if row.get(key)}
+    return Entry(
+        str(row["id"]),
+        str(row["file"]),
+        int(row["sample_rate"]),
+        int(row["channels"]),
+        int(row["frames"]),
+        int(row.get("record", -1)),
+        **texts,
+    )
 
 
 def _divide(spec: str, found: list[Entry], split: str, config: DataConfig) -> list[Entry]:
