@@ -16,6 +16,7 @@ import base64
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -66,6 +67,7 @@ class FasterWhisper:
 
     def __init__(self, model: str = "base", *, compute_type: str = "float32", threads: int = 0):
         package = optional("faster_whisper", "wer")
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every file
         source, files = _find(model)
         try:
             self._model = package.WhisperModel(

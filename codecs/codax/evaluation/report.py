@@ -1,0 +1,234 @@
+"""report.html: the whole evaluation on one page that needs no network, only the audio beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from codax.evaluation import table
+from codax.evaluation.report_page import SCRIPT, STYLE
+from codax.evaluation.results import Results, Row, SystemResult
+from codax.evaluation.statistics import Interval
+from codax.metrics import registry
+
+CLIPS = 8  # utterances with players
+MAX_ROWS = 3000  # of the per-file table; all of them are in per_file.csv
+
+
+def write(results: Results, folder: Path) -> None:
+    """Writes report.html beside rate_quality.png and audio/.
+
+    Args:
+      results: of an evaluation.
+      folder: holds rate_quality.png already; the picture is put into the page.
+    """
+    (folder / "report.html").write_text(page(results, (folder / "rate_quality.png").read_bytes()), encoding="utf-8")
+
+
+def page(results: Results, plot_png: bytes) -> str:
+    """The page as text."""
+    model = results.about["model"]
+    name = model["name"] if model else "Baselines"
+    sections = [
+        _header(results, name),
+        _section("summary", "Summary", _summary(results)),
+        _section("plot", "Rate and quality", _plot(plot_png)),
+        _section("listen", "Listen", _clips(results)),
+        _section("per-file", "Every file", _files(results)),
+        _section("failures", "Not measured", _failures(results)) if results.failures() else "",
+        _section("definitions", "What was measured", _definitions(results)),
+        _section("environment", "Settings and versions", _environment(results)),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{_e(name)}: codec evaluation</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(sections) + f"\n<script>{SCRIPT}</script>\n</body>\n"
+        "</html>\n"
+    )
+
+
+def _header(results: Results, name: str) -> str:
+    about = results.about
+    links = [("summary", "Summary"), ("plot", "Plot"), ("listen", "Listen"), ("per-file", "Every file")]
+    links.append(("definitions", "Definitions"))
+    return (
+        f'<header><h1>{_e(name)}</h1>\n<p class="soft">{_e(table.subject(results))}. '
+        f'Measured {_e(about["created"])}. Raw: <a href="results.json">results.json</a>, '
+        f'<a href="per_file.csv">per_file.csv</a>.</p>\n<nav aria-label="Sections">'
+        + "".join(f'<a href="#{anchor}">{label}</a>' for anchor, label in links)
+        + "</nav></header>"
+    )
+
+
+def _section(anchor: str, title: str, content: str) -> str:
+    return f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{title}</h2>\n{content}\n</section>'
+
+
+def _summary(results: Results) -> str:
+    keys = [key for key in results.keys if any(s.metrics.get(key) is not None for s in results.systems)]
+    head = "".join(f'<th scope="col">{_e(table.heading(key))}</th>' for key in keys)
+    rows = "\n".join(_summary_row(system, keys) for system in results.systems)
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Summary table"><table>\n'
+        "<caption>Mean over utterances (error rates and bit rates: pooled) and, below, the 95 % bootstrap interval. "
+        "File: bit rate of the complete files; codes: without container.</caption>\n"
+        '<thead><tr><th scope="col">System</th><th scope="col">kbps, file</th><th scope="col">kbps, codes</th>'
+        f"{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _summary_row(system: SystemResult, keys: Iterable[str]) -> str:
+    cells = [_rate(system.bits_per_second), _rate(system.payload_bits_per_second)]
+    cells += [_value(system.metrics.get(key), registry.VALUES[key].digits) for key in keys]
+    kind = ' class="original"' if system.kind == "original" else ""
+    return f'<tr{kind}><th scope="row">{_e(system.label)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>'
+
+
+def _rate(bits: Interval | None) -> str:
+    return _value(None if bits is None else bits.scaled(1e-3), 2)
+
+
+def _value(interval: Interval | None, digits: int) -> str:
+    if interval is None:
+        return '<span class="soft" title="not measured">–</span>'
+    text = f"{interval.mean:.{digits}f}"
+    low, high = f"{interval.low:.{digits}f}", f"{interval.high:.{digits}f}"
+    return text if interval.low == interval.high else f'{text}<span class="range">{low} to {high}</span>'
+
+
+def _plot(png: bytes) -> str:
+    return (
+        '<figure><img alt="One panel per metric: measured kilobits per second against the value, one line per codec. '
+        'The summary table holds the same numbers." src="data:image/png;base64,'
+        f'{base64.b64encode(png).decode("ascii")}"><figcaption>Bars are 95 % intervals. The dashed line is what the '
+        'recogniser makes of the original. Also as <a href="rate_quality.png">rate_quality.png</a>.</figcaption>'
+        "</figure>"
+    )
+
+
+def _clips(results: Results) -> str:
+    by_utterance: dict[str, list[Row]] = {}
+    for row in results.rows:
+        by_utterance.setdefault(row.utterance, []).append(row)
+    names = list(by_utterance)
+    if len(names) > CLIPS:
+        names = [names[i * len(names) // CLIPS] for i in range(CLIPS)]
+    labels = {system.key: system.label for system in results.systems}
+    return "\n".join(_clip(name, by_utterance[name], labels) for name in names)
+
+
+def _clip(name: str, rows: list[Row], labels: dict[str, str]) -> str:
+    transcript = rows[0].transcript
+    said = f'<p class="small">Said: {_e(transcript)}</p>' if transcript else ""
+    players = []
+    for row in rows:
+        label = labels[row.system]
+        if "system" in row.errors:
+            inner = f'<p class="small soft">failed: {_e(row.errors["system"])}</p>'
+        else:
+            inner = (
+                f'<audio controls preload="none" src="{quote(row.audio)}" aria-label="{_e(name)}, {_e(label)}"></audio>'
+            )
+            if row.heard:
+                inner += f'<span class="small soft heard">heard: {_e(row.heard)}</span>'
+        players.append(f"<figure><strong>{_e(label)}</strong>{inner}</figure>")
+    return f'<article class="clip"><h3>{_e(name)}</h3>{said}<div class="players">{"".join(players)}</div></article>'
+
+
+def _files(results: Results) -> str:
+    keys = [key for key in results.keys if any(row.value(key) is not None for row in results.rows)]
+    labels = {system.key: system.label for system in results.systems}
+    rows = results.rows[:MAX_ROWS]
+    note = "" if len(rows) == len(results.rows) else f" The first {len(rows)} of {len(results.rows)} rows."
+    heads = ["Utterance", "System", "Seconds", "kbps", *(table.heading(key) for key in keys), "Heard"]
+    texts = {"Utterance", "System", "Heard"}
+    head = "".join(
+        f'<th scope="col"{" class=text" if h in texts else ""}><button type="button">{_e(h)}</button></th>'
+        for h in heads
+    )
+    options = "".join(f'<option value="{_e(key)}">{_e(label)}</option>' for key, label in labels.items())
+    body = "\n".join(_file_row(row, labels[row.system], keys) for row in rows)
+    return (
+        f'<p hidden><label for="system">System</label><select id="system"><option value="">all</option>{options}'
+        "</select></p>\n"
+        '<div class="scroll tall" tabindex="0" role="region" aria-label="Table of every file"><table id="files">\n'
+        f"<caption>Click a heading to sort.{note}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n"
+        "</tbody></table></div>"
+    )
+
+
+def _file_row(row: Row, label: str, keys: Iterable[str]) -> str:
+    rate = None if row.file_bytes is None else 8 * row.file_bytes / row.seconds / 1000
+    cells = [_cell(row.seconds, 2), _cell(rate, 2)]
+    cells += [_cell(row.value(key), registry.VALUES[key].digits) for key in keys]
+    name = _e(row.utterance) if "system" in row.errors else f'<a href="{quote(row.audio)}">{_e(row.utterance)}</a>'
+    return (
+        f'<tr data-system="{_e(row.system)}"><th scope="row">{name}</th><td class="text">{_e(label)}</td>'
+        f'{"".join(cells)}<td class="text">{_e(row.heard)}</td></tr>'
+    )
+
+
+def _cell(value: float | None, digits: int) -> str:
+    if value is None:
+        return '<td data-value="">–</td>'
+    return f'<td data-value="{value:.6g}">{value:.{digits}f}</td>'
+
+
+def _failures(results: Results) -> str:
+    items = [
+        f"<li>{_e(f['system'])}, {_e(f['utterance'])}, {_e(f['metric'])}: {_e(f['reason'])}</li>"
+        for f in results.failures()
+    ]
+    shown = "\n".join(items[:200])
+    more = f"<p>{len(items) - 200} more in results.json.</p>" if len(items) > 200 else ""
+    return f"<p>These values could not be had and are left out of the means.</p>\n<ul>\n{shown}\n</ul>{more}"
+
+
+def _definitions(results: Results) -> str:
+    items = []
+    for key in results.keys:
+        about = registry.VALUES[key]
+        better = f" Better: {about.better}." if about.better else ""
+        items.append(f"<dt>{_e(about.label)}</dt><dd>{_e(about.definition)}{better}</dd>")
+    systems = [f"<dt>{_e(system.label)}</dt><dd>{_e(_about_system(system))}</dd>" for system in results.systems]
+    return f"<dl>\n{chr(10).join(items)}\n</dl>\n<h2>Systems</h2>\n<dl>\n{chr(10).join(systems)}\n</dl>"
+
+
+def _about_system(system: SystemResult) -> str:
+    text = f"{system.description}."
+    if system.real_time_factor is not None:
+        text += f" Coded and decoded {system.real_time_factor:.1f} times faster than real time (median, this machine)."
+    if system.codebooks is not None:
+        use = system.codebooks
+        levels = ", ".join(f"{bits:.2f}" for bits in use.entropy)
+        text += (
+            f" Entropy per quantizer: {levels} bits; {use.entropy_bps / 1000:.2f} of {use.nominal_bps / 1000:.2f} kbps "
+            f"({100 * use.efficiency:.0f} %) over {use.frames} frames."
+        )
+    return text
+
+
+def _environment(results: Results) -> str:
+    about = results.about
+    pairs = [(k.replace("_", " "), v) for k, v in about["settings"].items() if v is not None]
+    pairs += [(f"data: {k.replace('_', ' ')}", v) for k, v in about["data"].items()]
+    if about["model"]:
+        pairs += [(f"model: {k}", v) for k, v in about["model"].items() if k != "config"]
+    pairs += list(about["versions"].items())
+    return "<dl>\n" + "\n".join(f"<dt>{_e(str(k))}</dt><dd>{_e(_plain(v))}</dd>" for k, v in pairs) + "\n</dl>"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return str(value)
+
+
+def _e(text: str) -> str:
+    return html.escape(text, quote=True)

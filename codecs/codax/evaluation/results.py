@@ -1,0 +1,224 @@
+"""Results of an evaluation: per-file rows, their summary per system, and the files that hold both."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.evaluation.statistics import Interval, mean_interval, ratio_interval
+from codax.evaluation.systems import System
+from codax.metrics import registry, wer
+from codax.metrics.codebooks import CodebookUse
+from codax.metrics.wer import ErrorCounts
+
+FORMAT = "codax-results"
+VERSION = 1
+_TEXT_KEYS = tuple(value.key for value in registry.TEXT_VALUES)
+
+
+@dataclasses.dataclass
+class Row:
+    """One utterance through one system."""
+
+    system: str  # key
+    utterance: str
+    audio: str  # path of the decoded audio, relative to the folder of results
+    seconds: float
+    file_bytes: int | None = None
+    payload_bytes: int | None = None
+    elapsed: float | None = None  # seconds that encoding and decoding took
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    counts: dict[str, ErrorCounts] = dataclasses.field(default_factory=dict)
+    transcript: str = ""
+    heard: str = ""
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # reason by metric, or by "system"
+
+    def value(self, key: str) -> float | None:
+        """A reported value; rates of errors in per cent."""
+        if key in self.counts:
+            rate = self.counts[key].rate
+            return None if rate is None else 100 * rate
+        return self.scores.get(key)
+
+
+@dataclasses.dataclass
+class SystemResult:
+    """One system over all utterances."""
+
+    key: str
+    label: str
+    series: str
+    kind: str
+    nominal_kbps: float | None
+    description: str
+    utterances: int
+    failed: int
+    seconds: float
+    bits_per_second: Interval | None
+    payload_bits_per_second: Interval | None
+    real_time_factor: float | None  # seconds of audio per second of coding and decoding, median over utterances
+    metrics: dict[str, Interval | None]
+    counts: dict[str, ErrorCounts]
+    codebooks: CodebookUse | None = None
+
+
+@dataclasses.dataclass
+class Results:
+    """Everything that an evaluation found.
+
+    Attributes:
+      keys: values reported, in order.
+      systems: the original first.
+      rows: utterance by utterance.
+      about: model, data, settings and versions, as they go into results.json.
+    """
+
+    keys: tuple[str, ...]
+    systems: list[SystemResult]
+    rows: list[Row]
+    about: dict[str, Any]
+
+    def system(self, key: str) -> SystemResult:
+        return next(s for s in self.systems if s.key == key)
+
+    def failures(self) -> list[dict[str, str]]:
+        """Every value that could not be had, and why."""
+        return [
+            {"system": row.system, "utterance": row.utterance, "metric": metric, "reason": reason}
+            for row in self.rows
+            for metric, reason in row.errors.items()
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of results.json."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **self.about,
+            "metrics": {key: dataclasses.asdict(registry.VALUES[key]) for key in self.keys},
+            "systems": [self._system(system) for system in self.systems],
+            "failures": self.failures(),
+        }
+
+    def _system(self, system: SystemResult) -> dict[str, Any]:
+        plain = dataclasses.asdict(system)
+        counts = plain.pop("counts")
+        original = self.systems[0].metrics
+        for key, value in plain["metrics"].items():
+            if value is None:
+                continue
+            about = registry.VALUES[key]
+            value.update({"unit": about.unit, "better": about.better})
+            if about.mapping:
+                value["mapping"] = about.mapping
+            if key in counts:
+                value.update(counts[key], reference_length=system.counts[key].reference_length)
+            if key in ("wer", "cer") and (floor := original.get(key)) is not None:
+                value["original"] = floor.mean
+        if system.codebooks is None:
+            plain.pop("codebooks")
+        else:
+            plain["codebooks"]["efficiency"] = system.codebooks.efficiency
+        return plain
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """One line per utterance and system."""
+        text = [key for key in _TEXT_KEYS if key in self.keys]
+        plain = [key for key in self.keys if any(key in row.scores for row in self.rows)]
+        header = ["system", "utterance", "audio", "seconds", "file_bytes", "payload_bytes", "bits_per_second", *plain]
+        for key in text:
+            header += [key, f"{key}_substitutions", f"{key}_deletions", f"{key}_insertions", f"{key}_reference"]
+        header += ["transcript", "heard", "errors"]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        for row in self.rows:
+            bps = None if row.file_bytes is None else 8 * row.file_bytes / row.seconds
+            line: list[Any] = [row.system, row.utterance, row.audio, f"{row.seconds:.4f}"]
+            line += [row.file_bytes, row.payload_bytes, None if bps is None else f"{bps:.1f}"]
+            line += [_number(row.value(key)) for key in plain]
+            for key in text:
+                c = row.counts.get(key)
+                line.append(_number(row.value(key)))
+                line += [c.substitutions, c.deletions, c.insertions, c.reference_length] if c else [None] * 4
+            problems = "; ".join(f"{metric}: {reason}" for metric, reason in row.errors.items())
+            writer.writerow(["" if x is None else x for x in [*line, row.transcript, row.heard, problems]])
+        return out.getvalue()
+
+    def write(self, folder: Path) -> None:
+        """Writes results.json and per_file.csv."""
+        (folder / "results.json").write_text(self.to_json(), encoding="utf-8")
+        (folder / "per_file.csv").write_text(self.to_csv(), encoding="utf-8")
+
+
+def summarize(
+    system: System, rows: Sequence[Row], keys: Sequence[str], *, seed: int, codebooks: CodebookUse | None = None
+) -> SystemResult:
+    """Means, pooled rates and intervals of one system.
+
+    Args:
+      system: what was measured.
+      rows: its rows, in the order of the utterances.
+      keys: values to report.
+      seed: of the bootstrap.
+      codebooks: statistics of its codes, if it has any.
+    """
+    metrics: dict[str, Interval | None] = {}
+    counts: dict[str, ErrorCounts] = {}
+    for key in keys:
+        if key in _TEXT_KEYS:
+            scored = [row.counts[key] for row in rows if key in row.counts]
+            rate = ratio_interval([c.errors for c in scored], [c.reference_length for c in scored], seed=seed)
+            metrics[key] = None if rate is None else rate.scaled(100)
+            if scored:
+                counts[key] = wer.pooled(scored)
+        elif key in _CODE_STATISTICS:
+            metrics[key] = None if codebooks is None else _whole(_CODE_STATISTICS[key](codebooks), len(rows))
+        else:
+            metrics[key] = mean_interval([row.scores.get(key) for row in rows], seed=seed)
+    coded = [row for row in rows if row.file_bytes is not None and row.payload_bytes is not None]
+    seconds = [row.seconds for row in coded]
+    speeds = [row.seconds / row.elapsed for row in rows if row.elapsed]
+    return SystemResult(
+        key=system.key,
+        label=system.label,
+        series=system.series,
+        kind=system.kind,
+        nominal_kbps=system.kbps,
+        description=system.description,
+        utterances=len(rows),
+        failed=sum(bool(row.errors) for row in rows),
+        seconds=sum(row.seconds for row in rows),
+        bits_per_second=ratio_interval([8.0 * (row.file_bytes or 0) for row in coded], seconds, seed=seed),
+        payload_bits_per_second=ratio_interval([8.0 * (row.payload_bytes or 0) for row in coded], seconds, seed=seed),
+        real_time_factor=float(np.median(speeds)) if speeds and system.kind != "original" else None,
+        metrics=metrics,
+        counts=counts,
+        codebooks=codebooks,
+    )
+
+
+_CODE_STATISTICS = {
+    "codebook_use": lambda use: 100 * float(np.mean(use.use)),
+    "perplexity": lambda use: float(np.mean(use.perplexity)),
+    "entropy_kbps": lambda use: use.entropy_bps / 1000,
+}
+
+
+def _whole(value: float, n: int) -> Interval:
+    """A statistic of the corpus as a whole: resampling utterances would bias the entropy, so it has no interval."""
+    return Interval(value, value, value, n)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.6g}"

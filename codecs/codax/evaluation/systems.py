@@ -1,0 +1,148 @@
+"""What is compared: the original, a codec at one rate, a baseline at one rate.
+
+Each takes a signal and gives back what a listener would hear and the size of the file that carries it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Protocol
+
+import numpy as np
+
+from codax.baselines.base import Baseline
+from codax.entropy import container
+from codax.errors import CodaxError
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A signal that went through a system.
+
+    Attributes:
+      audio: float32 [time, channels], aligned with the original and of its shape.
+      file_bytes: size of the complete file; None for the original.
+      payload_bytes: the part of it that is codes; None for the original.
+      codes: int32 [streams, frames, quantizers] of a codec.
+    """
+
+    audio: np.ndarray
+    file_bytes: int | None = None
+    payload_bytes: int | None = None
+    codes: np.ndarray | None = None
+
+
+class System(Protocol):
+    """One column of a comparison.
+
+    Attributes:
+      key: name of it in files and folders.
+      label: name of it for people.
+      series: systems of one series are joined by a line in plots.
+      kind: "original", "codec" or "baseline".
+      kbps: nominal kilobits per second of one channel's file; None for the original.
+      description: settings.
+    """
+
+    key: str
+    label: str
+    series: str
+    kind: str
+    kbps: float | None
+    description: str
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
+        """Takes float32 [time, channels]."""
+        ...
+
+
+class Original:
+    """The hidden reference: what every other system is measured against, and what the recogniser makes of it."""
+
+    key, label, series, kind, kbps = "original", "original", "original", "original", None
+    description = "the signal itself"
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
+        return Output(audio)
+
+
+class CodecSystem:
+    """A trained codec at one rate; its file is the `.codax` container.
+
+    Args:
+      codec: a `codax.Codec` or anything with its `config`, `model_id`, `hash`, `encode` and `decode`.
+      kbps: kilobits per second.
+
+    Raises:
+      ConfigError: the codec does not have that rate.
+    """
+
+    kind = "codec"
+
+    def __init__(self, codec: Any, kbps: float):
+        config = codec.config
+        quantizers = config.quantizers_for(kbps)
+        self._codec = codec
+        self.kbps: float | None = config.kbps(quantizers)
+        self.series = codec.model_id
+        self.label = f"{codec.model_id} {kbps:g} kbps"
+        self.key = safe_name(f"{codec.model_id}_{kbps:g}kbps")
+        self.description = (
+            f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
+            f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"
+        )
+        self._quantizers = quantizers
+
+    @property
+    def frame_rate(self) -> float:
+        """Code frames per second of one stream."""
+        return self._codec.config.frame_rate
+
+    @property
+    def codebook_size(self) -> int:
+        return self._codec.config.quantizer.codebook_size
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
+        tokens = self._codec.encode(audio[None], sample_rate=sample_rate, kbps=self.kbps)
+        codes = np.asarray(tokens.codes)
+        meta = container.Meta(
+            model_id=self._codec.model_id,
+            model_hash=self._codec.hash,
+            sample_rate=sample_rate,
+            channels=audio.shape[1],
+            num_samples=len(audio),
+            codebook_size=self.codebook_size,
+            num_quantizers=codes.shape[2],
+            streams=codes.shape[0],
+            frames=codes.shape[1],
+        )
+        file = container.pack(codes, meta)
+        decoded = np.asarray(self._codec.decode(tokens), np.float32)[0]
+        if decoded.shape != audio.shape:
+            raise CodaxError(f"{self.label}: gave audio of shape {decoded.shape} for {audio.shape}")
+        return Output(decoded, len(file), meta.payload_bytes, codes)
+
+
+class BaselineSystem:
+    """A classical codec at one rate."""
+
+    kind = "baseline"
+
+    def __init__(self, baseline: Baseline):
+        self._baseline = baseline
+        self.kbps: float | None = baseline.kbps
+        self.series = baseline.name
+        self.label = f"{baseline.name} {baseline.kbps:g} kbps"
+        self.key = safe_name(f"{baseline.name}_{baseline.kbps:g}kbps")
+        self.description = baseline.description
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
+        coded = self._baseline.code(audio, sample_rate)
+        return Output(coded.audio, coded.file_bytes, coded.payload_bytes)
+
+
+def safe_name(text: str) -> str:
+    """A name that is safe as a file name everywhere: letters, digits, dot, dash and underscore."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")
+    return name or "unnamed"

@@ -1,0 +1,109 @@
+"""The summary as a table in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from codax.evaluation.results import Results, SystemResult
+from codax.evaluation.statistics import Interval
+from codax.metrics import registry
+
+_HIDDEN = ("visqol_exponential", "dcer", "estoi")  # in the files and the report; a terminal is narrow
+MISSING = "-"
+
+
+def cell(interval: Interval | None, key: str, *, spread: bool = True) -> str:
+    """A value with half the width of its interval, as in `3.46 ±0.05`."""
+    if interval is None:
+        return MISSING
+    digits = registry.VALUES[key].digits
+    text = f"{interval.mean:.{digits}f}"
+    half = (interval.high - interval.low) / 2
+    return f"{text} ±{half:.{digits}f}" if spread and half > 0 else text
+
+
+def kbps(interval: Interval | None) -> str:
+    """Bits per second as kilobits with two decimals."""
+    return MISSING if interval is None else f"{interval.mean / 1000:.2f}"
+
+
+def heading(key: str) -> str:
+    about = registry.VALUES[key]
+    return f"{about.label} {about.unit}".strip() if about.unit in ("%", "dB", "kbps") else about.label
+
+
+def columns(results: Results) -> list[str]:
+    """Keys of the metrics that some system has a value for and that a terminal shows."""
+    return [
+        key
+        for key in results.keys
+        if key not in _HIDDEN and any(s.metrics.get(key) is not None for s in results.systems)
+    ]
+
+
+def format_table(results: Results) -> str:
+    """The table as plain text, with what it is about above and what failed below."""
+    keys = columns(results)
+    lines = [["system", "kbps file", "kbps codes", *(heading(key) for key in keys)]]
+    lines += [_line(system, keys) for system in results.systems]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    text.insert(1, "-" * len(text[0]))
+    return "\n".join([caption(results), *(line.rstrip() for line in text), *notes(results)])
+
+
+def print_table(results: Results, file: TextIO | None = None) -> None:
+    """Prints the table: with rich on a terminal, as plain text elsewhere."""
+    file = sys.stdout if file is None else file
+    if not file.isatty():
+        print(format_table(results), file=file)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    keys = columns(results)
+    table = Table(title=caption(results))
+    table.add_column("system", no_wrap=True)
+    for name in ("kbps file", "kbps codes", *(heading(key) for key in keys)):
+        table.add_column(name, justify="right")
+    for system in results.systems:
+        table.add_row(*_line(system, keys))
+    console = Console(file=file)
+    console.print(table)
+    for note in notes(results):
+        console.print(note, highlight=False)
+
+
+def caption(results: Results) -> str:
+    return f"{subject(results)}; ± half the 95 % bootstrap interval"
+
+
+def subject(results: Results) -> str:
+    """What was listened to, in words."""
+    data = results.about["data"]
+    return (
+        f"{data['spec']} ({data['split']}): {data['utterances']} utterances, {results.systems[0].seconds:.0f} s at "
+        f"{data['sample_rate']} Hz"
+    )
+
+
+def notes(results: Results) -> list[str]:
+    """What could not be measured, in a line or two."""
+    failures = results.failures()
+    if not failures:
+        return []
+    first = failures[0]
+    many = len({(f["system"], f["utterance"]) for f in failures})
+    return [
+        f"{many} of {len(results.rows)} signals could not be measured completely; the first: {first['system']}, "
+        f"{first['utterance']}, {first['metric']}: {first['reason']}"
+    ]
+
+
+def _line(system: SystemResult, keys: list[str]) -> list[str]:
+    rates = [kbps(system.bits_per_second), kbps(system.payload_bits_per_second)]
+    return [system.label, *rates, *(cell(system.metrics.get(key), key) for key in keys)]

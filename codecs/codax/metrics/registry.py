@@ -1,0 +1,279 @@
+"""The metrics by name: what `--metrics` takes, what each one reports, and how reports define it.
+
+A name may report several values, and names that share a computation share it: `visqol` (two mappings) and `nsim` are
+one run of ViSQOL.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from codax.metrics import distances, intelligibility
+from codax.metrics.signals import MetricError, mono, optional
+
+Compute = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """One reported number.
+
+    Attributes:
+      key: its name in results.
+      label: its name for people.
+      better: "higher", "lower", or "" where neither is.
+      definition: one or two sentences; what somebody needs to compare it with a published figure.
+      unit: "" for pure numbers.
+      digits: decimals shown.
+      mapping: of ViSQOL's similarity to an opinion score.
+    """
+
+    key: str
+    label: str
+    better: str
+    definition: str
+    unit: str = ""
+    digits: int = 2
+    mapping: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A computation over a pair of signals.
+
+    Attributes:
+      values: what it can report.
+      compute: (reference, degraded, rate) with float [time, channels] to values by key.
+      rate: Hz at which it wants the signals; None = as they are.
+      packages: import names and the extra that installs them.
+    """
+
+    values: tuple[Value, ...]
+    compute: Compute
+    rate: int | None = None
+    packages: tuple[tuple[str, str], ...] = ()
+
+
+def _visqol_speech(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
+    from codax.metrics import visqol
+    from codax.metrics.visqol.mapping import Features, mean_opinion_score
+
+    result = visqol.visqol(mono(reference), mono(degraded), rate, mode="speech", mapping="lattice")
+    # The second mapping looks at the same similarities, so the expensive part runs once.
+    features = Features(**{field.name: getattr(result, field.name) for field in dataclasses.fields(Features)})
+    exponential = mean_opinion_score(features, "exponential")
+    return {"visqol": result.moslqo, "visqol_exponential": exponential, "nsim": result.vnsim}
+
+
+def _visqol_audio(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
+    from codax.metrics import visqol
+
+    result = visqol.visqol(mono(reference), mono(degraded), rate, mode="audio", mapping="svr")
+    return {"visqol_audio": result.moslqo}
+
+
+_VISQOL = "ViSQOL v3 (conformance version 333) of the mean over channels, equal to the published program"
+_SPEECH = "speech mode at 16 kHz"
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        (
+            Value("visqol", "ViSQOL", "higher", f"{_VISQOL}; {_SPEECH}, lattice mapping.", "MOS", 2, "lattice"),
+            Value(
+                "visqol_exponential",
+                "ViSQOL (exponential)",
+                "higher",
+                f"{_VISQOL}; {_SPEECH}, scaled exponential mapping, the one most published speech scores use.",
+                "MOS",
+                2,
+                "exponential",
+            ),
+            Value("nsim", "NSIM", "higher", f"Mean similarity of ViSQOL's gammatone patches, {_SPEECH}.", "", 3),
+        ),
+        _visqol_speech,
+        rate=16_000,
+    ),
+    Measure(
+        (
+            Value(
+                "visqol_audio",
+                "ViSQOL audio",
+                "higher",
+                f"{_VISQOL}; audio mode at 48 kHz, support-vector mapping.",
+                "MOS",
+                2,
+                "svr",
+            ),
+        ),
+        _visqol_audio,
+        rate=48_000,
+    ),
+    Measure(
+        (
+            Value(
+                "si_sdr",
+                "SI-SDR",
+                "higher",
+                "Scale-invariant signal-to-distortion ratio, means removed, mean over channels, limited to ±100 dB.",
+                "dB",
+                1,
+            ),
+        ),
+        lambda r, d, _: {"si_sdr": distances.si_sdr(r, d)},
+    ),
+    Measure(
+        (Value("snr", "SNR", "higher", "Signal-to-noise ratio, mean over channels, limited to ±100 dB.", "dB", 1),),
+        lambda r, d, _: {"snr": distances.snr(r, d)},
+    ),
+    Measure(
+        (
+            Value(
+                "stft",
+                "STFT distance",
+                "lower",
+                "Windows 2048 and 512, hop a quarter: L1 of log10 of the squared magnitude (floor 1e-5) plus L1 of the "
+                "magnitude, summed over windows; at the evaluation's sample rate.",
+            ),
+        ),
+        lambda r, d, _: {"stft": distances.stft_distance(r, d)},
+    ),
+    Measure(
+        (
+            Value(
+                "mel",
+                "Mel distance",
+                "lower",
+                "As the STFT distance, on 150 and 80 Slaney mel bands; at the evaluation's sample rate.",
+            ),
+        ),
+        lambda r, d, rate: {"mel": distances.mel_distance(r, d, rate)},
+    ),
+    Measure(
+        (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3),),
+        lambda r, d, _: {"stoi": intelligibility.stoi(r, d)},
+        rate=intelligibility.SAMPLE_RATE,
+        packages=(("pystoi", "metrics"),),
+    ),
+    Measure(
+        (Value("estoi", "ESTOI", "higher", "Extended STOI (pystoi), 16 kHz.", "", 3),),
+        lambda r, d, _: {"estoi": intelligibility.stoi(r, d, extended=True)},
+        rate=intelligibility.SAMPLE_RATE,
+        packages=(("pystoi", "metrics"),),
+    ),
+    Measure(
+        (Value("pesq", "PESQ wb", "higher", "Wide-band PESQ (ITU-T P.862.2), 16 kHz.", "MOS"),),
+        lambda r, d, _: {"pesq": intelligibility.pesq(r, d)},
+        rate=intelligibility.SAMPLE_RATE,
+        packages=(("pesq", "metrics"),),
+    ),
+    Measure(
+        (Value("pesq_nb", "PESQ nb", "higher", "Narrow-band PESQ (ITU-T P.862.1), 16 kHz.", "MOS"),),
+        lambda r, d, _: {"pesq_nb": intelligibility.pesq(r, d, wide_band=False)},
+        rate=intelligibility.SAMPLE_RATE,
+        packages=(("pesq", "metrics"),),
+    ),
+)
+
+_TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
+TEXT_VALUES: tuple[Value, ...] = (
+    Value("wer", "WER", "lower", f"Words of the recogniser against the transcript, {_TEXT}.", "%", 1),
+    Value(
+        "dwer",
+        "dWER",
+        "lower",
+        f"Words of the recogniser against its own words on the original, {_TEXT}: needs no transcripts.",
+        "%",
+        1,
+    ),
+    Value("cer", "CER", "lower", f"As WER, over characters with spaces, {_TEXT}.", "%", 1),
+    Value("dcer", "dCER", "lower", f"As dWER, over characters with spaces, {_TEXT}.", "%", 1),
+)
+CODE_VALUES: tuple[Value, ...] = (
+    Value("codebook_use", "Codebook use", "higher", "Entries that occur / entries, mean over quantizers.", "%", 0),
+    Value("perplexity", "Perplexity", "higher", "2 to the entropy of single codes, mean over quantizers.", "", 0),
+    Value(
+        "entropy_kbps",
+        "Entropy",
+        "",
+        "Frame rate times the sum of the quantizers' entropies of single codes (Miller-Madow corrected): what an ideal "
+        "coder of independent codes would need.",
+        "kbps",
+        2,
+    ),
+)
+
+VALUES: dict[str, Value] = {
+    value.key: value for value in (*(v for m in MEASURES for v in m.values), *TEXT_VALUES, *CODE_VALUES)
+}
+NAMES: dict[str, tuple[str, ...]] = {
+    "visqol": ("visqol", "visqol_exponential"),
+    "nsim": ("nsim",),
+    "visqol_audio": ("visqol_audio",),
+    "si_sdr": ("si_sdr",),
+    "snr": ("snr",),
+    "stft": ("stft",),
+    "mel": ("mel",),
+    "stoi": ("stoi",),
+    "estoi": ("estoi",),
+    "pesq": ("pesq",),
+    "pesq_nb": ("pesq_nb",),
+    "wer": ("wer", "dwer", "cer", "dcer"),
+    "codebooks": ("codebook_use", "perplexity", "entropy_kbps"),
+}
+DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The metrics of one evaluation.
+
+    Attributes:
+      keys: values to report, in the order of the registry.
+      measures: computations over pairs of signals that give some of them.
+      text: whether a recogniser is needed.
+      codes: whether codes are counted.
+    """
+
+    keys: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    text: bool
+    codes: bool
+
+
+def select(names: Iterable[str] = DEFAULT) -> Selection:
+    """Checks names and the packages behind them.
+
+    Raises:
+      MetricError: an unknown name, or a package that is missing.
+    """
+    wanted: set[str] = set()
+    for name in names:
+        key = name.strip().lower().replace("-", "_")
+        if key not in NAMES:
+            raise MetricError(f"unknown metric {name!r}: expected some of {', '.join(NAMES)}")
+        wanted.update(NAMES[key])
+    if not wanted:
+        raise MetricError(f"no metrics: expected some of {', '.join(NAMES)}")
+    measures = tuple(m for m in MEASURES if any(v.key in wanted for v in m.values))
+    for measure in measures:
+        for module, extra in measure.packages:
+            optional(module, extra)
+        for mapping in {v.mapping for v in measure.values} & {"lattice", "svr"}:
+            _check_visqol_model(mapping)
+    text = any(v.key in wanted for v in TEXT_VALUES)
+    if text:
+        from codax.metrics import wer
+
+        wer.check_installed()
+    return Selection(
+        tuple(key for key in VALUES if key in wanted), measures, text, any(v.key in wanted for v in CODE_VALUES)
+    )
+
+
+def _check_visqol_model(mapping: str) -> None:
+    from codax.metrics.visqol import mapping as mappings
+
+    mappings.find_model(mappings.LATTICE_FILE if mapping == "lattice" else mappings.SVR_FILE)

@@ -1,0 +1,57 @@
+"""Evaluates a codec beside baselines: python eval.py --model=DIR --data=SPEC --out=DIR [--baselines=opus:6,opus:12]."""
+
+import sys
+
+from absl import app, flags, logging
+from codax.errors import CodaxError
+from codax.metrics import registry
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", "", "Model folder or name; empty = baselines alone.")
+flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
+flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
+flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
+flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
+flags.DEFINE_list("baselines", [], "Classical codecs, such as opus:6,opus:12,amrwb:12.65.")
+flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
+flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spread; 0 = all.", lower_bound=0)
+flags.DEFINE_string("split", "test", "Split of the data, where it has splits.")
+flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
+flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, or 16000 without one.", lower_bound=0)
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)
+    try:
+        if not FLAGS.out:
+            raise CodaxError("--out=DIR is missing")
+        from codax.evaluation import runner, table
+
+        results = runner.evaluate(
+            FLAGS.model or None,
+            FLAGS.data,
+            FLAGS.out,
+            kbps=[_number(text) for text in FLAGS.kbps],
+            metrics=FLAGS.metrics,
+            baselines=FLAGS.baselines,
+            asr=FLAGS.asr,
+            limit=FLAGS.limit or None,
+            split=FLAGS.split,
+            seed=FLAGS.seed,
+            sample_rate=FLAGS.sample_rate or None,
+        )
+        table.print_table(results)
+        print(f"Report: {FLAGS.out}/report.html")
+    except CodaxError as error:
+        sys.exit(f"eval.py: {error}")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CodaxError(f"--kbps: {text!r} is not a number") from error
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,203 @@
+"""A whole evaluation: what it writes, what it says of files that fail, and what it leaves behind when it fails."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from codax import audio
+from codax.errors import CodaxError
+from codax.evaluation import runner, table
+from codax.metrics import registry
+
+RATE = 16_000
+
+pytest.importorskip("jiwer")
+pytest.importorskip("visqol")
+
+
+@pytest.fixture
+def evaluate(codec, recognizer, folder, tmp_path):
+    def run(**changes):
+        arguments = {"model": codec, "data": str(folder), "out": None, "metrics": ("snr", "wer")}
+        arguments |= {"baselines": ("opus:12",), "asr": recognizer, **changes}
+        return runner.evaluate(**arguments)
+
+    return run
+
+
+def test_everything_is_written(finished):
+    results, out, data = finished
+    names = ["audio", "per_file.csv", "rate_quality.png", "report.html", "results.json"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    assert [p.name for p in out.parent.iterdir()] == ["out"]  # no stage is left
+    assert [s.key for s in results.systems] == ["original", "fake_64kbps", "fake_128kbps", "opus_12kbps"]
+    for system in results.systems:
+        for index in range(3):
+            decoded, rate = audio.read(out / "audio" / system.key / f"clip{index}.wav")
+            original, _ = audio.read(data / f"clip{index}.wav")
+            assert rate == RATE
+            assert decoded.shape == original.shape
+    assert (out / "rate_quality.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_json(finished):
+    document = json.loads((finished[1] / "results.json").read_text())
+    assert (document["format"], document["version"]) == ("codax-results", 1)
+    assert document["failures"] == []
+    assert document["model"]["name"] == "fake"
+    assert document["data"]["utterances"] == 3
+    assert document["settings"]["recognizer"] == "fake recogniser"
+    assert {"codax", "numpy", "python", "av"} <= set(document["versions"])
+    assert document["metrics"]["visqol"]["mapping"] == "lattice"
+    by_key = {system["key"]: system for system in document["systems"]}
+    for system in by_key.values():
+        for key, value in system["metrics"].items():
+            if key not in ("codebook_use", "perplexity", "entropy_kbps"):
+                assert value["low"] <= value["mean"] <= value["high"], key
+                assert value["n"] == 3
+                assert value["unit"] == document["metrics"][key]["unit"]
+    assert by_key["original"]["bits_per_second"] is None
+    assert by_key["original"]["metrics"]["nsim"]["mean"] == pytest.approx(1)
+    assert by_key["fake_64kbps"]["metrics"]["visqol"]["mapping"] == "lattice"
+    assert by_key["fake_64kbps"]["metrics"]["visqol_exponential"]["mapping"] == "exponential"
+
+
+def test_bits_are_those_of_the_files(finished):
+    low, high, opus = finished[0].systems[1:]
+    seconds = low.seconds
+    # 8000 frames a second of 8 bits; the header and checksums add at most 64 bytes to each of three files.
+    assert low.payload_bits_per_second.mean == pytest.approx(64_000, rel=1e-3)
+    assert high.payload_bits_per_second.mean == pytest.approx(128_000, rel=1e-3)
+    overhead = (low.bits_per_second.mean - low.payload_bits_per_second.mean) * seconds / 8
+    assert 3 * 30 < overhead <= 3 * 64
+    assert opus.bits_per_second.mean > opus.payload_bits_per_second.mean > 6_000
+
+
+def test_scores_by_hand(finished):
+    original, low, high, _ = finished[0].systems
+    assert original.metrics["wer"].mean == 0
+    assert original.metrics["snr"].mean == 100
+    assert low.metrics["snr"].mean < high.metrics["snr"].mean
+    # One of 2, 3 and 4 words is wrong in every file of the coarse codec, in none of the fine one.
+    assert low.metrics["wer"].mean == pytest.approx(100 * 3 / 9)
+    assert low.metrics["dwer"].mean == pytest.approx(100 * 3 / 9)
+    assert low.counts["wer"].substitutions == 3
+    assert high.metrics["wer"].mean == 0
+    assert low.codebooks.nominal_bps == 64_000
+    assert 0 < low.metrics["entropy_kbps"].mean < 64
+
+
+def test_per_file_rows(finished):
+    out = finished[1]
+    with (out / "per_file.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    row = next(r for r in rows if r["system"] == "fake_64kbps" and r["utterance"].startswith("clip1"))
+    assert (row["wer_substitutions"], row["wer_reference"], row["wer"]) == ("1", "4", "25")
+    assert row["heard"] == "rubbish bravo charlie delta"
+    assert row["transcript"] == "alpha bravo charlie delta"
+    assert (out / row["audio"]).is_file()
+    assert float(row["bits_per_second"]) == pytest.approx(8 * int(row["file_bytes"]) / float(row["seconds"]), rel=1e-3)
+
+
+def test_the_same_twice(evaluate):
+    first, second = (evaluate(out=None).to_dict() for _ in range(2))
+    for document in (first, second):
+        document.pop("created")
+        for system in document["systems"]:
+            system.pop("real_time_factor")
+    assert first == second
+
+
+def test_a_file_that_fails_is_named_and_left_out(evaluate, folder):
+    audio.write(folder / "loud.wav", np.tile(np.float32([1.0, -1.0]), RATE // 2)[:, None], RATE)
+    audio.write(folder / "short.wav", 0.1 * np.ones((5000, 1), np.float32), RATE)
+    results = evaluate(metrics=("snr", "nsim"))
+    failures = {(f["system"], f["utterance"], f["metric"]): f["reason"] for f in results.failures()}
+    assert failures["fake_64kbps", "loud", "system"] == "too loud"
+    assert ("original", "loud", "system") not in failures
+    assert results.system("fake_64kbps").metrics["snr"].n == 4
+    assert results.system("fake_64kbps").failed >= 1
+    assert "could not be measured" in table.format_table(results)
+    assert "too loud" in results.to_csv()
+
+
+def test_a_language_that_the_recogniser_does_not_know(evaluate, codec, recognizer, folder):
+    recognizer.languages = frozenset({"fr"})
+    results = evaluate()
+    assert results.systems[0].metrics["wer"] is None
+    assert "does not know the language 'en'" in results.failures()[0]["reason"]
+
+
+def test_without_transcripts_only_the_differential_rates(evaluate, folder):
+    (folder / "transcripts.tsv").unlink()
+    results = evaluate()
+    assert results.systems[1].metrics["wer"] is None
+    assert results.systems[1].metrics["dwer"].mean == pytest.approx(100 * 3 / 9)
+    json.loads(results.to_json())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": ("snr", "loudness")}, "unknown metric 'loudness'"),
+        ({"metrics": ()}, "no metrics"),
+        ({"baselines": ("vorbis:6",)}, "unknown baseline"),
+        ({"baselines": ("opus:12", "opus:12")}, "asked for twice"),
+        ({"kbps": (100.0,)}, "100 kbps cannot be made"),
+        ({"model": "no/such/model"}, "no/such/model"),
+        ({"model": None, "kbps": (6.0,)}, "without a model"),
+        ({"model": None, "baselines": ()}, "nothing to evaluate"),
+        ({"data": "no/such/data"}, "no/such/data"),
+        ({"limit": 0}, "limit = 0"),
+    ],
+)
+def test_bad_input_writes_nothing(evaluate, tmp_path, changes, message):
+    with pytest.raises(CodaxError, match=message):
+        evaluate(**{"out": tmp_path / "out", **changes})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
+
+
+def test_earlier_results_survive_a_failure_and_are_replaced_by_a_success(evaluate, codec, tmp_path):
+    out = tmp_path / "out"
+    evaluate(metrics=("snr",), out=out)
+    (out / "notes.txt").write_text("mine")
+    before = (out / "results.json").read_bytes()
+    working = codec.encode
+    codec.encode = lambda *_, **__: (_ for _ in ()).throw(CodaxError("broken model"))
+    with pytest.raises(CodaxError, match=r"not one signal could be coded; clip0.*broken model"):
+        evaluate(metrics=("snr",), baselines=(), out=out)
+    assert (out / "results.json").read_bytes() == before
+    assert (out / "audio" / "opus_12kbps").is_dir()
+    codec.encode = working
+    evaluate(metrics=("snr",), baselines=(), out=out)
+    assert (out / "results.json").read_bytes() != before
+    assert not (out / "audio" / "opus_12kbps").exists()  # the audio belongs to the results beside it
+    assert (out / "notes.txt").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out"]
+
+
+def test_out_is_a_file(evaluate, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CodaxError, match="is a file"):
+        evaluate(out=tmp_path / "file", metrics=("snr",))
+
+
+def test_table(evaluate):
+    text = table.format_table(evaluate(metrics=("snr", "wer")))
+    lines = text.splitlines()
+    assert "3 utterances" in lines[0]
+    assert lines[1].split()[:3] == ["system", "kbps", "file"]
+    assert any(line.startswith("fake 64 kbps") and "33.3" in line for line in lines)
+    assert max(map(len, lines)) < 160
+
+
+def test_names_of_the_registry():
+    assert {key for keys in registry.NAMES.values() for key in keys} == set(registry.VALUES)
+    assert set(registry.DEFAULT) <= set(registry.NAMES)
+    assert registry.select(["SI-SDR"]).keys == ("si_sdr",)
+    selection = registry.select(["nsim", "visqol"])
+    assert len(selection.measures) == 1  # one computation for all of them
+    assert selection.keys == ("visqol", "visqol_exponential", "nsim")
+    assert not selection.text
