@@ -1,0 +1,91 @@
+"""Recipes as absl flags: `--config=FILE` and `--config.FIELD=VALUE`, with one clear line for every error."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+
+from absl import flags
+from absl import logging as _logging  # noqa: F401 (defines --verbosity)
+from ml_collections import config_flags
+
+from codax import config as config_module
+from codax.config import Config, ConfigError
+from codax.errors import CodaxError
+
+
+def define_config(name: str = "config") -> flags.FlagHolder[Config]:
+    """Defines the flag; its value is what the file's `get_config()` returns, with the overrides applied."""
+    _resolve_field_types()
+    return config_flags.DEFINE_config_file(name, help_string="Recipe: a Python file with get_config() -> Config.")
+
+
+def checked(value: object) -> Config:
+    """The config of a flag, validated, with every field of its declared type.
+
+    Raises:
+      ConfigError: naming the field.
+    """
+    if value is None:
+        raise ConfigError("--config is missing: give a recipe such as --config=configs/quickstart.py")
+    if not isinstance(value, Config):
+        raise ConfigError(f"--config: get_config() must return a codax.config.Config, not {type(value).__name__}")
+    return Config.from_dict(dataclasses.asdict(value))
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the command line for `absl.app.run(main, flags_parser=parse)`.
+
+    Raises:
+      CodaxError: naming the flag or field that cannot be used.
+    """
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError, ImportError, SyntaxError) as error:
+        raise CodaxError(_explain(error, argv)) from error
+    if flags.FLAGS["verbosity"].using_default_value:
+        # absl's default under `app.run` shows whatever the libraries log for their own information.
+        flags.FLAGS.verbosity = -1
+    return rest
+
+
+def _explain(error: Exception, argv: list[str]) -> str:
+    """What is wrong with the command line, in one line."""
+    for argument in argv[1:]:
+        name, has_value, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name.startswith("config."):
+            path = name.removeprefix("config.")
+            wanted = _field_type(path)
+            if wanted is None:
+                return f"unknown config field {path} (in {argument})"
+            if has_value and f"config.{path}" in str(error):
+                return f"config field {path} = {value!r}: expected {wanted}"
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    return text or type(error).__name__
+
+
+def _field_type(path: str) -> str | None:
+    """The declared type of a field such as "train.steps" in words; None = there is no such field."""
+    cls: typing.Any = Config
+    for part in path.split("."):
+        if not dataclasses.is_dataclass(cls) or part not in typing.get_type_hints(cls):
+            return None
+        cls = typing.get_type_hints(cls)[part]
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(cls) or str(cls)
+
+
+def _resolve_field_types() -> None:
+    """ml_collections looks for classes in `dataclasses.Field.type`, where postponed annotations leave strings."""
+    for cls in vars(config_module).values():
+        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
+            hints = typing.get_type_hints(cls)
+            for field in dataclasses.fields(cls):
+                field.type = hints[field.name]
+
+
+def fail(error: CodaxError) -> typing.NoReturn:
+    """Shows an error as one line on stderr and ends the program with status 1."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    sys.exit(1)

@@ -1,0 +1,125 @@
+"""Maps a training step over devices: one device, `jax.shard_map` over a mesh, or `jax.pmap`; all give the same numbers.
+
+A step is written over one replica's shard of the batch and told the name of the mapped axis (None on one device). The
+state is replicated, the batch is split along its first axis, and nothing else is sharded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from codax.errors import CodaxError
+
+AXIS = "data"
+KINDS = ("shard_map", "pmap")
+
+_COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+
+
+def initialize_distributed() -> None:
+    """Joins the processes of a run that spans several hosts; call it before anything else touches a device.
+
+    On Cloud TPU, SLURM, Open MPI and Kubernetes JAX finds the others by itself. Elsewhere the environment says where
+    they are: JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+
+    Raises:
+      CodaxError: the environment is incomplete or the other processes cannot be reached.
+    """
+    given = {name: os.environ.get(name) for name in (_COORDINATOR, _COUNT, _INDEX)}
+    try:
+        if given[_COUNT] is None and given[_INDEX] is None:
+            jax.distributed.initialize()
+            return
+        missing = [name for name, value in given.items() if not value]
+        if missing:
+            raise CodaxError(f"--distributed: the environment variable {missing[0]} is not set")
+        jax.distributed.initialize(given[_COORDINATOR], int(given[_COUNT] or 0), int(given[_INDEX] or 0))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CodaxError(f"--distributed: cannot join the other processes ({reason})") from error
+
+
+class Parallel:
+    """Where a step runs.
+
+    Attributes:
+      kind: "single", "shard_map" or "pmap".
+      axis: what to give to `make_step` and `make_codebook_init`.
+      devices: number of devices of all processes.
+      state_sharding: of every array of the state, before and after a step.
+    """
+
+    def __init__(self, kind: str = "shard_map") -> None:
+        """Uses all devices; with one device, "shard_map" is plain `jax.jit`.
+
+        Raises:
+          CodaxError: an unknown kind.
+        """
+        if kind not in KINDS:
+            raise CodaxError(f"--parallel={kind}: must be one of {', '.join(KINDS)}")
+        self.devices = jax.device_count()
+        self.kind = "single" if kind == "shard_map" and self.devices == 1 else kind
+        self.axis = None if self.kind == "single" else AXIS
+        self._mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+        self.state_sharding = NamedSharding(self._mesh, PartitionSpec())
+        self._batch_sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
+
+    def local_batch(self, batch_size: int) -> int:
+        """Examples that this process contributes to a batch of `batch_size`.
+
+        Raises:
+          CodaxError: the batch cannot be divided evenly among the devices.
+        """
+        if batch_size % self.devices:
+            raise CodaxError(
+                f"config field train.batch_size = {batch_size}: must be a multiple of the {self.devices} devices"
+            )
+        return batch_size // self.devices * jax.local_device_count()
+
+    def compile(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any, Any], tuple[Any, Any]]:
+        """Maps `step(state, shard) -> (state, metrics)`, built with this object's `axis`; the state given is donated.
+
+        The result takes batches from `place`. It is compiled at its first call.
+        """
+        if self.kind == "single":
+            return jax.jit(step, donate_argnums=0)
+        if self.kind == "pmap":
+            return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+        replicated, split = PartitionSpec(), PartitionSpec(AXIS)
+        # check_vma=False: with the check, gradients of replicated parameters arrive summed, and the step's own mean
+        # over replicas would come on top of that.
+        mapped = jax.shard_map(
+            step, mesh=self._mesh, in_specs=(replicated, split), out_specs=replicated, check_vma=False
+        )
+        return jax.jit(mapped, donate_argnums=0)
+
+    def place(self, batch: dict[str, np.ndarray]) -> Any:
+        """Hands this process's part of a batch, arrays [local examples, ...], to its devices."""
+        if self.kind == "pmap":
+            local = jax.local_device_count()
+            return jax.tree.map(lambda x: np.reshape(x, (local, -1, *x.shape[1:])), batch)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self._batch_sharding, x), batch)
+
+    def initialise(self, make: Callable[[], Any]) -> Any:
+        """Runs `make() -> state` on all devices, so that every replica starts from the same state."""
+        # Initialisation runs once: on the CPU, optimising it takes several times as long as running it unoptimised.
+        options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        return jax.jit(make, out_shardings=self.state_sharding, compiler_options=options)()
+
+    def abstract(self, make: Callable[[], Any]) -> Any:
+        """Shapes, types and shardings of what `initialise(make)` gives, without computing it."""
+        shapes = jax.eval_shape(make)
+        return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.state_sharding), shapes)
+
+    def describe(self) -> str:
+        """For the log: devices, processes and how the step is mapped."""
+        how = {"single": "jit", "shard_map": "jit of shard_map", "pmap": "pmap"}[self.kind]
+        name = jax.devices()[0].device_kind
+        processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+        return f"{self.devices} x {name}{processes}, {how}"

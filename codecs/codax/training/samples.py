@@ -1,0 +1,120 @@
+"""Audio and spectrograms of a few validation examples: into WORKDIR/samples and to TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.config import Config
+from codax.data.pipeline import validation_batches
+from codax.errors import CodaxError
+from codax.training.logging import TensorBoard
+from codax.training.validation import Reconstructor
+
+FOLDER = "samples"
+SECONDS = 4.0  # longer than a training segment: meant for ears
+_TENSORBOARD_FILES = 2
+
+
+class Samples:
+    """`samples.write(step, variables, tensorboard)`: originals and reconstructions at every rate.
+
+    WORKDIR/samples/step_STEP holds 00_original.wav, 00_6kbps.wav, 00.png and so on; the folders of the last
+    `train.checkpoints_kept` evaluations stay. Recipes that denoise have the noisy input as 00_input.wav.
+    """
+
+    def __init__(self, config: Config, workdir: Path, reconstruct: Reconstructor) -> None:
+        """Reads `train.sample_files` crops of the validation split.
+
+        Raises:
+          CodaxError: as `validation_batches`.
+        """
+        self._config, self._reconstruct = config, reconstruct
+        self._folder = workdir / FOLDER
+        longer = dataclasses.replace(config, train=dataclasses.replace(config.train, segment_seconds=SECONDS))
+        (self._batch,) = validation_batches(longer, batch_size_per_process=config.train.sample_files, num_batches=1)
+
+    def write(self, step: int, variables: Any, tensorboard: TensorBoard, *, quantize: bool = True) -> Path:
+        """Writes the samples of `step` and returns their folder.
+
+        Raises:
+          CodaxError: the folder cannot be written.
+        """
+        rates = self._reconstruct.rates() if quantize else {"latent": 0}
+        source = self._batch["audio"]
+        signals = {"original": self._batch.get("clean", source)}
+        if "clean" in self._batch:
+            signals["input"] = source
+        outputs = self._reconstruct(variables, source, list(rates.values()), quantize=quantize)
+        signals |= {label: np.asarray(out) for label, (out, _) in zip(rates, outputs, strict=True)}
+        folder = self._folder / f"step_{step:08d}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(len(source)):
+                self._write_one(step, i, {name: batch[i] for name, batch in signals.items()}, folder, tensorboard)
+            self._remove_old()
+        except OSError as error:
+            raise CodaxError(f"{folder}: samples cannot be written ({error.strerror or error})") from error
+        return folder
+
+    def _write_one(
+        self, step: int, index: int, signals: dict[str, np.ndarray], folder: Path, tensorboard: TensorBoard
+    ) -> None:
+        rate = self._config.model.sample_rate
+        png, size = spectrograms({name: np.mean(x, axis=1) for name, x in signals.items()}, rate)
+        (folder / f"{index:02d}.png").write_bytes(png)
+        for name, signal in signals.items():
+            audio.write(folder / f"{index:02d}_{name}.wav", np.clip(signal, -1.0, 1.0), rate)
+            if index < _TENSORBOARD_FILES:
+                tensorboard.audio(step, f"samples/{index:02d}_{name}", signal, rate)
+        if index < _TENSORBOARD_FILES:
+            tensorboard.png(step, f"samples/{index:02d}", png, size)
+
+    def _remove_old(self) -> None:
+        folders = sorted(self._folder.glob("step_*"))
+        for folder in folders[: -max(1, self._config.train.checkpoints_kept)]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def spectrograms(signals: dict[str, np.ndarray], sample_rate: int) -> tuple[bytes, tuple[int, int]]:
+    """Draws magnitude spectrograms in dB, one above the other.
+
+    Args:
+      signals: title and samples [time] of each.
+      sample_rate: Hz.
+
+    Returns:
+      A PNG image and its (width, height) in pixels.
+    """
+    from matplotlib.figure import Figure
+
+    window = 512 if sample_rate <= 24_000 else 1024
+    figure = Figure(figsize=(8, 1.6 * len(signals)), dpi=80, layout="constrained")
+    rows = figure.subplots(len(signals), 1, sharex=True, squeeze=False)[:, 0]
+    for row, (name, signal) in zip(rows, signals.items(), strict=True):
+        padded = np.pad(signal, (0, max(0, window - len(signal))))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 4]
+        decibels = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(window))) / (window / 4) + 1e-5)
+        row.imshow(
+            decibels.T,
+            origin="lower",
+            aspect="auto",
+            vmin=-90,
+            vmax=0,
+            cmap="magma",
+            extent=(0, len(signal) / sample_rate, 0, sample_rate / 2000),
+        )
+        row.set_title(name, fontsize=8, pad=2)
+        row.set_ylabel("kHz", fontsize=7)
+        row.tick_params(labelsize=7)
+    rows[-1].set_xlabel("seconds", fontsize=7)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    width, height = figure.get_size_inches() * figure.dpi
+    return file.getvalue(), (round(width), round(height))

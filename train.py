@@ -1,0 +1,37 @@
+"""Trains a codec: python train.py --config=configs/quickstart.py --workdir=runs/quickstart [--config.train.steps=9]"""
+
+from absl import app, flags
+from codax.errors import CodaxError
+from codax.training import configflags
+
+_CONFIG = configflags.define_config()
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; a run that was interrupted goes on from there.")
+_PARALLEL = flags.DEFINE_enum("parallel", "shard_map", ["shard_map", "pmap"], "How the step is mapped over devices.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Join the other processes of a run that spans several hosts.")
+
+
+def main(argv: list[str]) -> None:
+    try:
+        if len(argv) > 1:
+            raise CodaxError(f"unexpected argument {argv[1]!r}")
+        config = configflags.checked(_CONFIG.value)
+        if not _WORKDIR.value:
+            raise CodaxError("--workdir is missing: give a folder for the run")
+        from codax.training import loop, parallel  # JAX is imported once the command line is known to be right
+
+        if _DISTRIBUTED.value:
+            parallel.initialize_distributed()
+        loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
+    except CodaxError as error:
+        configflags.fail(error)
+
+
+def parse(argv: list[str]) -> list[str]:
+    try:
+        return configflags.parse(argv)
+    except CodaxError as error:
+        configflags.fail(error)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)
