@@ -16,8 +16,7 @@ from codax.entropy.container import Meta
 from codax.entropy.containerfile import ContainerReader, ContainerWriter
 from codax.errors import CodaxError
 
-# Audio handed to the model at a time, over all streams. Every block has the same size, so that the model is compiled
-# for one shape (and one for what is left at the end).
+# Audio handed to the model at a time, over all streams.
 _BLOCK_SECONDS = 8.0
 
 Progress = Callable[[float], None]
@@ -84,7 +83,7 @@ def encode_file(
         denoised=denoise,
     )
     begin = time.perf_counter()
-    size = _block_frames(config, streams) * config.hop
+    block_frames = _block_frames(config, streams)
     with ContainerWriter(target, meta) as writer:
         encoder = codec.stream_encoder(num_quantizers=num_quantizers, batch=streams, denoise=denoise)
         resample = audio.StreamResampler(described.rate, config.model.sample_rate, described.channels)
@@ -95,10 +94,11 @@ def encode_file(
                 yield resample(block)
             yield resample(np.zeros((0, described.channels), np.float32), last=True)
 
-        for block in equal_blocks(resampled(), size):
-            writer.write(np.asarray(encoder.push(split_streams(block, group))))
+        for number, block in enumerate(equal_blocks(resampled(), block_frames * config.hop)):
+            frames = -(-len(block) // config.hop)
+            whole = _fill(block, _run_frames(frames, block_frames, number) * config.hop)
+            writer.write(np.asarray(encoder.push(split_streams(whole, group)))[:, :frames])
             show(writer.num_samples / described.rate)
-        writer.write(np.asarray(encoder.finish()))
     return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
 
 
@@ -134,8 +134,12 @@ def decode_file(
             def append(block: np.ndarray) -> None:
                 writer.write(block[: meta.num_samples - writer.frames])
 
-            for codes in reader.blocks(_block_frames(config, meta.streams)):
-                append(resample(join_streams(np.asarray(decoder.push(codes)), meta.channels)))
+            block_frames = _block_frames(config, meta.streams)
+            for number, codes in enumerate(reader.blocks(block_frames)):
+                frames = codes.shape[1]
+                whole = np.pad(codes, ((0, 0), (0, _run_frames(frames, block_frames, number) - frames), (0, 0)))
+                decoded = np.asarray(decoder.push(whole))[:, : frames * config.hop]
+                append(resample(join_streams(decoded, meta.channels)))
                 show(writer.frames / meta.sample_rate)
             append(resample(np.zeros((0, meta.channels), np.float32), last=True))
             # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
@@ -206,6 +210,20 @@ def join_streams(streams: np.ndarray, channels: int) -> np.ndarray:
     return block.mean(axis=1, keepdims=True) if channels == 1 else block[:, :channels]
 
 
+def _fill(block: np.ndarray, time: int) -> np.ndarray:
+    """[time, channels] with zeros appended."""
+    return np.pad(block, ((0, time - len(block)), (0, 0)))
+
+
 def _block_frames(config: Any, streams: int) -> int:
-    """Frames handed to the model at a time."""
-    return max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate))
+    """Frames handed to the model at a time: a power of two, the sizes that sessions run in one piece."""
+    return 1 << (max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate)).bit_length() - 1)
+
+
+def _run_frames(frames: int, block_frames: int, number: int) -> int:
+    """Frames to run block `number` of a file with, at least its own.
+
+    Compiling the model for one more size takes longer than running it on the zeros that fill up a size known already.
+    What follows cannot change the frames before it, because a model that streams is causal.
+    """
+    return block_frames if number else min(block_frames, 1 << (frames - 1).bit_length())

@@ -19,7 +19,7 @@ from codax.errors import CodaxError
 
 MAGIC = b"\xc0\xdax"  # 0xC0 never occurs in UTF-8 text, so no text file starts like this
 VERSION = 1
-DENOISED = 1  # flag: the encoder was asked to remove noise
+DENOISED = 1  # flag: removal of noise was asked for; models that do it in their decoder need to know
 KNOWN_FLAGS = DENOISED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; what is left of 64 after everything else
