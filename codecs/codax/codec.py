@@ -69,12 +69,15 @@ class Codec:
     @staticmethod
     def init_random(config: Config, seed: int = 0) -> Codec:
         """A codec with random weights and codebooks, for tests and benchmarks."""
-        keys = jax.random.split(jax.random.key(seed))
-        shapes = jax.eval_shape(lambda: _init_variables(config, 0))
-        params = jax.jit(lambda s: _init_variables(config, s))(seed)["params"]
-        embedding = jax.random.normal(keys[1], shapes["codebook"]["embedding"].shape)
-        count = jnp.ones(shapes["codebook"]["count"].shape)
-        codebook = {"embedding": embedding, "total": embedding, "count": count, "initialised": jnp.ones((), jnp.bool_)}
+        params, codebook = (jax.jit(lambda s: _init_variables(config, s))(seed)[k] for k in ("params", "codebook"))
+        levels = codebook["quantizer"]
+        embedding = jax.random.normal(jax.random.key(seed), levels["embedding"].shape)
+        codebook["quantizer"] = {
+            "embedding": embedding,
+            "total": embedding,
+            "count": jnp.ones_like(levels["count"]),
+            "initialised": jnp.ones((), jnp.bool_),
+        }
         return Codec(config, params, codebook)
 
     @property

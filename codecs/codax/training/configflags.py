@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import typing
+from pathlib import Path
 
 from absl import flags
 from absl import logging as _logging  # noqa: F401 (defines --verbosity)
@@ -40,6 +41,9 @@ def parse(argv: list[str]) -> list[str]:
     Raises:
       CodaxError: naming the flag or field that cannot be used.
     """
+    recipe = _recipe_path(argv)
+    if recipe is not None and not recipe.is_file():
+        raise ConfigError(f"{recipe}: no such recipe")
     try:
         rest = flags.FLAGS(argv)
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError, ImportError, SyntaxError) as error:
@@ -48,6 +52,15 @@ def parse(argv: list[str]) -> list[str]:
         # absl's default under `app.run` shows whatever the libraries log for their own information.
         flags.FLAGS.verbosity = -1
     return rest
+
+
+def _recipe_path(argv: list[str]) -> Path | None:
+    """The file given as --config=FILE or --config FILE; what follows a colon is an argument of its get_config()."""
+    for argument, following in zip(argv[1:], [*argv[2:], ""], strict=True):
+        name, has_value, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            return Path((value if has_value else following).split(":")[0])
+    return None
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
@@ -61,6 +74,11 @@ def _explain(error: Exception, argv: list[str]) -> str:
                 return f"unknown config field {path} (in {argument})"
             if has_value and f"config.{path}" in str(error):
                 return f"config field {path} = {value!r}: expected {wanted}"
+    cause: BaseException = error
+    while cause.__context__ is not None:
+        cause = cause.__context__
+    if "parsing config file" in str(error):  # the message is a traceback
+        return f"{_recipe_path(argv)}: get_config() failed ({cause})"
     text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
     return text or type(error).__name__
 

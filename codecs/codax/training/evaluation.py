@@ -1,0 +1,63 @@
+"""What happens every `train.eval_every` steps: validation scores, samples and the export of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+
+from codax.codec import Codec
+from codax.config import Config
+from codax.data.pipeline import validation_batches
+from codax.training.reporting import Log
+from codax.training.samples import Samples
+from codax.training.state import TrainState
+from codax.training.step import phase_at
+from codax.training.validation import BATCH, Reconstructor, Validator
+
+EXPORT_FOLDER = "export"
+
+
+class Evaluation:
+    """Validation scores, samples and the export of the averaged generator."""
+
+    def __init__(self, config: Config, workdir: Path, *, is_first: bool) -> None:
+        self._config, self._workdir = config, workdir
+        reconstruct = Reconstructor(config)
+        self._validator = self._samples = None
+        if config.train.eval_batches > 0:
+            # Every process does the whole of it: no process then waits for another, and none needs the others' results.
+            batches = validation_batches(
+                config,
+                batch_size_per_process=min(config.train.batch_size, BATCH),
+                num_batches=config.train.eval_batches,
+            )
+            self._validator = Validator(config, batches, reconstruct)
+        if config.train.sample_files > 0 and is_first:
+            self._samples = Samples(config, workdir, reconstruct)
+        self._is_first = is_first
+
+    def __call__(self, step: int, state: TrainState, log: Log) -> None:
+        """Evaluates after `step` finished steps."""
+        quantize = phase_at(self._config, step - 1).quantize
+        variables = jax.device_get({"params": state.average, "codebook": state.codebook})
+        variables = jax.device_put(variables, jax.local_devices()[0])
+        if self._validator is not None:
+            scores = self._validator(variables, quantize=quantize)
+            log.write(step, "validation", scores)
+            shown = [f"{name} {value:.3g}" for name, value in scores.items() if name.startswith(("snr", "mel"))]
+            log.terminal.say(f"validation at step {step:,}: {'  '.join(shown)}")
+        if self._samples is not None and log.tensorboard is not None:
+            self._samples.write(step, variables, log.tensorboard, quantize=quantize)
+        if not quantize:
+            log.terminal.say(f"no export yet: codebooks start at step {self._config.quantizer.start_step:,}")
+        elif self._is_first:
+            self.export(state)
+
+    def export(self, state: TrainState) -> None:
+        """Writes WORKDIR/export."""
+        average, codebook = jax.device_get((state.average, state.codebook))
+        Codec(self._config, average, codebook).save(self._workdir / EXPORT_FOLDER)
+
+    def has_export(self) -> bool:
+        return (self._workdir / EXPORT_FOLDER / "config.json").exists()

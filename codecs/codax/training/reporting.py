@@ -1,0 +1,102 @@
+"""When numbers are reported: without holding up the steps, and the same after an interruption as without it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from codax.config import Config
+from codax.training.logging import MetricsFile, TensorBoard, Terminal, Window
+from codax.training.state import learning_rate
+
+
+class Clock:
+    """Time of the steps since the last report, without compilation and evaluation."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._start, self._paused, self._waited, self._steps = time.monotonic(), 0.0, 0.0, 0
+
+    @contextlib.contextmanager
+    def waiting_for_data(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._waited += time.monotonic() - began
+        self._steps += 1
+
+    @contextlib.contextmanager
+    def paused_if(self, condition: bool) -> Iterator[None]:
+        """Leaves the time of the block out; a step inside it is not counted either."""
+        began = time.monotonic()
+        steps = self._steps
+        yield
+        if condition:
+            self._paused += time.monotonic() - began
+            self._steps = steps
+
+    def flush(self, audio_seconds: float) -> dict[str, float]:
+        """Rates since the last call, with `audio_seconds` of audio in a batch over all devices."""
+        elapsed = max(1e-9, time.monotonic() - self._start - self._paused)
+        rate = self._steps / elapsed
+        share = min(1.0, self._waited / elapsed)
+        self._begin()
+        return {
+            "time/steps_per_second": rate,
+            "time/audio_seconds_per_second": rate * audio_seconds,
+            "time/data_share": share,
+        }
+
+
+class Log:
+    """Collects the metrics of the steps without waiting for them, and writes a line every `train.log_every` steps."""
+
+    def __init__(
+        self, config: Config, workdir: Path, terminal: Terminal, *, after: int, saved: dict, is_first: bool
+    ) -> None:
+        self.clock = Clock()
+        self.terminal = terminal
+        self._config = config
+        self._window = Window(saved.get("window"))
+        self._pending: list[dict] = []
+        self._file = MetricsFile(workdir, after=after) if is_first else None
+        self.tensorboard = TensorBoard(workdir, after=after) if is_first else None
+        self._rate = learning_rate(config.optimizer, config.optimizer.learning_rate, config.train.steps)
+        self._audio_seconds = config.train.batch_size * config.segment_samples / config.model.sample_rate
+
+    def add(self, metrics: dict) -> None:
+        self._pending.append(metrics)
+
+    def _collect(self) -> None:
+        for metrics in jax.device_get(self._pending):
+            self._window.add(metrics)
+        self._pending = []
+
+    def save(self) -> dict:
+        """What a checkpoint must hold for the lines after it to be the same."""
+        self._collect()
+        return {"window": self._window.save()}
+
+    def report(self, step: int) -> None:
+        """Writes the means since the last report."""
+        self._collect()
+        line = self._window.flush() | {"learning_rate": float(self._rate(step - 1))}
+        line |= self.clock.flush(self._audio_seconds)
+        self.write(step, "train", line)
+        self.terminal.report(step, line)
+
+    def write(self, step: int, kind: str, line: dict) -> None:
+        """Writes a line to metrics.jsonl and TensorBoard."""
+        if self._file is not None and self.tensorboard is not None:
+            self._file.write({"step": step, "kind": kind, **line})
+            self.tensorboard.scalars(step, line, prefix=kind)
+
+    def close(self) -> None:
+        for file in (self._file, self.tensorboard):
+            if file is not None:
+                file.close()
