@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
-from codax.metrics.nsim import Nsim
-from codax.metrics.visqol import VisqolError, alignment, frontend, search
+from codax.metrics.nsim import Nsim, nsim
+from codax.metrics.visqol import VisqolError, alignment, frontend, literal, search
 from codax.metrics.visqol.score import aggregate, worst_mean
 
 UNITS = json.loads((Path(__file__).parents[1] / "golden" / "visqol_units.json").read_text())
@@ -98,6 +98,52 @@ class TestFrontend:
         # no partner and keeps the absolute floor. The lowest value of all, -45, is taken off.
         np.testing.assert_allclose(left, [[45, 15, 0], [10, 25, 0]], atol=1e-12)
         np.testing.assert_allclose(right, [[10, 35], [55, 35]], atol=1e-12)
+
+
+class TestLiteral:
+    """The slow comparison that settles ties gives what the fast one does, but for rounding."""
+
+    @pytest.mark.parametrize("name", BANKS)
+    def test_coefficients(self, name):
+        sample_rate, bands, highest = BANKS[name]
+        sections = frontend.gammatone_sections(frontend.centre_frequencies(bands, 50.0, highest), sample_rate)
+        found = literal._sections(sample_rate, bands, highest)[..., 0]
+        expected = sections[:, :, [0, 1, 4, 5]].transpose(2, 1, 0)
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-19)
+
+    @pytest.mark.parametrize("name", ["audio48", "speech16"])
+    def test_levels(self, name):
+        bank = frontend.filter_bank(*BANKS[name])
+        frames = np.random.default_rng(0).standard_normal((3, len(bank.window)))
+        np.testing.assert_allclose(literal.band_levels(frames, bank), frontend.band_levels(frames, bank), rtol=1e-9)
+
+    def test_similarity(self):
+        reference, degraded = np.random.default_rng(0).uniform(0, 45, (2, 21, 20))
+        found = literal.similarity(reference, degraded)
+        assert found == pytest.approx(float(nsim(reference, degraded).similarity), abs=1e-13)
+        assert literal.similarity(reference, reference) == 1.0
+
+    @pytest.mark.parametrize("floor", [0.0, 1000.0])
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_verdicts_agree_where_the_scores_differ(self, floor, dtype):
+        """Also with so much noise that the lowest value, taken off everywhere, is not the absolute floor."""
+        rng = np.random.default_rng(0)
+        reference = 0.1 * rng.standard_normal(16000) + floor * rng.standard_normal(16000)
+        degraded = reference + 0.01 * np.linalg.norm(reference) / 126 * rng.standard_normal(16000)
+        bank = frontend.filter_bank(*BANKS["speech16"], dtype)
+        levels = tuple(frontend.band_levels(frontend.frame_signal(x, bank), bank) for x in (reference, degraded))
+        left, right = frontend.to_decibels(*levels)
+        # The second patch runs past the end of the degraded spectrogram, into zeros.
+        padded = np.pad(right, ((0, 0), (0, 20)))
+        ties, expected = [], []
+        for start, offset in [(5, 6), (20, 40), (11, 11), (12, 3)]:
+            cuts = reference[320 * start : 320 * start + 6400], degraded[320 * start : 320 * start + 6400]
+            pair = frontend.to_decibels(*(frontend.band_levels(frontend.frame_signal(c, bank), bank) for c in cuts))
+            before = nsim(left[:, start : start + 20], padded[:, offset : offset + 20]).similarity
+            expected.append(bool(nsim(*pair).similarity >= before))
+            ties.append(literal.Tie(start, offset, 20, cuts))
+        assert literal.Referee(reference, degraded, levels, bank).prefers_cuts(ties) == expected
+        assert len(set(expected)) == 2
 
 
 class TestAlignment:

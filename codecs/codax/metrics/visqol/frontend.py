@@ -49,6 +49,7 @@ class FilterBank:
         window: [window_length], symmetric Hann window.
         hop: samples between frames, a quarter of the window.
         centre_frequencies: [bands], Hz, ascending.
+        highest: Hz, the end of their scale, one step above the last.
         responses: [bands, window_length], the beginning of every filter's impulse response.
         energy_weights: [window_length + 1, bands], power spectrum (FFT length 2 x window_length) to response energy.
         ringing_weights: [window_length, bands x 8], frame to the eight components of its ringing.
@@ -58,6 +59,7 @@ class FilterBank:
     window: np.ndarray
     hop: int
     centre_frequencies: np.ndarray
+    highest: float
     responses: np.ndarray
     energy_weights: np.ndarray
     ringing_weights: np.ndarray
@@ -136,6 +138,7 @@ def filter_bank(sample_rate: int, bands: int, highest: float, dtype: type = np.f
         window=(0.5 - 0.5 * np.cos(2 * np.pi * steps / (length - 1))).astype(dtype),
         hop=int(length * 0.25),
         centre_frequencies=centres,
+        highest=highest,
         responses=responses,
         energy_weights=energy.astype(dtype),
         ringing_weights=ringing.reshape(length, bands * _STATES).astype(dtype),
@@ -185,17 +188,22 @@ def to_decibels(reference: np.ndarray, degraded: np.ndarray) -> tuple[np.ndarray
     pair = []
     for levels in (reference, degraded):
         magnitude = np.abs(levels)
-        decibels = 10 * np.log10(np.where(magnitude == 0, np.finfo(np.float64).eps, magnitude).astype(levels.dtype))
-        pair.append(np.maximum(decibels, levels.dtype.type(FLOOR_DB)))
-    first, second = pair
+        pair.append(10 * np.log10(np.where(magnitude == 0, np.finfo(np.float64).eps, magnitude).astype(levels.dtype)))
+    first, second = raise_floors(*pair)
+    lowest = min(first.min(), second.min())
+    return first - lowest, second - lowest
+
+
+def raise_floors(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Raise what is too quiet to count, in a pair of spectrograms [bands, frames] in decibels."""
+    pair = [np.maximum(decibels, decibels.dtype.type(FLOOR_DB)) for decibels in (first, second)]
     common = min(first.shape[1], second.shape[1])
     # Nothing more than 45 dB below the loudest band of either signal counts. Frames that only one of them has keep
     # the absolute floor alone.
-    ceiling = np.maximum(first[:, :common].max(axis=0), second[:, :common].max(axis=0))
+    ceiling = np.maximum(*(decibels[:, :common].max(axis=0) for decibels in pair))
     for decibels in pair:
         np.maximum(decibels[:, :common], ceiling + decibels.dtype.type(FLOOR_DB), out=decibels[:, :common])
-    lowest = min(first.min(), second.min())
-    return first - lowest, second - lowest
+    return pair[0], pair[1]
 
 
 def _bandwidth(centre: _Frequency) -> _Frequency:

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from codax.metrics.visqol import search
+from codax.metrics.visqol import literal, search
 from codax.metrics.visqol.alignment import align
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.frontend import (
@@ -114,7 +114,7 @@ def visqol(
     _check_length(first, bank, "reference")
     second, lag = align(first, second)
     _check_length(second, bank, "degraded")
-    second = second * (_rms(first, "reference") / _rms(second, "degraded"))
+    second = second * _gain(first, second)
     patches = _compare(first, second, mode, bank, search_radius)
     features = aggregate(patches, bank.hop_seconds)
     return VisqolResult(
@@ -151,9 +151,8 @@ def _compare(
     reference: np.ndarray, degraded: np.ndarray, mode: str, bank: FilterBank, radius: int
 ) -> list[search.Patch]:
     """Similarity of every reference patch, from aligned and level-matched signals [time]."""
-    left, right = to_decibels(
-        band_levels(frame_signal(reference, bank), bank), band_levels(frame_signal(degraded, bank), bank)
-    )
+    levels = band_levels(frame_signal(reference, bank), bank), band_levels(frame_signal(degraded, bank), bank)
+    left, right = to_decibels(*levels)
     width = _PATCH_FRAMES[mode]
     if mode == "audio":
         starts = search.audio_starts(left.shape[1], width)
@@ -161,7 +160,8 @@ def _compare(
         starts = search.speech_starts(reference, left.shape[1], width, bank.hop)
     starts = search.usable(starts, width, right.shape[1])
     patches = search.match(left, right, starts, width=width, radius=radius, hop_seconds=bank.hop_seconds)
-    return search.realign(patches, reference, degraded, bank)
+    referee = literal.Referee(reference, degraded, levels, bank)
+    return search.realign(patches, reference, degraded, bank, referee)
 
 
 def _pooled_std(patches: Sequence[search.Patch], fvnsim: np.ndarray, hop_seconds: float) -> np.ndarray:
@@ -200,11 +200,21 @@ def _mono(signal: ArrayLike, role: Literal["reference", "degraded"]) -> np.ndarr
     return samples
 
 
-def _rms(signal: np.ndarray, role: Literal["reference", "degraded"]) -> float:
-    rms = math.sqrt(float(np.mean(signal**2)))
-    if not (math.isfinite(rms) and rms > 0):
-        raise VisqolError("the signal is silent" if rms == 0 else "the samples are too large", role)
-    return rms
+def _gain(reference: np.ndarray, degraded: np.ndarray) -> float:
+    """Factor that brings `degraded` [time] to the level of `reference`."""
+    difference = _level(reference, "reference") - _level(degraded, "degraded")
+    try:
+        return math.pow(10, difference / 20)
+    except OverflowError:
+        raise VisqolError("the signal is silent next to the reference", "degraded") from None
+
+
+def _level(signal: np.ndarray, role: Literal["reference", "degraded"]) -> float:
+    """dB; the detour and its rounding are ViSQOL's."""
+    power = float(np.mean(signal**2))
+    if not (math.isfinite(power) and power > 0):
+        raise VisqolError("the signal is silent" if power == 0 else "the samples are too large", role)
+    return literal.sound_pressure_level(signal)
 
 
 def _check_length(signal: np.ndarray, bank: FilterBank, role: Literal["reference", "degraded"]) -> None:

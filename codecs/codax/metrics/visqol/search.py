@@ -11,13 +11,13 @@ from codax.metrics.nsim import Nsim, nsim, sliding_nsim
 from codax.metrics.visqol.alignment import align_cuts, cut
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.frontend import FilterBank, band_levels, frame_signal, to_decibels
+from codax.metrics.visqol.literal import Referee, Tie
 
 # RMS on the 16-bit scale from which a chunk counts as active, with the signal's maximum at full scale.
 ACTIVE_RMS = 5000.0
 _CUTS_PER_BATCH = 16
-# Two similarities this close are equal but for rounding. Both are then 1 in practice, for content that is the same in
-# both signals, and without the tolerance the last bits would choose between two sets of energies.
-_TIE = 1e-11
+# Two similarities closer than this may be in either order but for rounding, and are compared again exactly.
+_TIE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-6}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,13 +151,16 @@ def match(
     return result
 
 
-def realign(patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank) -> list[Patch]:
+def realign(
+    patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank, referee: Referee
+) -> list[Patch]:
     """Align each matched pair in the time domain and keep the new score where it is no worse.
 
     Args:
         patches: the result of `match`.
         reference, degraded: [time] samples, level-matched.
         bank: the filter bank of the spectrograms.
+        referee: for these signals; asked where the two scores are equal but for rounding.
     """
     result: list[Patch] = []
     for begin in range(0, len(patches), _CUTS_PER_BATCH):
@@ -167,12 +170,15 @@ def realign(patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarra
         frames = [frame_signal(signal, bank) for pair in pairs if pair for signal in pair[:2]]
         bounds = np.cumsum([len(cut_frames) for cut_frames in frames])
         spectrograms = iter(np.split(band_levels(np.concatenate(frames), bank), bounds, axis=1) if frames else [])
+        candidates = []
         for patch, pair in zip(batch, pairs, strict=True):
             if pair is None:
-                result.append(patch)
                 continue
             left, right = to_decibels(next(spectrograms), next(spectrograms))
-            result.append(_better(patch, nsim(left.astype(np.float64), right.astype(np.float64)), pair, bank))
+            scores = nsim(left.astype(np.float64), right.astype(np.float64))
+            candidates.append((patch, _patch(scores, (), _aligned_times(patch, *pair, bank.sample_rate)), pair[:2]))
+        better = iter(_better(candidates, bank, referee))
+        result += [patch if patch.lost else next(better) for patch in batch]
     return result
 
 
@@ -234,20 +240,41 @@ def _aligned_pair(patch: Patch, reference: np.ndarray, degraded: np.ndarray, sam
     )
 
 
-def _better(old: Patch, new: Nsim, pair: tuple[np.ndarray, np.ndarray, float], bank: FilterBank) -> Patch:
-    """The new score of a patch with its new times, or the old one if that was higher."""
-    if new.similarity < old.similarity - _TIE:
-        return old
-    reference, degraded, lag = pair
-    reference_start = old.reference_start + lag if lag > 0 else old.reference_start
-    degraded_start = old.degraded_start - lag if lag <= 0 else old.degraded_start
-    times = {
+def _aligned_times(
+    found: Patch, reference: np.ndarray, degraded: np.ndarray, lag: float, sample_rate: int
+) -> dict[str, float]:
+    """Times of a patch whose aligned cuts are `reference` and `degraded` [time], `lag` in seconds."""
+    reference_start = found.reference_start + lag if lag > 0 else found.reference_start
+    degraded_start = found.degraded_start - lag if lag <= 0 else found.degraded_start
+    return {
         "reference_start": reference_start,
-        "reference_end": reference_start + len(reference) / bank.sample_rate,
+        "reference_end": reference_start + len(reference) / sample_rate,
         "degraded_start": degraded_start,
-        "degraded_end": degraded_start + len(degraded) / bank.sample_rate,
+        "degraded_end": degraded_start + len(degraded) / sample_rate,
     }
-    return _patch(new, (), times)
+
+
+def _better(
+    candidates: Sequence[tuple[Patch, Patch, tuple[np.ndarray, np.ndarray]]], bank: FilterBank, referee: Referee
+) -> list[Patch]:
+    """Of every patch as found, as aligned, and the aligned cuts [time]: the aligned one unless it scores lower."""
+    differences = [aligned.similarity - found.similarity for found, aligned, _ in candidates]
+    ties = [
+        Tie(
+            start=round(found.reference_start / bank.hop_seconds),
+            offset=round(found.degraded_start / bank.hop_seconds),
+            width=round((found.reference_end - found.reference_start) / bank.hop_seconds),
+            cuts=cuts,
+        )
+        for (found, _, cuts), difference in zip(candidates, differences, strict=True)
+        if abs(difference) <= _TIE[bank.window.dtype]
+    ]
+    verdicts = iter(referee.prefers_cuts(ties) if ties else [])
+    result = []
+    for (found, aligned, _), difference in zip(candidates, differences, strict=True):
+        wins = next(verdicts) if abs(difference) <= _TIE[bank.window.dtype] else difference > 0
+        result.append(aligned if wins else found)
+    return result
 
 
 def _patch(scores: Nsim, index: int | tuple[()], times: dict[str, float]) -> Patch:
