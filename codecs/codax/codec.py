@@ -69,15 +69,20 @@ class Codec:
     @staticmethod
     def init_random(config: Config, seed: int = 0) -> Codec:
         """A codec with random weights and codebooks, for tests and benchmarks."""
-        params, codebook = (jax.jit(lambda s: _init_variables(config, s))(seed)[k] for k in ("params", "codebook"))
-        levels = codebook["quantizer"]
-        embedding = jax.random.normal(jax.random.key(seed), levels["embedding"].shape)
-        codebook["quantizer"] = {
-            "embedding": embedding,
-            "total": embedding,
-            "count": jnp.ones_like(levels["count"]),
-            "initialised": jnp.ones((), jnp.bool_),
-        }
+        # Drawn with NumPy from the shapes alone: compiling the real initialisation takes many seconds.
+        shapes = jax.eval_shape(lambda: _init_variables(config, 0))
+        rng = np.random.default_rng(seed)
+
+        def draw(shape: jax.ShapeDtypeStruct) -> np.ndarray:
+            scale = 0.1 if len(shape.shape) < 2 else float(np.prod(shape.shape[:-1])) ** -0.5
+            return (scale * rng.standard_normal(shape.shape)).astype(np.float32)
+
+        params = jax.tree.map(draw, shapes["params"])
+        levels = shapes["codebook"]["quantizer"]
+        embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
+        count = np.ones(levels["count"].shape, np.float32)
+        books = {"embedding": embedding, "total": embedding, "count": count, "initialised": np.ones((), np.bool_)}
+        codebook = {"quantizer": books}
         return Codec(config, params, codebook)
 
     @property

@@ -82,6 +82,7 @@ class LossConfig:
 
     waveform: float = 0.0  # L1 on samples
     spectral: float = 1.0  # multi-scale mel
+    spectral_start_step: int = 0  # steps before it train on the waveform loss, without the multi-scale mel loss
     adversarial: float = 1.0
     feature: float = 100.0
     commitment: float = 1.0
@@ -197,7 +198,7 @@ class Config:
         if kbps is None:
             return self.quantizer.num_quantizers
         per_level = self.kbps(1)
-        count = round(kbps / per_level)
+        count = round(kbps / per_level) if math.isfinite(kbps) else 0
         if not 1 <= count <= self.quantizer.num_quantizers or abs(count * per_level - kbps) > 0.02 * kbps:
             most = self.quantizer.num_quantizers
             raise ConfigError(
@@ -233,6 +234,12 @@ class Config:
                 "loss.random_windows",
                 self.loss.random_windows,
                 "at most the number of windows",
+            ),
+            (
+                self.loss.spectral_start_step == 0 or self.loss.waveform > 0,
+                "loss.waveform",
+                self.loss.waveform,
+                "positive when loss.spectral_start_step is",
             ),
             (
                 self.loss.log_weight in ("sqrt_half_window", "one"),

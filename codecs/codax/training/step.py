@@ -31,6 +31,7 @@ class Phase:
     """What a step does; it follows from the step number, and each phase is compiled once."""
 
     quantize: bool
+    spectral: bool
     adversarial: bool
 
 
@@ -38,7 +39,11 @@ def phase_at(config: Config, step: int) -> Phase:
     """The phase of step number `step` (from 0)."""
     d = config.discriminator
     on = st.has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0
-    return Phase(quantize=step >= config.quantizer.start_step, adversarial=on)
+    return Phase(
+        quantize=step >= config.quantizer.start_step,
+        spectral=config.loss.spectral > 0 and step >= config.loss.spectral_start_step,
+        adversarial=on,
+    )
 
 
 def mean_over(tree: Any, axis: str | None) -> Any:
@@ -159,7 +164,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 parts["commitment"] = commitment
             if weights.waveform > 0:
                 parts["waveform"] = spectral.waveform_l1(target, audio)
-            if weights.spectral > 0:
+            if phase.spectral:
                 parts["spectral"] = spectral_loss(config, target, audio, state.step)
             if phase.adversarial:
                 fake = discriminators.apply({"params": discriminator}, audio)
