@@ -1,12 +1,14 @@
 """Packaging of codax. The sources live in codecs/, because Python's standard library owns the name `codecs`."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 setup(
     name="codax",
     version="0.1.0",
     description="Neural audio codecs in JAX: train, evaluate and ship them, from a two-core laptop to a TPU pod",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

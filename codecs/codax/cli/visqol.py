@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _AUDIO_RATE = 32_000  # Hz
 
 
-def visqol_command(  # noqa: PLR0917 - typer hands the values over by name
+def visqol_command(
     ref: Annotated[Path, typer.Argument(metavar="REF", help="The original, an audio file.")],
     deg: Annotated[Path, typer.Argument(metavar="DEG", help="The coded or otherwise degraded version.")],
     mode: Annotated[
