@@ -91,13 +91,14 @@ class PyAVBaseline(Baseline):
 
     def __init__(self, name: str, kbps: float):
         import av
+        from av.codec import Codec
 
         self._format = FORMATS[name]
         low, high = self._format.kbps
         if not low <= kbps <= high:
             raise BaselineError(f"{name}:{kbps:g}: {name} takes {low:g} to {high:g} kbps")
         try:
-            av.codec.Codec(self._format.encoder, "w")
+            Codec(self._format.encoder, "w")
         except (ValueError, av.FFmpegError) as error:
             raise BaselineError(f"{name}: this build of PyAV has no encoder {self._format.encoder}") from error
         self.name, self.kbps, self.description = name, kbps, self._format.note
@@ -151,7 +152,7 @@ def decode(data: bytes, container: str | None = None) -> tuple[np.ndarray, int]:
     import av
 
     try:
-        with av.open(io.BytesIO(data), format=container) as source:
+        with av.open(io.BytesIO(data), "r", format=container) as source:
             stream = source.streams.audio[0]
             converter = av.AudioResampler("fltp")
             pieces = [out.to_ndarray().T for frame in source.decode(stream) for out in converter.resample(frame)]

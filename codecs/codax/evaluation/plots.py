@@ -30,13 +30,14 @@ def rate_quality(results: Results, path: Path) -> None:
     # The object interface needs no display and leaves pyplot's global state alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     keys = [key for key in results.keys if key not in _HIDDEN and _drawable(results, key)]
     columns = min(_COLUMNS, max(1, len(keys)))
     rows = max(1, math.ceil(len(keys) / columns))
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=130, layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.08)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=130, layout=layout)
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
     handles: dict[str, Any] = {}
     for index, key in enumerate(keys):
         _panel(figure.add_subplot(rows, columns, index + 1), results, key, handles)

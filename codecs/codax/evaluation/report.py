@@ -97,7 +97,7 @@ def _value(interval: Interval | None, digits: int) -> str:
         return '<span class="soft" title="not measured">–</span>'
     text = f"{interval.mean:.{digits}f}"
     low, high = f"{interval.low:.{digits}f}", f"{interval.high:.{digits}f}"
-    return text if interval.low == interval.high else f'{text}<span class="range">{low} to {high}</span>'
+    return text if low == high else f'{text}<span class="range">{low} to {high}</span>'
 
 
 def _plot(png: bytes) -> str:

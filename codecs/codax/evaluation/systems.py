@@ -45,12 +45,18 @@ class System(Protocol):
       description: settings.
     """
 
-    key: str
-    label: str
-    series: str
-    kind: str
-    kbps: float | None
-    description: str
+    @property
+    def key(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def series(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def kbps(self) -> float | None: ...
+    @property
+    def description(self) -> str: ...
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         """Takes float32 [time, channels]."""
@@ -86,8 +92,8 @@ class CodecSystem:
         self._codec = codec
         self.kbps: float | None = config.kbps(quantizers)
         self.series = codec.model_id
-        self.label = f"{codec.model_id} {kbps:g} kbps"
-        self.key = safe_name(f"{codec.model_id}_{kbps:g}kbps")
+        self.label = f"{codec.model_id} {self.kbps:g} kbps"
+        self.key = safe_name(f"{codec.model_id}_{self.kbps:g}kbps")
         self.description = (
             f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
             f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"

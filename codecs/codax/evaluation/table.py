@@ -9,18 +9,18 @@ from codax.evaluation.results import Results, SystemResult
 from codax.evaluation.statistics import Interval
 from codax.metrics import registry
 
-_HIDDEN = ("visqol_exponential", "dcer", "estoi")  # in the files and the report; a terminal is narrow
+_HIDDEN = ("visqol_exponential", "dcer", "estoi", "perplexity")  # in the files and the report; a terminal is narrow
 MISSING = "-"
 
 
-def cell(interval: Interval | None, key: str, *, spread: bool = True) -> str:
+def cell(interval: Interval | None, key: str) -> str:
     """A value with half the width of its interval, as in `3.46 ±0.05`."""
     if interval is None:
         return MISSING
     digits = registry.VALUES[key].digits
     text = f"{interval.mean:.{digits}f}"
-    half = (interval.high - interval.low) / 2
-    return f"{text} ±{half:.{digits}f}" if spread and half > 0 else text
+    half = f"{(interval.high - interval.low) / 2:.{digits}f}"
+    return f"{text} ±{half}" if float(half) > 0 else text
 
 
 def kbps(interval: Interval | None) -> str:
@@ -58,9 +58,9 @@ def format_table(results: Results) -> str:
 
 def print_table(results: Results, file: TextIO | None = None) -> None:
     """Prints the table: with rich on a terminal, as plain text elsewhere."""
-    file = sys.stdout if file is None else file
-    if not file.isatty():
-        print(format_table(results), file=file)
+    target = file or sys.stdout
+    if not target.isatty():
+        print(format_table(results), file=target)
         return
     from rich.console import Console
     from rich.table import Table
@@ -72,7 +72,7 @@ def print_table(results: Results, file: TextIO | None = None) -> None:
         table.add_column(name, justify="right")
     for system in results.systems:
         table.add_row(*_line(system, keys))
-    console = Console(file=file)
+    console = Console(file=target)
     console.print(table)
     for note in notes(results):
         console.print(note, highlight=False)

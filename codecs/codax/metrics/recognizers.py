@@ -45,8 +45,13 @@ SETTINGS = {
 class Recognizer(Protocol):
     """Speech to text. `name` identifies model and settings: transcripts are cached under it."""
 
-    name: str
-    languages: frozenset[str] | None  # two-letter codes that it knows; None = any
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """Two-letter codes that it knows; None = any."""
+        ...
 
     def transcribe(self, audio: np.ndarray, language: str) -> str:
         """Text of mono speech, float32 [time] at 16 kHz, in the given language."""
