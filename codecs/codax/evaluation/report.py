@@ -168,7 +168,7 @@ def _file_row(row: Row, label: str, keys: Iterable[str]) -> str:
     name = _e(row.utterance) if "system" in row.errors else f'<a href="{quote(row.audio)}">{_e(row.utterance)}</a>'
     return (
         f'<tr data-system="{_e(row.system)}"><th scope="row">{name}</th><td class="text">{_e(label)}</td>'
-        f'{"".join(cells)}<td class="text">{_e(row.heard)}</td></tr>'
+        f'{"".join(cells)}<td class="text heard">{_e(row.heard)}</td></tr>'
     )
 
 
@@ -201,7 +201,9 @@ def _definitions(results: Results) -> str:
 def _about_system(system: SystemResult) -> str:
     text = f"{system.description}."
     if system.real_time_factor is not None:
-        text += f" Coded and decoded {system.real_time_factor:.1f} times faster than real time (median, this machine)."
+        text += (
+            f" Coding and decoding took a second for {system.real_time_factor:.1f} s of audio (median, this machine)."
+        )
     if system.codebooks is not None:
         use = system.codebooks
         levels = ", ".join(f"{bits:.2f}" for bits in use.entropy)

@@ -27,7 +27,7 @@ th, td { padding: .45rem .6rem; text-align: right; white-space: nowrap; border-t
 thead th { white-space: normal; background: var(--card); border-top: 0; vertical-align: bottom; }
 .tall thead th { position: sticky; top: 0; }
 th:first-child, td.text, th.text { text-align: left; }
-td.text { white-space: normal; min-width: 14rem; }
+td.heard { white-space: normal; min-width: 26rem; }
 tbody th { font-weight: 600; }
 tr.original { background: var(--card); }
 .range { display: block; color: var(--soft); font-size: .75rem; font-weight: 400; }
@@ -44,7 +44,7 @@ figcaption { color: var(--soft); font-size: .85rem; margin-top: .4rem; }
   margin-top: .6rem; }
 .players figure { min-width: 0; }
 .players audio { width: 100%; height: 2.5rem; display: block; margin-top: .2rem; }
-.heard { overflow-wrap: anywhere; }
+span.heard { overflow-wrap: anywhere; }
 label { margin-right: .5rem; }
 select { font: inherit; padding: .2rem .4rem; margin-bottom: .6rem; background: var(--page); color: var(--ink);
   border: 1px solid var(--line); border-radius: 6px; }
