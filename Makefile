@@ -33,7 +33,7 @@ train: install
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
 
 test: install-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
     python benchmarks/conv_lowerings.py [--channels 32] [--runs 5]
 
-A forward and backward pass of SoundStream's encoder is timed with each lowering in turn, A B A B ..., and the ratio is taken
+A forward and backward pass of the encoder is timed with each lowering in turn, A B A B ..., and the ratio is taken
 pair by pair.
 """
 
@@ -11,7 +11,6 @@ import statistics
 import time
 
 import jax
-
 from codax.config import Config
 from codax.nets import conv
 from codax.nets.soundstream import Encoder

@@ -35,7 +35,7 @@ def test_there_are_recipes():
         ("model", "strides", (), "model.strides"),
         ("model", "film", "both", "model.film"),
         ("quantizer", "codebook_size", 1, "quantizer.codebook_size"),
-        ("quantizer", "kbps", (6.1,), "6.1 kbps"),
+        ("quantizer", "kbps", (6.5,), "6.5 kbps"),
         ("train", "segment_seconds", 0.001, "train.segment_seconds"),
         ("train", "compute_dtype", "float16", "train.compute_dtype"),
         ("optimizer", "schedule", "linear", "optimizer.schedule"),

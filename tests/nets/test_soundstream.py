@@ -35,7 +35,7 @@ def test_full_size_shapes():
     config = Config()
     state = jax.eval_shape(lambda: init_state(config))
     assert parameter_count(state.generator) == 9_510_977
-    assert state.codebook["embedding"].shape == (24, 1024, 64)
+    assert state.codebook["quantizer"]["embedding"].shape == (24, 1024, 64)
     assert {k: parameter_count(v) for k, v in state.discriminator.items()} == {
         "stft": 5_547_585,
         "wave0": 5_637_953,

@@ -104,15 +104,14 @@ def test_unused_levels_do_not_learn(setup):
 def test_update_moves_towards_the_data(setup):
     quantizer, variables, x = setup
     shifted = x + 3.0
+
+    @jax.jit
+    def step(variables):
+        options = {"levels": jnp.full(4, LEVELS), "key": jax.random.key(2), "update": True}
+        return quantizer.apply(variables, shifted, mutable=["codebook"], **options)[1]
+
     for _ in range(200):
-        _, variables = quantizer.apply(
-            variables,
-            shifted,
-            levels=jnp.full(4, LEVELS),
-            key=jax.random.key(2),
-            update=True,
-            mutable=["codebook"],
-        )
+        variables = step(variables)
     codes = quantizer.apply(variables, shifted, method="encode")
     error = jnp.mean((shifted - quantizer.apply(variables, codes, method="decode")) ** 2)
     stale = jnp.mean((shifted - quantizer.apply(setup[1], codes, method="decode")) ** 2)
