@@ -74,8 +74,10 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint; None = there is none."""
-        steps = [c.step for c in self._manager.checkpoints if (self.folder / str(c.step) / "state").is_dir()]
-        return max(steps, default=None)
+        return max(self._steps(), default=None)
+
+    def _steps(self) -> list[int]:
+        return [c.step for c in self._manager.checkpoints if (self.folder / str(c.step) / "state").is_dir()]
 
     def restore(self, step: int, state: Any, data: Any) -> tuple[Any, dict]:
         """Reads a checkpoint.
@@ -99,7 +101,9 @@ class Checkpoints:
             if (where / "data").is_dir() and not list((where / "data").glob(f"*-of-{jax.process_count()}.json")):
                 wrong = f"it was written by another number of processes than {jax.process_count()}"
                 raise CheckpointError(f"{where}: cannot be restored: {wrong}") from error
-            raise CheckpointError(f"{where}: cannot be restored ({_reason(error)})") from error
+            others = "remove that folder to go on from the checkpoint before it" if len(self._steps()) > 1 else ""
+            reason = f"{_reason(error)}; {others}" if others else _reason(error)
+            raise CheckpointError(f"{where}: cannot be restored ({reason})") from error
         self.saved_step = step
         return loaded["state"], log
 
@@ -164,7 +168,8 @@ def _reason(error: BaseException) -> str:
     for one in seen:
         if isinstance(one, OSError) and one.errno is not None:
             return os.strerror(one.errno)
-    text = " ".join(str(error).split())
+    # The first exception of the chain is the library's own report; the ones around it say what it was doing.
+    text = " ".join(str(seen[-1]).split())
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
         if os.strerror(code) in text:
             return os.strerror(code)
@@ -182,6 +187,8 @@ def check_same_config(workdir: str | Path, config: Config) -> None:
         before = _flat(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: there are checkpoints, but their config cannot be read ({error})") from error
+    # A field that is younger than the run has been at its default.
+    before = _flat(json.loads(Config().to_json())) | before
     now = _flat(json.loads(config.to_json()))
     for name in [*now, *(n for n in before if n not in now)]:
         if name not in FREE_FIELDS and before.get(name) != now.get(name):

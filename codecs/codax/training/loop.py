@@ -150,7 +150,11 @@ class Steps:
         began = time.monotonic()
         self._compiled[phase] = self._mapped.compile(make_step(self._config, phase, self._mapped.axis))
         done = jax.block_until_ready(self._compiled[phase](state, batch))
-        what = [name for name, on in (("quantizer", phase.quantize), ("discriminators", phase.adversarial)) if on]
-        what = " and ".join(what) or "the autoencoder alone"
-        self._terminal.say(f"step with {what} compiled and run in {time.monotonic() - began:.1f} s")
+        parts = [
+            ("quantizer", phase.quantize),
+            ("spectral loss", phase.spectral),
+            ("discriminators", phase.adversarial),
+        ]
+        what = ", ".join(name for name, on in parts if on) or "the autoencoder alone"
+        self._terminal.say(f"step with {what}: compiled and run in {time.monotonic() - began:.1f} s")
         return done

@@ -1,0 +1,82 @@
+"""One device gives what several devices, and several processes, give."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from codax.errors import CodaxError
+from codax.training.parallel import Parallel
+from tiny_run import ROOT, WORKER, environment, run_program
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def one_device(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    out = tmp_path_factory.mktemp("one") / "out.npz"
+    done = run_program(WORKER, "steps", "jit", out, env=environment(cache))
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(out))
+
+
+def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_the_compared_steps_do_all_they_should(one_device: dict[str, np.ndarray]) -> None:
+    assert one_device["state.bad_total"] == 0
+    assert one_device["state.codebook['quantizer']['initialised']"]
+    assert sum(one_device[f"step{i}['codebook/dead']"].sum() for i in range(3)) > 0
+    for name in ("adversarial", "feature", "discriminator", "commitment", "spectral", "waveform"):
+        assert one_device[f"step2['loss/{name}']"] > 0
+
+
+@pytest.mark.parametrize("kind", ["shard_map", "pmap"])
+def test_eight_devices_equal_one(kind: str, cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
+    env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    done = run_program(WORKER, "steps", kind, tmp_path / "out.npz", env=env)
+    assert done.returncode == 0, done.stderr
+    assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
+
+
+def test_two_processes_equal_one(cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for index in range(2):
+        names = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
+        env = environment(cache, **names)
+        command = [sys.executable, str(WORKER), "steps", "shard_map", str(tmp_path / "out.npz")]
+        processes.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=600)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = Parallel()
+    monkeypatch.setattr(mapped, "devices", 8)
+    with pytest.raises(CodaxError, match=r"train\.batch_size = 12: must be a multiple of the 8 devices"):
+        mapped.local_batch(12)
+    with pytest.raises(CodaxError, match="must be one of shard_map, pmap"):
+        Parallel("pjit")
+
+
+def test_an_incomplete_environment_is_named(tmp_path: Path) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    env |= {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"}
+    code = "from codax.training.parallel import initialize_distributed as i; i()"
+    done = run_program("-c", code, env=env)
+    assert "JAX_COORDINATOR_ADDRESS is not set" in done.stderr

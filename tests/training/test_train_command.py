@@ -1,0 +1,179 @@
+"""`python train.py`, as a user runs it: a whole run, a killed run that goes on, and what goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from pathlib import Path
+
+import codax
+import numpy as np
+import pytest
+from codax import audio
+from codax.config import Config
+from tiny_run import WORKER, environment, metric_lines, run_program, tiny_config, write_corpus, write_recipe
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
+    folder = tmp_path_factory.mktemp("training")
+    config = tiny_config(str(write_corpus(folder / "corpus")))
+    write_recipe(folder / "recipe.py", config)
+    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Path:
+    """The work directory of a run without interruption."""
+    workdir = place / "run"
+    env = environment(place / "cache")
+    done = run_program("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "finished 20 steps" in done.stdout
+    return workdir
+
+
+def test_a_run_leaves_what_the_contract_says(run: Path, place: Path) -> None:
+    assert Config.load(run / "config.json") == Config.load(place / "recipe.json")
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["15", "18", "20"]
+    assert len(list(run.glob("events.out.tfevents.*"))) == 1
+    samples = run / "samples" / "step_00000020"
+    assert {path.name for path in samples.iterdir()} == {
+        "00_original.wav",
+        "00_4kbps.wav",
+        "00_16kbps.wav",
+        "00.png",
+    }
+    sound, rate = audio.read(samples / "00_16kbps.wav")
+    assert rate == 8000 and len(sound) == 4 * rate
+    codec = codax.load(run / "export")
+    assert codec.encode(np.zeros((1, 800, 1), np.float32)).codes.shape == (1, 100, 4)
+
+
+def test_metrics_hold_every_number_and_the_loss_falls(run: Path) -> None:
+    lines = metric_lines(run)
+    training = [line for line in lines if line["kind"] == "train"]
+    assert [line["step"] for line in training] == list(range(2, 21, 2))
+    assert {line["step"] for line in lines if line["kind"] == "validation"} == {10, 20}
+    last = training[-1]
+    for name in ("generator", "discriminator", "waveform", "spectral", "adversarial", "feature", "commitment"):
+        assert np.isfinite(last[f"loss/{name}"])
+    for name in ("perplexity", "used", "dead"):
+        assert len(last[f"codebook/{name}_levels"]) == 4
+        assert last[f"codebook/{name}"] == pytest.approx(np.mean(last[f"codebook/{name}_levels"]))
+    assert last["gradient/generator"] > 0 and last["gradient/discriminator"] > 0 and last["learning_rate"] == 1e-3
+    assert last["loss/waveform"] < 0.9 * training[0]["loss/waveform"]
+    assert last["loss/spectral"] < 0.9 * training[0]["loss/spectral"]
+    raw = json.loads((run / "metrics.jsonl").read_text().splitlines()[-2])
+    assert raw["time/steps_per_second"] > 0 and 0 <= raw["time/data_share"] <= 1
+    assert raw["time/audio_seconds_per_second"] == pytest.approx(raw["time/steps_per_second"] * 0.8)
+
+
+def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> None:
+    recipe, workdir, env = place / "recipe.json", place / "killed", environment(place / "cache")
+    killed = run_program(WORKER, "train", recipe, workdir, 7, "SIGKILL", env=env)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (workdir / "export").exists()
+    # What a process leaves that is killed in the middle of a line and of a checkpoint.
+    (workdir / "metrics.jsonl").open("a").write('{"step": 8, "ki')
+    (workdir / "checkpoints" / "9.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+
+    stopped = run_program(WORKER, "train", recipe, workdir, 13, "SIGTERM", env=env)
+    assert stopped.returncode == 0, stopped.stderr
+    assert "going on from the checkpoint of step" in stopped.stdout
+    assert f"stopped on request at step 14; the same command with --workdir={workdir} goes on" in stopped.stdout
+
+    command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}")
+    finished = run_program(*command, env=env)
+    assert finished.returncode == 0, finished.stderr
+    assert "going on from the checkpoint of step 14" in finished.stdout
+
+    assert metric_lines(workdir) == metric_lines(run)
+    states = []
+    for folder in (run, workdir):
+        out = place / f"{folder.name}.npz"
+        dumped = run_program(WORKER, "dump", recipe, folder, out, env=env)
+        assert dumped.returncode == 0, dumped.stderr
+        states.append(dict(np.load(out)))
+    assert states[0][".step"] == 20 and set(states[0]) == set(states[1])
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name], err_msg=name)
+    assert codax.load(run / "export").hash == codax.load(workdir / "export").hash
+
+
+def test_a_finished_run_is_left_as_it_is_and_can_be_prolonged(run: Path, place: Path) -> None:
+    before = (run / "metrics.jsonl").read_bytes()
+    command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={run}")
+    again = run_program(*command, env=environment(place / "cache"))
+    assert again.returncode == 0, again.stderr
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+    other = run_program(*command, "--config.model.channels=8", env=environment(place / "cache"))
+    assert other.returncode == 1
+    assert other.stderr.count("\n") == 1 and "model.channels = 4, not 8" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.train.batchsize=3", "unknown config field train.batchsize"),
+        ("--config.train.batch_size=many", "config field train.batch_size = 'many': expected a whole number"),
+        ("--config.model.strides=(2,0.5)", "config field model.strides: expected int, got 0.5"),
+        ("--config.data.source=nowhere", "nowhere"),
+        ("--config=recipes/none.py", "recipes/none.py: no such recipe"),
+    ],
+)
+def test_mistakes_give_one_line_and_status_1(flag: str, message: str, place: Path, tmp_path: Path) -> None:
+    recipe = [] if flag.startswith("--config=") else [f"--config={place / 'recipe.py'}"]
+    done = run_program("train.py", *recipe, f"--workdir={tmp_path / 'run'}", flag, env=environment(place / "cache"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_steps_that_stay_infinite_stop_the_run_after_the_limit(place: Path, tmp_path: Path) -> None:
+    config = Config.load(place / "recipe.json")
+    config.optimizer.learning_rate = 1e38  # the first update makes the second step infinite
+    config.quantizer.start_step = config.discriminator.start_step = 100
+    config.train = dataclasses.replace(config.train, max_bad_steps=3, eval_batches=0, sample_files=0)
+    recipe = write_recipe(tmp_path / "recipe.py", config)
+    workdir = tmp_path / "run"
+    done = run_program("train.py", f"--config={recipe}", f"--workdir={workdir}", env=environment(tmp_path / "cache"))
+    assert done.returncode == 1
+    assert "not finite in 3 steps in a row" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("run")  # which leaves the compiled programs, so that none has to be written here
+def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(place: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the full disk."""
+    recipe = place / "recipe.json"
+    program = f"""
+import resource, signal, sys
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.training import checkpoints, configflags, loop
+save = checkpoints.Checkpoints.save
+def limited(self, step, *arguments):
+    if step > 3:
+        self.wait()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    save(self, step, *arguments)
+checkpoints.Checkpoints.save = limited
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+config = Config.load({str(recipe)!r})
+try:
+    loop.train(config, {str(tmp_path / "run")!r})
+except CodaxError as error:
+    configflags.fail(error)
+"""
+    env = environment(place / "cache")
+    done = run_program("-c", program, env=env)
+    assert done.returncode == 1, done.stderr
+    assert "a checkpoint could not be written (File too large); the checkpoint of step 3 is intact" in done.stderr
+    assert done.stderr.count("\n") == 1
+    dumped = run_program(WORKER, "dump", recipe, tmp_path / "run", tmp_path / "out.npz", env=env)
+    assert dumped.returncode == 0, dumped.stderr
+    assert np.load(tmp_path / "out.npz")[".step"] == 3

@@ -1,0 +1,104 @@
+"""A codec and a corpus small enough to train in a test, and programs run as a user runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from codax import audio
+from codax import config as c
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("worker.py")
+RATE = 8000
+
+
+def tiny_config(source: str = "none", **changes) -> c.Config:
+    """A recipe whose steps differ in kind: autoencoder, then quantizer, then discriminators at every second step.
+
+    `changes` are given as section__field=value.
+    """
+    config = c.Config(
+        name="tiny",
+        model=c.ModelConfig(sample_rate=RATE, channels=4, strides=(2, 4), dimension=8, dilations=(1,)),
+        quantizer=c.QuantizerConfig(
+            num_quantizers=4, codebook_size=16, kmeans_iterations=4, start_step=2, kbps=(4.0, 16.0)
+        ),
+        discriminator=c.DiscriminatorConfig(
+            stft_window=64, stft_hop=32, stft_channels=2, wave_scales=0, start_step=4, every=2
+        ),
+        loss=c.LossConfig(waveform=1.0, windows=(64,), mels=8, normalize_windows=True),
+        optimizer=c.OptimizerConfig(learning_rate=1e-3, discriminator_learning_rate=1e-3),
+        data=c.DataConfig(source=source, validation_fraction=0.2),
+        train=c.TrainConfig(
+            steps=20,
+            batch_size=8,
+            segment_seconds=0.1,
+            log_every=2,
+            checkpoint_every=3,
+            eval_every=10,
+            eval_batches=1,
+            sample_files=1,
+        ),
+    )
+    for name, value in changes.items():
+        section, field = name.split("__")
+        assert field in {f.name for f in dataclasses.fields(getattr(config, section))}
+        setattr(getattr(config, section), field, value)
+    return config.validate()
+
+
+def write_recipe(path: Path, config: c.Config) -> Path:
+    """Writes a recipe file that returns `config`."""
+    values = dataclasses.asdict(config)
+    text = f"from codax.config import Config\n\n\ndef get_config():\n    return Config.from_dict({values!r})\n"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def voices(examples: int, samples: int, seed: int = 0) -> np.ndarray:
+    """Harmonic tones whose loudness moves, with a little noise: float32 [examples, samples, 1]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(samples) / RATE
+    pitch, phase = rng.uniform(100, 400, (examples, 1)), rng.uniform(0, 6, (examples, 1))
+    tone = sum(0.2 / k * np.sin(2 * np.pi * pitch * k * time + phase) for k in range(1, 6))
+    signal = tone * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time)) + 0.01 * rng.standard_normal((examples, samples))
+    return signal[..., None].astype(np.float32)
+
+
+def write_corpus(folder: Path) -> Path:
+    """Writes twelve files of one second."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, voice in enumerate(voices(12, RATE)):
+        audio.write(folder / f"{i:02d}.wav", voice, RATE)
+    return folder
+
+
+def environment(cache: Path, **more: str) -> dict[str, str]:
+    """For programs that train: CPU only, compiled quickly and not twice."""
+    flags = f"--xla_backend_optimization_level=0 {more.pop('XLA_FLAGS', '')}"
+    fast = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": flags,
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
+    return os.environ | fast | more
+
+
+def run_program(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a Python program to its end."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False, timeout=900)
+
+
+def metric_lines(workdir: Path) -> list[dict]:
+    """The lines of metrics.jsonl without what depends on the clock."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]

@@ -1,0 +1,105 @@
+"""Programs that the training tests start as processes of their own: `python worker.py NAME ARGUMENT...`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import jax
+import numpy as np
+from codax.config import Config
+from codax.training import loop, parallel
+from codax.training.checkpoints import Checkpoints
+from codax.training.state import TrainState, init_state
+from codax.training.step import make_codebook_init, make_step, phase_at
+from tiny_run import tiny_config, voices
+
+STEPS = 3
+EXAMPLES = 16
+
+
+def flat(tree: object) -> dict[str, np.ndarray]:
+    """A tree as named arrays."""
+    leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))[0]
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def step_config() -> Config:
+    """Every part of a step at work: quantizer dropout, adversary, random windows, a threshold that kills entries."""
+    return tiny_config(
+        quantizer__start_step=0,
+        quantizer__dead_threshold=100.0,
+        discriminator__start_step=0,
+        discriminator__every=1,
+        loss__windows=(64, 128),
+        loss__random_windows=1,
+        train__batch_size=EXAMPLES,
+    )
+
+
+def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
+    """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
+    batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
+    state, _ = compile_(make_codebook_init(config, axis))(state, place(batches[0]))
+    step = compile_(make_step(config, phase_at(config, 0), axis))
+    results = {}
+    for i, batch in enumerate(batches):
+        state, metrics = step(state, place(batch))
+        results |= {f"step{i}{name}": value for name, value in flat(metrics).items()}
+    return results | {f"state{name}": value for name, value in flat(state).items()}
+
+
+def steps(kind: str, out: str) -> None:
+    """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
+    config = step_config()
+    if kind == "jit":
+        initial = jax.jit(lambda: init_state(config))()
+        results = run_steps(config, jax.jit, lambda b: b, initial, None)
+    else:
+        if "JAX_NUM_PROCESSES" in os.environ:
+            parallel.initialize_distributed()
+        mapped = parallel.Parallel(kind)
+        assert mapped.devices > 1 and mapped.kind == kind
+        local = mapped.local_batch(EXAMPLES)
+        first = jax.process_index() * local
+
+        def place(batch):
+            return mapped.place({name: x[first : first + local] for name, x in batch.items()})
+
+        initial = mapped.initialise(lambda: init_state(config))
+        results = run_steps(config, mapped.compile, place, initial, mapped.axis)
+    if jax.process_index() == 0:
+        np.savez(out, **results)
+
+
+def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
+    """Trains, and sends itself a signal while step number `stop_at` runs."""
+    config = Config.load(recipe)
+    original = loop.Steps.__call__
+
+    def call(self, state, batch, step):
+        if step == int(stop_at):
+            os.kill(os.getpid(), getattr(signal, signal_name))
+        return original(self, state, batch, step)
+
+    loop.Steps.__call__ = call
+    loop.train(config, workdir)
+
+
+def dump(recipe: str, workdir: str, out: str) -> None:
+    """Saves the arrays of the latest checkpoint."""
+    config = Config.load(recipe)
+    mapped = parallel.Parallel()
+    from codax.data.pipeline import training_batches
+
+    data = training_batches(config, batch_size_per_process=config.train.batch_size)
+    with Checkpoints(workdir, kept=3) as checkpoints:
+        step = checkpoints.latest()
+        assert step is not None
+        state, _ = checkpoints.restore(step, mapped.abstract(lambda: init_state(config)), data)
+    np.savez(out, data=next(data)["audio"], **flat(state))
+
+
+if __name__ == "__main__":
+    {"steps": steps, "train": train, "dump": dump}[sys.argv[1]](*sys.argv[2:])
