@@ -43,4 +43,4 @@ class WaveDiscriminator(nn.Module):
 
 def halve_rate(x: jax.Array) -> jax.Array:
     """Average pooling of width 4 and stride 2 over [batch, time, channels]."""
-    return nn.avg_pool(x, (4,), strides=(2,), padding=((1, 1),), count_include_pad=False)
+    return nn.avg_pool(x, (4,), strides=(2,), padding=((1, 1),), count_include_pad=False)  # pyright: ignore[reportArgumentType]

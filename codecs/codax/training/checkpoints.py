@@ -63,10 +63,10 @@ class Checkpoints:
         self.saved_step: int | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._manager = ocp.training.Checkpointer(
-                self.folder,
-                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-                preservation_policy=ocp.training.preservation_policies.LatestN(max(1, kept)),
+            self._manager: Any = ocp.training.Checkpointer(
+                self.folder,  # pyright: ignore[reportArgumentType]
+                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),  # pyright: ignore[reportArgumentType]
+                preservation_policy=ocp.training.preservation_policies.LatestN(max(1, kept)),  # pyright: ignore[reportArgumentType]
                 cleanup_tmp_directories=True,
             )
         except Exception as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from codax.config import Config
 from codax.training.logging import MetricsFile, TensorBoard, Terminal, Window
@@ -85,7 +86,7 @@ class Log:
     def report(self, step: int) -> None:
         """Writes the means since the last report."""
         self._collect()
-        line = self._window.flush() | {"learning_rate": float(self._rate(step - 1))}
+        line = self._window.flush() | {"learning_rate": np.asarray(self._rate(step - 1)).item()}
         line |= self.clock.flush(self._audio_seconds)
         self.write(step, "train", line)
         self.terminal.report(step, line)

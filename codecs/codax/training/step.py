@@ -102,8 +102,8 @@ def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: 
         return lambda a, b: spectral.multiscale_mel(a, b, loss, sample_rate=rate, windows=(window,))
 
     branches = [scale(w) for w in loss.windows]
-    total = sum(jax.lax.switch(chosen[i], branches, target, estimate) for i in range(loss.random_windows))
-    return total / loss.random_windows * (1 if loss.normalize_windows else len(loss.windows))
+    values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(loss.random_windows)]
+    return jnp.mean(jnp.stack(values)) * (1 if loss.normalize_windows else len(loss.windows))
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
@@ -117,6 +117,10 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         config.discriminator, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
     )
     generator_optimizer, discriminator_optimizer = st.make_optimizers(config)
+
+    def judge(params: Any, audio: jax.Array) -> Any:
+        return discriminators.apply({"params": params}, audio)
+
     weights = config.loss
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -142,13 +146,13 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         metrics |= {f"codebook/{k}": v for k, v in quantizer_metrics.items()}
 
         discriminator, discriminator_opt = state.discriminator, state.discriminator_optimizer
-        real = None
+        real: Any = None
         if phase.adversarial:
             fixed = jax.lax.stop_gradient(audio)
 
             def discriminate(params):
                 # One pass over real and reconstructed audio together.
-                both = discriminators.apply({"params": params}, jnp.concatenate([target, fixed]))
+                both = judge(params, jnp.concatenate([target, fixed]))
                 real, fake = split_outputs(both)
                 return adversarial.discriminator_hinge(real, fake)
 
@@ -156,7 +160,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
             updates, discriminator_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
             discriminator = optax.apply_updates(discriminator, updates)
             metrics |= {"loss/discriminator": loss_d, "gradient/discriminator": optax.global_norm(grads_d)}
-            real = jax.lax.stop_gradient(discriminators.apply({"params": discriminator}, target))
+            real = jax.lax.stop_gradient(judge(discriminator, target))
 
         def generator_loss(audio, commitment):
             parts = {}
@@ -167,7 +171,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
             if phase.spectral:
                 parts["spectral"] = spectral_loss(config, target, audio, state.step)
             if phase.adversarial:
-                fake = discriminators.apply({"params": discriminator}, audio)
+                fake = judge(discriminator, audio)
                 parts["adversarial"] = adversarial.generator_hinge(fake)
                 parts["feature"] = adversarial.feature_l1(real, fake)
             total = sum(getattr(weights, name) * value for name, value in parts.items())

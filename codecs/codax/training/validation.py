@@ -26,7 +26,7 @@ class Reconstructor:
         self._config, model = config, CodecModel(config)
         film = config.model.film != "none"
 
-        def encode(variables: Any, audio: jax.Array) -> jax.Array:
+        def encode(variables: Any, audio: jax.Array) -> Any:
             frames = audio.shape[1] // config.hop
             on = jnp.ones((audio.shape[0], frames)) if film else None
             return model.apply(variables, audio, on, method=CodecModel.encode_latent)
