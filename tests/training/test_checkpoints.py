@@ -53,7 +53,7 @@ def collected() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("collected")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*never awaited:RuntimeWarning")
 def test_unfinished_and_damaged_checkpoints(tmp_path: Path) -> None:
     with Checkpoints(tmp_path, kept=2) as checkpoints:
         checkpoints.save(3, STATE, numbers(), {})
@@ -61,7 +61,8 @@ def test_unfinished_and_damaged_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "6").mkdir()
     with Checkpoints(tmp_path, kept=2) as checkpoints:
         assert checkpoints.latest() == 3
-        wrong = shapes() | {"weights": jax.ShapeDtypeStruct((5, 5), jnp.float32)}
+        wrong = shapes()
+        wrong["weights"] = jax.ShapeDtypeStruct((5, 5), jnp.float32, sharding=wrong["weights"].sharding)
         with pytest.raises(CheckpointError, match="checkpoints/3: cannot be restored"):
             checkpoints.restore(3, wrong, numbers())
         (tmp_path / "checkpoints" / "3" / "data" / "process_0-of-1.json").rename(tmp_path / "elsewhere")

@@ -7,9 +7,11 @@ a killed process leaves behind is never taken for a checkpoint.
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,7 @@ class Checkpoints:
         # Orbax reports every save at length, and a failed one with the tracebacks of its threads; what matters comes
         # back as an exception.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        _hide_closed_loops()
         self.folder = Path(workdir).absolute() / FOLDER
         self.saved_step: int | None = None
         try:
@@ -222,3 +225,15 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+@functools.cache
+def _hide_closed_loops() -> None:
+    """Keeps a failed save to its one line: writers still at work then report, each by itself, a closed loop."""
+    show = sys.unraisablehook
+
+    def show_others(report: sys.UnraisableHookArgs) -> None:
+        if not (report.exc_type is RuntimeError and str(report.exc_value) == "Event loop is closed"):
+            show(report)
+
+    sys.unraisablehook = show_others
