@@ -60,7 +60,8 @@ class Checkpoints:
 
         # Orbax reports every save at length, and a failed one with the tracebacks of its threads; what matters comes
         # back as an exception.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        for library in ("absl", "asyncio"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         _hide_closed_loops()
         self.folder = Path(workdir).absolute() / FOLDER
         self.saved_step: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import typing
 from pathlib import Path
@@ -104,6 +105,11 @@ def _resolve_field_types() -> None:
 
 
 def fail(error: CodaxError) -> typing.NoReturn:
-    """Shows an error as one line on stderr and ends the program with status 1."""
+    """Shows an error as one line on stderr and ends the program with status 1.
+
+    The process ends here and now: after a failed save, threads of Orbax would hold up an orderly end and fill the screen
+    with their tracebacks.
+    """
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-    sys.exit(1)
+    sys.stdout.flush()
+    os._exit(1)
