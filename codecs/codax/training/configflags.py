@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -107,9 +108,10 @@ def _resolve_field_types() -> None:
 def fail(error: CodaxError) -> typing.NoReturn:
     """Shows an error as one line on stderr and ends the program with status 1.
 
-    The process ends here and now: after a failed save, threads of Orbax would hold up an orderly end and fill the screen
-    with their tracebacks.
+    The process ends here and now: after a failed save, threads of Orbax would hold up an orderly end and fill the
+    screen with their tracebacks.
     """
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody may be listening any more
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
     os._exit(1)
