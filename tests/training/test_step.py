@@ -12,7 +12,7 @@ import pytest
 from codax.config import Config
 from codax.training.state import TrainState, init_state
 from codax.training.step import Phase, make_codebook_init, make_step, phase_at
-from tiny_run import tiny_config, voices
+from tiny_run import WHOLE_STEP, tiny_config, voices
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
 
@@ -26,7 +26,7 @@ def one_step(config: Config, phase: Phase) -> Any:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return tiny_config(quantizer__start_step=0, discriminator__start_step=0, train__batch_size=4)
+    return tiny_config(**WHOLE_STEP, train__batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_generator_and_discriminator_gradients_do_not_mix(
 ) -> None:
     after, _ = full_step(state, batch)
     # The discriminators' update does not depend on what the generator is trained for.
-    other = tiny_config(quantizer__start_step=0, discriminator__start_step=0, train__batch_size=4)
+    other = tiny_config(**WHOLE_STEP, train__batch_size=4)
     other.loss.waveform, other.loss.adversarial, other.loss.feature = 50.0, 1e-30, 1e-30
     apart, _ = one_step(other, FULL)(state, batch)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), apart.discriminator, after.discriminator)
@@ -115,9 +115,6 @@ def test_bfloat16_computes_and_keeps_its_state_in_float32(batch: dict) -> None:
         discriminator__start_step=0,
         train__batch_size=4,
         train__compute_dtype="bfloat16",
-        discriminator__wave_scales=1,
-        discriminator__wave_channels=4,
-        discriminator__wave_max_channels=8,
     )
     state = quick_jit(lambda: init_state(config))()
     state, _ = quick_jit(make_codebook_init(config, None))(state, batch)

@@ -17,6 +17,17 @@ ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 RATE = 8000
 
+# The quantizer and a waveform discriminator, which compiles faster than the STFT discriminator, from the first step on.
+WHOLE_STEP = {
+    "quantizer__start_step": 0,
+    "discriminator__start_step": 0,
+    "discriminator__every": 1,
+    "discriminator__stft": False,
+    "discriminator__wave_scales": 1,
+    "discriminator__wave_channels": 4,
+    "discriminator__wave_max_channels": 8,
+}
+
 
 def tiny_config(source: str = "none", **changes) -> c.Config:
     """A recipe whose steps differ in kind: autoencoder, then quantizer, then discriminators at every second step.
