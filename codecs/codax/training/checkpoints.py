@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,11 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
 
 @functools.cache
 def _hide_closed_loops() -> None:
-    """Keeps a failed save to its one line: writers still at work then report, each by itself, a closed loop."""
+    """Keeps a failed save to its one line: writers still at work then report, each by itself, a closed loop.
+
+    Those that had not begun are reported as never awaited.
+    """
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
     show = sys.unraisablehook
 
     def show_others(report: sys.UnraisableHookArgs) -> None:
