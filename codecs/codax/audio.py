@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ import soundfile
 import soxr
 
 from codax.decoders import LOSSY, AudioError, Stream, open_stream
+from codax.files import Part
 
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -211,21 +211,16 @@ class AudioWriter:
             )
         self._format, default = _WRITERS[suffix]
         self._subtype = subtype or default
-        target = Path(os.path.realpath(self.path))  # a link keeps pointing to the file
-        if target.exists() and not target.is_file():
-            raise AudioError(f"{path}: exists and is not a regular file")
-        if not target.parent.is_dir():
-            raise AudioError(f"{path}: the folder {target.parent} does not exist")
-        self._target = target
-        try:
-            number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-            os.close(number)
-        except OSError as error:
-            raise AudioError(f"{path}: cannot be written ({error.strerror or error})") from error
-        self._temporary = Path(name)
+        self._part = Part(self.path, AudioError)
+        os.close(self._part.number)
         try:
             self._file = soundfile.SoundFile(
-                name, "w", samplerate=rate, channels=channels, format=self._format, subtype=self._subtype
+                str(self._part.temporary),
+                "w",
+                samplerate=rate,
+                channels=channels,
+                format=self._format,
+                subtype=self._subtype,
             )
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
             self._discard()
@@ -259,17 +254,14 @@ class AudioWriter:
     def _finish(self) -> None:
         try:
             self._file.close()
-            with self._temporary.open("rb+") as file:
+            with self._part.temporary.open("rb+") as file:
                 os.fsync(file.fileno())  # a full disk may show only here
             # libsndfile does not report every failed write at close, so the result is looked at once.
             if self.frames and self._format not in LOSSY:
-                found = soundfile.info(str(self._temporary)).frames
+                found = soundfile.info(str(self._part.temporary)).frames
                 if found != self.frames:
                     raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")
-            mask = os.umask(0)
-            os.umask(mask)
-            self._temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
-            os.replace(self._temporary, self._target)
+            self._part.publish()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             self._discard()
             raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
@@ -278,7 +270,7 @@ class AudioWriter:
         if hasattr(self, "_file"):
             with contextlib.suppress(Exception):
                 self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        self._part.discard()
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from codax.audio import resample
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.files import write_whole
 from codax.model import CodecModel
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Codec:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _replace(folder / WEIGHTS_FILE, save(self._flat(), metadata={"format": "codax", "model": self.model_id}))
-            _replace(folder / CONFIG_FILE, self.config.to_json().encode())
+            write_whole(folder / WEIGHTS_FILE, save(self._flat(), metadata={"format": "codax", "model": self.model_id}))
+            write_whole(folder / CONFIG_FILE, self.config.to_json().encode())
         except OSError as error:
             raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error
 
@@ -142,11 +142,8 @@ class Codec:
             raise CodaxError(f"audio must be [batch, time, channels] and not empty, got shape {audio.shape}")
         if not np.isfinite(audio).all():
             raise CodaxError("audio holds values that are not finite")
-        if denoise and config.model.film == "none":
-            raise CodaxError(f"model {self.model_id} was not trained to denoise")
-        levels = num_quantizers if num_quantizers is not None else config.quantizers_for(kbps)
-        if not 1 <= levels <= config.quantizer.num_quantizers:
-            raise CodaxError(f"{levels} quantizers: the model has 1 to {config.quantizer.num_quantizers}")
+        self.check_denoise(denoise)
+        levels = self.checked_levels(num_quantizers if num_quantizers is not None else config.quantizers_for(kbps))
         _, length, channels = audio.shape
         rate = sample_rate or config.model.sample_rate
         signals = self.to_signals(audio)
@@ -161,13 +158,7 @@ class Codec:
     def decode(self, tokens: Tokens) -> np.ndarray:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
         config = self.config
-        codes = np.asarray(tokens.codes, np.int32)
-        if codes.ndim != 3 or not 1 <= codes.shape[2] <= config.quantizer.num_quantizers:
-            raise CodaxError(
-                f"codes must be [batch, frames, 1 to {config.quantizer.num_quantizers}], got {codes.shape}"
-            )
-        if codes.size and not (codes.min() >= 0 and codes.max() < config.quantizer.codebook_size):
-            raise CodaxError(f"codes must lie in 0 to {config.quantizer.codebook_size - 1}")
+        codes = self.checked_codes(tokens.codes)
         frames = codes.shape[1]
         padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
         latent = self._dequantize(self.variables, padded)
@@ -177,6 +168,29 @@ class Codec:
         missing = max(0, tokens.length - signals.shape[1])
         signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
         return self.from_signals(signals, tokens.channels)
+
+    def check_denoise(self, denoise: bool) -> None:
+        """Refuses denoising where the model has no switch for it. Raises CodaxError."""
+        if denoise and self.config.model.film == "none":
+            raise CodaxError(f"model {self.model_id} was not trained to denoise")
+
+    def checked_levels(self, levels: int) -> int:
+        """The number of quantizers, if the model has so many. Raises CodaxError."""
+        if not 1 <= levels <= self.config.quantizer.num_quantizers:
+            raise CodaxError(f"{levels} quantizers: the model has 1 to {self.config.quantizer.num_quantizers}")
+        return levels
+
+    def checked_codes(self, codes: np.ndarray, batch: int | None = None) -> np.ndarray:
+        """Codes as int32 [batch, frames, quantizers], if the model can decode them. Raises CodaxError."""
+        quantizer = self.config.quantizer
+        codes = np.asarray(codes, np.int32)
+        has_shape = codes.ndim == 3 and 1 <= codes.shape[2] <= quantizer.num_quantizers
+        if not has_shape or (batch is not None and codes.shape[0] != batch):
+            wanted = f"[{'batch' if batch is None else batch}, frames, 1 to {quantizer.num_quantizers}]"
+            raise CodaxError(f"codes must be {wanted}, got {codes.shape}")
+        if codes.size and not (codes.min() >= 0 and codes.max() < quantizer.codebook_size):
+            raise CodaxError(f"codes must lie in 0 to {quantizer.codebook_size - 1}")
+        return codes
 
     def to_signals(self, audio: np.ndarray) -> np.ndarray:
         """Audio [batch, time, channels] -> [batch, time, model channels], or [batch * channels, time, 1] if mono.
@@ -291,13 +305,3 @@ def _init_variables(config: Config, seed: jax.Array | int) -> Any:
     audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
     key = jax.random.key(seed)
     return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader sees the old one or the new one, and a failure leaves the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -160,20 +160,8 @@ def _open_ffmpeg(path: Path, reason: str) -> Iterator[Stream]:
                 raise AudioError(f"{path}: damaged ({getattr(error, 'strerror', None) or error})") from error
 
         def chunks(size: int) -> Iterator[np.ndarray]:
-            held: list[np.ndarray] = []
-            count = 0
-            for piece in pieces():
-                held.append(piece)
-                count += len(piece)
-                if count < size:
-                    continue
-                joined = np.concatenate(held)
-                whole = count // size * size
-                for start in range(0, whole, size):
-                    yield np.ascontiguousarray(joined[start : start + size], np.float32)
-                held, count = [joined[whole:]], count - whole
-            if count:
-                yield np.ascontiguousarray(np.concatenate(held), np.float32)
+            for block in equal_blocks(pieces(), size):
+                yield np.ascontiguousarray(block, np.float32)
 
         at_least = 0
         if container.format.name.startswith(("mov", "matroska")):  # elsewhere the duration is an estimate
@@ -181,3 +169,21 @@ def _open_ffmpeg(path: Path, reason: str) -> Iterator[Stream]:
             seconds = float(source.duration * base) if source.duration else (container.duration or 0) / av.time_base
             at_least = max(0, int((seconds - 0.5) * rate))  # some slack for priming and padding
         yield Stream(rate, channels, frames, at_least, chunks)
+
+
+def equal_blocks(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Cuts a stream of arrays [time, ...] anew into blocks of `size`; the last one is shorter, and never empty."""
+    held: list[np.ndarray] = []
+    count = 0
+    for piece in pieces:
+        held.append(piece)
+        count += len(piece)
+        if count < size:
+            continue
+        joined = np.concatenate(held)
+        whole = count // size * size
+        for start in range(0, whole, size):
+            yield joined[start : start + size]
+        held, count = [joined[whole:]], count - whole
+    if count:
+        yield np.concatenate(held)

@@ -28,8 +28,7 @@ class _Session:
     def __init__(self, codec: Codec, method: Any, example: jax.ShapeDtypeStruct, denoise: bool) -> None:
         if not codec.config.model.causal:
             raise CodaxError(f"model {codec.model_id} is not causal and cannot stream")
-        if denoise and codec.config.model.film == "none":
-            raise CodaxError(f"model {codec.model_id} was not trained to denoise")
+        codec.check_denoise(denoise)
         self.codec = codec
         model = codec.model
 
@@ -67,9 +66,7 @@ class EncoderSession(_Session):
         self, codec: Codec, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> None:
         config = codec.config
-        self.levels = num_quantizers or config.quantizer.num_quantizers
-        if not 1 <= self.levels <= config.quantizer.num_quantizers:
-            raise CodaxError(f"{self.levels} quantizers: the model has 1 to {config.quantizer.num_quantizers}")
+        self.levels = codec.checked_levels(num_quantizers or config.quantizer.num_quantizers)
         shape = (batch, config.hop, config.model.audio_channels)
         super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise)
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
@@ -108,20 +105,9 @@ class DecoderSession(_Session):
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate."""
-        config = self.codec.config
-        codes = np.asarray(codes, np.int32)
-        if (
-            codes.ndim != 3
-            or codes.shape[0] != self._batch
-            or not 1 <= codes.shape[2] <= config.quantizer.num_quantizers
-        ):
-            raise CodaxError(
-                f"codes must be [{self._batch}, frames, 1 to {config.quantizer.num_quantizers}], got {codes.shape}"
-            )
-        if codes.size and not (codes.min() >= 0 and codes.max() < config.quantizer.codebook_size):
-            raise CodaxError(f"codes must lie in 0 to {config.quantizer.codebook_size - 1}")
+        codes = self.codec.checked_codes(codes, self._batch)
         parts = []
         for a, b in _pieces(codes.shape[1]):
             parts.append(self._run(self.codec._dequantize(self.codec.variables, codes[:, a:b])))
-        shape = (self._batch, 0, config.model.audio_channels)
+        shape = (self._batch, 0, self.codec.config.model.audio_channels)
         return np.concatenate(parts, axis=1) if parts else np.zeros(shape, np.float32)

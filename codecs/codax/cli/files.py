@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from codax import audio
+from codax.decoders import equal_blocks
 from codax.entropy.container import Meta
 from codax.entropy.containerfile import ContainerReader, ContainerWriter
 from codax.errors import CodaxError
@@ -173,24 +174,6 @@ def refuse_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
     """Raises CodaxError if both names are one existing file, which would be lost."""
     if Path(source).exists() and Path(target).exists() and os.path.samefile(source, target):
         raise CodaxError(f"{target}: input and output are the same file")
-
-
-def equal_blocks(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Cuts a stream of arrays [time, ...] anew into blocks of `size`; the last one is shorter, and never empty."""
-    held: list[np.ndarray] = []
-    count = 0
-    for piece in pieces:
-        held.append(piece)
-        count += len(piece)
-        if count < size:
-            continue
-        joined = np.concatenate(held)
-        whole = count // size * size
-        for start in range(0, whole, size):
-            yield joined[start : start + size]
-        held, count = [joined[whole:]], count - whole
-    if count:
-        yield np.concatenate(held)
 
 
 def split_streams(block: np.ndarray, group: int) -> np.ndarray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codax.entropy.container import Meta, stored_name
 from codax.errors import CodaxError
+from codax.files import cache_folder, write_whole
 
 
 def load_model(model: str) -> Any:
@@ -83,22 +83,11 @@ def remember(codec: Any) -> None:
     target = _note(codec.hash)
     with contextlib.suppress(OSError):  # a convenience; --model always works
         target.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump(note, file)
-            os.replace(name, target)
-        except OSError:
-            os.unlink(name)
-
-
-def cache_dir() -> Path:
-    """$CODAX_CACHE, or ~/.cache/codax."""
-    return Path(os.environ.get("CODAX_CACHE") or "~/.cache/codax").expanduser()
+        write_whole(target, json.dumps(note))
 
 
 def _note(digest: bytes) -> Path:
-    return cache_dir() / "models" / f"{digest.hex()}.json"
+    return cache_folder() / "models" / f"{digest.hex()}.json"
 
 
 def _remembered(digest: bytes) -> Path | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from codax.data.progress import Progress
 from codax.data.records import file_sha256
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 _STATE = "packages.json"
 
@@ -111,9 +112,7 @@ def _download(names: Sequence[str], folder: Path, state: dict[str, dict[str, str
                 assert candidate is not None
                 path = _get(name, candidate, options, folder, progress)
             state[name] = {"file": path.name, "version": candidate.version, "sha256": candidate.sha256}
-            partial = folder / f".{_STATE}.part"
-            partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
-            os.replace(partial, folder / _STATE)
+            write_whole(folder / _STATE, json.dumps(state, indent=1))
             yield name, Package(name, candidate.version, path, candidate.sha256)
 
 

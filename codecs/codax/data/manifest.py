@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made
@@ -85,16 +86,10 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Writes JSON lines; the file appears when it is complete."""
-    partial = path.with_name(f".{path.name}.part")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        os.replace(partial, path)
+        write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_transcripts(path: Path) -> dict[str, str]:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from codax import audio
 from codax.config import DataConfig
 from codax.data.progress import Progress
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 _WHOLE_SECONDS = 60.0  # files up to this length are measured completely
 _EXCERPT_SECONDS = 10.0
@@ -174,8 +174,7 @@ def _save(store: Path, values: dict[str, tuple[list[int], Measurement]]) -> None
     """Remembers measurements; a cache that cannot be written is not an error."""
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=store.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            json.dump({path: [stamp, dataclasses.astuple(found)] for path, (stamp, found) in values.items()}, file)
-        os.replace(file.name, store)
+        rows = {path: [stamp, dataclasses.astuple(found)] for path, (stamp, found) in values.items()}
+        write_whole(store, json.dumps(rows))
     except OSError as error:
         _log.warning("%s: measurements cannot be remembered (%s)", store, error.strerror)

@@ -27,6 +27,7 @@ from codax.config import DataConfig
 from codax.data import entries, manifest, records, scan, splits, starter
 from codax.data.entries import Entry
 from codax.errors import CodaxError
+from codax.files import cache_folder
 
 SPLITS = ("train", "validation", "test")
 _log = logging.getLogger(__name__)
@@ -287,7 +288,7 @@ def _files(
 ) -> list[Entry]:
     """Entries for audio files, after a look at each."""
     found = []
-    measurements = scan.measure_all([row["file"] for row in rows], starter.cache_folder(config.cache_dir), name=name)
+    measurements = scan.measure_all([row["file"] for row in rows], cache_folder(config.cache_dir), name=name)
     for row, about in zip(rows, measurements, strict=True):
         reason = scan.unfit(about, config)
         if not about.error:

@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +29,7 @@ from codax.data import debian, manifest, records, splits, starter_voices
 from codax.data.progress import Progress
 from codax.data.starter_voices import Recording, Voice
 from codax.errors import CodaxError
+from codax.files import cache_folder, write_whole
 
 RATES = (16_000, 24_000)  # Hz; the material is 16 kHz, the other is resampled from it
 HELD_OUT_SECONDS = 1.5
@@ -39,11 +39,6 @@ _SILENT_PEAK = 0.003  # the packages' "silence" prompts stay below 0.0005
 _log = logging.getLogger(__name__)
 
 Fetch = Callable[[Sequence[str], Path], list[debian.Package]]
-
-
-def cache_folder(cache_dir: str = "") -> Path:
-    """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax."""
-    return Path(cache_dir or os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax").expanduser()
 
 
 def build(sample_rate: int = RATES[0], cache_dir: str = "", *, fetch: Fetch | None = None) -> Path:
@@ -178,7 +173,7 @@ def _part(
         "skipped": skipped,
         "rows": rows,
     }
-    _write_text(facts_path, json.dumps(facts, ensure_ascii=False))
+    write_whole(facts_path, json.dumps(facts, ensure_ascii=False))
     return facts
 
 
@@ -244,9 +239,9 @@ def _finish(folder: Path, parts: Iterable[dict[str, Any]]) -> None:
     if not rows:
         raise CodaxError(f"{folder}: the packages held no usable audio")
     manifest.write(folder / manifest.NAME, rows)
-    _write_text(folder / "LICENSES.txt", f"\n{'=' * 100}\n".join(licences))
+    write_whole(folder / "LICENSES.txt", f"\n{'=' * 100}\n".join(licences))
     facts = {"format": _FORMAT, "sample_rate": rows[0]["sample_rate"], "shards": shards, "skipped": skipped}
-    _write_text(folder / "build.json", json.dumps(facts, ensure_ascii=False, indent=1))
+    write_whole(folder / "build.json", json.dumps(facts, ensure_ascii=False, indent=1))
     _log.warning("%s", summary(folder))
 
 
@@ -289,7 +284,7 @@ def _build_resampled(masters: Path, folder: Path, sample_rate: int) -> None:
                 progress.advance()
         shards[name] = {**source, "bytes": writer.bytes, "sha256": writer.sha256}
         part = {"source": source["sha256"], "sha256": writer.sha256, "bytes": writer.bytes, "frames": lengths}
-        _write_text(done, json.dumps(part))
+        write_whole(done, json.dumps(part))
     rows = []
     for row in manifest.read(masters / manifest.NAME):
         name = Path(row["file"]).name
@@ -297,13 +292,4 @@ def _build_resampled(masters: Path, folder: Path, sample_rate: int) -> None:
     manifest.write(folder / manifest.NAME, rows)
     shutil.copyfile(masters / "LICENSES.txt", folder / "LICENSES.txt")
     facts = {**facts, "sample_rate": sample_rate, "shards": shards}
-    _write_text(folder / "build.json", json.dumps(facts, ensure_ascii=False, indent=1))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(folder / "build.json", json.dumps(facts, ensure_ascii=False, indent=1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from codax.entropy import bitpack, container
 from codax.entropy.container import ContainerError, Meta
+from codax.files import Part
 
 _READ_BYTES = 1 << 20  # read at a time for the checksum
 
@@ -44,18 +44,8 @@ class ContainerWriter:
         self._packer = bitpack.BitPacker(meta.bits_per_code)
         self._frames = 0
         self._crc = 0
-        target = Path(os.path.realpath(self.path))  # a link keeps pointing to the file
-        if target.exists() and not target.is_file():
-            raise ContainerError(f"{path}: exists and is not a regular file")
-        if not target.parent.is_dir():
-            raise ContainerError(f"{path}: the folder {target.parent} does not exist")
-        self._target = target
-        try:
-            number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-        except OSError as error:
-            raise self._failure(error) from error
-        self._temporary = Path(name)
-        self._file = os.fdopen(number, "wb")
+        self._part = Part(self.path, ContainerError)
+        self._file = os.fdopen(self._part.number, "wb")
         self._write(bytes(len(header)))  # not a container yet: zeros are no magic
 
     def write(self, codes: np.ndarray) -> None:
@@ -100,10 +90,7 @@ class ContainerWriter:
             self._file.flush()
             os.fsync(self._file.fileno())  # a full disk may show only here
             self._file.close()
-            mask = os.umask(0)
-            os.umask(mask)
-            self._temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
-            os.replace(self._temporary, self._target)
+            self._part.publish()
         except OSError as error:
             raise self._failure(error) from error
 
@@ -118,7 +105,7 @@ class ContainerWriter:
             self._file.close()
         except OSError:
             pass  # the bytes that could not be stored are not wanted any more
-        self._temporary.unlink(missing_ok=True)
+        self._part.discard()
 
     def _failure(self, error: OSError) -> ContainerError:
         return ContainerError(f"{self.path}: cannot be written ({error.strerror or error})")

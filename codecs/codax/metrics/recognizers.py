@@ -18,12 +18,12 @@ import importlib.metadata
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from codax.files import cache_folder, write_whole
 from codax.metrics.signals import MetricError, optional
 
 SAMPLE_RATE = 16_000  # Hz
@@ -126,17 +126,15 @@ class CachedRecognizer:
         text = self._recognizer.transcribe(audio, language)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-                json.dump({"text": text, "recognizer": self.name, "language": language}, file)
-            os.replace(file.name, path)
+            write_whole(path, json.dumps({"text": text, "recognizer": self.name, "language": language}))
         except OSError:
             pass  # a cache that cannot be written costs time, not results
         return text
 
 
 def transcript_cache() -> Path:
-    """Folder of cached transcripts: below $CODAX_CACHE or ~/.cache/codax."""
-    return Path(os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax") / "transcripts"
+    """Folder of cached transcripts, in codax's cache."""
+    return cache_folder() / "transcripts"
 
 
 def _find(model: str) -> tuple[str, dict[str, bytes] | None]:

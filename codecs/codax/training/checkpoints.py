@@ -20,6 +20,7 @@ import jax
 
 from codax.config import Config, ConfigError
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 CONFIG_FILE = "config.json"
 FOLDER = "checkpoints"
@@ -210,11 +211,9 @@ def write_config(workdir: str | Path, config: Config) -> None:
       CodaxError: the folder cannot be written.
     """
     path = Path(workdir) / CONFIG_FILE
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(config.to_json(), encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, config.to_json())
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
 

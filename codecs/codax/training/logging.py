@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
 _COUNTERS = ("bad_steps", "bad_total")  # the last value is reported, not the mean
@@ -79,9 +80,7 @@ class MetricsFile:
         try:
             if self.path.exists():
                 kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= after]
-                temporary = self.path.with_name(f".{METRICS_FILE}.tmp")
-                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-                os.replace(temporary, self.path)
+                write_whole(self.path, "".join(f"{line}\n" for line in kept))
             self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise self._failed(error) from error

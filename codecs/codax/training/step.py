@@ -18,6 +18,7 @@ from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial, spectral
 from codax.model import CodecModel
+from codax.quantizers import rvq
 from codax.training import state as st
 from codax.training.state import TrainState
 
@@ -66,7 +67,7 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
         return jnp.full((batch,), n, jnp.int32)
     replicas = 1 if axis is None else jax.lax.axis_size(axis)
     key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    return shard_of(jax.random.randint(key, (batch * replicas,), 1, n + 1), axis)
+    return shard_of(rvq.draw_levels(key, batch * replicas, n), axis)
 
 
 def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | None):

@@ -1,0 +1,55 @@
+"""Files that appear whole or not at all, and the cache folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+from codax import files
+from codax.errors import CodaxError
+
+
+def test_the_old_file_is_replaced_and_readable_as_the_umask_says(tmp_path):
+    target = tmp_path / "note.json"
+    target.write_text("old")
+    before = os.umask(0o027)
+    try:
+        files.write_whole(target, "nèw")
+    finally:
+        os.umask(before)
+    assert target.read_bytes() == "nèw".encode()
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert os.listdir(tmp_path) == ["note.json"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    target = tmp_path / "note.json"
+    target.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_whole(target, b"new")
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["note.json"]
+
+
+def test_a_part_refuses_what_is_not_a_file_and_follows_links(tmp_path):
+    with pytest.raises(CodaxError, match="not a regular file"):
+        files.Part(tmp_path, CodaxError)
+    with pytest.raises(CodaxError, match="does not exist"):
+        files.Part(tmp_path / "absent" / "x", CodaxError)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    part = files.Part(tmp_path / "link", CodaxError)
+    os.close(part.number)
+    part.publish()
+    part.discard()  # of what has its name already: nothing happens
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").is_file()
+
+
+def test_cache_folder(monkeypatch):
+    monkeypatch.setenv("CODAX_CACHE", "~/elsewhere")
+    assert files.cache_folder() == Path.home() / "elsewhere"
+    assert files.cache_folder("here") == Path("here")
+    monkeypatch.delenv("CODAX_CACHE")
+    assert files.cache_folder() == Path.home() / ".cache" / "codax"
