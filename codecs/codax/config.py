@@ -96,8 +96,9 @@ class LossConfig:
 
 @dataclasses.dataclass
 class OptimizerConfig:
-    """Adam for the generator and for the discriminators."""
+    """Optimiser of the generator; the discriminators always have Adam, with the same settings."""
 
+    kind: str = "adam"  # "adam", or "muon" for the generator's kernels and Nesterov's Adam for the rest
     learning_rate: float = 1e-4
     discriminator_learning_rate: float = 1e-4
     beta1: float = 0.5
@@ -248,6 +249,12 @@ class Config:
                 "sqrt_half_window or one",
             ),
             (self.optimizer.learning_rate > 0, "optimizer.learning_rate", self.optimizer.learning_rate, "positive"),
+            (
+                self.optimizer.kind in ("adam", "muon"),
+                "optimizer.kind",
+                self.optimizer.kind,
+                "adam or muon",
+            ),
             (
                 self.optimizer.schedule in ("constant", "cosine"),
                 "optimizer.schedule",

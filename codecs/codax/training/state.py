@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from optax import contrib
 
 from codax.config import Config, OptimizerConfig
 from codax.discriminators.ensemble import Discriminators
@@ -55,20 +57,45 @@ def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> opt
     return optax.join_schedules([optax.linear_schedule(rate / warmup, rate, warmup), decay], [warmup])
 
 
+def kernel_matrices(params: Any) -> Any:
+    """For Muon: kernels [width, in_channels, out_channels] as matrices (width x in_channels, out_channels).
+
+    None, which stands for Adam (Nesterov's, as Optax has it beside Muon), at biases and other parameters.
+    """
+    matrix = contrib.MuonDimensionNumbers(reduction_axis=(0, 1), output_axis=(2,))
+    return jax.tree.map(lambda p: matrix if p.ndim == 3 else None, params)
+
+
 def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
-    """Adam (AdamW with a weight decay), behind gradient clipping where it is asked for."""
+    """Adam (AdamW with a weight decay) or Muon, behind gradient clipping where it is asked for.
+
+    Muon (Jordan et al., 2024) makes the momentum of each kernel orthogonal; its updates are scaled to the RMS of Adam's
+    (arXiv 2502.16982), so that one learning rate serves both.
+    """
     schedule = learning_rate(config, rate, total_steps)
-    adam = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay)
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm > 0 else adam
+    if config.kind == "muon":
+        optimizer = contrib.muon(
+            schedule,
+            weight_decay=config.weight_decay,
+            adam_b1=config.beta1,
+            adam_b2=config.beta2,
+            adam_weight_decay=config.weight_decay,
+            consistent_rms=0.2,
+            muon_weight_dimension_numbers=kernel_matrices,
+        )
+    else:
+        optimizer = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer) if config.clip_norm > 0 else optimizer
 
 
 def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start."""
     d = config.discriminator
     d_steps = max(1, (config.train.steps - d.start_step) // d.every)
+    adam = dataclasses.replace(config.optimizer, kind="adam")
     return (
         make_optimizer(config.optimizer, config.optimizer.learning_rate, config.train.steps),
-        make_optimizer(config.optimizer, config.optimizer.discriminator_learning_rate, d_steps),
+        make_optimizer(adam, config.optimizer.discriminator_learning_rate, d_steps),
     )
 
 

@@ -1,0 +1,80 @@
+"""Ratio of a quickstart step's time with glibc's default allocator to that with the Makefile's settings.
+
+    python benchmarks/allocator.py [--steps 30] [--runs 3]
+
+The settings are read when a process starts, so each measurement is a process of its own, A B A B ...; it takes the
+median over its steps, and the ratio is taken pair by pair.
+"""
+
+import argparse
+import importlib.util
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def makefile_setting() -> str:
+    """What the Makefile gives to GLIBC_TUNABLES."""
+    found = re.search(r"GLIBC_TUNABLES=(\S+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    if found is None:
+        sys.exit("the Makefile sets no GLIBC_TUNABLES")
+    return found.group(1)
+
+
+def measure(steps: int) -> float:
+    """Median time of a step with quantizer and mel loss, seconds."""
+    import jax
+    import numpy as np
+    from codax.training import state as st
+    from codax.training.step import Phase, make_step
+
+    spec = importlib.util.spec_from_file_location("quickstart", ROOT / "configs" / "quickstart.py")
+    assert spec is not None and spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    config = recipe.get_config()
+    shape = (config.train.batch_size, config.segment_samples, 1)
+    batch = {"audio": np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.1}
+    state = st.init_state(config)
+    phase = Phase(quantize=True, spectral=True, adversarial=False)
+    step = jax.jit(make_step(config, phase, None), donate_argnums=0).lower(state, batch).compile()
+    seconds = []
+    for _ in range(steps + 5):
+        start = time.perf_counter()
+        state, _ = step(state, batch)
+        jax.block_until_ready(state)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[5:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(measure(args.steps))
+        return
+
+    command = [sys.executable, __file__, "--measure", f"--steps={args.steps}"]
+    plain = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    pairs = []
+    for _ in range(args.runs):
+        both = (plain, plain | {"GLIBC_TUNABLES": makefile_setting()})
+        outputs = [subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout for env in both]
+        pairs.append(tuple(float(text) for text in outputs))
+    ratios = sorted(a / b for a, b in pairs)
+    default, tuned = (statistics.median(values) for values in zip(*pairs, strict=True))
+    print(f"default {default:.3f} s, tuned {tuned:.3f} s")
+    print(f"default / tuned: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Optimisers: Adam everywhere, or Muon for the generator's kernels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from codax.config import OptimizerConfig
+from codax.training import state as st
+from tiny_run import tiny_config
+
+
+def _first_update(kind, params, gradients):
+    config = OptimizerConfig(kind=kind, learning_rate=0.01, beta1=0.8, beta2=0.99)
+    optimizer = st.make_optimizer(config, config.learning_rate, 10)
+    return optimizer.update(gradients, optimizer.init(params), params)[0]
+
+
+def _random(seed):
+    keys = jax.random.split(jax.random.key(seed))
+    return {"kernel": jax.random.normal(keys[0], (3, 8, 16)), "bias": jax.random.normal(keys[1], (16,))}
+
+
+def test_muon_makes_the_update_of_a_kernel_nearly_orthogonal():
+    params, gradients = _random(0), _random(1)
+    gradients["kernel"] = gradients["kernel"] * jnp.logspace(-1, 1, 16)  # singular values spread over two decades
+    before = np.linalg.svd(np.reshape(gradients["kernel"], (24, 16)), compute_uv=False)
+    update = np.asarray(_first_update("muon", params, gradients)["kernel"])
+    after = np.linalg.svd(update.reshape(24, 16), compute_uv=False)
+    assert before[0] / before[-1] > 50
+    assert after[0] / after[-1] < 2
+    # Scaled to the usual RMS of an Adam update, 0.2 of the learning rate, against the gradient. An orthogonal matrix
+    # of 24 x 16 has an RMS of 1 / sqrt(24), and Newton-Schulz's singular values lie about 1, not at 1.
+    np.testing.assert_allclose(np.sqrt(np.mean(update**2)), 0.2 * 0.01, rtol=0.3)
+    assert np.sum(update * np.asarray(gradients["kernel"])) < 0
+
+
+def test_muon_leaves_other_parameters_to_adam():
+    params, gradients = _random(0), _random(1)
+    muon = _first_update("muon", params, gradients)
+    adam = optax.nadam(0.01, 0.8, 0.99)  # Optax's Muon takes Nesterov's momentum for both
+    expected = adam.update(gradients, adam.init(params), params)[0]
+    np.testing.assert_allclose(muon["bias"], expected["bias"], rtol=1e-5)
+    assert np.abs(np.asarray(muon["kernel"] - expected["kernel"])).max() > 1e-3
+
+
+def test_discriminators_have_adam_whatever_the_generator_has():
+    config = tiny_config()
+    structures = []
+    for kind in ("adam", "muon"):
+        config.optimizer.kind = kind
+        generator, discriminator = st.make_optimizers(config)
+        params = {"layer": _random(0)}
+        structures.append([jax.tree.structure(o.init(params)) for o in (generator, discriminator)])
+    assert structures[0][1] == structures[1][1]
+    assert structures[0][0] != structures[1][0]
+
+
+def test_muon_finds_a_minimum():
+    target, params = _random(2), _random(0)
+
+    def loss(p):
+        return sum(jnp.sum((a - b) ** 2) for a, b in zip(jax.tree.leaves(p), jax.tree.leaves(target), strict=True))
+
+    config = OptimizerConfig(kind="muon", learning_rate=0.3, schedule="cosine")
+    optimizer = st.make_optimizer(config, config.learning_rate, 200)
+    state, start = optimizer.init(params), loss(params)
+
+    @jax.jit
+    def step(p, s):
+        updates, s = optimizer.update(jax.grad(loss)(p), s, p)
+        return optax.apply_updates(p, updates), s
+
+    for _ in range(200):
+        params, state = step(params, state)
+    assert loss(params) < 1e-3 * start
