@@ -66,11 +66,11 @@ def get_config() -> Config:
     data.gain_db = (-6.0, 3.0)
 
     train = config.train
-    train.steps = 8_500
+    train.steps = 6_500
     train.batch_size = 8
     train.segment_seconds = 0.5
     train.ema_decay = 0.995
     train.log_every = 50
-    train.eval_every = 3_000
+    train.eval_every = 2_000
     train.checkpoint_every = 1_000
     return config
