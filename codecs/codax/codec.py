@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.model import CodecModel
+from codax.nets.weightnorm import fold
+from codax.segments import bounds, overlap_add, rms_scale
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -48,6 +51,8 @@ class Tokens:
       sample_rate: of the original, Hz.
       channels: of the original.
       denoise: whether denoising was asked for; models that condition their decoder need it there too.
+      scales: float32 [batch, segments], what each segment was divided by, of models that normalise; the segments'
+        frames then follow each other in `codes`.
     """
 
     codes: np.ndarray
@@ -55,6 +60,7 @@ class Tokens:
     sample_rate: int
     channels: int = 1
     denoise: bool = False
+    scales: np.ndarray | None = None
 
 
 class Codec:
@@ -94,12 +100,13 @@ class Codec:
     def hash(self) -> bytes:
         """First eight bytes of a SHA-256 over names, shapes and values of everything that decides the codes."""
         digest = hashlib.sha256(self.config.name.encode())
-        for name, value in sorted(self._flat().items()):
+        for name, value in sorted(self.flat().items()):
             digest.update(f"{name}{value.shape}{value.dtype}".encode())
             digest.update(np.ascontiguousarray(value).tobytes())
         return digest.digest()[:HASH_BYTES]
 
-    def _flat(self) -> dict[str, np.ndarray]:
+    def flat(self) -> dict[str, np.ndarray]:
+        """Every array by its name in the weights file, as in "params.encoder.stem.kernel"."""
         flat = flatten_dict(jax.device_get(self.variables), sep=".")
         return {name: np.asarray(value) for name, value in flat.items()}
 
@@ -110,7 +117,7 @@ class Codec:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / WEIGHTS_FILE, save(self._flat(), metadata={"format": "codax", "model": self.model_id}))
+            write_whole(folder / WEIGHTS_FILE, save(self.flat(), metadata={"format": "codax", "model": self.model_id}))
             write_whole(folder / CONFIG_FILE, self.config.to_json().encode())
         except OSError as error:
             raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error
@@ -149,25 +156,57 @@ class Codec:
         signals = self.to_signals(audio)
         if rate != config.model.sample_rate:
             signals = np.stack([resample(s, rate, config.model.sample_rate) for s in signals])
-        frames = -(-signals.shape[1] // config.hop)
-        padded = self._bucket(frames) * config.hop
-        signals = np.pad(signals, ((0, 0), (0, padded - signals.shape[1]), (0, 0)))
-        codes = np.asarray(self._encode(self.variables, signals, denoise))[:, :frames, :levels]
-        return Tokens(codes=codes, length=length, sample_rate=rate, channels=channels, denoise=denoise)
+        codes, scales = self._encode_segments(signals, denoise)
+        return Tokens(codes[..., :levels], length, rate, channels, denoise, scales)
+
+    def _encode_segments(self, signals: np.ndarray, denoise: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Codes [batch, frames, levels] of signals at the model's rate, and the scales of their segments."""
+        segment, stride = self.config.segment
+        length = signals.shape[1]
+        codes, scales = [], []
+        for start, stop in bounds(length, segment, stride) if segment else [(0, length)]:
+            piece = signals[:, start:stop]
+            if self.config.model.normalize:
+                scales.append(rms_scale(piece))
+                piece = piece / scales[-1][:, None, None]
+            frames = -(-piece.shape[1] // self.config.hop)
+            codes.append(np.asarray(self._encode(self.folded, *self._fit(piece, frames), denoise))[:, :frames])
+        return np.concatenate(codes, axis=1), np.stack(scales, axis=1) if scales else None
 
     def decode(self, tokens: Tokens) -> np.ndarray:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
         config = self.config
-        codes = self.checked_codes(tokens.codes)
-        frames = codes.shape[1]
-        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
-        latent = self._dequantize(self.variables, padded)
-        signals = np.asarray(self._decode(self.variables, latent, tokens.denoise))[:, : frames * config.hop]
+        signals = self._decode_segments(tokens)
         if tokens.sample_rate != config.model.sample_rate:
             signals = np.stack([resample(s, config.model.sample_rate, tokens.sample_rate) for s in signals])
         missing = max(0, tokens.length - signals.shape[1])
         signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
         return self.from_signals(signals, tokens.channels)
+
+    def _decode_segments(self, tokens: Tokens) -> np.ndarray:
+        """Signals [batch, time, channels] at the model's rate, whole frames long."""
+        config = self.config
+        codes = self.checked_codes(tokens.codes)
+        segment, stride = config.segment
+        if not segment:
+            return self._decode_piece(codes, tokens.denoise)
+        length = max(1, round(tokens.length * config.model.sample_rate / tokens.sample_rate))
+        frames = [-(-(stop - start) // config.hop) for start, stop in bounds(length, segment, stride)]
+        if sum(frames) != codes.shape[1]:
+            raise CodaxError(f"{codes.shape[1]} frames of codes: {length} samples have {sum(frames)}")
+        if config.model.normalize and np.shape(tokens.scales) != (len(codes), len(frames)):
+            raise CodaxError(f"scales must be [{len(codes)}, {len(frames)}], got {np.shape(tokens.scales)}")
+        pieces = []
+        for i, part in enumerate(np.split(codes, np.cumsum(frames)[:-1], axis=1)):
+            piece = self._decode_piece(part, tokens.denoise)
+            pieces.append(piece if tokens.scales is None else piece * tokens.scales[:, i, None, None])
+        return overlap_add(pieces, stride)
+
+    def _decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
+        frames = codes.shape[1]
+        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
+        latent = self._dequantize(self.variables, padded)
+        return np.asarray(self._decode(self.folded, latent, denoise))[:, : frames * self.config.hop]
 
     def check_denoise(self, denoise: bool) -> None:
         """Refuses denoising where the model has no switch for it. Raises CodaxError."""
@@ -225,9 +264,27 @@ class Codec:
 
         return DecoderSession(self, batch=batch, denoise=denoise)
 
+    def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.
+
+        SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
+        """
+        config = self.config
+        inside = config.model.family == "encodec"
+        if inside and (not config.model.causal or frames < config.start_frames):
+            return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
+        length = signals.shape[1]
+        padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * config.hop - length), (0, 0)))
+        return padded, np.asarray(length, np.int32) if inside else None
+
+    @functools.cached_property
+    def folded(self) -> Any:
+        """The variables with weight normalisation folded into the kernels."""
+        return {**self.variables, "params": fold(self.variables["params"])}
+
     def _bucket(self, frames: int) -> int:
         """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
-        if not self.config.model.causal:
+        if not self.config.model.causal or frames < self.config.start_frames:
             return frames
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step
@@ -237,11 +294,11 @@ class Codec:
 
     @functools.cached_property
     def _encode(self):
-        def encode(variables, audio, denoise):
+        def encode(variables, audio, valid, denoise):
             condition = self._condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
-            return self.model.apply(variables, audio, None, condition, method=CodecModel.encode)
+            return self.model.apply(variables, audio, None, condition, valid, method=CodecModel.encode)
 
-        return jax.jit(encode, static_argnums=2)
+        return jax.jit(encode, static_argnums=3)
 
     @functools.cached_property
     def _dequantize(self):
@@ -286,6 +343,16 @@ def _read_weights(path: Path, config: Config) -> dict[str, np.ndarray]:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    check_weights(weights, config, path)
+    return weights
+
+
+def check_weights(weights: Mapping[str, np.ndarray], config: Config, path: Path) -> None:
+    """Checks the name, shape, type and finiteness of every array against the config.
+
+    Raises:
+      ModelError: naming `path` and the array.
+    """
     wanted = flatten_dict(jax.eval_shape(lambda: _init_variables(config, 0)), sep=".")
     for name, shape in wanted.items():
         if name not in weights:
@@ -298,7 +365,6 @@ def _read_weights(path: Path, config: Config) -> dict[str, np.ndarray]:
     unknown = sorted(set(weights) - set(wanted))
     if unknown:
         raise ModelError(f"{path}: {unknown[0]} does not belong to the config")
-    return weights
 
 
 def _init_variables(config: Config, seed: jax.Array | int) -> Any:

@@ -22,6 +22,23 @@ class ConfigError(CodaxError):
 
 
 @dataclasses.dataclass
+class SEANetConfig:
+    """What SEANet adds to the fields of `ModelConfig`; the defaults are the released EnCodec 24 kHz model's.
+
+    audiocraft's own defaults are pad_mode "zeros" and shortcut "identity".
+    """
+
+    residual_kernel_size: int = 3  # of the dilated convolution of a residual block
+    last_kernel_size: int = 7  # convolution into the latent, and into the audio
+    compress: int = 2  # a residual block works in channels / compress
+    shortcut: str = "conv"  # "conv" (1 x 1) or "identity"
+    norm: str = "weight"  # "weight", "group" (of one group, after every convolution) or "none"
+    pad_mode: str = "reflect"  # "reflect", "zeros" or "replicate"
+    lstm_layers: int = 2
+    trim_right_ratio: float = 1.0  # share of a transposed convolution's overlap that causal models drop at the end
+
+
+@dataclasses.dataclass
 class ModelConfig:
     """Encoder and decoder network.
 
@@ -43,6 +60,10 @@ class ModelConfig:
     residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; small = close to the identity
     causal: bool = True
     film: str = "none"  # "none", "encoder" or "decoder": side of the bottleneck where denoising is conditioned
+    segment_seconds: float = 0.0  # code the signal in segments of this length; 0 = as a whole
+    segment_overlap: float = 0.01  # share of a segment that the next one overlaps
+    normalize: bool = False  # divide each segment by its RMS, which is coded beside it
+    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the family "encodec"
 
 
 @dataclasses.dataclass
@@ -56,6 +77,7 @@ class QuantizerConfig:
     kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
     dead_threshold: float = 2.0  # an entry whose running count falls below this is replaced
     dropout: bool = True  # number of quantizers drawn per example
+    dropout_kbps: bool = False  # instead, one of `kbps` drawn for each batch
     start_step: int = 0  # steps before it train an autoencoder without quantization; k-means then starts the codebooks
     kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
 
@@ -68,12 +90,19 @@ class DiscriminatorConfig:
     stft_window: int = 1024  # samples
     stft_hop: int = 256  # samples
     stft_channels: int = 32
+    msstft_windows: tuple[int, ...] = ()  # samples; one multi-scale STFT discriminator (EnCodec) for each
+    msstft_channels: int = 32
+    msstft_kernel: tuple[int, int] = (3, 9)  # time, frequency
+    msstft_slope: float = 0.2  # of the leaky ReLU
+    msstft_normalized: bool = True  # divide each transform by its window's norm
+    split_channels: bool = False  # discriminate the channels of a signal one by one
     wave_scales: int = 3  # number of waveform discriminators, each at half the rate of the one before; 0 = none
     wave_channels: int = 16
     wave_max_channels: int = 1024
     wave_group_size: int = 4
     start_step: int = 0
     every: int = 1  # steps from one discriminator and adversarial update to the next
+    update_probability: float = 1.0  # chance that a step updates the discriminators
 
 
 @dataclasses.dataclass
@@ -91,6 +120,12 @@ class LossConfig:
     mels: int = 64
     log_weight: str = "sqrt_half_window"  # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
     log_floor: float = 1e-5
+    spectral_form: str = "soundstream"  # "soundstream", "encodec" or "audiocraft"; see losses/spectral.py
+    mel_min_hz: float = 0.0  # lowest frequency of the mel bands
+    adversarial_form: str = "hinge"  # of the generator: "hinge", max(0, 1 - D), or "linear", -D
+    feature_form: str = "absolute"  # "absolute", or "relative" to the mean of the real features
+    balancer: bool = False  # weights, but commitment's, are shares of the gradient; see losses/balancer.py
+    balancer_decay: float = 0.999
     normalize_windows: bool = False  # divide by the number of windows and the sum of each scale's weights
 
 
@@ -178,6 +213,21 @@ class Config:
         return 1000.0 * self.hop / self.model.sample_rate
 
     @property
+    def segment(self) -> tuple[int, int]:
+        """Samples of a coding segment and from one to the next; (0, 0) if the signal is coded as a whole."""
+        length = int(self.model.segment_seconds * self.model.sample_rate)
+        return length, max(1, int((1 - self.model.segment_overlap) * length)) if length else 0
+
+    @property
+    def start_frames(self) -> int:
+        """Frames, a power of two, that streaming must gather first: reflection at the start looks ahead."""
+        net = self.model.seanet
+        if self.model.family != "encodec" or net.pad_mode != "reflect":
+            return 1
+        residual = 1 + (net.residual_kernel_size - 1) * max(self.model.dilations, default=1)
+        return 1 << (max(self.model.kernel_size, net.last_kernel_size, residual) - 1).bit_length()
+
+    @property
     def bits_per_code(self) -> int:
         return max(1, math.ceil(math.log2(self.quantizer.codebook_size)))
 
@@ -225,6 +275,15 @@ class Config:
             (m.latent_kernel_size >= 1, "model.latent_kernel_size", m.latent_kernel_size, "at least 1"),
             (all(x >= 1 for x in m.dilations), "model.dilations", m.dilations, "positive"),
             (m.film in ("none", "encoder", "decoder"), "model.film", m.film, "none, encoder or decoder"),
+            (0 <= m.segment_overlap < 1, "model.segment_overlap", m.segment_overlap, "0 or more and below 1"),
+            (m.segment_seconds >= 0, "model.segment_seconds", m.segment_seconds, "0 or more"),
+            (
+                not m.normalize or m.segment_seconds > 0,
+                "model.segment_seconds",
+                m.segment_seconds,
+                "positive when model.normalize is set: the scale is coded once a segment",
+            ),
+            *self._seanet_checks(),
             (q.num_quantizers >= 1, "quantizer.num_quantizers", q.num_quantizers, "at least 1"),
             (2 <= q.codebook_size <= 65536, "quantizer.codebook_size", q.codebook_size, "2 to 65536"),
             (0 < q.decay < 1, "quantizer.decay", q.decay, "between 0 and 1"),
@@ -241,6 +300,36 @@ class Config:
                 "loss.waveform",
                 self.loss.waveform,
                 "positive when loss.spectral_start_step is",
+            ),
+            (
+                self.loss.spectral_form in ("soundstream", "encodec", "audiocraft"),
+                "loss.spectral_form",
+                self.loss.spectral_form,
+                "soundstream, encodec or audiocraft",
+            ),
+            (
+                self.loss.adversarial_form in ("hinge", "linear"),
+                "loss.adversarial_form",
+                self.loss.adversarial_form,
+                "hinge or linear",
+            ),
+            (
+                self.loss.feature_form in ("absolute", "relative"),
+                "loss.feature_form",
+                self.loss.feature_form,
+                "absolute or relative",
+            ),
+            (
+                0 < self.discriminator.update_probability <= 1,
+                "discriminator.update_probability",
+                self.discriminator.update_probability,
+                "above 0 and up to 1",
+            ),
+            (
+                not q.dropout_kbps or (q.dropout and len(q.kbps) > 0),
+                "quantizer.dropout_kbps",
+                q.dropout_kbps,
+                "false without quantizer.dropout and quantizer.kbps",
             ),
             (
                 self.loss.log_weight in ("sqrt_half_window", "one"),
@@ -291,6 +380,27 @@ class Config:
             self.quantizers_for(kbps)
         return self
 
+    def _seanet_checks(self) -> list[tuple[bool, str, object, str]]:
+        m, n = self.model, self.model.seanet
+        grouped = n.norm == "group" and m.family == "encodec"
+        return [
+            (n.shortcut in ("conv", "identity"), "model.seanet.shortcut", n.shortcut, "conv or identity"),
+            (n.norm in ("weight", "group", "none"), "model.seanet.norm", n.norm, "weight, group or none"),
+            (n.pad_mode in ("reflect", "zeros", "replicate"), "model.seanet.pad_mode", n.pad_mode, "a padding mode"),
+            (n.residual_kernel_size >= 1, "model.seanet.residual_kernel_size", n.residual_kernel_size, "at least 1"),
+            (n.last_kernel_size >= 1, "model.seanet.last_kernel_size", n.last_kernel_size, "at least 1"),
+            (1 <= n.compress <= m.channels, "model.seanet.compress", n.compress, "1 to model.channels"),
+            (n.lstm_layers >= 0, "model.seanet.lstm_layers", n.lstm_layers, "0 or more"),
+            (0 <= n.trim_right_ratio <= 1, "model.seanet.trim_right_ratio", n.trim_right_ratio, "0 to 1"),
+            (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
+            (
+                m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
+                "model.family",
+                m.family,
+                "soundstream for model.stem_stride, max_channels and film",
+            ),
+        ]
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
@@ -316,7 +426,7 @@ class Config:
             raise ConfigError(f"{path}: {error}") from error
 
 
-FAMILIES = ("soundstream",)
+FAMILIES = ("soundstream", "encodec")
 
 
 def _build(cls: type, values: object, prefix: str) -> typing.Any:

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import Config
+from codax.nets import seanet, soundstream
 from codax.nets.film import FiLM
-from codax.nets.soundstream import Decoder, Encoder
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
+NETWORKS = {"soundstream": soundstream, "encodec": seanet}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -36,8 +37,8 @@ class CodecModel(nn.Module):
     def setup(self) -> None:
         c = self.config
         dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
-        self.encoder = Encoder(c.model, dtype=dtype)
-        self.decoder = Decoder(c.model, dtype=dtype)
+        self.encoder = NETWORKS[c.model.family].Encoder(c.model, dtype=dtype)
+        self.decoder = NETWORKS[c.model.family].Decoder(c.model, dtype=dtype)
         self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
         if c.model.film != "none":
             self.film = FiLM()
@@ -48,19 +49,29 @@ class CodecModel(nn.Module):
         on = jnp.zeros(x.shape[:2]) if condition is None else condition
         return self.film(x, jax.nn.one_hot(on.astype(jnp.int32), CONDITION_CLASSES))
 
-    def encode_latent(self, audio: jax.Array, condition: jax.Array | None = None) -> jax.Array:
-        """Audio, a whole number of hops long, to latent frames float32 [batch, frames, dimension]."""
-        return self._modulate(self.encoder(audio).astype(jnp.float32), condition, "encoder")
+    def encode_latent(
+        self, audio: jax.Array, condition: jax.Array | None = None, valid: jax.Array | None = None
+    ) -> jax.Array:
+        """Audio to latent frames float32 [batch, ceil(time / hop), dimension].
+
+        Where `valid` (int32 scalar) is given, the signal ends after so many samples; see `Codec.encode`.
+        """
+        latent = self.encoder(audio) if valid is None else self.encoder(audio, valid)
+        return self._modulate(latent.astype(jnp.float32), condition, "encoder")
 
     def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         """Latent frames to audio float32 [batch, frames * hop, channels]."""
         return self.decoder(self._modulate(latent, condition, "decoder")).astype(jnp.float32)
 
     def encode(
-        self, audio: jax.Array, num_quantizers: int | None = None, condition: jax.Array | None = None
+        self,
+        audio: jax.Array,
+        num_quantizers: int | None = None,
+        condition: jax.Array | None = None,
+        valid: jax.Array | None = None,
     ) -> jax.Array:
         """Audio to codes with the first `num_quantizers` quantizers (None = all)."""
-        return self.quantizer.encode(self.encode_latent(audio, condition), num_quantizers)
+        return self.quantizer.encode(self.encode_latent(audio, condition, valid), num_quantizers)
 
     def decode(self, codes: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         """Codes of any number of quantizers to audio."""

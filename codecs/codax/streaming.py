@@ -32,22 +32,42 @@ class _Session:
         self.codec = codec
         model = codec.model
 
-        def step(variables, stream, x):
-            frames = x.shape[1] // codec.config.hop if method is CodecModel.encode else x.shape[1]
+        encodes = method is CodecModel.encode
+
+        def step(variables, stream, x, valid=None):
+            frames = -(-x.shape[1] // codec.config.hop) if encodes else x.shape[1]
             condition = codec._condition(x.shape[0], frames, denoise)
-            extra = (None, condition) if method is CodecModel.encode else (condition,)
+            extra = (None, condition, valid) if encodes else (condition,)
             return model.apply({**variables, "stream": stream}, x, *extra, method=method, mutable=["stream"])
 
-        # The layers start from zeros when they find no state; its shapes come from tracing one call.
-        _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.variables, example)
-        self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stream"])
+        self._stream = {}
+        if codec.config.start_frames == 1:
+            # The layers start from zeros when they find no state; its shapes come from tracing one call.
+            _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.variables, example)
+            self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stream"])
         cache = codec.__dict__.setdefault("_stream_steps", {})
         self._step = cache.setdefault((method.__name__, denoise), jax.jit(step))
+        self._started = False
+        self._finished = False
+        self._sizes: set[int] = set()  # numbers of frames that are compiled
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        y, updated = self._step(self.codec.variables, self._stream, x)
+    def _run(self, x: np.ndarray | jax.Array, valid: np.ndarray | None = None) -> np.ndarray:
+        y, updated = self._step(self.codec.folded, self._stream, x, valid)
         self._stream = updated["stream"]
+        self._started = True
         return np.asarray(y)
+
+    def _last_size(self, frames: int) -> int:
+        """Frames to run a last piece with: what is behind it changes nothing, and a size known already is quicker."""
+        return min((n for n in self._sizes if n >= frames), default=1 << (frames - 1).bit_length())
+
+    def _ready(self, frames: int) -> int:
+        """Of so many whole frames at hand, those that can be run: none before there are enough to start with."""
+        return frames if self._started or frames >= self.codec.config.start_frames else 0
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise CodaxError("this session is finished")
 
 
 def _pieces(frames: int) -> Iterator[tuple[int, int]]:
@@ -70,28 +90,53 @@ class EncoderSession(_Session):
         shape = (batch, config.hop, config.model.audio_channels)
         super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise)
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
-        self._finished = False
+        self._pads_inside = config.model.family == "encodec"
 
     def push(self, audio: np.ndarray) -> np.ndarray:
         """Audio float32 [batch, time, channels] of any length -> int32 [batch, 0 or more frames, quantizers]."""
+        hop = self.codec.config.hop
+        audio = self._with_rest(audio)
+        frames = self._ready(audio.shape[1] // hop)
+        self._rest = audio[:, frames * hop :]
+        return self._joined([self._codes(audio[:, a * hop : b * hop], b - a) for a, b in _pieces(frames)])
+
+    def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
+        """Codes of what is left and of a last piece of audio; padding makes the last frame whole.
+
+        Like `push`; the session takes no more audio.
+        """
+        hop = self.codec.config.hop
+        audio = self._rest if audio is None else self._with_rest(audio)
+        self._check_open()
+        self._finished = True
+        parts = []
+        while audio.shape[1] > LARGEST_PIECE * hop:
+            parts.append(self._codes(audio[:, : LARGEST_PIECE * hop], LARGEST_PIECE))
+            audio = audio[:, LARGEST_PIECE * hop :]
+        frames = -(-audio.shape[1] // hop)
+        if frames and (not self._pads_inside or self._ready(frames)):
+            parts.append(self._codes(audio, self._last_size(frames))[:, :frames])
+        elif frames:
+            # All of the signal, and too short to be reflected: the layers see it as it is.
+            parts.append(self._run(audio)[..., : self.levels])
+        return self._joined(parts)
+
+    def _with_rest(self, audio: np.ndarray) -> np.ndarray:
+        self._check_open()
         audio = np.asarray(audio, np.float32)
-        if self._finished:
-            raise CodaxError("this encoder session is finished")
         if audio.ndim != 3 or (audio.shape[0], audio.shape[2]) != (self._rest.shape[0], self._rest.shape[2]):
             raise CodaxError(f"audio must be [{self._rest.shape[0]}, time, {self._rest.shape[2]}], got {audio.shape}")
-        hop = self.codec.config.hop
-        audio = np.concatenate([self._rest, audio], axis=1)
-        frames = audio.shape[1] // hop
-        self._rest = audio[:, frames * hop :]
-        parts = [self._run(audio[:, a * hop : b * hop])[..., : self.levels] for a, b in _pieces(frames)]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((audio.shape[0], 0, self.levels), np.int32)
+        return np.concatenate([self._rest, audio], axis=1)
 
-    def finish(self) -> np.ndarray:
-        """Codes of the last, partly filled frame (zeros make it whole); the session takes no more audio."""
-        missing = -self._rest.shape[1] % self.codec.config.hop
-        codes = self.push(np.zeros((self._rest.shape[0], missing, self._rest.shape[2]), np.float32))
-        self._finished = True
-        return codes
+    def _codes(self, audio: np.ndarray, frames: int) -> np.ndarray:
+        """Runs audio, padded to so many frames."""
+        length = audio.shape[1]
+        audio = np.pad(audio, ((0, 0), (0, frames * self.codec.config.hop - length), (0, 0)))
+        self._sizes.add(frames)
+        return self._run(audio, np.asarray(length, np.int32) if self._pads_inside else None)[..., : self.levels]
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.zeros((self._rest.shape[0], 0, self.levels), np.int32), *parts], axis=1)
 
 
 class DecoderSession(_Session):
@@ -102,12 +147,44 @@ class DecoderSession(_Session):
         example = jax.ShapeDtypeStruct((batch, 1, config.model.dimension), jnp.float32)
         super().__init__(codec, CodecModel.decode_latent, example, denoise)
         self._batch = batch
+        self._rest: np.ndarray | None = None
 
     def push(self, codes: np.ndarray) -> np.ndarray:
-        """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate."""
-        codes = self.codec.checked_codes(codes, self._batch)
+        """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate.
+
+        Models that reflect the signal's start give nothing until there are `Config.start_frames` frames.
+        """
+        codes = self._with_rest(codes)
+        frames = self._ready(codes.shape[1])
+        self._rest = None if frames else codes
+        return self._joined([self._audio(codes[:, a:b], b - a) for a, b in _pieces(frames)])
+
+    def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
+        """Audio of the frames still held back and of a last piece of codes; the session takes no more."""
+        codes = self._rest if codes is None else self._with_rest(codes)
+        self._check_open()
+        self._finished = True
         parts = []
-        for a, b in _pieces(codes.shape[1]):
-            parts.append(self._run(self.codec._dequantize(self.codec.variables, codes[:, a:b])))
-        shape = (self._batch, 0, self.codec.config.model.audio_channels)
-        return np.concatenate(parts, axis=1) if parts else np.zeros(shape, np.float32)
+        while codes is not None and codes.shape[1]:
+            piece, codes = codes[:, :LARGEST_PIECE], codes[:, LARGEST_PIECE:]
+            frames = piece.shape[1]
+            # A signal that is too short to be reflected is run as it is.
+            size = self._last_size(frames) if self._ready(frames) else frames
+            parts.append(self._audio(piece, size)[:, : frames * self.codec.config.hop])
+        return self._joined(parts)
+
+    def _with_rest(self, codes: np.ndarray) -> np.ndarray:
+        self._check_open()
+        codes = self.codec.checked_codes(codes, self._batch)
+        return codes if self._rest is None else np.concatenate([self._rest, codes], axis=1)
+
+    def _audio(self, codes: np.ndarray, frames: int) -> np.ndarray:
+        """Runs codes, padded to so many frames."""
+        codec = self.codec
+        self._sizes.add(frames)
+        codes = np.pad(codes, ((0, 0), (0, frames - codes.shape[1]), (0, 0)))
+        return self._run(codec._dequantize(codec.variables, codes))
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        nothing = np.zeros((self._batch, 0, self.codec.config.model.audio_channels), np.float32)
+        return np.concatenate([nothing, *parts], axis=1)

@@ -19,14 +19,13 @@ class FakeCodec:
         self.hash = digest
         self.path = path
         self.denoised = False  # whether the decoder was told to remove noise
-        self.pushed: list[tuple[int, ...]] = []  # shapes that the encoder was given
 
     def stream_encoder(self, *, num_quantizers: int, batch: int, denoise: bool = False):
         return _Encoder(self, num_quantizers, batch)
 
     def stream_decoder(self, *, batch: int, denoise: bool = False):
         self.denoised = denoise
-        return _Decoder(self)
+        return _Decoder(self, batch)
 
 
 class _Encoder:
@@ -35,7 +34,6 @@ class _Encoder:
         self._rest = np.zeros((batch, 0, codec.config.model.audio_channels), np.float32)
 
     def push(self, audio: np.ndarray) -> np.ndarray:
-        self._codec.pushed.append(audio.shape)
         hop = self._codec.config.hop
         audio = np.concatenate([self._rest, audio], axis=1)
         frames = audio.shape[1] // hop
@@ -48,17 +46,20 @@ class _Encoder:
             left = left * 256 - codes[..., level]
         return codes
 
-    def finish(self) -> np.ndarray:
-        return self.push(
-            np.zeros((len(self._rest), -self._rest.shape[1] % self._codec.config.hop, self._rest.shape[2]))
-        )
+    def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
+        audio = self._rest[:, :0] if audio is None else audio
+        missing = -(self._rest.shape[1] + audio.shape[1]) % self._codec.config.hop
+        return self.push(np.pad(audio, ((0, 0), (0, missing), (0, 0))))
 
 
 class _Decoder:
-    def __init__(self, codec: FakeCodec):
-        self._config = codec.config
+    def __init__(self, codec: FakeCodec, batch: int):
+        self._config, self._batch = codec.config, batch
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         mean = sum((codes[..., k] + 0.5) / 256 ** (k + 1) for k in range(codes.shape[2]))
         audio = np.repeat(2 * mean - 1, self._config.hop, axis=1).astype(np.float32)
         return np.repeat(audio[..., None], self._config.model.audio_channels, axis=2)
+
+    def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
+        return self.push(np.zeros((self._batch, 0, 1), np.int32) if codes is None else codes)

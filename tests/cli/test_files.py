@@ -47,17 +47,6 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
         assert np.abs(out - signal)[middle].max() < 0.03
 
 
-def test_the_model_is_run_with_one_size(tmp_path):
-    codec = FakeCodec()
-    for seconds, runs, frames in ((20.0, 10, 4096), (0.3, 1, 1024)):
-        audio.write(tmp_path / "in.wav", _tone(seconds, 44_100, 2), 44_100)
-        codec.pushed.clear()
-        files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1)
-        assert codec.pushed == [(2, frames * codec.config.hop, 1)] * runs
-        with ContainerReader(tmp_path / "a.codax") as reader:
-            assert abs(reader.meta.frames - seconds * 2000) <= 1  # the rest of the last run is not stored
-
-
 def test_progress_reaches_the_end(tmp_path):
     codec, seen = FakeCodec(), []
     audio.write(tmp_path / "in.wav", _tone(20.0, 8000, 1), 8000)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from codax.losses.adversarial import discriminator_hinge, feature_l1, generator_hinge
+from codax.losses.adversarial import discriminator_hinge, feature_l1, generator
 
 REAL = [
     (jnp.array([[2.0, 0.5]]), [jnp.array([[1.0, 2.0]]), jnp.array([[0.0]])]),
@@ -22,7 +22,7 @@ def test_discriminator_hinge():
 
 def test_generator_hinge():
     # First: mean(3, 1) = 2; second: 0.5.
-    np.testing.assert_allclose(generator_hinge(FAKE), (2 + 0.5) / 2)
+    np.testing.assert_allclose(generator(FAKE), (2 + 0.5) / 2)
 
 
 def test_feature_loss_and_where_its_gradient_goes():
@@ -31,3 +31,11 @@ def test_feature_loss_and_where_its_gradient_goes():
     to_real, to_fake = jax.grad(feature_l1, argnums=(0, 1))(REAL, FAKE)
     assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves(to_real))
     assert float(jnp.abs(to_fake[1][1][0]).max()) > 0
+
+
+def test_other_forms():
+    # Linear: first mean(2, 0) = 1; second -0.5. Relative: layer 1 of the first has a real mean of 1.5, layer 2 of 0.
+    np.testing.assert_allclose(generator(FAKE, "linear"), (1 - 0.5) / 2)
+    real = [(REAL[0][0], [REAL[0][1][0], jnp.array([[4.0]])])]
+    fake = [(FAKE[0][0], [FAKE[0][1][0], jnp.array([[1.0]])])]
+    np.testing.assert_allclose(feature_l1(real, fake, "relative"), (1.5 / 1.5 + 3 / 4) / 2)

@@ -95,11 +95,15 @@ def encode_file(
                 yield resample(block)
             yield resample(np.zeros((0, described.channels), np.float32), last=True)
 
-        for number, block in enumerate(equal_blocks(resampled(), block_frames * config.hop)):
-            frames = -(-len(block) // config.hop)
-            whole = _fill(block, _run_frames(frames, block_frames, number) * config.hop)
-            writer.write(np.asarray(encoder.push(split_streams(whole, group)))[:, :frames])
+        size = block_frames * config.hop
+        last: np.ndarray | None = None
+        for block in equal_blocks(resampled(), size):
+            if len(block) < size:  # as only the last one can be
+                last = split_streams(block, group)
+            else:
+                writer.write(encoder.push(split_streams(block, group)))
             show(writer.num_samples / described.rate)
+        writer.write(encoder.finish(last))
     return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
 
 
@@ -136,15 +140,18 @@ def decode_file(
                 writer.write(block[: meta.num_samples - writer.frames])
 
             block_frames = _block_frames(config, meta.streams)
-            for number, codes in enumerate(reader.blocks(block_frames)):
-                frames = codes.shape[1]
-                whole = np.pad(codes, ((0, 0), (0, _run_frames(frames, block_frames, number) - frames), (0, 0)))
-                decoded = np.asarray(decoder.push(whole))[:, : frames * config.hop]
-                append(resample(join_streams(decoded, meta.channels)))
-                show(writer.frames / meta.sample_rate)
+            last: np.ndarray | None = None
+            for codes in reader.blocks(block_frames):
+                if codes.shape[1] < block_frames:  # as only the last one can be
+                    last = codes
+                else:
+                    append(resample(join_streams(decoder.push(codes), meta.channels)))
+                    show(writer.frames / meta.sample_rate)
+            append(resample(join_streams(decoder.finish(last), meta.channels)))
             append(resample(np.zeros((0, meta.channels), np.float32), last=True))
             # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
             append(np.zeros((meta.num_samples - writer.frames, meta.channels), np.float32))
+            show(writer.frames / meta.sample_rate)
     return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin)
 
 
@@ -189,24 +196,10 @@ def join_streams(streams: np.ndarray, channels: int) -> np.ndarray:
 
     A single channel that was repeated is the mean of its copies; other repeated channels are dropped.
     """
-    block = streams.transpose(1, 0, 2).reshape(streams.shape[1], -1)
+    block = streams.transpose(1, 0, 2).reshape(streams.shape[1], streams.shape[0] * streams.shape[2])
     return block.mean(axis=1, keepdims=True) if channels == 1 else block[:, :channels]
-
-
-def _fill(block: np.ndarray, time: int) -> np.ndarray:
-    """[time, channels] with zeros appended."""
-    return np.pad(block, ((0, time - len(block)), (0, 0)))
 
 
 def _block_frames(config: Any, streams: int) -> int:
     """Frames handed to the model at a time: a power of two, the sizes that sessions run in one piece."""
     return 1 << (max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate)).bit_length() - 1)
-
-
-def _run_frames(frames: int, block_frames: int, number: int) -> int:
-    """Frames to run block `number` of a file with, at least its own.
-
-    Compiling the model for one more size takes longer than running it on the zeros that fill up a size known already.
-    What follows cannot change the frames before it, because a model that streams is causal.
-    """
-    return block_frames if number else min(block_frames, 1 << (frames - 1).bit_length())

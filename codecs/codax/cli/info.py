@@ -26,6 +26,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         raise CodaxError(f"{path}: no such file or folder")
     from codax.entropy.container import MAGIC
 
+    if path.suffix.lower() == ".ecdc":
+        return _ecdc(path)
     with path.open("rb") as file:
         is_container = file.read(len(MAGIC)) == MAGIC
     return _container(path) if is_container or path.suffix.lower() == ".codax" else _audio(path)
@@ -48,6 +50,26 @@ def _value(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_value, value))
     return str(value)
+
+
+def _ecdc(path: Path) -> dict[str, Any]:
+    from codax.entropy.ecdc import read
+
+    file, size = read(path), path.stat().st_size
+    seconds = file.length / file.kind.sample_rate
+    return {
+        "kind": "ecdc",
+        "path": str(path),
+        "model": file.model,
+        "sample_rate": file.kind.sample_rate,
+        "channels": file.kind.channels,
+        "samples": file.length,
+        "seconds": seconds,
+        "num_quantizers": file.codes.shape[1],
+        "frames": file.codes.shape[0],
+        "bytes": size,
+        "kbps_of_file": 8 * size / seconds / 1000,
+    }
 
 
 def _container(path: Path) -> dict[str, Any]:

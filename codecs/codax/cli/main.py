@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 import os
@@ -27,6 +28,12 @@ app = typer.Typer(
 _Model = Annotated[str, typer.Option("--model", metavar="MODEL", help="Model folder, or the name of a shipped model.")]
 
 
+class ExportFormat(enum.StrEnum):
+    """What `codax export` writes."""
+
+    huggingface = "huggingface"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"codax {codax.__version__}")
@@ -45,7 +52,7 @@ def _root(
 @app.command()
 def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file of any format, rate and channel count.")],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write, usually NAME.codax.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write: NAME.codax, or NAME.ecdc.")],
     model: _Model,
     kbps: Annotated[
         float | None,
@@ -53,9 +60,9 @@ def encode(
     ] = None,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
 ) -> None:
-    """Encode an audio file into a .codax file."""
+    """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
-    from codax.cli import files, models
+    from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
 
     if kbps is not None and not math.isfinite(kbps):
@@ -66,6 +73,9 @@ def encode(
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
+    if target.lower().endswith(ecdc.SUFFIX):
+        print(f"{target}: {_summary(ecdc.encode(codec, source, target, num_quantizers=quantizers))}")
+        return
     with progress("encode", seconds) as show:
         report = files.encode_file(codec, source, target, num_quantizers=quantizers, denoise=denoise, show=show)
     models.remember(codec)
@@ -74,18 +84,28 @@ def encode(
 
 @app.command()
 def decode(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Container made by `codax encode`.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Container made by `codax encode`, or .ecdc file.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file to write; the extension is the format.")],
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Model folder or name. Default: found by the hash in the container."),
+        typer.Option(
+            metavar="MODEL",
+            help="Model folder or name; .ecdc files need it. Default: found by the hash in the container.",
+        ),
     ] = None,
 ) -> None:
-    """Decode a .codax file into an audio file of the original rate, channel count and length."""
-    from codax.cli import files, models
+    """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
+    from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
     from codax.entropy.containerfile import ContainerReader
+    from codax.entropy.ecdc import read
 
+    if source.lower().endswith(ecdc.SUFFIX):
+        described = read(source)
+        if model is None:
+            raise CodaxError(f"{source}: name a model of the kind {described.model} with --model")
+        print(f"{target}: {_summary(ecdc.decode(models.load_model(model), source, target))}")
+        return
     with ContainerReader(source) as reader:
         seconds = reader.meta.seconds
     with progress("decode", seconds) as show:
@@ -103,6 +123,36 @@ def info(
 
     facts = describe(Path(path))
     print(json.dumps(facts) if as_json else as_text(facts))
+
+
+@app.command("import")
+def import_command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Hugging Face folder, or .th or .safetensors file.")],
+    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
+) -> None:
+    """Turn a model of another project into a model folder of codax. Nothing in it is run."""
+    from codax.interop.files import import_model
+
+    codec = import_model(source)
+    codec.save(target)
+    print(f"{target}: {codec.model_id}, {len(codec.flat())} arrays")
+
+
+@app.command("export")
+def export_command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or the name of a shipped model.")],
+    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to write.")],
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="huggingface: what transformers' EncodecModel loads.")
+    ] = ExportFormat.huggingface,
+) -> None:
+    """Write a model for another project."""
+    from codax.cli.models import load_model
+    from codax.interop.files import export_huggingface
+
+    exporters = {ExportFormat.huggingface: export_huggingface}
+    exporters[form](load_model(model), target)
+    print(f"{target}: {form.value}")
 
 
 app.command("visqol")(visqol_command)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
+from codax.discriminators.msstft import MSSTFTDiscriminator
 from codax.discriminators.stft import STFTDiscriminator
 from codax.discriminators.waveform import WaveDiscriminator, halve_rate
 
@@ -21,6 +22,19 @@ class Discriminators(nn.Module):
     def __call__(self, audio: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
         c = self.config
         outputs = []
+        if c.split_channels:
+            audio = jnp.moveaxis(audio, -1, 1).reshape(-1, audio.shape[1], 1)
+        for window in c.msstft_windows:
+            scale = MSSTFTDiscriminator(
+                window,
+                c.msstft_channels,
+                c.msstft_kernel,
+                slope=c.msstft_slope,
+                normalized=c.msstft_normalized,
+                dtype=self.dtype,
+                name=f"msstft{window}",
+            )
+            outputs.append(scale(audio))
         if c.stft:
             stft = STFTDiscriminator(c.stft_window, c.stft_hop, c.stft_channels, dtype=self.dtype, name="stft")
             outputs.append(stft(audio))

@@ -9,14 +9,17 @@ import numpy as np
 
 
 @functools.lru_cache(maxsize=64)
-def mel_matrix(sample_rate: int, window: int, mels: int) -> np.ndarray:
-    """Triangular mel filters of peak 1 on the Slaney scale: float32 [window // 2 + 1, filters].
+def mel_matrix(
+    sample_rate: int, window: int, mels: int, *, min_hz: float = 0.0, htk: bool = False, keep_empty: bool = False
+) -> np.ndarray:
+    """Triangular mel filters of peak 1 from `min_hz` up: float32 [window // 2 + 1, filters].
 
-    Short windows cannot resolve the lowest filters; those that catch no bin are left out, so `filters <= mels`.
+    Short windows cannot resolve the lowest filters; those that catch no bin are left out, so `filters <= mels`, or kept
+    as columns of zeros with `keep_empty`. The scale is Slaney's, or HTK's.
     """
     import librosa
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # librosa warns of the empty filters that are removed here
-        bank = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=mels, norm=None)
-    return np.ascontiguousarray(bank[bank.max(axis=1) > 0].T.astype(np.float32))
+        bank = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=mels, fmin=min_hz, htk=htk, norm=None)
+    return np.ascontiguousarray((bank if keep_empty else bank[bank.max(axis=1) > 0]).T.astype(np.float32))

@@ -23,18 +23,24 @@ def discriminator_hinge(real: Outputs, fake: Outputs) -> jax.Array:
     return jnp.mean(jnp.stack(losses))
 
 
-def generator_hinge(fake: Outputs) -> jax.Array:
-    """mean max(0, 1 - D(y)), the form that SoundStream states."""
-    return jnp.mean(jnp.stack([jnp.mean(jax.nn.relu(1 - f.astype(jnp.float32))) for f, _ in fake]))
+def generator(fake: Outputs, form: str = "hinge") -> jax.Array:
+    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, or "linear", mean -D(y)."""
+    logits = [f.astype(jnp.float32) for f, _ in fake]
+    return jnp.mean(jnp.stack([jnp.mean(jax.nn.relu(1 - f) if form == "hinge" else -f) for f in logits]))
 
 
-def feature_l1(real: Outputs, fake: Outputs) -> jax.Array:
-    """Mean absolute difference of the activations, over layers and discriminators; no gradient to the real side."""
+def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute") -> jax.Array:
+    """Mean absolute difference of the activations, over layers and discriminators; no gradient to the real side.
+
+    With "relative" each layer's difference is divided by the mean absolute value of its real activations (EnCodec,
+    equation 3).
+    """
     per_discriminator = []
     for (_, real_features), (_, fake_features) in zip(real, fake, strict=True):
-        layers = [
-            jnp.mean(jnp.abs(jax.lax.stop_gradient(r).astype(jnp.float32) - f.astype(jnp.float32)))
-            for r, f in zip(real_features, fake_features, strict=True)
-        ]
+        layers = []
+        for r, f in zip(real_features, fake_features, strict=True):
+            wanted = jax.lax.stop_gradient(r).astype(jnp.float32)
+            difference = jnp.mean(jnp.abs(wanted - f.astype(jnp.float32)))
+            layers.append(difference / jnp.mean(jnp.abs(wanted)) if form == "relative" else difference)
         per_discriminator.append(jnp.mean(jnp.stack(layers)))
     return jnp.mean(jnp.stack(per_discriminator))

@@ -1,4 +1,4 @@
-"""Reconstruction losses: waveform L1 and SoundStream's multi-scale mel loss.
+"""Reconstruction losses: waveform L1 and the multi-scale mel losses of SoundStream, EnCodec and audiocraft.
 
 SoundStream (equations 4 and 5) sums, over windows s = 2^6 .. 2^11 with hop s / 4 and over frames t,
     |S_t(x) - S_t(y)|_1 + alpha_s |log S_t(x) - log S_t(y)|_2,   alpha_s = sqrt(s / 2),
@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codax.config import LossConfig
 from codax.dsp.mel import mel_matrix
-from codax.dsp.stft import magnitude, stft
+from codax.dsp.stft import hann, magnitude, stft
 
 
 def waveform_l1(target: jax.Array, estimate: jax.Array) -> jax.Array:
@@ -56,6 +57,48 @@ def mel_distance(
     return jnp.mean(linear + log_weight * log_norm)
 
 
+def encodec_distance(
+    target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float
+) -> jax.Array:
+    """One scale of EnCodec's loss (arXiv 2210.13438, equation 2) with alpha = 1.
+
+    S is a mel spectrogram of magnitudes, of an STFT divided by its window's norm. The paper does not say how norms are
+    scaled: here the L1 is a mean over bins and the L2 a root mean square over them, both averaged over frames.
+    """
+    bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz))
+    both = jnp.concatenate([target, estimate], axis=0)
+    spectrogram = magnitude(stft(both, window, window // 4) / _norm(window)) @ bank
+    a, b = jnp.split(spectrogram, 2, axis=0)
+    return jnp.mean(jnp.abs(a - b)) + jnp.mean(jnp.sqrt(jnp.mean((a - b) ** 2, axis=-1) + 1e-12))
+
+
+def audiocraft_distance(
+    target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
+) -> tuple[jax.Array, float]:
+    """One scale of audiocraft's loss, and the sum of its two weights.
+
+    The mean absolute difference of mel powers plus sqrt(window - 1) times the mean squared difference of their decimal
+    logarithms, over a reflected signal, with HTK's mel scale and an STFT divided by its window's norm.
+    """
+    bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True))
+    both = jnp.concatenate([target, estimate], axis=0)
+    hop = window // 4
+    pad = (window - hop) // 2
+    missing = -(both.shape[1] + 2 * pad - window) % hop
+    padded = jnp.pad(jnp.pad(both, ((0, 0), (pad, pad)), mode="reflect"), ((0, 0), (0, missing)))
+    spectrum = stft(padded, window, hop, pad=False) / _norm(window)
+    power = (spectrum.real**2 + spectrum.imag**2) @ bank
+    a, b = jnp.split(power, 2, axis=0)
+    squared = jnp.mean((jnp.log10(a + log_floor) - jnp.log10(b + log_floor)) ** 2)
+    alpha = math.sqrt(window - 1)
+    return jnp.mean(jnp.abs(a - b)) + alpha * squared, 1 + alpha
+
+
+def _norm(window: int) -> float:
+    """Euclidean norm of the Hann window."""
+    return float(np.sqrt(np.sum(hann(window) ** 2)))
+
+
 def log_weight(config: LossConfig, window: int) -> float:
     """alpha_s of a window of `window` samples."""
     return math.sqrt(window / 2) if config.log_weight == "sqrt_half_window" else 1.0
@@ -69,7 +112,7 @@ def multiscale_mel(
     sample_rate: int,
     windows: Sequence[int] | None = None,
 ) -> jax.Array:
-    """Sum of `mel_distance` over windows.
+    """The loss of `config.spectral_form`: the sum of `mel_distance` over windows, EnCodec's or audiocraft's.
 
     Args:
       target, estimate: [batch, time, channels] audio; channels are treated as further examples.
@@ -83,6 +126,12 @@ def multiscale_mel(
     b = jnp.moveaxis(estimate.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
     windows = tuple(config.windows if windows is None else windows)
     total = jnp.zeros(())
+    shared = {"sample_rate": sample_rate, "mels": config.mels, "min_hz": config.mel_min_hz}
+    if config.spectral_form == "encodec":
+        return sum((encodec_distance(a, b, window=w, **shared) for w in windows), total) / len(windows)
+    if config.spectral_form == "audiocraft":
+        scales = [audiocraft_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows]
+        return sum((value for value, _ in scales), total) / sum(weight for _, weight in scales)
     for window in windows:
         alpha = log_weight(config, window)
         value = mel_distance(

@@ -1,9 +1,8 @@
 """One-dimensional convolutions, offline and streaming, with the lowering chosen by backend.
 
 Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded, and a causal layer has one
-implementation for both uses: it puts its left context in front of the input and convolves without padding. The context
-comes from the `stream` collection when that collection is mutable (and is replaced by the end of the input), and is
-zeros otherwise, so that streaming in any chunking gives the offline output.
+implementation for both uses: it puts its left context in front of the input (see `nets/padding.py`) and convolves
+without padding, so that streaming in any chunking gives the offline output.
 
 XLA runs one-dimensional convolutions slowly on the CPU, so there they are written as matrix products over shifted or
 folded views, which is several times faster; accelerators get native convolutions. The forms agree to rounding (tested).
@@ -11,11 +10,15 @@ folded views, which is several times faster; accelerators get native convolution
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from codax.nets.padding import pad_time, with_context
+from codax.nets.weightnorm import kernel_parameter
 
 Initializer = Callable[..., jax.Array]
 
@@ -96,27 +99,10 @@ def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -
     return y.reshape(x.shape[0], -1, out_channels)
 
 
-def with_left_context(module: nn.Module, x: jax.Array, frames: int) -> jax.Array:
-    """Puts `frames` frames of left context in front of `x` [batch, time, channels].
-
-    While the module is applied with `mutable=["stream"]` the context is what the previous call ended with (zeros at the
-    first call) and this call's end is kept for the next one.
-    """
-    if frames == 0:
-        return x
-    zeros = jnp.zeros((x.shape[0], frames, x.shape[2]), x.dtype)
-    if module.is_initializing() or not module.is_mutable_collection("stream"):
-        return jnp.concatenate([zeros, x], axis=1)
-    context = module.variable("stream", "context", lambda: zeros)
-    joined = jnp.concatenate([context.value, x], axis=1)
-    context.value = joined[:, joined.shape[1] - frames :]
-    return joined
-
-
 class Conv(nn.Module):
-    """Convolution of [batch, time, channels], causal (past-only zero padding) or zero-padded evenly on both sides.
+    """Convolution of [batch, time, channels], causal (padding in front only) or padded evenly on both sides.
 
-    A strided layer maps `time` samples to `time / stride` frames; `time` must then be a multiple of the stride.
+    A strided layer maps `time` samples to ceil(time / stride) frames: it pads the end to whole frames.
     """
 
     features: int
@@ -128,21 +114,29 @@ class Conv(nn.Module):
     kernel_init: Initializer = nn.initializers.lecun_normal()
     dtype: jnp.dtype | None = None  # type of the computation; parameters stay float32
     lowering: str | None = None
+    pad_mode: str = "zeros"  # "zeros", "reflect" or "replicate"
+    norm: str = "none"  # "none", "weight" or "group" (one group over time and channels, after the convolution)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", self.kernel_init, (self.kernel_size, x.shape[-1], self.features))
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Convolves; with `valid`, an int32 scalar, the signal ends after so many samples and padding follows it."""
+        shape = (self.kernel_size, x.shape[-1], self.features)
+        kernel = kernel_parameter(self, self.kernel_init, shape, weight_norm=self.norm == "weight", axis=2)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         context = (self.kernel_size - 1) * self.dilation + 1 - self.stride
         if context < 0:
             raise ValueError(f"kernel of {self.kernel_size} x {self.dilation} is shorter than stride {self.stride}")
+        missing = -x.shape[1] % self.stride
         if self.causal:
-            x = with_left_context(self, x, context)
+            # Without a stride nothing that follows the signal reaches its frames.
+            valid = valid if self.stride > 1 else None
+            x = with_context(self, x, context, missing, self.pad_mode, valid)
         else:
-            x = jnp.pad(x, ((0, 0), (context - context // 2, context // 2), (0, 0)))
+            x = pad_time(x, context - context // 2, context // 2 + missing, self.pad_mode)
         y = conv_valid(x, kernel, stride=self.stride, dilation=self.dilation, lowering=self.lowering)
-        return y if bias is None else y + bias
+        y = y if bias is None else y + bias
+        return group_norm(y, self.dtype) if self.norm == "group" else y
 
 
 class ConvTranspose(nn.Module):
@@ -157,6 +151,8 @@ class ConvTranspose(nn.Module):
     causal: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()
     dtype: jnp.dtype | None = None
+    norm: str = "none"  # as in `Conv`; a group norm sees the overlap that is then dropped
+    trim_right: float = 1.0  # share of one stride that a causal layer drops at the end, the rest at the beginning
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -165,12 +161,20 @@ class ConvTranspose(nn.Module):
             two_taps = self.kernel_init(key, (2, shape[1], shape[0] // 2 * shape[2]))
             return two_taps.reshape(2, shape[1], self.stride, shape[2]).transpose(0, 2, 1, 3).reshape(shape)
 
-        kernel = self.param("kernel", init, (2 * self.stride, x.shape[-1], self.features))
+        shape = (2 * self.stride, x.shape[-1], self.features)
+        kernel = kernel_parameter(self, init, shape, weight_norm=self.norm == "weight", axis=1)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        if self.causal:
-            return conv_transpose_two_blocks(with_left_context(self, x, 1), kernel, stride=self.stride) + bias
+        if self.causal and self.trim_right == 1.0 and self.norm != "group":
+            return conv_transpose_two_blocks(with_context(self, x, 1), kernel, stride=self.stride) + bias
         frames = x.shape[1]
-        y = conv_transpose_two_blocks(jnp.pad(x, ((0, 0), (1, 1), (0, 0))), kernel, stride=self.stride)
-        start = self.stride - self.stride // 2
-        return y[:, self.stride - start : self.stride - start + frames * self.stride] + bias
+        y = conv_transpose_two_blocks(pad_time(x, 1, 1), kernel, stride=self.stride) + bias
+        y = group_norm(y, self.dtype) if self.norm == "group" else y
+        dropped = math.ceil(self.stride * self.trim_right) if self.causal else self.stride // 2  # at the end
+        start = self.stride - dropped
+        return y[:, start : start + frames * self.stride]
+
+
+def group_norm(x: jax.Array, dtype: jnp.dtype | None) -> jax.Array:
+    """PyTorch's GroupNorm(1): normalised over time and channels, with a scale and a bias per channel."""
+    return nn.GroupNorm(num_groups=1, epsilon=1e-5, use_fast_variance=False, dtype=dtype, name="norm")(x)

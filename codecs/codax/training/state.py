@@ -13,10 +13,12 @@ from optax import contrib
 
 from codax.config import Config, OptimizerConfig
 from codax.discriminators.ensemble import Discriminators
+from codax.losses.balancer import BalancerState, init_balancer
 from codax.model import CodecModel
 
 # Purposes of randomness. Every key is fold_in(fold_in(key(seed), purpose), step).
-KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION = range(6)
+KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE = range(7)
+BALANCED = ("waveform", "spectral", "adversarial", "feature")  # losses that a balancer weighs
 
 
 @flax.struct.dataclass
@@ -30,6 +32,7 @@ class TrainState:
     average: Any  # moving average of `generator`
     generator_optimizer: Any
     discriminator_optimizer: Any
+    balancer: BalancerState | None  # None without a balancer
     bad_steps: jax.Array  # int32, non-finite steps in a row
     bad_total: jax.Array  # int32, non-finite steps so far
 
@@ -41,8 +44,9 @@ def make_key(seed: int, purpose: int, step: jax.Array | int) -> jax.Array:
 
 def has_adversary(config: Config) -> bool:
     """Does this recipe train discriminators?"""
+    d = config.discriminator
     active = config.loss.adversarial > 0 or config.loss.feature > 0
-    return active and (config.discriminator.stft or config.discriminator.wave_scales > 0)
+    return active and (d.stft or d.wave_scales > 0 or len(d.msstft_windows) > 0)
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
@@ -112,7 +116,8 @@ def init_state(config: Config) -> TrainState:
     discriminator = {}
     if has_adversary(config):
         # The logits of the STFT discriminator need a few frames.
-        audio = jnp.zeros((1, max(config.segment_samples, 2 * config.discriminator.stft_window), audio.shape[-1]))
+        windows = (config.discriminator.stft_window, *config.discriminator.msstft_windows)
+        audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), audio.shape[-1]))
         discriminator = Discriminators(config.discriminator).init(discriminator_key, audio)["params"]
     generator_optimizer, discriminator_optimizer = make_optimizers(config)
     return TrainState(
@@ -123,6 +128,7 @@ def init_state(config: Config) -> TrainState:
         average=jax.tree.map(jnp.copy, generator),  # a copy: two references to one buffer cannot both be donated
         generator_optimizer=generator_optimizer.init(generator),
         discriminator_optimizer=discriminator_optimizer.init(discriminator),
+        balancer=init_balancer(BALANCED) if config.loss.balancer else None,
         bad_steps=jnp.zeros((), jnp.int32),
         bad_total=jnp.zeros((), jnp.int32),
     )

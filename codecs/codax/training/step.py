@@ -16,7 +16,7 @@ import optax
 
 from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
-from codax.losses import adversarial, spectral
+from codax.losses import adversarial, balancer, spectral
 from codax.model import CodecModel
 from codax.quantizers import rvq
 from codax.training import state as st
@@ -67,6 +67,9 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
         return jnp.full((batch,), n, jnp.int32)
     replicas = 1 if axis is None else jax.lax.axis_size(axis)
     key = st.make_key(config.seed, st.KEY_LEVELS, step)
+    if config.quantizer.dropout_kbps:
+        choices = jnp.asarray([config.quantizers_for(kbps) for kbps in config.quantizer.kbps], jnp.int32)
+        return jnp.full((batch,), jax.random.choice(key, choices), jnp.int32)
     return shard_of(rvq.draw_levels(key, batch * replicas, n), axis)
 
 
@@ -105,6 +108,31 @@ def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: 
     branches = [scale(w) for w in loss.windows]
     values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(loss.random_windows)]
     return jnp.mean(jnp.stack(values)) * (1 if loss.normalize_windows else len(loss.windows))
+
+
+def weigh(
+    config: Config,
+    losses: Callable[[jax.Array], dict[str, jax.Array]],
+    audio: jax.Array,
+    balancer_state: balancer.BalancerState | None,
+    axis: str | None,
+) -> tuple[dict[str, jax.Array], jax.Array, balancer.BalancerState | None]:
+    """Losses of the reconstruction, their joint gradient with respect to it, and the balancer's new state."""
+    weights = {name: getattr(config.loss, name) for name in st.BALANCED}
+    if balancer_state is None:
+
+        def total(audio):
+            parts = losses(audio)
+            return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
+
+        slope, parts = jax.grad(total, has_aux=True)(audio)
+        return parts, slope, None
+    parts, pull = jax.vjp(losses, audio)
+    zeros = jax.tree.map(jnp.zeros_like, parts)
+    gradients = {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
+    decay = config.loss.balancer_decay
+    slope, balancer_state = balancer.balance(gradients, weights, balancer_state, decay=decay, axis=axis)
+    return parts, slope, balancer_state
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
@@ -158,28 +186,35 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 return adversarial.discriminator_hinge(real, fake)
 
             loss_d, grads_d = mean_over(jax.value_and_grad(discriminate)(discriminator), axis)
-            updates, discriminator_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
-            discriminator = optax.apply_updates(discriminator, updates)
+            updates, updated_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
+            updated = optax.apply_updates(discriminator, updates)
             metrics |= {"loss/discriminator": loss_d, "gradient/discriminator": optax.global_norm(grads_d)}
+            chance = config.discriminator.update_probability
+            if chance < 1:
+                wanted = jax.random.uniform(st.make_key(config.seed, st.KEY_JUDGE, state.step)) < chance
+                updated, updated_opt = jax.tree.map(
+                    lambda a, b: jnp.where(wanted, a, b), (updated, updated_opt), (discriminator, discriminator_opt)
+                )
+            discriminator, discriminator_opt = updated, updated_opt
             real = jax.lax.stop_gradient(judge(discriminator, target))
 
-        def generator_loss(audio, commitment):
+        def reconstruction_losses(audio):
             parts = {}
-            if phase.quantize:
-                parts["commitment"] = commitment
             if weights.waveform > 0:
                 parts["waveform"] = spectral.waveform_l1(target, audio)
             if phase.spectral:
                 parts["spectral"] = spectral_loss(config, target, audio, state.step)
             if phase.adversarial:
                 fake = judge(discriminator, audio)
-                parts["adversarial"] = adversarial.generator_hinge(fake)
-                parts["feature"] = adversarial.feature_l1(real, fake)
-            total = sum(getattr(weights, name) * value for name, value in parts.items())
-            return total, parts
+                parts["adversarial"] = adversarial.generator(fake, weights.adversarial_form)
+                parts["feature"] = adversarial.feature_l1(real, fake, weights.feature_form)
+            return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
 
-        (loss_g, parts), slopes = jax.value_and_grad(generator_loss, argnums=(0, 1), has_aux=True)(audio, commitment)
-        (grads_g,) = backward(slopes)
+        parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, state.balancer, axis)
+        if phase.quantize:
+            parts["commitment"] = commitment
+        loss_g = sum(getattr(weights, name) * value for name, value in parts.items())
+        (grads_g,) = backward((slope, jnp.asarray(weights.commitment if phase.quantize else 0.0, commitment.dtype)))
         loss_g, parts, grads_g = mean_over((loss_g, parts, grads_g), axis)
         updates, generator_opt = generator_optimizer.update(grads_g, state.generator_optimizer, state.generator)
         generator = optax.apply_updates(state.generator, updates)
@@ -197,6 +232,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
             average=optax.incremental_update(generator, state.average, 1 - decay),
             generator_optimizer=generator_opt,
             discriminator_optimizer=discriminator_opt,
+            balancer=balancer_state,
             bad_steps=jnp.zeros_like(state.bad_steps),
             bad_total=state.bad_total,
         )

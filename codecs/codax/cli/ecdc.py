@@ -1,0 +1,83 @@
+"""Files in EnCodec's own container: audio in and out through a model that has EnCodec's shape."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.cli.files import Report, refuse_same
+from codax.codec import Tokens
+from codax.config import Config
+from codax.entropy import ecdc
+from codax.errors import CodaxError
+from codax.files import write_whole
+
+SUFFIX = ".ecdc"
+
+
+def kind_of(config: Config) -> str:
+    """Name under which `.ecdc` files of a model of this shape go.
+
+    Raises:
+      CodaxError: neither of the two that the format knows.
+    """
+    model = config.model
+    length, stride = config.segment
+    for name, kind in ecdc.KINDS.items():
+        ours = (model.sample_rate, model.audio_channels, config.hop, length, stride, model.normalize)
+        theirs = (kind.sample_rate, kind.channels, kind.hop, kind.segment, kind.stride, kind.scaled)
+        small = config.quantizer.num_quantizers <= kind.codebooks
+        if ours == theirs and small and config.quantizer.codebook_size == 1 << ecdc.BITS:
+            return name
+    raise CodaxError(f"model {config.name} does not have the shape of those that {SUFFIX} files are for")
+
+
+def encode(codec: Any, source: str | os.PathLike[str], target: str, *, num_quantizers: int) -> Report:
+    """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
+
+    Raises:
+      CodaxError: naming the file.
+    """
+    refuse_same(source, target)
+    name = kind_of(codec.config)
+    begin = time.perf_counter()
+    signal, _ = audio.read(source, sample_rate=codec.config.model.sample_rate)
+    tokens = codec.encode(with_channels(signal, codec.config.model.audio_channels)[None], num_quantizers=num_quantizers)
+    scales = None if tokens.scales is None else tokens.scales[0]
+    data = ecdc.to_bytes(ecdc.Ecdc(name, tokens.length, tokens.codes[0], scales))
+    try:
+        write_whole(Path(target), data)
+    except OSError as error:
+        raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
+    return Report(tokens.length / codec.config.model.sample_rate, len(data), time.perf_counter() - begin)
+
+
+def decode(codec: Any, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Report:
+    """Decodes an `.ecdc` file into an audio file at the model's rate and with its channels.
+
+    Raises:
+      CodaxError: naming the file; also if the model has another shape than the one that the file names.
+    """
+    refuse_same(source, target)
+    file = ecdc.read(source)
+    if kind_of(codec.config) != file.model:
+        raise CodaxError(f"{source}: written by {file.model}; model {codec.model_id} has another shape")
+    begin = time.perf_counter()
+    rate = codec.config.model.sample_rate
+    scales = None if file.scales is None else file.scales[None]
+    channels = codec.config.model.audio_channels
+    tokens = Tokens(file.codes[None], file.length, rate, channels=channels, scales=scales)
+    audio.write(target, codec.decode(tokens)[0], rate)
+    return Report(file.length / rate, os.path.getsize(source), time.perf_counter() - begin)
+
+
+def with_channels(signal: np.ndarray, channels: int) -> np.ndarray:
+    """[time, any] to [time, channels]: the mean for mono, a single channel doubled, the first ones of more."""
+    if channels == 1:
+        return signal.mean(axis=1, keepdims=True, dtype=np.float32)
+    return np.repeat(signal, channels, axis=1) if signal.shape[1] == 1 else signal[:, :channels]

@@ -1,0 +1,309 @@
+"""EnCodec's weights in three layouts: the `encodec` package, audiocraft's exports and Hugging Face transformers.
+
+The layouts number the layers of one sequence and differ in their names only, so one table of layers serves them all.
+Arrays change their order here and nowhere else: PyTorch's convolutions are [out, in, width], transposed ones
+[in, out, width], codax's [width, in, out]. PyTorch's two biases of an LSTM are one here; written back, the second is 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.errors import CodaxError
+from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
+
+State = dict[str, np.ndarray]
+_LSTM_NAMES = (("kernel", "weight_ih"), ("recurrent", "weight_hh"))
+_ORDERS = {"conv": (2, 1, 0), "convtr": (2, 0, 1)}  # from PyTorch's axes to [width, in, out]
+_BOOK = (("embedding", "embed"), ("total", "embed_avg"), ("count", "cluster_size"))
+
+
+class LayoutError(CodaxError):
+    """Weights that do not follow the layout; the message names the entry."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a project spells its names: `{side}` is encoder or decoder, `{index}` the layer's place, `{sub}` a part."""
+
+    layer: str
+    conv: str
+    convtr: str
+    norm: str
+    codebook: str
+
+
+NATIVE = Layout(
+    "{side}.model.{index}{sub}", ".conv.conv", ".convtr.convtr", "norm", "quantizer.vq.layers.{level}._codebook"
+)
+HUGGINGFACE = Layout("{side}.layers.{index}{sub}", ".conv", ".conv", "norm", "quantizer.layers.{level}.codebook")
+
+
+def layers(model: ModelConfig) -> Iterator[tuple[str, str, int, str, str]]:
+    """Yields (kind, side, index, sub-layer, codax name) of every layer with weights.
+
+    kind is "conv", "convtr" or "lstm"; index counts activations too, as the layouts do.
+    """
+    units = len(model.dilations)
+
+    def block(side: str, index: int, name: str) -> Iterator[tuple[str, str, int, str, str]]:
+        for sub, part in ((".block.1", "dilated"), (".block.3", "pointwise"), (".shortcut", "shortcut")):
+            if part != "shortcut" or model.seanet.shortcut == "conv":
+                yield "conv", side, index, sub, f"{name}.{part}"
+
+    yield "conv", "encoder", 0, "", "stem"
+    index = 1
+    for i in range(len(model.strides)):
+        for j in range(units):
+            yield from block("encoder", index + j, f"block{i}_unit{j}")
+        yield "conv", "encoder", index + units + 1, "", f"block{i}_down"
+        index += units + 2
+    if model.seanet.lstm_layers:
+        yield "lstm", "encoder", index, "", "lstm"
+        index += 1
+    yield "conv", "encoder", index + 1, "", "latent"
+
+    yield "conv", "decoder", 0, "", "latent"
+    index = 1
+    if model.seanet.lstm_layers:
+        yield "lstm", "decoder", index, "", "lstm"
+        index += 1
+    for i in reversed(range(len(model.strides))):
+        yield "convtr", "decoder", index + 1, "", f"block{i}_up"
+        for j in range(units):
+            yield from block("decoder", index + 2 + j, f"block{i}_unit{j}")
+        index += units + 2
+    yield "conv", "decoder", index + 1, "", "stem"
+
+
+def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
+    """Weights in a layout as codax's flat variables ("params.encoder.stem.kernel": array, ...).
+
+    Raises:
+      LayoutError: an entry is missing or has no place.
+    """
+    left = dict(state)
+
+    def take(*names: str) -> np.ndarray:
+        for name in names:
+            if name in left:
+                return np.asarray(left.pop(name), np.float32)
+        raise LayoutError(f"{names[0]} is missing")
+
+    flat: dict[str, Any] = {}
+    net = config.model.seanet
+    for kind, side, index, sub, name in layers(config.model):
+        place = layout.layer.format(side=side, index=index, sub=sub)
+        path = f"params.{side}.{name}"
+        if kind == "lstm":
+            for i in range(net.lstm_layers):
+                for ours, theirs in _LSTM_NAMES:
+                    flat[f"{path}.{ours}{i}"] = take(f"{place}.lstm.{theirs}_l{i}").T
+                flat[f"{path}.bias{i}"] = take(f"{place}.lstm.bias_ih_l{i}") + take(f"{place}.lstm.bias_hh_l{i}")
+            continue
+        conv = place + (layout.conv if kind == "conv" else layout.convtr)
+        order = _ORDERS[kind]
+        if net.norm == "weight":
+            parametrized = f"{conv}.parametrizations.weight.original"
+            flat[f"{path}.{SCALE}"] = take(f"{conv}.weight_g", f"{parametrized}0").transpose(order)
+            flat[f"{path}.{DIRECTION}"] = take(f"{conv}.weight_v", f"{parametrized}1").transpose(order)
+        else:
+            flat[f"{path}.{KERNEL}"] = take(f"{conv}.weight").transpose(order)
+        flat[f"{path}.bias"] = take(f"{conv}.bias")
+        if net.norm == "group":
+            norm = f"{conv.rpartition('.')[0]}.{layout.norm}"
+            flat[f"{path}.norm.scale"], flat[f"{path}.norm.bias"] = take(f"{norm}.weight"), take(f"{norm}.bias")
+
+    books: dict[str, list[np.ndarray]] = {ours: [] for ours, _ in _BOOK}
+    inited = []
+    for level in range(config.quantizer.num_quantizers):
+        place = layout.codebook.format(level=level)
+        for ours, theirs in _BOOK:
+            books[ours].append(take(f"{place}.{theirs}"))
+        inited.append(bool(take(f"{place}.inited").all()))
+    for ours, _ in _BOOK:
+        flat[f"codebook.quantizer.{ours}"] = np.stack(books[ours])
+    if left:
+        raise LayoutError(f"{min(left)} has no place in the model")
+    flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
+    return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
+
+
+def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
+    """The inverse of `to_codax`."""
+    state: State = {}
+    net = config.model.seanet
+    for kind, side, index, sub, name in layers(config.model):
+        place = layout.layer.format(side=side, index=index, sub=sub)
+        path = f"params.{side}.{name}"
+        if kind == "lstm":
+            for i in range(net.lstm_layers):
+                for ours, theirs in _LSTM_NAMES:
+                    state[f"{place}.lstm.{theirs}_l{i}"] = flat[f"{path}.{ours}{i}"].T
+                state[f"{place}.lstm.bias_ih_l{i}"] = flat[f"{path}.bias{i}"]
+                state[f"{place}.lstm.bias_hh_l{i}"] = np.zeros_like(flat[f"{path}.bias{i}"])
+            continue
+        conv = place + (layout.conv if kind == "conv" else layout.convtr)
+        order = np.argsort(_ORDERS[kind])
+        if net.norm == "weight":
+            state[f"{conv}.weight_g"] = flat[f"{path}.{SCALE}"].transpose(order)
+            state[f"{conv}.weight_v"] = flat[f"{path}.{DIRECTION}"].transpose(order)
+        else:
+            state[f"{conv}.weight"] = flat[f"{path}.{KERNEL}"].transpose(order)
+        state[f"{conv}.bias"] = flat[f"{path}.bias"]
+        if net.norm == "group":
+            norm = f"{conv.rpartition('.')[0]}.{layout.norm}"
+            state[f"{norm}.weight"], state[f"{norm}.bias"] = flat[f"{path}.norm.scale"], flat[f"{path}.norm.bias"]
+    inited = np.asarray([float(flat["codebook.quantizer.initialised"])], np.float32)
+    for level in range(config.quantizer.num_quantizers):
+        place = layout.codebook.format(level=level)
+        for ours, theirs in _BOOK:
+            state[f"{place}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
+        state[f"{place}.inited"] = inited
+    return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+
+def config_24khz() -> Config:
+    """The released 24 kHz model (arXiv 2210.13438): causal, mono, 1.5 to 24 kbps."""
+    return Config(
+        name="encodec_24khz",
+        model=ModelConfig(family="encodec", sample_rate=24_000, channels=32, dimension=128, dilations=(1,)),
+        quantizer=QuantizerConfig(num_quantizers=32, kmeans_iterations=50, kbps=(1.5, 3.0, 6.0, 12.0, 24.0)),
+    )
+
+
+def config_48khz() -> Config:
+    """The released 48 kHz model: stereo, not causal, segments of one second, 3 to 24 kbps."""
+    config = config_24khz()
+    config.name = "encodec_48khz"
+    config.model = dataclasses.replace(
+        config.model,
+        sample_rate=48_000,
+        audio_channels=2,
+        causal=False,
+        normalize=True,
+        segment_seconds=1.0,
+        seanet=SEANetConfig(norm="group"),
+    )
+    config.quantizer.num_quantizers = 16
+    config.quantizer.kbps = (3.0, 6.0, 12.0, 24.0)
+    return config
+
+
+def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
+    """Config of weights in the `encodec` package's layout: the released models, or the same at another size.
+
+    The weights do not tell everything. Stereo means the 48 kHz model, mono the 24 kHz one.
+
+    Raises:
+      LayoutError: these are not EnCodec's weights.
+    """
+    stem = next(
+        (state[k] for k in ("encoder.model.0.conv.conv.weight_v", "encoder.model.0.conv.conv.weight") if k in state),
+        None,
+    )
+    levels = sum(name.startswith("quantizer.vq.layers.") and name.endswith("._codebook.embed") for name in state)
+    if stem is None or stem.ndim != 3 or not levels:
+        raise LayoutError("not the weights of an EnCodec model")
+    config = config_48khz() if stem.shape[1] == 2 else config_24khz()
+    config.model.channels = stem.shape[0]
+    book = state["quantizer.vq.layers.0._codebook.embed"]
+    config.quantizer.codebook_size, config.model.dimension = book.shape
+    config.quantizer.num_quantizers = levels
+    config.quantizer.kbps = tuple(k for k in config.quantizer.kbps if k <= config.kbps(levels))
+    return config.validate()
+
+
+# Hugging Face's name of a field, and where it is here.
+_HF_MODEL = (
+    ("sampling_rate", "sample_rate"),
+    ("audio_channels", "audio_channels"),
+    ("num_filters", "channels"),
+    ("hidden_size", "dimension"),
+    ("kernel_size", "kernel_size"),
+    ("use_causal_conv", "causal"),
+    ("normalize", "normalize"),
+)
+_HF_SEANET = (
+    ("residual_kernel_size", "residual_kernel_size"),
+    ("last_kernel_size", "last_kernel_size"),
+    ("compress", "compress"),
+    ("num_lstm_layers", "lstm_layers"),
+)
+_HF_NORMS = {"weight_norm": "weight", "time_group_norm": "group"}
+_HF_PADS = {"reflect": "reflect", "constant": "zeros", "replicate": "replicate"}
+
+
+def config_from_huggingface(values: Mapping[str, Any]) -> Config:
+    """Config of a transformers `EncodecConfig` (its config.json).
+
+    Raises:
+      LayoutError: a field is missing or has a value that codax does not have.
+    """
+    config = config_24khz()
+    model, net = config.model, config.model.seanet
+    try:
+        for theirs, ours in _HF_MODEL:
+            setattr(model, ours, values[theirs])
+        for theirs, ours in _HF_SEANET:
+            setattr(net, ours, values[theirs])
+        model.strides = tuple(reversed(values["upsampling_ratios"]))
+        model.dilations = tuple(values["dilation_growth_rate"] ** i for i in range(values["num_residual_layers"]))
+        model.segment_seconds = float(values["chunk_length_s"] or 0.0)
+        model.segment_overlap = float(values["overlap"] if values["overlap"] is not None else 0.0)
+        net.norm, net.pad_mode = _HF_NORMS[values["norm_type"]], _HF_PADS[values["pad_mode"]]
+        net.shortcut = "conv" if values.get("use_conv_shortcut", True) else "identity"
+        net.trim_right_ratio = float(values["trim_right_ratio"])
+        config.quantizer.codebook_size = values["codebook_size"]
+        config.quantizer.kbps = tuple(float(k) for k in values["target_bandwidths"])
+        # As many levels as the highest of the bandwidths has.
+        config.quantizer.num_quantizers = int(1000 * config.quantizer.kbps[-1] // (1000 * config.kbps(1)))
+        config.name = f"encodec_{model.sample_rate // 1000}khz"
+        return Config.from_dict(dataclasses.asdict(config))
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise LayoutError(f"not the config of an EnCodec model ({type(error).__name__}: {error})") from error
+
+
+def config_to_huggingface(config: Config) -> dict[str, Any]:
+    """The inverse of `config_from_huggingface`.
+
+    Raises:
+      LayoutError: transformers has no such model.
+    """
+    model, net = config.model, config.model.seanet
+    growth = model.dilations[1] if len(model.dilations) > 1 else 2
+    fits = model.dilations == tuple(growth**i for i in range(len(model.dilations)))
+    names = {v: k for k, v in _HF_NORMS.items()}
+    if (
+        not fits
+        or net.norm not in names
+        or model.family != "encodec"
+        or model.decoder_channels not in (0, model.channels)
+    ):
+        raise LayoutError("transformers has no EncodecModel with these dilations, norm or widths")
+    return {
+        "architectures": ["EncodecModel"],
+        "model_type": "encodec",
+        "torch_dtype": "float32",
+        **{theirs: getattr(model, ours) for theirs, ours in _HF_MODEL},
+        **{theirs: getattr(net, ours) for theirs, ours in _HF_SEANET},
+        "upsampling_ratios": list(reversed(model.strides)),
+        "num_residual_layers": len(model.dilations),
+        "dilation_growth_rate": growth,
+        "chunk_length_s": model.segment_seconds or None,
+        "overlap": model.segment_overlap if model.segment_seconds else None,
+        "norm_type": names[net.norm],
+        "pad_mode": {v: k for k, v in _HF_PADS.items()}[net.pad_mode],
+        "use_conv_shortcut": net.shortcut == "conv",
+        "trim_right_ratio": net.trim_right_ratio,
+        "codebook_size": config.quantizer.codebook_size,
+        "codebook_dim": model.dimension,
+        "target_bandwidths": list(config.quantizer.kbps) or [config.kbps(config.quantizer.num_quantizers)],
+    }

@@ -1,0 +1,142 @@
+"""Files of other projects: what a path holds, read without ever running a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from codax.codec import Codec, ModelError
+from codax.errors import CodaxError
+from codax.files import write_whole
+from codax.interop import encodec
+
+PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """A safetensors file, or a PyTorch checkpoint with tensors, numbers and strings only, as NumPy arrays.
+
+    PyTorch is needed for its own files alone, and loads nothing that would run code.
+
+    Raises:
+      ModelError: the file cannot be read, holds something else, or PyTorch is not installed.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(f"{path}: reading a PyTorch checkpoint needs PyTorch: pip install torch") from error
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises errors of many kinds for damaged and for refused files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not a checkpoint that can be loaded safely ({reason})") from error
+    if not isinstance(loaded, Mapping):
+        raise ModelError(f"{path}: not a checkpoint but a {type(loaded).__name__}")
+    return _as_numpy(loaded)
+
+
+def _as_numpy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _as_numpy(v) for k, v in value.items()}
+    return value.detach().float().numpy() if hasattr(value, "detach") else value
+
+
+def import_model(source: str | Path) -> Codec:
+    """Reads a model of another project.
+
+    Args:
+      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), or a checkpoint of the `encodec` package.
+
+    Raises:
+      CodaxError: naming the file and what is wrong with it.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ModelError(f"{source}: no such file or folder")
+    try:
+        if source.is_dir():
+            config = encodec.config_from_huggingface(_read_json(source / "config.json"))
+            weights, layout = _weights_file(source), encodec.HUGGINGFACE
+            state = read_tensors(weights)
+        else:
+            weights, layout = source, encodec.NATIVE
+            state = read_tensors(source)
+            config = encodec.config_of_state(state)
+        flat = encodec.to_codax(state, config, layout)
+    except ModelError:
+        raise
+    except CodaxError as error:
+        raise ModelError(f"{source}: {error}") from error
+    return codec_of(flat, config, weights)
+
+
+def codec_of(flat: Mapping[str, np.ndarray], config: Any, source: Path) -> Codec:
+    """A codec of flat variables that were read from a file; every shape is checked. Raises ModelError."""
+    from codax.codec import check_weights
+
+    check_weights(flat, config, source)
+    variables = unflatten_dict(dict(flat), sep=".")
+    return Codec(config, variables["params"], variables["codebook"])
+
+
+def _weights_file(folder: Path) -> Path:
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"{folder}: neither model.safetensors nor pytorch_model.bin is there")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a readable config ({error})") from error
+    if not isinstance(values, dict) or values.get("model_type") != "encodec":
+        raise ModelError(f"{path}: not the config of a model that codax imports (model_type must be encodec)")
+    return values
+
+
+def export_huggingface(codec: Codec, folder: str | Path) -> None:
+    """Writes a folder that `transformers.EncodecModel.from_pretrained` and `AutoProcessor` load.
+
+    Raises:
+      CodaxError: a model that transformers does not have, or a folder that cannot be written.
+    """
+    from safetensors.numpy import save
+
+    folder = Path(folder)
+    config = codec.config
+    if config.model.family != "encodec":
+        raise ModelError(f"model {codec.model_id} of family {config.model.family} is not in transformers")
+    values = encodec.config_to_huggingface(config)
+    state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
+    processor = {
+        "feature_extractor_type": "EncodecFeatureExtractor",
+        "feature_size": config.model.audio_channels,
+        "sampling_rate": config.model.sample_rate,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        "chunk_length_s": values["chunk_length_s"],
+        "overlap": values["overlap"],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "model.safetensors", save(state, metadata={"format": "pt"}))
+        write_whole(folder / "config.json", (json.dumps(values, indent=2) + "\n").encode())
+        write_whole(folder / "preprocessor_config.json", (json.dumps(processor, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error

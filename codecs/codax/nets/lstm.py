@@ -1,0 +1,67 @@
+"""Stacked LSTM over [batch, time, channels] with an additive skip, as EnCodec has it between its convolutions.
+
+Gates lie in PyTorch's order: input, forget, cell, output. PyTorch's two biases are one here.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def lstm(
+    x: jax.Array, state: tuple[jax.Array, jax.Array], kernel: jax.Array, recurrent: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """One layer.
+
+    Args:
+      x: [batch, time, in_channels].
+      state: hidden and cell state before the first step, each [batch, channels].
+      kernel: [in_channels, 4 * channels]; recurrent: [channels, 4 * channels]; bias: [4 * channels].
+
+    Returns:
+      [batch, time, channels] and the state after the last step.
+    """
+
+    def step(carry, projected):
+        hidden, cell = carry
+        i, f, g, o = jnp.split(projected + hidden @ recurrent, 4, axis=-1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return (hidden, cell), hidden
+
+    # The input's part needs no recurrence: one matrix product for all steps.
+    state, outputs = jax.lax.scan(step, state, jnp.moveaxis(x @ kernel + bias, 1, 0))
+    return jnp.moveaxis(outputs, 0, 1), state
+
+
+class SkipLSTM(nn.Module):
+    """x + LSTM(x), channels unchanged; the state is kept in the `stream` collection while that is mutable."""
+
+    layers: int = 2
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        bound = channels**-0.5
+
+        def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)  # PyTorch's
+
+        streaming = self.is_mutable_collection("stream") and not self.is_initializing()
+        y = x
+        for i in range(self.layers):
+            kernel = self.param(f"kernel{i}", init, (channels, 4 * channels))
+            recurrent = self.param(f"recurrent{i}", init, (channels, 4 * channels))
+            bias = self.param(f"bias{i}", init, (4 * channels,))
+            y, kernel, recurrent, bias = nn.dtypes.promote_dtype(y, kernel, recurrent, bias, dtype=self.dtype)
+            zeros = jnp.zeros((x.shape[0], channels), y.dtype)
+            state = (zeros, zeros)
+            if streaming:
+                kept = self.variable("stream", f"state{i}", lambda zeros=zeros: (zeros, zeros))
+                y, kept.value = lstm(y, kept.value, kernel, recurrent, bias)
+            else:
+                y, _ = lstm(y, state, kernel, recurrent, bias)
+        return x + y

@@ -1,0 +1,90 @@
+"""SEANet encoder and decoder as EnCodec has them (arXiv 2210.13438, section 3.1), 24 kHz causal and 48 kHz stereo.
+
+The encoder is a convolution of width 7, per stride a residual block and a convolution of width twice the stride, an
+LSTM with a skip, and a convolution into the latent. The decoder mirrors it. Public implementations disagree on padding,
+shortcut, normalisation and trimming: each of these is a field of `SEANetConfig`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.config import ModelConfig
+from codax.nets.conv import Conv, ConvTranspose
+from codax.nets.lstm import SkipLSTM
+
+
+def _conv(config: ModelConfig, dtype: jnp.dtype | None):
+    net = config.seanet
+    return functools.partial(Conv, causal=config.causal, pad_mode=net.pad_mode, norm=net.norm, dtype=dtype)
+
+
+class ResidualBlock(nn.Module):
+    """shortcut(x) + conv1(elu(conv_dilated(elu(x)))), with channels / compress in between."""
+
+    config: ModelConfig
+    dilation: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        net, channels = self.config.seanet, x.shape[-1]
+        conv = _conv(self.config, self.dtype)
+        hidden = channels // net.compress
+        y = conv(hidden, net.residual_kernel_size, dilation=self.dilation, name="dilated")(nn.elu(x))
+        y = conv(channels, 1, name="pointwise")(nn.elu(y))
+        return y + (x if net.shortcut == "identity" else conv(channels, 1, name="shortcut")(x))
+
+
+class Encoder(nn.Module):
+    """Audio [batch, time, audio_channels] to latent frames [batch, ceil(time / hop), dimension]."""
+
+    config: ModelConfig
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """With `valid`, an int32 scalar, the signal ends after so many samples and the frames after it are void."""
+        c = self.config
+        conv = _conv(c, self.dtype)
+        width = c.channels
+        x = conv(width, c.kernel_size, name="stem")(audio)
+        for i, stride in enumerate(c.strides):
+            for j, dilation in enumerate(c.dilations):
+                x = ResidualBlock(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+            width *= 2
+            x = conv(width, 2 * stride, stride=stride, name=f"block{i}_down")(nn.elu(x), valid)
+            valid = None if valid is None else -(-valid // stride)
+        if c.seanet.lstm_layers:
+            x = SkipLSTM(c.seanet.lstm_layers, dtype=self.dtype, name="lstm")(x)
+        return conv(c.dimension, c.seanet.last_kernel_size, name="latent")(nn.elu(x))
+
+
+class Decoder(nn.Module):
+    """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
+
+    config: ModelConfig
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, latent: jax.Array) -> jax.Array:
+        c = self.config
+        net = c.seanet
+        conv = _conv(c, self.dtype)
+        up = functools.partial(
+            ConvTranspose, causal=c.causal, norm=net.norm, trim_right=net.trim_right_ratio, dtype=self.dtype
+        )
+        width = (c.decoder_channels or c.channels) * 2 ** len(c.strides)
+        x = conv(width, c.kernel_size, name="latent")(latent)
+        if net.lstm_layers:
+            x = SkipLSTM(net.lstm_layers, dtype=self.dtype, name="lstm")(x)
+        for i, stride in reversed(list(enumerate(c.strides))):
+            width //= 2
+            x = up(width, stride, name=f"block{i}_up")(nn.elu(x))
+            for j, dilation in enumerate(c.dilations):
+                x = ResidualBlock(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+        return conv(c.audio_channels, net.last_kernel_size, name="stem")(nn.elu(x))

@@ -1,0 +1,59 @@
+"""EnCodec 24 kHz: causal, mono, 1.5 to 24 kbps.
+
+Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13438.
+
+    python train.py --config=configs/encodec_24khz.py --workdir=runs/encodec --config.data.source=/data/audio
+
+Hardware and time in the paper: 8 A100, 300 epochs of 2,000 updates. Not trained to the end here.
+
+From the paper: network, quantizer, windows and weights of the losses, balancer, optimiser, batch, segment length,
+chance of a discriminator update, one rate per batch, normalisation and gain.
+Reconstructed:
+  loss.spectral_form = "encodec"     L1 and L2 of the mel spectrogram, each as a mean over its elements
+  train.ema_decay                    not stated; audiocraft averages with 0.99
+  data                               one source here; the paper mixes up to three sources and adds reverberation
+  one discriminator                  the paper trains one for each rate
+Of the released weights: reflecting padding and 1 x 1 shortcuts.
+"""
+
+from codax.config import Config
+from codax.interop.encodec import config_24khz
+
+
+def get_config() -> Config:
+    config = config_24khz()
+    config.quantizer.dropout_kbps = True
+
+    discriminator = config.discriminator
+    discriminator.stft = False
+    discriminator.wave_scales = 0
+    discriminator.msstft_windows = (2048, 1024, 512, 256, 128)
+    discriminator.msstft_kernel = (3, 8)
+    discriminator.update_probability = 2 / 3
+
+    loss = config.loss
+    loss.waveform = 0.1
+    loss.spectral = 1.0
+    loss.adversarial = 3.0
+    loss.feature = 3.0
+    loss.commitment = 1.0
+    loss.spectral_form = "encodec"
+    loss.windows = (32, 64, 128, 256, 512, 1024, 2048)
+    loss.feature_form = "relative"
+    loss.balancer = True
+
+    optimizer = config.optimizer
+    optimizer.learning_rate = 3e-4
+    optimizer.discriminator_learning_rate = 3e-4
+    optimizer.beta1 = 0.5
+    optimizer.beta2 = 0.9
+
+    config.data.normalize_peak = True
+    config.data.gain_db = (-10.0, 6.0)
+
+    train = config.train
+    train.steps = 600_000
+    train.batch_size = 64
+    train.segment_seconds = 1.0
+    train.ema_decay = 0.99
+    return config

@@ -1,0 +1,45 @@
+"""EnCodec 24 kHz with the defaults of audiocraft, the one official training code.
+
+Code: facebookresearch/audiocraft, solver compression/encodec_base_24khz.
+
+    python train.py --config=configs/encodec_24khz_audiocraft.py --workdir=runs/encodec --config.data.source=/data/audio
+
+Where it differs from the paper (configs/encodec_24khz.py): zero padding and identity shortcuts, five STFT windows with
+kernel 3 x 9 and slope 0.3, a linear generator loss, a plain feature loss, weights 4, 4, 0.1 and 2, and a spectral loss
+of an L1 on mel bands from 64 Hz and a squared error on their decimal logarithm. Not trained to the end here.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from codax.config import Config
+
+_spec = importlib.util.spec_from_file_location("encodec_24khz", Path(__file__).with_name("encodec_24khz.py"))
+assert _spec is not None and _spec.loader is not None
+_paper = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_paper)
+
+
+def get_config() -> Config:
+    config = _paper.get_config()
+    config.name = "encodec_24khz_audiocraft"
+    config.model.seanet.pad_mode = "zeros"
+    config.model.seanet.shortcut = "identity"
+
+    discriminator = config.discriminator
+    discriminator.msstft_windows = (1024, 2048, 512, 256, 128)
+    discriminator.msstft_kernel = (3, 9)
+    discriminator.msstft_slope = 0.3
+
+    loss = config.loss
+    loss.adversarial = 4.0
+    loss.feature = 4.0
+    loss.spectral = 2.0
+    loss.spectral_form = "audiocraft"
+    loss.windows = (64, 128, 256, 512, 1024)
+    loss.mel_min_hz = 64.0
+    loss.adversarial_form = "linear"
+    loss.feature_form = "absolute"
+    config.data.normalize_peak = False
+    config.data.gain_db = (0.0, 0.0)
+    return config

@@ -1,0 +1,114 @@
+"""Makes encodec_24khz.npz and encodec_48khz.npz, what the `encodec` package computes with small random models, and
+ecdc.npz, the `.ecdc` files that it writes with full-size random models.
+
+    pip install torch==2.13.0 einops && pip install --no-deps encodec==0.1.1
+    python tests/golden/make_encodec.py
+
+Weights are stored under "state/", inputs, codes and decoded audio by length.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+# encodec imports torchaudio for reading files only.
+sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+
+import torch  # noqa: E402
+from encodec import EncodecModel  # noqa: E402
+from encodec.compress import compress_to_file  # noqa: E402
+from encodec.modules import SEANetDecoder, SEANetEncoder  # noqa: E402
+from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
+
+FOLDER = Path(__file__).parent
+RATIOS = [4, 3, 2]  # hop 24
+LENGTHS = {"24khz": (24 * 40, 24 * 33 + 17, 24 * 9 + 1, 24 * 5 + 3, 11), "48khz": (24 * 30, 24 * 25 + 7, 24 * 60 + 5)}
+SEGMENT = 24 * 30
+
+
+def small(kind: str) -> EncodecModel:
+    """The released architecture with few channels and a short hop; random weights and codebooks."""
+    torch.manual_seed(0)
+    stereo = kind == "48khz"
+    channels = 2 if stereo else 1
+    common = {
+        "channels": channels,
+        "dimension": 16,
+        "n_filters": 4,
+        "ratios": RATIOS,
+        "norm": "time_group_norm" if stereo else "weight_norm",
+        "causal": not stereo,
+    }
+    rate = 2400
+    quantizer = ResidualVectorQuantizer(dimension=16, n_q=4, bins=32)
+    model = EncodecModel(
+        SEANetEncoder(**common),
+        SEANetDecoder(**common),
+        quantizer,
+        target_bandwidths=[0.5, 1.0, 2.0],
+        sample_rate=rate,
+        channels=channels,
+        normalize=stereo,
+        segment=SEGMENT / rate if stereo else None,
+        name=f"small_{kind}",
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") or "weight_g" in name or ".norm." in name:
+                parameter.mul_(1 + 0.3 * torch.randn_like(parameter)).add_(0.1 * torch.randn_like(parameter))
+        for layer in model.quantizer.vq.layers:
+            book = layer._codebook
+            book.embed.copy_(0.3 * torch.randn_like(book.embed))
+            book.embed_avg.copy_(book.embed)
+            book.cluster_size.fill_(1.0)
+            book.inited.fill_(1.0)
+    model.set_target_bandwidth(2.0)  # 100 frames of 5 bits: all four levels
+    return model.eval()
+
+
+def files() -> dict[str, np.ndarray]:
+    """An `.ecdc` file of each full-size model, and the codes and scales that are in it."""
+    arrays = {}
+    for name, seconds, kbps in (("encodec_24khz", 0.71, 3.0), ("encodec_48khz", 2.05, 6.0)):
+        torch.manual_seed(0)
+        model = getattr(EncodecModel, name.replace("encodec", "encodec_model"))(pretrained=False)
+        model.name = name
+        model.set_target_bandwidth(kbps)
+        audio = 0.3 * torch.randn(model.channels, int(seconds * model.sample_rate))
+        with torch.no_grad():
+            frames = model.encode(audio[None])
+        packed = io.BytesIO()
+        compress_to_file(model, audio, packed, use_lm=False)
+        arrays[f"{name}/bytes"] = np.frombuffer(packed.getvalue(), np.uint8)
+        arrays[f"{name}/length"] = np.asarray(audio.shape[1])
+        arrays[f"{name}/codes"] = torch.cat([codes[0] for codes, _ in frames], -1).numpy().T.astype(np.int16)
+        if model.normalize:
+            arrays[f"{name}/scales"] = torch.cat([scale[0] for _, scale in frames]).numpy()
+    return arrays
+
+
+def main() -> None:
+    np.savez_compressed(FOLDER / "ecdc.npz", **files())
+    for kind, lengths in LENGTHS.items():
+        model = small(kind)
+        arrays = {f"state/{k}": v.numpy() for k, v in model.state_dict().items()}
+        for length in lengths:
+            audio = 0.3 * torch.randn(2, model.channels, length)
+            with torch.no_grad():
+                frames = model.encode(audio)
+                decoded = model.decode(frames)[..., :length]
+            arrays[f"audio/{length}"] = audio.numpy()
+            arrays[f"codes/{length}"] = torch.cat([codes for codes, _ in frames], -1).numpy().astype(np.int16)
+            arrays[f"decoded/{length}"] = decoded.numpy()
+            if model.normalize:
+                arrays[f"scales/{length}"] = torch.cat([scale for _, scale in frames], -1).numpy()
+        np.savez_compressed(FOLDER / f"encodec_{kind}.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main()
