@@ -1,5 +1,7 @@
-"""Makes encodec_24khz.npz and encodec_48khz.npz, what the `encodec` package computes with small random models, and
-ecdc.npz, the `.ecdc` files that it writes with full-size random models.
+"""Makes golden arrays with the `encodec` package.
+
+encodec_24khz.npz and encodec_48khz.npz: what small random models compute. encodec_training.npz: the discriminator, and
+gradients of a generator loss of the small 24 kHz model. ecdc.npz: `.ecdc` files of full-size random models.
 
     pip install torch==2.13.0 einops && pip install --no-deps encodec==0.1.1
     python tests/golden/make_encodec.py
@@ -15,14 +17,31 @@ import types
 from pathlib import Path
 
 import numpy as np
+import torch
 
-# encodec imports torchaudio for reading files only.
-sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
 
-import torch  # noqa: E402
+class Spectrogram(torch.nn.Module):
+    """What encodec's discriminator takes from torchaudio, of which nothing else is needed here."""
+
+    def __init__(self, n_fft, hop_length, win_length, window_fn, normalized, center, pad_mode, power):
+        super().__init__()
+        assert normalized and not center and power is None and win_length == n_fft
+        self.n_fft, self.hop, self.window = n_fft, hop_length, window_fn(n_fft)
+
+    def forward(self, x):
+        flat = x.reshape(-1, x.shape[-1])
+        y = torch.stft(flat, self.n_fft, self.hop, window=self.window, center=False, return_complex=True)
+        return (y / self.window.pow(2).sum().sqrt()).reshape(*x.shape[:-1], *y.shape[1:])
+
+
+sys.modules["torchaudio"] = types.ModuleType("torchaudio")
+sys.modules["torchaudio.transforms"] = sys.modules["torchaudio"].transforms = types.ModuleType("transforms")
+sys.modules["torchaudio.transforms"].Spectrogram = Spectrogram
+
 from encodec import EncodecModel  # noqa: E402
 from encodec.compress import compress_to_file  # noqa: E402
 from encodec.modules import SEANetDecoder, SEANetEncoder  # noqa: E402
+from encodec.msstftd import MultiScaleSTFTDiscriminator  # noqa: E402
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
 
 FOLDER = Path(__file__).parent
@@ -92,7 +111,44 @@ def files() -> dict[str, np.ndarray]:
     return arrays
 
 
+def training() -> dict[str, np.ndarray]:
+    """Outputs of the multi-scale STFT discriminator, and gradients of a generator loss through the small model."""
+    model = small("24khz").train()
+    judge = MultiScaleSTFTDiscriminator(filters=4, n_ffts=[64, 32], hop_lengths=[16, 8], win_lengths=[64, 32])
+    judge.train()
+    audio = 0.3 * torch.randn(3, 1, 24 * 20)
+    latent = model.encoder(audio)
+    # The quantizer as the paper has it: every level detached, one straight-through estimate, commitment per level.
+    residual, quantized, commitment = latent, 0, 0
+    for layer in model.quantizer.vq.layers:
+        book = layer._codebook.embed
+        nearest = torch.cdist(residual.detach().transpose(1, 2).reshape(-1, 16), book).argmin(-1)
+        level = book[nearest].reshape(3, -1, 16).transpose(1, 2)
+        commitment = commitment + (residual - level).pow(2).mean() / 4
+        residual, quantized = residual - level, quantized + level
+    decoded = model.decoder(latent + (quantized - latent).detach())
+    fake_logits, fake_maps = judge(decoded)
+    with torch.no_grad():
+        real_logits, real_maps = judge(audio)
+    hinge = sum(torch.relu(1 - f).mean() for f in fake_logits) / 2
+    feature = 0
+    for real, fake in zip(real_maps, fake_maps, strict=True):
+        for r, f in zip(real, fake, strict=True):
+            feature = feature + (r - f).abs().mean() / r.abs().mean() / len(real) / 2
+    parts = {"waveform": (audio - decoded).abs().mean(), "adversarial": hinge, "feature": feature}
+    loss = parts["waveform"] + 3 * hinge + 2 * feature + commitment
+    loss.backward()
+    arrays = {f"judge/{k}": v.detach().numpy() for k, v in judge.state_dict().items()}
+    arrays |= {f"gradient/{k}": v.grad.numpy() for k, v in model.named_parameters()}
+    arrays |= {f"loss/{k}": v.detach().numpy() for k, v in (parts | {"commitment": commitment}).items()}
+    for i, (logits, maps) in enumerate(zip(real_logits, real_maps, strict=True)):
+        arrays[f"logits/{i}"] = logits.numpy()
+        arrays |= {f"map/{i}/{j}": m.numpy() for j, m in enumerate(maps)}
+    return arrays | {"audio": audio.numpy(), "decoded": decoded.detach().numpy()}
+
+
 def main() -> None:
+    np.savez_compressed(FOLDER / "encodec_training.npz", **training())
     np.savez_compressed(FOLDER / "ecdc.npz", **files())
     for kind, lengths in LENGTHS.items():
         model = small(kind)
