@@ -1,0 +1,99 @@
+"""Live comparison with transformers and encodec, full size, where they and PyTorch are installed.
+
+pip install torch==2.13.0 transformers einops && pip install --no-deps encodec==0.1.1
+"""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from codax.interop.files import export_huggingface, import_model
+from small_encodec import relative_error
+
+pytestmark = pytest.mark.peer
+torch = pytest.importorskip("torch")
+KINDS = {
+    "24khz": {},
+    "48khz": {
+        "sampling_rate": 48_000,
+        "audio_channels": 2,
+        "normalize": True,
+        "chunk_length_s": 1.0,
+        "overlap": 0.01,
+        "use_causal_conv": False,
+        "norm_type": "time_group_norm",
+        "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
+    },
+}
+
+
+def randomise(model) -> None:
+    """Random codebooks near the latent's scale, marked as initialised."""
+    with torch.no_grad():
+        for name, value in model.named_buffers():
+            if name.endswith((".embed", ".embed_avg")):
+                value.copy_(0.1 * torch.randn_like(value))
+            elif name.endswith((".inited", ".cluster_size")):
+                value.fill_(1.0)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_transformers_both_ways(kind: str, tmp_path) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    model = transformers.EncodecModel(transformers.EncodecConfig(**KINDS[kind])).eval()
+    randomise(model)
+    model.save_pretrained(tmp_path / "theirs")
+    codec = import_model(tmp_path / "theirs")
+    rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
+    audio = 0.2 * np.random.default_rng(0).standard_normal((1, int(1.37 * rate) + 17, channels)).astype(np.float32)
+    export_huggingface(codec, tmp_path / "ours")
+    again = transformers.EncodecModel.from_pretrained(tmp_path / "ours").eval()
+    for kbps in codec.config.quantizer.kbps:
+        tokens = codec.encode(audio, kbps=kbps)
+        decoded = codec.decode(tokens)
+        for theirs in (model, again):
+            signal = torch.from_numpy(np.moveaxis(audio, 1, 2).copy())
+            with torch.no_grad():
+                encoded = theirs.encode(signal, torch.ones_like(signal[:, :1]).bool(), bandwidth=kbps)
+                pad = getattr(encoded, "last_frame_pad_length", None)  # since version 5
+                kept = {} if pad is None else {"last_frame_pad_length": pad}
+                wanted = theirs.decode(encoded.audio_codes, encoded.audio_scales, **kept)
+            codes = [np.moveaxis(c.numpy(), 1, 2) for c in _chunks(encoded, tokens)]
+            np.testing.assert_array_equal(tokens.codes, np.concatenate(codes, axis=1))
+            found = np.moveaxis(wanted.audio_values.numpy(), 1, 2)[:, : audio.shape[1]]
+            assert relative_error(decoded, found) < 1e-4
+
+
+def _chunks(encoded, tokens):
+    """Codes [batch, levels, frames] of each segment; transformers pads the last segment's codes to a common length."""
+    left = tokens.codes.shape[1]
+    for chunk in encoded.audio_codes:
+        taken = min(left, chunk.shape[-1])
+        left -= taken
+        yield chunk[..., :taken]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_encodec_package_full_size(kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torchaudio", "torchaudio.transforms"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
+    sys.modules["torchaudio.transforms"].Spectrogram = object
+    package = pytest.importorskip("encodec")
+    torch.manual_seed(0)
+    model = getattr(package.EncodecModel, f"encodec_model_{kind}")(pretrained=False).eval()
+    randomise(model)
+    torch.save(model.state_dict(), tmp_path / "model.th")
+    codec = import_model(tmp_path / "model.th")
+    rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
+    audio = 0.2 * np.random.default_rng(0).standard_normal((2, int(1.37 * rate) + 17, channels)).astype(np.float32)
+    for kbps in codec.config.quantizer.kbps:
+        model.set_target_bandwidth(kbps)
+        with torch.no_grad():
+            frames = model.encode(torch.from_numpy(np.moveaxis(audio, 1, 2).copy()))
+            wanted = model.decode(frames)[..., : audio.shape[1]].numpy()
+        tokens = codec.encode(audio, kbps=kbps)
+        np.testing.assert_array_equal(tokens.codes, np.moveaxis(torch.cat([c for c, _ in frames], -1).numpy(), 1, 2))
+        assert relative_error(codec.decode(tokens), np.moveaxis(wanted, 1, 2)) < 1e-4
