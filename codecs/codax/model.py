@@ -59,6 +59,14 @@ class CodecModel(nn.Module):
         latent = self.encoder(audio) if valid is None else self.encoder(audio, valid)
         return self._modulate(latent.astype(jnp.float32), condition, "encoder")
 
+    def _normalized(self, audio: jax.Array) -> tuple[jax.Array, jax.Array | float]:
+        """Audio divided by its scale (`codax.segments.rms_scale`), and the scale; training examples are segments."""
+        if not self.config.model.normalize:
+            return audio, 1.0
+        power = jnp.mean(jnp.mean(audio, axis=-1, keepdims=True) ** 2, axis=1, keepdims=True)
+        scale = jnp.sqrt(power) + 1e-8
+        return audio / scale, scale
+
     def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         """Latent frames to audio float32 [batch, frames * hop, channels]."""
         return self.decoder(self._modulate(latent, condition, "decoder")).astype(jnp.float32)
@@ -79,7 +87,7 @@ class CodecModel(nn.Module):
 
     def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
         """K-means on the latent frames of `audio`; apply with `mutable=["codebook"]`."""
-        self.quantizer.initialise(self.encode_latent(audio), key, axis)
+        self.quantizer.initialise(self.encode_latent(self._normalized(audio)[0]), key, axis)
 
     def __call__(
         self,
@@ -96,8 +104,10 @@ class CodecModel(nn.Module):
 
         With `quantize=False` the latent goes to the decoder as it is.
         """
+        audio, scale = self._normalized(audio)
         latent = self.encode_latent(audio, condition)
         if not quantize and not self.is_initializing():
-            return ForwardOutput(self.decode_latent(latent, condition), jnp.zeros(()), None, {})
+            return ForwardOutput(self.decode_latent(latent, condition) * scale, jnp.zeros(()), None, {})
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis)
-        return ForwardOutput(self.decode_latent(out.quantized, condition), out.commitment, out.codes, out.metrics)
+        decoded = self.decode_latent(out.quantized, condition) * scale
+        return ForwardOutput(decoded, out.commitment, out.codes, out.metrics)

@@ -14,6 +14,7 @@ from codax.dsp.mel import mel_matrix
 from codax.dsp.stft import magnitude, stft
 from codax.losses import spectral
 from codax.model import CodecModel
+from codax.segments import rms_scale
 
 BATCH = 16  # most examples at a time; fixed, so that the scores do not depend on the number of devices
 _MEL_WINDOW, _MELS = 1024, 64
@@ -54,9 +55,11 @@ class Reconstructor:
 
     def __call__(self, variables: Any, audio: np.ndarray, levels: Sequence[int], *, quantize: bool = True):
         """Yields (audio [batch, time, channels], codebook metrics) for every entry of `levels`; denoising is on."""
-        latent = self._encode(variables, audio)
+        scale = rms_scale(audio)[:, None, None] if self._config.model.normalize else np.float32(1)
+        latent = self._encode(variables, audio / scale)
         for count in levels:
-            yield self._decode(variables, latent, jnp.int32(count), quantize)
+            decoded, metrics = self._decode(variables, latent, jnp.int32(count), quantize)
+            yield decoded * scale, metrics
 
 
 class Validator:
