@@ -401,8 +401,12 @@ class Config:
             ),
         ]
 
+    def to_dict(self) -> dict:
+        """Plain values, as `from_dict` takes them."""
+        return dataclasses.asdict(self)
+
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @staticmethod
     def from_dict(values: dict) -> Config:

@@ -127,7 +127,8 @@ class CodecSystem:
         decoded = np.asarray(self._codec.decode(tokens), np.float32)[0]
         if decoded.shape != audio.shape:
             raise CodaxError(f"{self.label}: gave audio of shape {decoded.shape} for {audio.shape}")
-        return Output(decoded, len(file), meta.payload_bytes, codes)
+        scales = 0 if tokens.scales is None else 4 * tokens.scales.size  # bytes; a float32 for each segment
+        return Output(decoded, len(file) + scales, meta.payload_bytes + scales, codes)
 
 
 class BaselineSystem:

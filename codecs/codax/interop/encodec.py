@@ -255,7 +255,8 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         model.strides = tuple(reversed(values["upsampling_ratios"]))
         model.dilations = tuple(values["dilation_growth_rate"] ** i for i in range(values["num_residual_layers"]))
         model.segment_seconds = float(values["chunk_length_s"] or 0.0)
-        model.segment_overlap = float(values["overlap"] if values["overlap"] is not None else 0.0)
+        if values["overlap"] is not None:
+            model.segment_overlap = float(values["overlap"])
         net.norm, net.pad_mode = _HF_NORMS[values["norm_type"]], _HF_PADS[values["pad_mode"]]
         net.shortcut = "conv" if values.get("use_conv_shortcut", True) else "identity"
         net.trim_right_ratio = float(values["trim_right_ratio"])

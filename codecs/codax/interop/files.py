@@ -13,7 +13,7 @@ from flax.traverse_util import unflatten_dict
 from codax.codec import Codec, ModelError
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop import encodec
+from codax.interop import audiocraft, encodec
 
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
 
@@ -58,7 +58,8 @@ def import_model(source: str | Path) -> Codec:
     """Reads a model of another project.
 
     Args:
-      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), or a checkpoint of the `encodec` package.
+      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), a checkpoint of the `encodec` package, or an
+        export of audiocraft.
 
     Raises:
       CodaxError: naming the file and what is wrong with it.
@@ -74,7 +75,10 @@ def import_model(source: str | Path) -> Codec:
         else:
             weights, layout = source, encodec.NATIVE
             state = read_tensors(source)
-            config = encodec.config_of_state(state)
+            if audiocraft.is_export(state):
+                config, state = audiocraft.config_of(state["xp.cfg"]), state["best_state"]
+            else:
+                config = encodec.config_of_state(state)
         flat = encodec.to_codax(state, config, layout)
     except ModelError:
         raise
