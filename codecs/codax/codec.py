@@ -194,8 +194,9 @@ class Codec:
         frames = [-(-(stop - start) // config.hop) for start, stop in bounds(length, segment, stride)]
         if sum(frames) != codes.shape[1]:
             raise CodaxError(f"{codes.shape[1]} frames of codes: {length} samples have {sum(frames)}")
-        if config.model.normalize and np.shape(tokens.scales) != (len(codes), len(frames)):
-            raise CodaxError(f"scales must be [{len(codes)}, {len(frames)}], got {np.shape(tokens.scales)}")
+        found = None if tokens.scales is None else tokens.scales.shape
+        if config.model.normalize and found != (len(codes), len(frames)):
+            raise CodaxError(f"scales must be [{len(codes)}, {len(frames)}], got {found}")
         pieces = []
         for i, part in enumerate(np.split(codes, np.cumsum(frames)[:-1], axis=1)):
             piece = self._decode_piece(part, tokens.denoise)

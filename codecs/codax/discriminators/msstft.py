@@ -32,7 +32,8 @@ class Conv2d(nn.Module):
         kernel = kernel_parameter(self, init, shape, weight_norm=self.weight_norm, axis=3)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        pads = [((k - 1) * d // 2,) * 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        halves = [(k - 1) * d // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        pads = [(half, half) for half in halves]
         y = jax.lax.conv_general_dilated(
             x, kernel, self.strides, pads, rhs_dilation=self.dilation, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
@@ -63,7 +64,7 @@ class MSSTFTDiscriminator(nn.Module):
         spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
         x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
         features = []
-        square = (self.kernel_size[0],) * 2
+        square = (self.kernel_size[0], self.kernel_size[0])
         x = Conv2d(self.channels, self.kernel_size, weight_norm=False, dtype=self.dtype, name="stem")(x)
         features.append(x := nn.leaky_relu(x, self.slope))
         for i, dilation in enumerate(self.dilations):

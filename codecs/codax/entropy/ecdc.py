@@ -89,8 +89,9 @@ def to_bytes(file: Ecdc) -> bytes:
     codes = np.asarray(file.codes)
     if file.length < 1 or codes.ndim != 2 or len(codes) != sum(frames) or not 1 <= codes.shape[1] <= kind.codebooks:
         raise EcdcError(f"codes {codes.shape} do not fit {file.length} samples of model {file.model}")
-    if kind.scaled and np.shape(file.scales) != (len(frames),):
-        raise EcdcError(f"model {file.model} needs {len(frames)} scales, got {np.shape(file.scales)}")
+    found = None if file.scales is None else file.scales.shape
+    if kind.scaled and found != (len(frames),):
+        raise EcdcError(f"model {file.model} needs {len(frames)} scales, got {found}")
     text = json.dumps({"m": file.model, "al": file.length, "nc": codes.shape[1], "lm": False}).encode()
     parts = [_HEAD.pack(MAGIC, 0, len(text)), text]
     try:
