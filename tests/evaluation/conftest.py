@@ -18,6 +18,7 @@ WORDS = ("alpha", "bravo", "charlie", "delta")
 class FakeTokens:
     codes: np.ndarray
     length: int
+    scales: np.ndarray | None = None
 
 
 class FakeCodec:
