@@ -26,7 +26,7 @@ def flat(tree: object) -> dict[str, np.ndarray]:
 
 
 def step_config() -> Config:
-    """Quantizer dropout, an adversary, random windows and a threshold that kills entries, for states to compare.
+    """Every part of a step at work: quantizer dropout, adversary, random windows, a threshold that kills entries.
 
     Rounding may turn the sign of a difference near zero, and with it that element's part of the gradient of a mean
     absolute difference. The weights of those losses are small enough for one element to lie within the tolerance.
@@ -42,17 +42,9 @@ def step_config() -> Config:
     )
 
 
-def whole_config() -> Config:
-    """Every discriminator and the usual weights, for the losses and gradient norms of a first step to compare."""
-    changes = WHOLE_STEP | {"discriminator__stft": True, "discriminator__wave_scales": 2, "optimizer__kind": "muon"}
-    return tiny_config(**changes, train__batch_size=EXAMPLES)
-
-
-def run_steps(
-    config: Config, count: int, compile_, place, state: TrainState, axis: str | None
-) -> dict[str, np.ndarray]:
-    """K-means and `count` steps on batches made up here; the final state and the metrics of every step."""
-    batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(count)]
+def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
+    """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
+    batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
     state, _ = compile_(make_codebook_init(config, axis))(state, place(batches[0]))
     step = compile_(make_step(config, phase_at(config, 0), axis))
     results = {}
@@ -64,27 +56,23 @@ def run_steps(
 
 def steps(kind: str, out: str) -> None:
     """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
+    config = step_config()
     if kind == "jit":
-        axis, compile_, initialise = None, jax.jit, lambda make: jax.jit(make)()
-
-        def place(batch):
-            return batch
+        initial = jax.jit(lambda: init_state(config))()
+        results = run_steps(config, jax.jit, lambda b: b, initial, None)
     else:
         if "JAX_NUM_PROCESSES" in os.environ:
             parallel.initialize_distributed()
         mapped = parallel.Parallel(kind)
         assert mapped.devices > 1 and mapped.kind == kind
-        axis, compile_, initialise = mapped.axis, mapped.compile, mapped.initialise
         local = mapped.local_batch(EXAMPLES)
         first = jax.process_index() * local
 
         def place(batch):
             return mapped.place({name: x[first : first + local] for name, x in batch.items()})
 
-    config, whole = step_config(), whole_config()
-    results = run_steps(config, STEPS, compile_, place, initialise(lambda: init_state(config)), axis)
-    metrics = run_steps(whole, 1, compile_, place, initialise(lambda: init_state(whole)), axis)
-    results |= {f"whole.{name}": value for name, value in metrics.items() if name.startswith("step0")}
+        initial = mapped.initialise(lambda: init_state(config))
+        results = run_steps(config, mapped.compile, place, initial, mapped.axis)
     if jax.process_index() == 0:
         np.savez(out, **results)
 
