@@ -7,7 +7,6 @@ median over its steps, and the ratio is taken pair by pair.
 """
 
 import argparse
-import importlib.util
 import os
 import re
 import statistics
@@ -31,14 +30,11 @@ def measure(steps: int) -> float:
     """Median time of a step with quantizer and mel loss, seconds."""
     import jax
     import numpy as np
+    from codax.recipes import load_recipe
     from codax.training import state as st
     from codax.training.step import Phase, make_step
 
-    spec = importlib.util.spec_from_file_location("quickstart", ROOT / "configs" / "quickstart.py")
-    assert spec is not None and spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    config = recipe.get_config()
+    config = load_recipe(ROOT / "configs" / "quickstart.py")
     shape = (config.train.batch_size, config.segment_samples, 1)
     batch = {"audio": np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.1}
     state = st.init_state(config)

@@ -9,19 +9,14 @@ kernel 3 x 9 and slope 0.3, a linear generator loss, a plain feature loss, weigh
 of an L1 on mel bands from 64 Hz and a squared error on their decimal logarithm. Not trained to the end here.
 """
 
-import importlib.util
 from pathlib import Path
 
 from codax.config import Config
-
-_spec = importlib.util.spec_from_file_location("encodec_24khz", Path(__file__).with_name("encodec_24khz.py"))
-assert _spec is not None and _spec.loader is not None
-_paper = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_paper)
+from codax.recipes import load_recipe
 
 
 def get_config() -> Config:
-    config = _paper.get_config()
+    config = load_recipe(Path(__file__).with_name("encodec_24khz.py"))
     config.name = "encodec_24khz_audiocraft"
     config.model.seanet.pad_mode = "zeros"
     config.model.seanet.shortcut = "identity"

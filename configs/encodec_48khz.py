@@ -11,20 +11,15 @@ the discriminators, STFT windows twice as long, left and right channel discrimin
 In training a segment is divided by its RMS before the encoder, as it is in use.
 """
 
-import importlib.util
 from pathlib import Path
 
 from codax.config import Config
 from codax.interop.encodec import config_48khz
-
-_spec = importlib.util.spec_from_file_location("encodec_24khz", Path(__file__).with_name("encodec_24khz.py"))
-assert _spec is not None and _spec.loader is not None
-_mono = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_mono)
+from codax.recipes import load_recipe
 
 
 def get_config() -> Config:
-    config = _mono.get_config()
+    config = load_recipe(Path(__file__).with_name("encodec_24khz.py"))
     stereo = config_48khz()
     config.name, config.model = stereo.name, stereo.model
     config.quantizer.num_quantizers, config.quantizer.kbps = stereo.quantizer.num_quantizers, stereo.quantizer.kbps

@@ -1,25 +1,18 @@
 """Configs: validation, JSON, and the recipes of the repository."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 from codax.config import Config, ConfigError
+from codax.recipes import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
-def recipe(path: Path) -> Config:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
-
-
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipes_are_valid_and_survive_json(path):
-    config = recipe(path).validate()
+    config = load_recipe(path).validate()
     assert config.name == path.stem
     assert Config.from_dict(json.loads(config.to_json())) == config
     assert config.quantizer.kbps, "a recipe says at which rates it is evaluated"

@@ -271,12 +271,11 @@ class Codec:
         SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
         """
         config = self.config
-        inside = config.model.family == "encodec"
-        if inside and (not config.model.causal or frames < config.start_frames):
+        if config.pads_inside and (not config.model.causal or frames < config.start_frames):
             return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
         length = signals.shape[1]
         padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * config.hop - length), (0, 0)))
-        return padded, np.asarray(length, np.int32) if inside else None
+        return padded, np.asarray(length, np.int32) if config.pads_inside else None
 
     @functools.cached_property
     def folded(self) -> Any:
@@ -330,25 +329,37 @@ def load(model: str | Path) -> Codec:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
-    config = Config.load(folder / CONFIG_FILE)
-    variables = unflatten_dict(_read_weights(folder / WEIGHTS_FILE, config), sep=".")
-    return Codec(config, variables["params"], variables["codebook"], path=folder)
+    config, weights = Config.load(folder / CONFIG_FILE), folder / WEIGHTS_FILE
+    return from_weights(read_safetensors(weights), config, weights, path=folder)
 
 
-def _read_weights(path: Path, config: Config) -> dict[str, np.ndarray]:
-    """Reads a safetensors file and checks every name, shape and type against the config."""
+def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:
+    """A codec of arrays by their names in the weights file, as `Codec.flat` gives them.
+
+    Args:
+      source: the file that they come from, for messages.
+      path: the codec's folder, if it has one.
+
+    Raises:
+      ModelError: an array is missing, unknown, or not what the config wants.
+    """
+    _check_weights(weights, config, source)
+    variables = unflatten_dict(dict(weights), sep=".")
+    return Codec(config, variables["params"], variables["codebook"], path=path)
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file. Raises ModelError naming it."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        weights = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-    check_weights(weights, config, path)
-    return weights
 
 
-def check_weights(weights: Mapping[str, np.ndarray], config: Config, path: Path) -> None:
+def _check_weights(weights: Mapping[str, np.ndarray], config: Config, path: Path) -> None:
     """Checks the name, shape, type and finiteness of every array against the config.
 
     Raises:

@@ -219,10 +219,15 @@ class Config:
         return length, max(1, int((1 - self.model.segment_overlap) * length)) if length else 0
 
     @property
+    def pads_inside(self) -> bool:
+        """Do the layers themselves pad the signal's end to whole frames? Then they must be told where it ends."""
+        return self.model.family == "encodec"
+
+    @property
     def start_frames(self) -> int:
         """Frames, a power of two, that streaming must gather first: reflection at the start looks ahead."""
         net = self.model.seanet
-        if self.model.family != "encodec" or net.pad_mode != "reflect":
+        if not self.pads_inside or net.pad_mode != "reflect":
             return 1
         residual = 1 + (net.residual_kernel_size - 1) * max(self.model.dilations, default=1)
         return 1 << (max(self.model.kernel_size, net.last_kernel_size, residual) - 1).bit_length()

@@ -90,7 +90,7 @@ class EncoderSession(_Session):
         shape = (batch, config.hop, config.model.audio_channels)
         super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise)
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
-        self._pads_inside = config.model.family == "encodec"
+        self._pads_inside = config.pads_inside
 
     def push(self, audio: np.ndarray) -> np.ndarray:
         """Audio float32 [batch, time, channels] of any length -> int32 [batch, 0 or more frames, quantizers]."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from codax.codec import Codec
-from codax.interop import encodec, files
+from codax.codec import Codec, from_weights
+from codax.interop import encodec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -38,7 +38,7 @@ def small_codec(kind: str) -> Codec:
     """The golden model, imported."""
     config = small_config(kind)
     flat = encodec.to_codax(state_of(golden(kind)), config, encodec.NATIVE)
-    return files.codec_of(flat, config, GOLDEN / f"encodec_{kind}.npz")
+    return from_weights(flat, config, GOLDEN / f"encodec_{kind}.npz")
 
 
 def lengths(arrays: dict[str, np.ndarray]) -> list[int]:

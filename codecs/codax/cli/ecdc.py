@@ -17,8 +17,6 @@ from codax.entropy import ecdc
 from codax.errors import CodaxError
 from codax.files import write_whole
 
-SUFFIX = ".ecdc"
-
 
 def kind_of(config: Config) -> str:
     """Name under which `.ecdc` files of a model of this shape go.
@@ -34,7 +32,7 @@ def kind_of(config: Config) -> str:
         small = config.quantizer.num_quantizers <= kind.codebooks
         if ours == theirs and small and config.quantizer.codebook_size == 1 << ecdc.BITS:
             return name
-    raise CodaxError(f"model {config.name} does not have the shape of those that {SUFFIX} files are for")
+    raise CodaxError(f"model {config.name} does not have the shape of those that {ecdc.SUFFIX} files are for")
 
 
 def encode(codec: Any, source: str | os.PathLike[str], target: str, *, num_quantizers: int) -> Report:
@@ -57,14 +55,13 @@ def encode(codec: Any, source: str | os.PathLike[str], target: str, *, num_quant
     return Report(tokens.length / codec.config.model.sample_rate, len(data), time.perf_counter() - begin)
 
 
-def decode(codec: Any, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Report:
-    """Decodes an `.ecdc` file into an audio file at the model's rate and with its channels.
+def decode(codec: Any, file: ecdc.Ecdc, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Report:
+    """Decodes what the `.ecdc` file `source` holds into an audio file at the model's rate and with its channels.
 
     Raises:
       CodaxError: naming the file; also if the model has another shape than the one that the file names.
     """
     refuse_same(source, target)
-    file = ecdc.read(source)
     if kind_of(codec.config) != file.model:
         raise CodaxError(f"{source}: written by {file.model}; model {codec.model_id} has another shape")
     begin = time.perf_counter()

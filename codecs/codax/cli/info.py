@@ -25,8 +25,9 @@ def describe(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise CodaxError(f"{path}: no such file or folder")
     from codax.entropy.container import MAGIC
+    from codax.entropy.ecdc import SUFFIX
 
-    if path.suffix.lower() == ".ecdc":
+    if path.suffix.lower() == SUFFIX:
         return _ecdc(path)
     with path.open("rb") as file:
         is_container = file.read(len(MAGIC)) == MAGIC

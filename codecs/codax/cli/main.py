@@ -64,6 +64,7 @@ def encode(
     from codax import audio
     from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
+    from codax.entropy.ecdc import SUFFIX
 
     if kbps is not None and not math.isfinite(kbps):
         raise CodaxError(f"--kbps {kbps}: must be a number")
@@ -73,7 +74,7 @@ def encode(
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
-    if target.lower().endswith(ecdc.SUFFIX):
+    if target.lower().endswith(SUFFIX):
         print(f"{target}: {_summary(ecdc.encode(codec, source, target, num_quantizers=quantizers))}")
         return
     with progress("encode", seconds) as show:
@@ -98,13 +99,13 @@ def decode(
     from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
     from codax.entropy.containerfile import ContainerReader
-    from codax.entropy.ecdc import read
+    from codax.entropy.ecdc import SUFFIX, read
 
-    if source.lower().endswith(ecdc.SUFFIX):
-        described = read(source)
+    if source.lower().endswith(SUFFIX):
+        file = read(source)
         if model is None:
-            raise CodaxError(f"{source}: name a model of the kind {described.model} with --model")
-        print(f"{target}: {_summary(ecdc.decode(models.load_model(model), source, target))}")
+            raise CodaxError(f"{source}: name a model of the kind {file.model} with --model")
+        print(f"{target}: {_summary(ecdc.decode(models.load_model(model), file, source, target))}")
         return
     with ContainerReader(source) as reader:
         seconds = reader.meta.seconds

@@ -9,9 +9,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from codax.dsp.stft import hann, stft
+from codax.dsp.stft import stft, window_norm
 from codax.nets.weightnorm import kernel_parameter
 
 
@@ -60,7 +59,7 @@ class MSSTFTDiscriminator(nn.Module):
         flat = jnp.moveaxis(audio, -1, 1).reshape(-1, time)
         spectrum = stft(flat, self.window, self.window // 4, pad=False)
         if self.normalized:
-            spectrum = spectrum / np.sqrt(np.sum(hann(self.window) ** 2))
+            spectrum = spectrum / window_norm(self.window)
         spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
         x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
         features = []

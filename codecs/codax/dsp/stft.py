@@ -12,6 +12,11 @@ def hann(window: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
+def window_norm(window: int) -> float:
+    """Euclidean norm of `hann(window)`."""
+    return float(np.sqrt(np.sum(hann(window) ** 2)))
+
+
 def frame(x: jax.Array, window: int, hop: int) -> jax.Array:
     """Overlapping frames: [batch, time] -> [batch, frames, window], frames = (time - window) // hop + 1.
 

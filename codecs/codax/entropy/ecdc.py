@@ -21,6 +21,7 @@ from codax.entropy.bitpack import pack, packed_bytes, unpack
 from codax.errors import CodaxError
 from codax.segments import bounds
 
+SUFFIX = ".ecdc"
 MAGIC = b"ECDC"
 BITS = 10
 _HEAD = struct.Struct("!4sBI")

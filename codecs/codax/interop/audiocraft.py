@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError
-from codax.interop.encodec import LayoutError, config_24khz
+from codax.interop.encodec import NORMS, PADS, LayoutError, config_24khz
 
-_NORMS = {"weight_norm": "weight", "time_group_norm": "group", "none": "none"}
-_PADS = {"reflect": "reflect", "constant": "zeros", "replicate": "replicate"}
+_NORMS = {**NORMS, "none": "none"}
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -43,7 +42,7 @@ def config_of(text: str) -> Config:
             values("seanet.last_kernel_size"),
         )
         net.compress, net.lstm_layers = values("seanet.compress"), values("seanet.lstm")
-        net.norm, net.pad_mode = _NORMS[values("seanet.norm")], _PADS[values("seanet.pad_mode")]
+        net.norm, net.pad_mode = _NORMS[values("seanet.norm")], PADS[values("seanet.pad_mode")]
         net.shortcut = "identity" if values("seanet.true_skip") else "conv"
         net.trim_right_ratio = float(values("seanet.decoder.trim_right_ratio"))
         config.quantizer.num_quantizers, config.quantizer.codebook_size = values("rvq.n_q"), values("rvq.bins")

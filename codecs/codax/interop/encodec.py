@@ -19,6 +19,7 @@ from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 
 State = dict[str, np.ndarray]
 _LSTM_NAMES = (("kernel", "weight_ih"), ("recurrent", "weight_hh"))
+_BIAS, _SECOND_BIAS = "bias_ih", "bias_hh"
 _ORDERS = {"conv": (2, 1, 0), "convtr": (2, 0, 1)}  # from PyTorch's axes to [width, in, out]
 _BOOK = (("embedding", "embed"), ("total", "embed_avg"), ("count", "cluster_size"))
 
@@ -81,21 +82,11 @@ def layers(model: ModelConfig) -> Iterator[tuple[str, str, int, str, str]]:
     yield "conv", "decoder", index + 1, "", "stem"
 
 
-def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
-    """Weights in a layout as codax's flat variables ("params.encoder.stem.kernel": array, ...).
+def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yields (codax name, name in the layout, order of PyTorch's axes here) of every parameter.
 
-    Raises:
-      LayoutError: an entry is missing or has no place.
+    An LSTM's bias stands for PyTorch's first; the second has the name with "bias_hh".
     """
-    left = dict(state)
-
-    def take(*names: str) -> np.ndarray:
-        for name in names:
-            if name in left:
-                return np.asarray(left.pop(name), np.float32)
-        raise LayoutError(f"{names[0]} is missing")
-
-    flat: dict[str, Any] = {}
     net = config.model.seanet
     for kind, side, index, sub, name in layers(config.model):
         place = layout.layer.format(side=side, index=index, sub=sub)
@@ -103,21 +94,41 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
         if kind == "lstm":
             for i in range(net.lstm_layers):
                 for ours, theirs in _LSTM_NAMES:
-                    flat[f"{path}.{ours}{i}"] = take(f"{place}.lstm.{theirs}_l{i}").T
-                flat[f"{path}.bias{i}"] = take(f"{place}.lstm.bias_ih_l{i}") + take(f"{place}.lstm.bias_hh_l{i}")
+                    yield f"{path}.{ours}{i}", f"{place}.lstm.{theirs}_l{i}", (1, 0)
+                yield f"{path}.bias{i}", f"{place}.lstm.{_BIAS}_l{i}", (0,)
             continue
         conv = place + (layout.conv if kind == "conv" else layout.convtr)
         order = _ORDERS[kind]
         if net.norm == "weight":
-            parametrized = f"{conv}.parametrizations.weight.original"
-            flat[f"{path}.{SCALE}"] = take(f"{conv}.weight_g", f"{parametrized}0").transpose(order)
-            flat[f"{path}.{DIRECTION}"] = take(f"{conv}.weight_v", f"{parametrized}1").transpose(order)
+            yield f"{path}.{SCALE}", f"{conv}.weight_g", order
+            yield f"{path}.{DIRECTION}", f"{conv}.weight_v", order
         else:
-            flat[f"{path}.{KERNEL}"] = take(f"{conv}.weight").transpose(order)
-        flat[f"{path}.bias"] = take(f"{conv}.bias")
+            yield f"{path}.{KERNEL}", f"{conv}.weight", order
+        yield f"{path}.bias", f"{conv}.bias", (0,)
         if net.norm == "group":
             norm = f"{conv.rpartition('.')[0]}.{layout.norm}"
-            flat[f"{path}.norm.scale"], flat[f"{path}.norm.bias"] = take(f"{norm}.weight"), take(f"{norm}.bias")
+            yield f"{path}.norm.scale", f"{norm}.weight", (0,)
+            yield f"{path}.norm.bias", f"{norm}.bias", (0,)
+
+
+def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
+    """Weights in a layout as codax's flat variables ("params.encoder.stem.kernel": array, ...).
+
+    Raises:
+      LayoutError: an entry is missing or has no place.
+    """
+    left = {_plain_name(name): value for name, value in state.items()}
+
+    def take(name: str) -> np.ndarray:
+        if name not in left:
+            raise LayoutError(f"{name} is missing")
+        return np.asarray(left.pop(name), np.float32)
+
+    flat: dict[str, Any] = {}
+    for ours, theirs, order in arrays(config, layout):
+        flat[ours] = take(theirs).transpose(order)
+        if _BIAS in theirs:
+            flat[ours] = flat[ours] + take(theirs.replace(_BIAS, _SECOND_BIAS))
 
     books: dict[str, list[np.ndarray]] = {ours: [] for ours, _ in _BOOK}
     inited = []
@@ -134,31 +145,19 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
 
 
+def _plain_name(name: str) -> str:
+    """PyTorch's newer names of weight normalisation as the older ones."""
+    plain = name.replace(".parametrizations.weight.original0", ".weight_g")
+    return plain.replace(".parametrizations.weight.original1", ".weight_v")
+
+
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
     """The inverse of `to_codax`."""
     state: State = {}
-    net = config.model.seanet
-    for kind, side, index, sub, name in layers(config.model):
-        place = layout.layer.format(side=side, index=index, sub=sub)
-        path = f"params.{side}.{name}"
-        if kind == "lstm":
-            for i in range(net.lstm_layers):
-                for ours, theirs in _LSTM_NAMES:
-                    state[f"{place}.lstm.{theirs}_l{i}"] = flat[f"{path}.{ours}{i}"].T
-                state[f"{place}.lstm.bias_ih_l{i}"] = flat[f"{path}.bias{i}"]
-                state[f"{place}.lstm.bias_hh_l{i}"] = np.zeros_like(flat[f"{path}.bias{i}"])
-            continue
-        conv = place + (layout.conv if kind == "conv" else layout.convtr)
-        order = np.argsort(_ORDERS[kind])
-        if net.norm == "weight":
-            state[f"{conv}.weight_g"] = flat[f"{path}.{SCALE}"].transpose(order)
-            state[f"{conv}.weight_v"] = flat[f"{path}.{DIRECTION}"].transpose(order)
-        else:
-            state[f"{conv}.weight"] = flat[f"{path}.{KERNEL}"].transpose(order)
-        state[f"{conv}.bias"] = flat[f"{path}.bias"]
-        if net.norm == "group":
-            norm = f"{conv.rpartition('.')[0]}.{layout.norm}"
-            state[f"{norm}.weight"], state[f"{norm}.bias"] = flat[f"{path}.norm.scale"], flat[f"{path}.norm.bias"]
+    for ours, theirs, order in arrays(config, layout):
+        state[theirs] = flat[ours].transpose(np.argsort(order))
+        if _BIAS in theirs:
+            state[theirs.replace(_BIAS, _SECOND_BIAS)] = np.zeros_like(flat[ours])
     inited = np.asarray([float(flat["codebook.quantizer.initialised"])], np.float32)
     for level in range(config.quantizer.num_quantizers):
         place = layout.codebook.format(level=level)
@@ -235,8 +234,8 @@ _HF_SEANET = (
     ("compress", "compress"),
     ("num_lstm_layers", "lstm_layers"),
 )
-_HF_NORMS = {"weight_norm": "weight", "time_group_norm": "group"}
-_HF_PADS = {"reflect": "reflect", "constant": "zeros", "replicate": "replicate"}
+NORMS = {"weight_norm": "weight", "time_group_norm": "group"}
+PADS = {"reflect": "reflect", "constant": "zeros", "replicate": "replicate"}
 
 
 def config_from_huggingface(values: Mapping[str, Any]) -> Config:
@@ -257,7 +256,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         model.segment_seconds = float(values["chunk_length_s"] or 0.0)
         if values["overlap"] is not None:
             model.segment_overlap = float(values["overlap"])
-        net.norm, net.pad_mode = _HF_NORMS[values["norm_type"]], _HF_PADS[values["pad_mode"]]
+        net.norm, net.pad_mode = NORMS[values["norm_type"]], PADS[values["pad_mode"]]
         net.shortcut = "conv" if values.get("use_conv_shortcut", True) else "identity"
         net.trim_right_ratio = float(values["trim_right_ratio"])
         config.quantizer.codebook_size = values["codebook_size"]
@@ -265,7 +264,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         # As many levels as the highest of the bandwidths has.
         config.quantizer.num_quantizers = int(1000 * config.quantizer.kbps[-1] // (1000 * config.kbps(1)))
         config.name = f"encodec_{model.sample_rate // 1000}khz"
-        return Config.from_dict(dataclasses.asdict(config))
+        return Config.from_dict(config.to_dict())
     except ConfigError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -281,7 +280,7 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     model, net = config.model, config.model.seanet
     growth = model.dilations[1] if len(model.dilations) > 1 else 2
     fits = model.dilations == tuple(growth**i for i in range(len(model.dilations)))
-    names = {v: k for k, v in _HF_NORMS.items()}
+    names = {v: k for k, v in NORMS.items()}
     if (
         not fits
         or net.norm not in names
@@ -301,7 +300,7 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
         "chunk_length_s": model.segment_seconds or None,
         "overlap": model.segment_overlap if model.segment_seconds else None,
         "norm_type": names[net.norm],
-        "pad_mode": {v: k for k, v in _HF_PADS.items()}[net.pad_mode],
+        "pad_mode": {v: k for k, v in PADS.items()}[net.pad_mode],
         "use_conv_shortcut": net.shortcut == "conv",
         "trim_right_ratio": net.trim_right_ratio,
         "codebook_size": config.quantizer.codebook_size,

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from flax.traverse_util import unflatten_dict
-
-from codax.codec import Codec, ModelError
+from codax.codec import Codec, ModelError, from_weights, read_safetensors
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.interop import audiocraft, encodec
@@ -27,13 +24,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
       ModelError: the file cannot be read, holds something else, or PyTorch is not installed.
     """
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+        return dict(read_safetensors(path))
     try:
         import torch
     except ImportError as error:
@@ -84,16 +75,7 @@ def import_model(source: str | Path) -> Codec:
         raise
     except CodaxError as error:
         raise ModelError(f"{source}: {error}") from error
-    return codec_of(flat, config, weights)
-
-
-def codec_of(flat: Mapping[str, np.ndarray], config: Any, source: Path) -> Codec:
-    """A codec of flat variables that were read from a file; every shape is checked. Raises ModelError."""
-    from codax.codec import check_weights
-
-    check_weights(flat, config, source)
-    variables = unflatten_dict(dict(flat), sep=".")
-    return Codec(config, variables["params"], variables["codebook"])
+    return from_weights(flat, config, weights)
 
 
 def _weights_file(folder: Path) -> Path:

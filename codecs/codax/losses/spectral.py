@@ -13,11 +13,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from codax.config import LossConfig
 from codax.dsp.mel import mel_matrix
-from codax.dsp.stft import hann, magnitude, stft
+from codax.dsp.stft import magnitude, stft, window_norm
 
 
 def waveform_l1(target: jax.Array, estimate: jax.Array) -> jax.Array:
@@ -67,7 +66,7 @@ def encodec_distance(
     """
     bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz))
     both = jnp.concatenate([target, estimate], axis=0)
-    spectrogram = magnitude(stft(both, window, window // 4) / _norm(window)) @ bank
+    spectrogram = magnitude(stft(both, window, window // 4) / window_norm(window)) @ bank
     a, b = jnp.split(spectrogram, 2, axis=0)
     return jnp.mean(jnp.abs(a - b)) + jnp.mean(jnp.sqrt(jnp.mean((a - b) ** 2, axis=-1) + 1e-12))
 
@@ -86,17 +85,12 @@ def audiocraft_distance(
     pad = (window - hop) // 2
     missing = -(both.shape[1] + 2 * pad - window) % hop
     padded = jnp.pad(jnp.pad(both, ((0, 0), (pad, pad)), mode="reflect"), ((0, 0), (0, missing)))
-    spectrum = stft(padded, window, hop, pad=False) / _norm(window)
+    spectrum = stft(padded, window, hop, pad=False) / window_norm(window)
     power = (spectrum.real**2 + spectrum.imag**2) @ bank
     a, b = jnp.split(power, 2, axis=0)
     squared = jnp.mean((jnp.log10(a + log_floor) - jnp.log10(b + log_floor)) ** 2)
     alpha = math.sqrt(window - 1)
     return jnp.mean(jnp.abs(a - b)) + alpha * squared, 1 + alpha
-
-
-def _norm(window: int) -> float:
-    """Euclidean norm of the Hann window."""
-    return float(np.sqrt(np.sum(hann(window) ** 2)))
 
 
 def log_weight(config: LossConfig, window: int) -> float:
