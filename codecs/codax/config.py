@@ -10,15 +10,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
-import typing
 from pathlib import Path
 
-from codax.errors import CodaxError
+from codax import config_checks
+from codax.errors import ConfigError
+from codax.plainvalues import build
 
-
-class ConfigError(CodaxError):
-    """A configuration that cannot be built or trained; the message names the field."""
+__all__ = ["Config", "ConfigError"]
 
 
 @dataclasses.dataclass
@@ -265,146 +263,12 @@ class Config:
 
     def validate(self) -> Config:
         """Returns self, or raises `ConfigError` naming the first field that cannot work."""
-        m, q, t, d = self.model, self.quantizer, self.train, self.data
-        checks = [
-            (m.family in FAMILIES, "model.family", m.family, f"one of {', '.join(FAMILIES)}"),
-            (m.sample_rate > 0, "model.sample_rate", m.sample_rate, "positive"),
-            (m.audio_channels >= 1, "model.audio_channels", m.audio_channels, "at least 1"),
-            (m.channels >= 1, "model.channels", m.channels, "at least 1"),
-            (m.max_channels >= 0, "model.max_channels", m.max_channels, "0 or more"),
-            (m.decoder_channels >= 0, "model.decoder_channels", m.decoder_channels, "0 or more"),
-            (len(m.strides) > 0 and min(m.strides) >= 1, "model.strides", m.strides, "one or more positive strides"),
-            (m.stem_stride >= 1, "model.stem_stride", m.stem_stride, "at least 1"),
-            (m.dimension >= 1, "model.dimension", m.dimension, "at least 1"),
-            (m.kernel_size >= 1, "model.kernel_size", m.kernel_size, "at least 1"),
-            (m.latent_kernel_size >= 1, "model.latent_kernel_size", m.latent_kernel_size, "at least 1"),
-            (all(x >= 1 for x in m.dilations), "model.dilations", m.dilations, "positive"),
-            (m.film in ("none", "encoder", "decoder"), "model.film", m.film, "none, encoder or decoder"),
-            (0 <= m.segment_overlap < 1, "model.segment_overlap", m.segment_overlap, "0 or more and below 1"),
-            (m.segment_seconds >= 0, "model.segment_seconds", m.segment_seconds, "0 or more"),
-            (
-                not m.normalize or m.segment_seconds > 0,
-                "model.segment_seconds",
-                m.segment_seconds,
-                "positive when model.normalize is set: the scale is coded once a segment",
-            ),
-            *self._seanet_checks(),
-            (q.num_quantizers >= 1, "quantizer.num_quantizers", q.num_quantizers, "at least 1"),
-            (2 <= q.codebook_size <= 65536, "quantizer.codebook_size", q.codebook_size, "2 to 65536"),
-            (0 < q.decay < 1, "quantizer.decay", q.decay, "between 0 and 1"),
-            (self.discriminator.every >= 1, "discriminator.every", self.discriminator.every, "at least 1"),
-            (len(self.loss.windows) > 0, "loss.windows", self.loss.windows, "one window or more"),
-            (
-                0 <= self.loss.random_windows <= len(self.loss.windows),
-                "loss.random_windows",
-                self.loss.random_windows,
-                "at most the number of windows",
-            ),
-            (
-                self.loss.spectral_start_step == 0 or self.loss.waveform > 0,
-                "loss.waveform",
-                self.loss.waveform,
-                "positive when loss.spectral_start_step is",
-            ),
-            (
-                self.loss.spectral_form in ("soundstream", "encodec", "audiocraft"),
-                "loss.spectral_form",
-                self.loss.spectral_form,
-                "soundstream, encodec or audiocraft",
-            ),
-            (
-                self.loss.adversarial_form in ("hinge", "linear"),
-                "loss.adversarial_form",
-                self.loss.adversarial_form,
-                "hinge or linear",
-            ),
-            (
-                self.loss.feature_form in ("absolute", "relative"),
-                "loss.feature_form",
-                self.loss.feature_form,
-                "absolute or relative",
-            ),
-            (
-                0 < self.discriminator.update_probability <= 1,
-                "discriminator.update_probability",
-                self.discriminator.update_probability,
-                "above 0 and up to 1",
-            ),
-            (
-                not q.dropout_kbps or (q.dropout and len(q.kbps) > 0),
-                "quantizer.dropout_kbps",
-                q.dropout_kbps,
-                "false without quantizer.dropout and quantizer.kbps",
-            ),
-            (
-                self.loss.log_weight in ("sqrt_half_window", "one"),
-                "loss.log_weight",
-                self.loss.log_weight,
-                "sqrt_half_window or one",
-            ),
-            (self.optimizer.learning_rate > 0, "optimizer.learning_rate", self.optimizer.learning_rate, "positive"),
-            (
-                self.optimizer.kind in ("adam", "muon"),
-                "optimizer.kind",
-                self.optimizer.kind,
-                "adam or muon",
-            ),
-            (
-                self.optimizer.schedule in ("constant", "cosine"),
-                "optimizer.schedule",
-                self.optimizer.schedule,
-                "constant or cosine",
-            ),
-            (t.steps >= 1, "train.steps", t.steps, "at least 1"),
-            (t.batch_size >= 1, "train.batch_size", t.batch_size, "at least 1"),
-            (self.segment_samples >= self.hop, "train.segment_seconds", t.segment_seconds, "at least one frame long"),
-            (
-                t.compute_dtype in ("float32", "bfloat16"),
-                "train.compute_dtype",
-                t.compute_dtype,
-                "float32 or bfloat16",
-            ),
-            (0 <= t.ema_decay < 1, "train.ema_decay", t.ema_decay, "0 or more and below 1"),
-            (t.checkpoint_every >= 1, "train.checkpoint_every", t.checkpoint_every, "at least 1"),
-            (t.eval_every >= 1, "train.eval_every", t.eval_every, "at least 1"),
-            (t.log_every >= 1, "train.log_every", t.log_every, "at least 1"),
-            (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
-            (d.gain_db[0] <= d.gain_db[1], "data.gain_db", d.gain_db, "(low, high)"),
-            (d.noise_gain_db[0] <= d.noise_gain_db[1], "data.noise_gain_db", d.noise_gain_db, "(low, high)"),
-            (
-                m.film == "none" or bool(d.noise_source),
-                "data.noise_source",
-                d.noise_source,
-                "set when model.film is: denoising needs noise",
-            ),
-        ]
-        for ok, field, value, wanted in checks:
+        for ok, field, value, wanted in config_checks.checks(self):
             if not ok:
                 raise ConfigError(f"config field {field} = {value!r}: must be {wanted}")
-        for kbps in q.kbps:
+        for kbps in self.quantizer.kbps:
             self.quantizers_for(kbps)
         return self
-
-    def _seanet_checks(self) -> list[tuple[bool, str, object, str]]:
-        m, n = self.model, self.model.seanet
-        grouped = n.norm == "group" and m.family == "encodec"
-        return [
-            (n.shortcut in ("conv", "identity"), "model.seanet.shortcut", n.shortcut, "conv or identity"),
-            (n.norm in ("weight", "group", "none"), "model.seanet.norm", n.norm, "weight, group or none"),
-            (n.pad_mode in ("reflect", "zeros", "replicate"), "model.seanet.pad_mode", n.pad_mode, "a padding mode"),
-            (n.residual_kernel_size >= 1, "model.seanet.residual_kernel_size", n.residual_kernel_size, "at least 1"),
-            (n.last_kernel_size >= 1, "model.seanet.last_kernel_size", n.last_kernel_size, "at least 1"),
-            (1 <= n.compress <= m.channels, "model.seanet.compress", n.compress, "1 to model.channels"),
-            (n.lstm_layers >= 0, "model.seanet.lstm_layers", n.lstm_layers, "0 or more"),
-            (0 <= n.trim_right_ratio <= 1, "model.seanet.trim_right_ratio", n.trim_right_ratio, "0 to 1"),
-            (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
-            (
-                m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
-                "model.family",
-                m.family,
-                "soundstream for model.stem_stride, max_channels and film",
-            ),
-        ]
 
     def to_dict(self) -> dict:
         """Plain values, as `from_dict` takes them."""
@@ -420,7 +284,7 @@ class Config:
         Raises:
           ConfigError: naming the field.
         """
-        return _build(Config, values, "").validate()
+        return build(Config, values, "").validate()
 
     @staticmethod
     def load(path: str | Path) -> Config:
@@ -433,42 +297,3 @@ class Config:
             return Config.from_dict(values)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
-
-
-FAMILIES = ("soundstream", "encodec")
-
-
-def _build(cls: type, values: object, prefix: str) -> typing.Any:
-    """Builds dataclass `cls` from a dict, checking names and types."""
-    if not isinstance(values, dict):
-        raise ConfigError(f"config field {prefix or '(root)'}: expected an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    names = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(str(k) for k in values if k not in names)
-    if unknown:
-        raise ConfigError(f"unknown config field {prefix}{unknown[0]}")
-    built = {name: _convert(hints[name], value, f"{prefix}{name}") for name, value in values.items()}
-    return cls(**built)
-
-
-def _convert(hint: typing.Any, value: object, name: str) -> object:
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, f"{name}.")
-    if typing.get_origin(hint) is tuple:
-        args = typing.get_args(hint)
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"config field {name}: expected a list, got {value!r}")
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_convert(args[0], v, name) for v in value)
-        if len(args) != len(value):
-            raise ConfigError(f"config field {name}: expected {len(args)} values, got {value!r}")
-        return tuple(_convert(a, v, name) for a, v in zip(args, value, strict=True))
-    if isinstance(hint, types.UnionType):
-        raise ConfigError(f"config field {name}: union types are not supported")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise ConfigError(f"config field {name}: expected {hint.__name__}, got {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"config field {name}: must be finite, got {value!r}")
-    return value

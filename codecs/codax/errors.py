@@ -3,3 +3,7 @@
 
 class CodaxError(Exception):
     """Bad input or environment. The message names the file or field and the reason; it is meant for the user."""
+
+
+class ConfigError(CodaxError):
+    """A configuration that cannot be built or trained; the message names the field."""

@@ -1,0 +1,176 @@
+"""What the fields of a configuration must satisfy, section by section, for `Config.validate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codax.config import Config
+
+FAMILIES = ("soundstream", "encodec")
+Check = tuple[bool, str, object, str]  # does it hold, the field, its value, what it must be
+
+
+def checks(config: Config) -> list[Check]:
+    """All of them, in the order in which they are reported."""
+    return [
+        *_model(config),
+        *_seanet(config),
+        *_quantizer(config),
+        *_discriminator(config),
+        *_loss(config),
+        *_optimizer(config),
+        *_data(config),
+        *_train(config),
+    ]
+
+
+def _one_of(field: str, value: str, *allowed: str) -> Check:
+    *most, last = allowed
+    return value in allowed, field, value, f"{', '.join(most)} or {last}"
+
+
+def _at_least(field: str, value: float, least: int) -> Check:
+    return value >= least, field, value, f"at least {least}" if least else "0 or more"
+
+
+def _range(field: str, value: tuple[float, float]) -> Check:
+    return value[0] <= value[1], field, value, "(low, high)"
+
+
+def _model(config: Config) -> list[Check]:
+    m = config.model
+    return [
+        (m.family in FAMILIES, "model.family", m.family, f"one of {', '.join(FAMILIES)}"),
+        (m.sample_rate > 0, "model.sample_rate", m.sample_rate, "positive"),
+        _at_least("model.audio_channels", m.audio_channels, 1),
+        _at_least("model.channels", m.channels, 1),
+        _at_least("model.max_channels", m.max_channels, 0),
+        _at_least("model.decoder_channels", m.decoder_channels, 0),
+        (len(m.strides) > 0 and min(m.strides) >= 1, "model.strides", m.strides, "one or more positive strides"),
+        _at_least("model.stem_stride", m.stem_stride, 1),
+        _at_least("model.dimension", m.dimension, 1),
+        _at_least("model.kernel_size", m.kernel_size, 1),
+        _at_least("model.latent_kernel_size", m.latent_kernel_size, 1),
+        (all(x >= 1 for x in m.dilations), "model.dilations", m.dilations, "positive"),
+        _one_of("model.film", m.film, "none", "encoder", "decoder"),
+        (0 <= m.segment_overlap < 1, "model.segment_overlap", m.segment_overlap, "0 or more and below 1"),
+        _at_least("model.segment_seconds", m.segment_seconds, 0),
+        (
+            not m.normalize or m.segment_seconds > 0,
+            "model.segment_seconds",
+            m.segment_seconds,
+            "positive when model.normalize is set: the scale is coded once a segment",
+        ),
+    ]
+
+
+def _seanet(config: Config) -> list[Check]:
+    m, n = config.model, config.model.seanet
+    grouped = n.norm == "group" and m.family == "encodec"
+    return [
+        _one_of("model.seanet.shortcut", n.shortcut, "conv", "identity"),
+        _one_of("model.seanet.norm", n.norm, "weight", "group", "none"),
+        _one_of("model.seanet.pad_mode", n.pad_mode, "reflect", "zeros", "replicate"),
+        _at_least("model.seanet.residual_kernel_size", n.residual_kernel_size, 1),
+        _at_least("model.seanet.last_kernel_size", n.last_kernel_size, 1),
+        (1 <= n.compress <= m.channels, "model.seanet.compress", n.compress, "1 to model.channels"),
+        _at_least("model.seanet.lstm_layers", n.lstm_layers, 0),
+        (0 <= n.trim_right_ratio <= 1, "model.seanet.trim_right_ratio", n.trim_right_ratio, "0 to 1"),
+        (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
+        (
+            m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
+            "model.family",
+            m.family,
+            "soundstream for model.stem_stride, max_channels and film",
+        ),
+    ]
+
+
+def _quantizer(config: Config) -> list[Check]:
+    q = config.quantizer
+    return [
+        _at_least("quantizer.num_quantizers", q.num_quantizers, 1),
+        (2 <= q.codebook_size <= 65536, "quantizer.codebook_size", q.codebook_size, "2 to 65536"),
+        (0 < q.decay < 1, "quantizer.decay", q.decay, "between 0 and 1"),
+        (
+            not q.dropout_kbps or (q.dropout and len(q.kbps) > 0),
+            "quantizer.dropout_kbps",
+            q.dropout_kbps,
+            "false without quantizer.dropout and quantizer.kbps",
+        ),
+    ]
+
+
+def _discriminator(config: Config) -> list[Check]:
+    d = config.discriminator
+    return [
+        _at_least("discriminator.every", d.every, 1),
+        (
+            0 < d.update_probability <= 1,
+            "discriminator.update_probability",
+            d.update_probability,
+            "above 0 and up to 1",
+        ),
+    ]
+
+
+def _loss(config: Config) -> list[Check]:
+    loss = config.loss
+    return [
+        (len(loss.windows) > 0, "loss.windows", loss.windows, "one window or more"),
+        (
+            0 <= loss.random_windows <= len(loss.windows),
+            "loss.random_windows",
+            loss.random_windows,
+            "at most the number of windows",
+        ),
+        (
+            loss.spectral_start_step == 0 or loss.waveform > 0,
+            "loss.waveform",
+            loss.waveform,
+            "positive when loss.spectral_start_step is",
+        ),
+        _one_of("loss.spectral_form", loss.spectral_form, "soundstream", "encodec", "audiocraft"),
+        _one_of("loss.adversarial_form", loss.adversarial_form, "hinge", "linear"),
+        _one_of("loss.feature_form", loss.feature_form, "absolute", "relative"),
+        _one_of("loss.log_weight", loss.log_weight, "sqrt_half_window", "one"),
+    ]
+
+
+def _optimizer(config: Config) -> list[Check]:
+    o = config.optimizer
+    return [
+        (o.learning_rate > 0, "optimizer.learning_rate", o.learning_rate, "positive"),
+        _one_of("optimizer.kind", o.kind, "adam", "muon"),
+        _one_of("optimizer.schedule", o.schedule, "constant", "cosine"),
+    ]
+
+
+def _data(config: Config) -> list[Check]:
+    d = config.data
+    return [
+        (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
+        _range("data.gain_db", d.gain_db),
+        _range("data.noise_gain_db", d.noise_gain_db),
+        (
+            config.model.film == "none" or bool(d.noise_source),
+            "data.noise_source",
+            d.noise_source,
+            "set when model.film is: denoising needs noise",
+        ),
+    ]
+
+
+def _train(config: Config) -> list[Check]:
+    t = config.train
+    return [
+        _at_least("train.steps", t.steps, 1),
+        _at_least("train.batch_size", t.batch_size, 1),
+        (config.segment_samples >= config.hop, "train.segment_seconds", t.segment_seconds, "at least one frame long"),
+        _one_of("train.compute_dtype", t.compute_dtype, "float32", "bfloat16"),
+        (0 <= t.ema_decay < 1, "train.ema_decay", t.ema_decay, "0 or more and below 1"),
+        _at_least("train.checkpoint_every", t.checkpoint_every, 1),
+        _at_least("train.eval_every", t.eval_every, 1),
+        _at_least("train.log_every", t.log_every, 1),
+    ]
