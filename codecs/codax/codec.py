@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from codax.audio import resample
+from codax.audio import resample, resampled_length
+from codax.blocks import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.model import CodecModel
 from codax.nets.weightnorm import fold
-from codax.segments import bounds, overlap_add, rms_scale
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -156,54 +156,39 @@ class Codec:
         signals = self.to_signals(audio)
         if rate != config.model.sample_rate:
             signals = np.stack([resample(s, rate, config.model.sample_rate) for s in signals])
-        codes, scales = self._encode_segments(signals, denoise)
-        return Tokens(codes[..., :levels], length, rate, channels, denoise, scales)
+        encoder = SegmentEncoder(self, num_quantizers=levels, batch=len(signals), denoise=denoise)
+        codes = encoder.finish(signals)
+        return Tokens(codes, length, rate, channels, denoise, encoder.scales)
 
-    def _encode_segments(self, signals: np.ndarray, denoise: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Codes [batch, frames, levels] of signals at the model's rate, and the scales of their segments."""
-        segment, stride = self.config.segment
-        length = signals.shape[1]
-        codes, scales = [], []
-        for start, stop in bounds(length, segment, stride) if segment else [(0, length)]:
-            piece = signals[:, start:stop]
-            if self.config.model.normalize:
-                scales.append(rms_scale(piece))
-                piece = piece / scales[-1][:, None, None]
-            frames = -(-piece.shape[1] // self.config.hop)
-            codes.append(np.asarray(self._encode(self.folded, *self._fit(piece, frames), denoise))[:, :frames])
-        return np.concatenate(codes, axis=1), np.stack(scales, axis=1) if scales else None
+    def encode_piece(self, signals: np.ndarray, denoise: bool) -> np.ndarray:
+        """Codes of all levels, int32 [batch, frames, levels], of signals [batch, time, channels] at the model's rate.
+
+        Neither cut into segments nor normalised.
+        """
+        frames = -(-signals.shape[1] // self.config.hop)
+        return np.asarray(self._encode(self.folded, *self._fit(signals, frames), denoise))[:, :frames]
 
     def decode(self, tokens: Tokens) -> np.ndarray:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
         config = self.config
-        signals = self._decode_segments(tokens)
+        codes = self.checked_codes(tokens.codes)
+        decoder = SegmentDecoder(
+            self,
+            length=resampled_length(tokens.length, tokens.sample_rate, config.model.sample_rate),
+            frames=codes.shape[1],
+            scales=tokens.scales,
+            batch=len(codes),
+            denoise=tokens.denoise,
+        )
+        signals = decoder.finish(codes)
         if tokens.sample_rate != config.model.sample_rate:
             signals = np.stack([resample(s, config.model.sample_rate, tokens.sample_rate) for s in signals])
         missing = max(0, tokens.length - signals.shape[1])
         signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
         return self.from_signals(signals, tokens.channels)
 
-    def _decode_segments(self, tokens: Tokens) -> np.ndarray:
-        """Signals [batch, time, channels] at the model's rate, whole frames long."""
-        config = self.config
-        codes = self.checked_codes(tokens.codes)
-        segment, stride = config.segment
-        if not segment:
-            return self._decode_piece(codes, tokens.denoise)
-        length = max(1, round(tokens.length * config.model.sample_rate / tokens.sample_rate))
-        frames = [-(-(stop - start) // config.hop) for start, stop in bounds(length, segment, stride)]
-        if sum(frames) != codes.shape[1]:
-            raise CodaxError(f"{codes.shape[1]} frames of codes: {length} samples have {sum(frames)}")
-        found = None if tokens.scales is None else tokens.scales.shape
-        if config.model.normalize and found != (len(codes), len(frames)):
-            raise CodaxError(f"scales must be [{len(codes)}, {len(frames)}], got {found}")
-        pieces = []
-        for i, part in enumerate(np.split(codes, np.cumsum(frames)[:-1], axis=1)):
-            piece = self._decode_piece(part, tokens.denoise)
-            pieces.append(piece if tokens.scales is None else piece * tokens.scales[:, i, None, None])
-        return overlap_add(pieces, stride)
-
-    def _decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
+    def decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
+        """Audio float32 [batch, frames * hop, channels] at the model's rate: the inverse of `encode_piece`."""
         frames = codes.shape[1]
         padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
         latent = self._dequantize(self.variables, padded)
@@ -264,6 +249,32 @@ class Codec:
         from codax.streaming import DecoderSession
 
         return DecoderSession(self, batch=batch, denoise=denoise)
+
+    def block_encoder(
+        self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
+    ) -> EncoderSession | SegmentEncoder:
+        """An encoder of long signals: `push` blocks of audio, `finish`; see `codax.blocks`."""
+        make = self.stream_encoder if self.streams else functools.partial(SegmentEncoder, self)
+        return make(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+
+    def block_decoder(
+        self,
+        *,
+        length: int,
+        frames: int,
+        scales: np.ndarray | None = None,
+        batch: int = 1,
+        denoise: bool = False,
+    ) -> DecoderSession | SegmentDecoder:
+        """The decoder for a `block_encoder`'s codes; see `codax.blocks.SegmentDecoder` for the arguments."""
+        if self.streams:
+            return self.stream_decoder(batch=batch, denoise=denoise)
+        return SegmentDecoder(self, length=length, frames=frames, scales=scales, batch=batch, denoise=denoise)
+
+    @property
+    def streams(self) -> bool:
+        """Does the model work on a signal as it comes, without segments?"""
+        return self.config.model.causal and not self.config.segment[0]
 
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.

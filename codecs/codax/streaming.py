@@ -6,7 +6,7 @@ call to the next. Pieces are run in power-of-two numbers of frames, so that any 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -50,6 +50,7 @@ class _Session:
         self._started = False
         self._finished = False
         self._sizes: set[int] = set()  # numbers of frames that are compiled
+        self._prepared: tuple[int, ...] = ()  # those that may be used, in a session that must not compile any more
 
     def _run(self, x: np.ndarray | jax.Array, valid: np.ndarray | None = None) -> np.ndarray:
         y, updated = self._step(self.codec.folded, self._stream, x, valid)
@@ -65,22 +66,43 @@ class _Session:
         """Of so many whole frames at hand, those that can be run: none before there are enough to start with."""
         return frames if self._started or frames >= self.codec.config.start_frames else 0
 
+    def _prepare(self, sizes: Iterable[int], run: Callable[[int], object]) -> None:
+        """Runs each number of frames once on nothing, which compiles it, and uses no other from then on."""
+        if self._started:
+            raise CodaxError("a session is prepared before it starts")
+        start = self.codec.config.start_frames
+        self._prepared = tuple(sorted({1, start, *sizes}))
+        initial = self._stream
+        for size in (start, *self._prepared):
+            run(size)
+        self._stream, self._started = initial, False
+
+    def _pieces(self, frames: int) -> Iterator[tuple[int, int]]:
+        """Splits a number of frames into (start, stop) of lengths that are run at once, the longest first.
+
+        They are powers of two, or those that were prepared.
+        """
+        start = 0
+        while start < frames:
+            left = frames - start
+            if not self._prepared:
+                size = min(LARGEST_PIECE, 1 << (left.bit_length() - 1))
+            elif self._started:
+                size = max(n for n in self._prepared if n <= left)
+            else:
+                size = self.codec.config.start_frames  # the one that is compiled for an empty state
+            yield start, start + size
+            start += size
+
     def _check_open(self) -> None:
         if self._finished:
             raise CodaxError("this session is finished")
 
 
-def _pieces(frames: int) -> Iterator[tuple[int, int]]:
-    """Splits a number of frames into (start, stop) of power-of-two lengths, the longest first."""
-    start = 0
-    while start < frames:
-        size = min(LARGEST_PIECE, 1 << ((frames - start).bit_length() - 1))
-        yield start, start + size
-        start += size
-
-
 class EncoderSession(_Session):
     """Streaming encoder: `push` audio at the model's rate, get the codes of all whole frames so far."""
+
+    scales = None  # such models do not normalise
 
     def __init__(
         self, codec: Codec, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
@@ -92,13 +114,20 @@ class EncoderSession(_Session):
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
         self._pads_inside = config.pads_inside
 
+    def prepare(self, sizes: Iterable[int]) -> None:
+        """Compiles for these numbers of frames at a time, and will use only them: nothing that is live waits later."""
+        hop = self.codec.config.hop
+        self._prepare(
+            sizes, lambda n: self._codes(np.zeros((len(self._rest), n * hop, self._rest.shape[2]), np.float32), n)
+        )
+
     def push(self, audio: np.ndarray) -> np.ndarray:
         """Audio float32 [batch, time, channels] of any length -> int32 [batch, 0 or more frames, quantizers]."""
         hop = self.codec.config.hop
         audio = self._with_rest(audio)
         frames = self._ready(audio.shape[1] // hop)
         self._rest = audio[:, frames * hop :]
-        return self._joined([self._codes(audio[:, a * hop : b * hop], b - a) for a, b in _pieces(frames)])
+        return self._joined([self._codes(audio[:, a * hop : b * hop], b - a) for a, b in self._pieces(frames)])
 
     def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
         """Codes of what is left and of a last piece of audio; padding makes the last frame whole.
@@ -149,6 +178,11 @@ class DecoderSession(_Session):
         self._batch = batch
         self._rest: np.ndarray | None = None
 
+    def prepare(self, sizes: Iterable[int], num_quantizers: int) -> None:
+        """As `EncoderSession.prepare`, for codes of so many quantizers."""
+        levels = self.codec.checked_levels(num_quantizers)
+        self._prepare(sizes, lambda n: self._audio(np.zeros((self._batch, n, levels), np.int32), n))
+
     def push(self, codes: np.ndarray) -> np.ndarray:
         """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate.
 
@@ -157,7 +191,7 @@ class DecoderSession(_Session):
         codes = self._with_rest(codes)
         frames = self._ready(codes.shape[1])
         self._rest = None if frames else codes
-        return self._joined([self._audio(codes[:, a:b], b - a) for a, b in _pieces(frames)])
+        return self._joined([self._audio(codes[:, a:b], b - a) for a, b in self._pieces(frames)])
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
         """Audio of the frames still held back and of a last piece of codes; the session takes no more."""

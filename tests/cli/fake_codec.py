@@ -20,15 +20,17 @@ class FakeCodec:
         self.path = path
         self.denoised = False  # whether the decoder was told to remove noise
 
-    def stream_encoder(self, *, num_quantizers: int, batch: int, denoise: bool = False):
+    def block_encoder(self, *, num_quantizers: int, batch: int, denoise: bool = False):
         return _Encoder(self, num_quantizers, batch)
 
-    def stream_decoder(self, *, batch: int, denoise: bool = False):
+    def block_decoder(self, *, length: int, frames: int, scales=None, batch: int, denoise: bool = False):
         self.denoised = denoise
         return _Decoder(self, batch)
 
 
 class _Encoder:
+    scales = None
+
     def __init__(self, codec: FakeCodec, num_quantizers: int, batch: int):
         self._codec, self._n = codec, num_quantizers
         self._rest = np.zeros((batch, 0, codec.config.model.audio_channels), np.float32)

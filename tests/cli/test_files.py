@@ -144,7 +144,7 @@ def test_a_model_that_fails_leaves_nothing(tmp_path, monkeypatch):
                 raise RuntimeError("device lost")
             return np.zeros((1, block.shape[1] // 4 if block.ndim == 3 else 0, 1), np.int32)
 
-    monkeypatch.setattr(FakeCodec, "stream_encoder", lambda self, **kwargs: Broken())
+    monkeypatch.setattr(FakeCodec, "block_encoder", lambda self, **kwargs: Broken())
     with pytest.raises(RuntimeError, match="device lost"):
         files.encode_file(codec, tmp_path / "in.wav", tmp_path / "b.codax", num_quantizers=1)
     assert sorted(tmp_path.iterdir()) == names

@@ -71,7 +71,8 @@ def test_round_trip_of_many_shapes():
             denoised=bool(rng.integers(2)),
         )
         data = pack(codes, meta)
-        found, described = unpack(data)
+        found, described, scales = unpack(data)
+        assert scales is None
         np.testing.assert_array_equal(found, codes)
         assert found.dtype == np.int32
         assert described == dataclasses.replace(meta, streams=streams, num_quantizers=quantizers, frames=frames)
@@ -267,6 +268,58 @@ def test_reader_of_a_file_that_shrinks(tmp_path):
 
 def test_a_name_longer_than_the_header_allows_is_cut_between_characters():
     assert unpack(pack(_codes(1, 2, 3), _meta(model_id="a" + "ü" * 30)))[1].model_id == "a" + "ü" * 12
+
+
+def _scales(streams, segments) -> np.ndarray:
+    return np.random.default_rng(3).uniform(0, 1, (streams, segments)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["encodec_48khz", "n" * 25])
+def test_scales_come_back(tmp_path, name):
+    codes, scales = _codes(2, 300, 4), _scales(2, 3)
+    meta = _meta(model_id=name, channels=4, streams=2, num_quantizers=4, scaled=True)
+    data = pack(codes, meta, scales)
+    found, described, again = unpack(data)
+    np.testing.assert_array_equal(found, codes)
+    np.testing.assert_array_equal(again, scales)
+    assert (described.segments, described.model_id) == (3, name[:21])
+    assert len(data) == described.file_bytes == 300 * 4 * 2 * 10 // 8 + 24 + 43 + len(name[:21])
+    # As stored: after the codes, segment by segment.
+    assert data[-4 - 24 : -4] == scales.T.astype("<f4").tobytes()
+    path = tmp_path / "a.codax"
+    with ContainerWriter(path, dataclasses.replace(meta, num_samples=0)) as writer:
+        writer.write(codes[:, :7])
+        writer.write(codes[:, 7:])
+        writer.num_samples, writer.scales = meta.num_samples, scales
+    assert path.read_bytes() == data
+    with ContainerReader(path) as reader:
+        np.testing.assert_array_equal(np.concatenate(list(reader.blocks(64)), axis=1), codes)
+        np.testing.assert_array_equal(reader.scales(), scales)
+
+
+def test_damaged_scales_are_an_error(tmp_path):
+    data = pack(_codes(1, 20, 3), _meta(), _scales(1, 2))
+    for position in range(len(data)):
+        mutated = bytearray(data)
+        mutated[position] ^= 1
+        with pytest.raises(ContainerError):
+            unpack(bytes(mutated))
+        with pytest.raises(ContainerError):
+            unpack(data[:position])
+    for bad, reason in ((_scales(2, 2), "scales of shape"), (_scales(1, 21), "impossible segments: 21")):
+        with pytest.raises(ContainerError, match=reason):
+            pack(_codes(1, 20, 3), _meta(), bad)
+    with pytest.raises(ContainerError, match="not a finite number"):
+        pack(_codes(1, 20, 3), _meta(), np.full((1, 2), np.nan, np.float32))
+    forged = bytearray(data)
+    forged[-12:-4] = np.full(2, np.inf, np.float32).tobytes()
+    start = container.parse_header(data, len(data))[1]
+    forged[-4:] = zlib.crc32(bytes(forged[start:-4])).to_bytes(4, "little")
+    with pytest.raises(ContainerError, match="not a finite number"):
+        unpack(bytes(forged))
+    (tmp_path / "a.codax").write_bytes(forged)
+    with ContainerReader(tmp_path / "a.codax") as reader, pytest.raises(ContainerError, match=r"a\.codax: .*finite"):
+        reader.scales()
 
 
 def test_rate_and_duration():

@@ -31,8 +31,10 @@ def test_codes_scales_and_audio_equal_those_of_the_package(codec: Codec, length:
 
 def test_tokens_that_do_not_fit_are_refused(codec: Codec) -> None:
     tokens = codec.encode(np.moveaxis(ARRAYS["audio/720"], 1, 2))
-    with pytest.raises(CodaxError, match="31 frames of codes: 1700 samples have 72"):
+    with pytest.raises(CodaxError, match="31 frames of codes: too few for 1700 samples"):
         codec.decode(dataclasses.replace(tokens, length=1700))
+    with pytest.raises(CodaxError, match="31 frames of codes: 700 samples have 30"):
+        codec.decode(dataclasses.replace(tokens, length=700))
     with pytest.raises(CodaxError, match="scales must be"):
         codec.decode(dataclasses.replace(tokens, scales=None))
 

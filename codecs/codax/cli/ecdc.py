@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from codax import audio
-from codax.cli.files import Report, refuse_same
-from codax.codec import Tokens
+from codax.cli.files import Progress, Report, block_samples, model_blocks, refuse_same
 from codax.config import Config
 from codax.entropy import ecdc
 from codax.errors import CodaxError
@@ -35,27 +34,60 @@ def kind_of(config: Config) -> str:
     raise CodaxError(f"model {config.name} does not have the shape of those that {ecdc.SUFFIX} files are for")
 
 
-def encode(codec: Any, source: str | os.PathLike[str], target: str, *, num_quantizers: int) -> Report:
+def encode(
+    codec: Any,
+    source: str | os.PathLike[str],
+    target: str,
+    *,
+    num_quantizers: int,
+    show: Progress = lambda seconds: None,
+) -> Report:
     """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
+
+    Arguments as for `files.encode_file`.
 
     Raises:
       CodaxError: naming the file.
     """
     refuse_same(source, target)
-    name = kind_of(codec.config)
+    described = audio.info(source)
+    rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
     begin = time.perf_counter()
-    signal, _ = audio.read(source, sample_rate=codec.config.model.sample_rate)
-    tokens = codec.encode(with_channels(signal, codec.config.model.audio_channels)[None], num_quantizers=num_quantizers)
-    scales = None if tokens.scales is None else tokens.scales[0]
-    data = ecdc.to_bytes(ecdc.Ecdc(name, tokens.length, tokens.codes[0], scales))
+    builder = ecdc.Builder(kind_of(codec.config), num_quantizers)
+    encoder = codec.block_encoder(num_quantizers=num_quantizers)
+    length = segments = 0
+
+    def put(codes: np.ndarray) -> None:
+        nonlocal segments
+        if encoder.scales is None:
+            builder.write(codes[0])
+            return
+        counts = encoder.segment_frames[segments:]
+        for part, scale in zip(np.split(codes[0], np.cumsum(counts)[:-1]), encoder.scales[0, segments:], strict=False):
+            builder.write(part, float(scale))
+        segments += len(counts)
+
+    for block in model_blocks(source, described, rate, block_samples(codec.config, 1)):
+        length += len(block)
+        put(encoder.push(with_channels(block, channels)[None]))
+        show(length / rate)
+    put(encoder.finish())
+    data = builder.finish(length)
     try:
         write_whole(Path(target), data)
     except OSError as error:
         raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
-    return Report(tokens.length / codec.config.model.sample_rate, len(data), time.perf_counter() - begin)
+    return Report(length / rate, len(data), time.perf_counter() - begin)
 
 
-def decode(codec: Any, file: ecdc.Ecdc, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Report:
+def decode(
+    codec: Any,
+    file: ecdc.Ecdc,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    show: Progress = lambda seconds: None,
+) -> Report:
     """Decodes what the `.ecdc` file `source` holds into an audio file at the model's rate and with its channels.
 
     Raises:
@@ -64,12 +96,22 @@ def decode(codec: Any, file: ecdc.Ecdc, source: str | os.PathLike[str], target: 
     refuse_same(source, target)
     if kind_of(codec.config) != file.model:
         raise CodaxError(f"{source}: written by {file.model}; model {codec.model_id} has another shape")
+    if file.codebooks > codec.config.quantizer.num_quantizers:
+        most = codec.config.quantizer.num_quantizers
+        raise CodaxError(f"{source}: has {file.codebooks} codebooks; model {codec.model_id} has {most}")
     begin = time.perf_counter()
     rate = codec.config.model.sample_rate
     scales = None if file.scales is None else file.scales[None]
-    channels = codec.config.model.audio_channels
-    tokens = Tokens(file.codes[None], file.length, rate, channels=channels, scales=scales)
-    audio.write(target, codec.decode(tokens)[0], rate)
+    decoder = codec.block_decoder(length=file.length, frames=sum(file.frames), scales=scales)
+    with audio.AudioWriter(target, rate, codec.config.model.audio_channels) as writer:
+
+        def append(signal: np.ndarray) -> None:
+            writer.write(signal[0, : file.length - writer.frames])
+            show(writer.frames / rate)
+
+        for codes in file.blocks(block_samples(codec.config, 1) // codec.config.hop):
+            append(decoder.push(codes[None]))
+        append(decoder.finish())
     return Report(file.length / rate, os.path.getsize(source), time.perf_counter() - begin)
 
 

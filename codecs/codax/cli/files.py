@@ -82,28 +82,25 @@ def encode_file(
         num_quantizers=num_quantizers,
         streams=streams,
         denoised=denoise,
+        scaled=config.model.normalize,
     )
     begin = time.perf_counter()
-    block_frames = _block_frames(config, streams)
+    size = block_samples(config, streams)
     with ContainerWriter(target, meta) as writer:
-        encoder = codec.stream_encoder(num_quantizers=num_quantizers, batch=streams, denoise=denoise)
-        resample = audio.StreamResampler(described.rate, config.model.sample_rate, described.channels)
+        encoder = codec.block_encoder(num_quantizers=num_quantizers, batch=streams, denoise=denoise)
 
-        def resampled() -> Iterator[np.ndarray]:
-            for block in audio.blocks(source, _BLOCK_SECONDS / max(2, streams)):
-                writer.num_samples += len(block)
-                yield resample(block)
-            yield resample(np.zeros((0, described.channels), np.float32), last=True)
+        def count(frames: int) -> None:
+            writer.num_samples += frames
 
-        size = block_frames * config.hop
         last: np.ndarray | None = None
-        for block in equal_blocks(resampled(), size):
+        for block in model_blocks(source, described, config.model.sample_rate, size, count):
             if len(block) < size:  # as only the last one can be
                 last = split_streams(block, group)
             else:
                 writer.write(encoder.push(split_streams(block, group)))
             show(writer.num_samples / described.rate)
         writer.write(encoder.finish(last))
+        writer.scales = encoder.scales
     return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
 
 
@@ -133,13 +130,19 @@ def decode_file(
             check_fit(codec, meta, source)
             begin = time.perf_counter()
             config = codec.config
-            decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
+            decoder = codec.block_decoder(
+                length=audio.resampled_length(meta.num_samples, meta.sample_rate, config.model.sample_rate),
+                frames=meta.frames,
+                scales=reader.scales(),
+                batch=meta.streams,
+                denoise=meta.denoised,
+            )
             resample = audio.StreamResampler(config.model.sample_rate, meta.sample_rate, meta.channels)
 
             def append(block: np.ndarray) -> None:
                 writer.write(block[: meta.num_samples - writer.frames])
 
-            block_frames = _block_frames(config, meta.streams)
+            block_frames = block_samples(config, meta.streams) // config.hop
             last: np.ndarray | None = None
             for codes in reader.blocks(block_frames):
                 if codes.shape[1] < block_frames:  # as only the last one can be
@@ -168,6 +171,9 @@ def check_fit(codec: Any, meta: Meta, source: str | os.PathLike[str]) -> None:
             f"{source}: {meta.channels} channels in {meta.streams} streams do not come from model {codec.model_id}, "
             f"which has {config.model.audio_channels}"
         )
+    if meta.scaled != config.model.normalize:
+        what = "has no scales" if config.model.normalize else "has scales"
+        raise CodaxError(f"{source}: {what}, other than files of model {codec.model_id}")
     # The encoder pads the last frame, so codes never cover less than the audio. One frame of tolerance for rounding.
     held = (meta.frames + 1) * config.hop / config.model.sample_rate
     if held < meta.seconds:
@@ -200,6 +206,29 @@ def join_streams(streams: np.ndarray, channels: int) -> np.ndarray:
     return block.mean(axis=1, keepdims=True) if channels == 1 else block[:, :channels]
 
 
-def _block_frames(config: Any, streams: int) -> int:
-    """Frames handed to the model at a time: a power of two, the sizes that sessions run in one piece."""
-    return 1 << (max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate)).bit_length() - 1)
+def block_samples(config: Any, streams: int) -> int:
+    """Samples handed to the model at a time: frames in a power of two, the sizes that sessions run in one piece."""
+    frames = max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate))
+    return config.hop << (frames.bit_length() - 1)
+
+
+def model_blocks(
+    source: str | os.PathLike[str],
+    described: audio.AudioInfo,
+    rate: int,
+    size: int,
+    count: Callable[[int], None] = lambda frames: None,
+) -> Iterator[np.ndarray]:
+    """Yields an audio file at `rate` Hz in blocks float32 [size, channels]; the last one is shorter.
+
+    `count` is called with the frames of every piece that is read of the file, at its own rate.
+    """
+    resample = audio.StreamResampler(described.rate, rate, described.channels)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for block in audio.blocks(source, size / rate):
+            count(len(block))
+            yield resample(block)
+        yield resample(np.zeros((0, described.channels), np.float32), last=True)
+
+    return equal_blocks(pieces(), size)

@@ -66,8 +66,8 @@ def _ecdc(path: Path) -> dict[str, Any]:
         "channels": file.kind.channels,
         "samples": file.length,
         "seconds": seconds,
-        "num_quantizers": file.codes.shape[1],
-        "frames": file.codes.shape[0],
+        "num_quantizers": file.codebooks,
+        "frames": sum(file.frames),
         "bytes": size,
         "kbps_of_file": 8 * size / seconds / 1000,
     }
@@ -97,7 +97,8 @@ def _container(path: Path) -> dict[str, Any]:
         "frames": meta.frames,
         "denoised": meta.denoised,
         "bytes": size,
-        "code_bytes": meta.payload_bytes,
+        "code_bytes": meta.code_bytes,
+        "segments": meta.segments if meta.scaled else None,
         "kbps_of_codes": meta.kbps,
         "kbps_of_file": 8 * size / seconds / 1000 if seconds else 0.0,
     }
@@ -111,6 +112,7 @@ def _model(folder: Path) -> dict[str, Any]:
         if not file.is_file():
             raise CodaxError(f"{folder}: not a model folder: {file.name} is missing")
     config = Config.load(config_file)
+    causal = config.model.causal
     return {
         "kind": "model",
         "path": str(folder),
@@ -122,8 +124,9 @@ def _model(folder: Path) -> dict[str, Any]:
         "channels": config.model.audio_channels,
         "hop": config.hop,
         "frame_rate": config.frame_rate,
-        "latency_ms": config.latency_ms,
-        "causal": config.model.causal,
+        "latency_ms": config.latency_ms if causal else None,
+        "start_latency_ms": config.start_latency_ms if causal else None,
+        "causal": causal,
         "denoises": config.model.film != "none",
         "num_quantizers": config.quantizer.num_quantizers,
         "codebook_size": config.quantizer.codebook_size,

@@ -15,6 +15,8 @@ import typer
 
 import codax
 from codax.cli.data import data_app
+from codax.cli.options import Kbps, Model
+from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
 from codax.errors import CodaxError
 
@@ -25,7 +27,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_Model = Annotated[str, typer.Option("--model", metavar="MODEL", help="Model folder, or the name of a shipped model.")]
 
 
 class ExportFormat(enum.StrEnum):
@@ -53,11 +54,8 @@ def _root(
 def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file of any format, rate and channel count.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write: NAME.codax, or NAME.ecdc.")],
-    model: _Model,
-    kbps: Annotated[
-        float | None,
-        typer.Option(help="Kilobits per second and stream (channel, for a mono model). Default: the model's highest."),
-    ] = None,
+    model: Model,
+    kbps: Kbps = None,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
@@ -75,7 +73,9 @@ def encode(
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
     if target.lower().endswith(SUFFIX):
-        print(f"{target}: {_summary(ecdc.encode(codec, source, target, num_quantizers=quantizers))}")
+        with progress("encode", seconds) as show:
+            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, show=show)
+        print(f"{target}: {_summary(report)}")
         return
     with progress("encode", seconds) as show:
         report = files.encode_file(codec, source, target, num_quantizers=quantizers, denoise=denoise, show=show)
@@ -105,7 +105,10 @@ def decode(
         file = read(source)
         if model is None:
             raise CodaxError(f"{source}: name a model of the kind {file.model} with --model")
-        print(f"{target}: {_summary(ecdc.decode(models.load_model(model), file, source, target))}")
+        codec = models.load_model(model)
+        with progress("decode", file.length / file.kind.sample_rate) as show:
+            report = ecdc.decode(codec, file, source, target, show=show)
+        print(f"{target}: {_summary(report)}")
         return
     with ContainerReader(source) as reader:
         seconds = reader.meta.seconds
@@ -158,6 +161,7 @@ def export_command(
 
 app.command("visqol")(visqol_command)
 app.add_typer(data_app, name="data")
+app.add_typer(stream_app, name="stream")
 
 
 def _summary(report) -> str:

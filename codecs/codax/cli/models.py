@@ -69,7 +69,8 @@ def candidates(meta: Meta) -> Iterator[Path]:
     name in their config.json.
     """
     seen = set()
-    for folder in _remembered(meta.model_hash), *(f for f in _searched() if stored_name(_name(f)) == meta.model_id):
+    named = (folder for folder in _searched() if stored_name(_name(folder), meta.scaled) == meta.model_id)
+    for folder in _remembered(meta.model_hash), *named:
         if folder is not None and folder not in seen:
             seen.add(folder)
             yield folder

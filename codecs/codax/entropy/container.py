@@ -19,11 +19,15 @@ from codax.errors import CodaxError
 
 MAGIC = b"\xc0\xdax"  # 0xC0 never occurs in UTF-8 text, so no text file starts like this
 VERSION = 1
+STREAM = 0x80  # version of the header of a stream of packets; see packets.py
 DENOISED = 1  # flag: removal of noise was asked for; models that do it in their decoder need to know
-KNOWN_FLAGS = DENOISED
+SCALED = 2  # flag: the model divides every segment by a scale; the scales follow the codes
+KNOWN_FLAGS = DENOISED | SCALED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; what is left of 64 after everything else
 CHECKSUM = struct.Struct("<I")
+SEGMENTS = struct.Struct("<I")  # number of segments, after the name if the flag says so; the name is then shorter
+SCALE = np.dtype("<f4")
 # magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,
 # frames, bytes of the name
 FIXED = struct.Struct(f"<3sBB{HASH_BYTES}s3s5sBBBHIB")
@@ -53,6 +57,8 @@ class Meta:
     streams: int = 0
     frames: int = 0
     denoised: bool = False
+    scaled: bool = False
+    segments: int = 0  # of a scaled signal
 
     @property
     def bits_per_code(self) -> int:
@@ -64,9 +70,14 @@ class Meta:
         return self.streams * self.num_quantizers * self.bits_per_code
 
     @property
-    def payload_bytes(self) -> int:
+    def code_bytes(self) -> int:
         """Bytes of the packed codes."""
         return (self.frames * self.bits_per_frame + 7) // 8
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of the packed codes and the scales."""
+        return self.code_bytes + self.segments * self.streams * SCALE.itemsize
 
     @property
     def file_bytes(self) -> int:
@@ -80,7 +91,7 @@ class Meta:
 
     @property
     def kbps(self) -> float:
-        """Kilobits per second of the packed codes, header left out; 0 for an empty file."""
+        """Kilobits per second of the packed codes and scales, header left out; 0 for an empty file."""
         return 8 * self.payload_bytes / self.seconds / 1000 if self.num_samples else 0.0
 
 
@@ -98,6 +109,7 @@ def check(meta: Meta) -> Meta:
         ("number of quantizers", meta.num_quantizers, 1, 255),
         ("streams", meta.streams, 1, min(meta.channels, 255)),
         ("frames", meta.frames, 0 if meta.num_samples == 0 else 1, 2**32 - 1),
+        ("segments", meta.segments, min(meta.frames, 1) if meta.scaled else 0, meta.frames if meta.scaled else 0),
     ]
     for name, value, low, high in limits:
         if not low <= value <= high:
@@ -107,24 +119,24 @@ def check(meta: Meta) -> Meta:
     return meta
 
 
-def stored_name(model_id: str) -> str:
-    """A model's name as a container holds it: printable, cut to 25 bytes between characters."""
+def stored_name(model_id: str, scaled: bool = False) -> str:
+    """A model's name as a container holds it: printable, cut to 25 bytes (21 beside scales) between characters."""
     name = "".join(c if c.isprintable() else "_" for c in model_id).encode("utf-8", "replace")
-    return name[:MAX_NAME].decode("utf-8", "ignore")
+    return name[: MAX_NAME - SEGMENTS.size * scaled].decode("utf-8", "ignore")
 
 
-def serialize_header(meta: Meta) -> bytes:
-    """The header with its checksum: 35 bytes and the name.
+def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
+    """The header with its checksum: 35 bytes and the name, and 4 bytes more beside scales.
 
     Raises:
       ContainerError: a field of `meta` is out of range.
     """
     check(meta)
-    name = stored_name(meta.model_id).encode()
+    name = stored_name(meta.model_id, meta.scaled).encode()
     fixed = FIXED.pack(
         MAGIC,
-        VERSION,
-        DENOISED * meta.denoised,
+        version,
+        DENOISED * meta.denoised | SCALED * meta.scaled,
         meta.model_hash,
         meta.sample_rate.to_bytes(3, "little"),
         meta.num_samples.to_bytes(5, "little"),
@@ -135,15 +147,23 @@ def serialize_header(meta: Meta) -> bytes:
         meta.frames,
         len(name),
     )
-    return fixed + name + CHECKSUM.pack(zlib.crc32(fixed + name))
+    header = fixed + name + (SEGMENTS.pack(meta.segments) if meta.scaled else b"")
+    return header + CHECKSUM.pack(zlib.crc32(header))
 
 
-def parse_header(start: bytes, size: int) -> tuple[Meta, int]:
+def header_bytes(start: bytes) -> int:
+    """Bytes of the header that begins with these `FIXED.size` bytes, if it is one."""
+    flags, name_bytes = start[4], start[FIXED.size - 1]
+    return FIXED.size + min(name_bytes, MAX_NAME) + SEGMENTS.size * bool(flags & SCALED) + CHECKSUM.size
+
+
+def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta, int]:
     """Reads a header.
 
     Args:
       start: the first `MAX_OVERHEAD` bytes of the container, or all of it if it is shorter.
-      size: bytes of the whole container.
+      size: bytes of the whole container; not looked at for a stream, whose end is elsewhere.
+      version: what is expected, `VERSION` or `STREAM`.
 
     Returns:
       The description, and the number of bytes of the header.
@@ -151,28 +171,35 @@ def parse_header(start: bytes, size: int) -> tuple[Meta, int]:
     Raises:
       ContainerError: the header is damaged or does not agree with `size`.
     """
+    what = "stream of codax packets" if version == STREAM else ".codax container"
     if not start.startswith(MAGIC[: len(start)]) or not start:
-        raise ContainerError("not a .codax container (bad magic)" if start else "empty file, not a .codax container")
-    if len(start) > 3 and start[3] != VERSION:
+        nothing = "no input" if version == STREAM else "empty file"
+        raise ContainerError(f"not a {what} (bad magic)" if start else f"{nothing}, not a {what}")
+    if len(start) > 3 and start[3] != version:
+        if {start[3], version} == {VERSION, STREAM}:
+            raise ContainerError(f"a {'stream of packets' if start[3] == STREAM else '.codax container'}, not a {what}")
         kind = "newer than this program reads" if start[3] > VERSION else "unknown"
         raise ContainerError(f"container version {start[3]} is {kind} (version {VERSION})")
-    if size < MIN_BYTES or len(start) < FIXED.size:
+    if size < MIN_BYTES - CHECKSUM.size * (version == STREAM) or len(start) < FIXED.size:
         raise ContainerError(f"truncated at byte {size} of at least {MIN_BYTES}")
     _, _, flags, digest, rate, samples, channels, streams, quantizers, largest, frames, name_bytes = FIXED.unpack_from(
         start
     )
-    if name_bytes > MAX_NAME:
-        raise ContainerError(f"impossible name length: {name_bytes} is not within 0 to {MAX_NAME}")
-    checked = FIXED.size + name_bytes
-    header_bytes = checked + CHECKSUM.size
-    if len(start) < header_bytes:
-        raise ContainerError(f"truncated at byte {size} of at least {header_bytes + CHECKSUM.size}")
+    scaled = bool(flags & SCALED)
+    more = SEGMENTS.size * scaled
+    if name_bytes > MAX_NAME - more:
+        raise ContainerError(f"impossible name length: {name_bytes} is not within 0 to {MAX_NAME - more}")
+    name_end = FIXED.size + name_bytes
+    checked = name_end + more
+    header_end = checked + CHECKSUM.size
+    if len(start) < header_end:
+        raise ContainerError(f"truncated at byte {size} of at least {header_end + CHECKSUM.size}")
     if zlib.crc32(start[:checked]) != CHECKSUM.unpack_from(start, checked)[0]:
         raise ContainerError("header checksum does not match: the file is damaged")
     if flags & ~KNOWN_FLAGS:
         raise ContainerError(f"flags {flags:#04x} ask for a feature that this program does not know")
     try:
-        name = start[FIXED.size : checked].decode()
+        name = start[FIXED.size : name_end].decode()
     except UnicodeDecodeError as error:
         raise ContainerError("impossible model name: not UTF-8") from error
     if not name.isprintable():
@@ -189,14 +216,18 @@ def parse_header(start: bytes, size: int) -> tuple[Meta, int]:
             streams=streams,
             frames=frames,
             denoised=bool(flags & DENOISED),
+            scaled=scaled,
+            segments=SEGMENTS.unpack_from(start, name_end)[0] if scaled else 0,
         )
     )
-    expected = header_bytes + meta.payload_bytes + CHECKSUM.size
+    if version == STREAM:
+        return meta, header_end
+    expected = header_end + meta.payload_bytes + CHECKSUM.size
     if size < expected:
         raise ContainerError(f"truncated at byte {size} of {expected}")
     if size > expected:
         raise ContainerError(f"{size - expected} bytes after the end of the container at byte {expected}")
-    return meta, header_bytes
+    return meta, header_end
 
 
 def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:
@@ -224,18 +255,45 @@ def check_codes(codes: np.ndarray, codebook_size: int) -> None:
         raise ContainerError(f"impossible code: {bad} in codebooks of {codebook_size} entries")
 
 
-def pack(codes: np.ndarray, meta: Meta) -> bytes:
+def pack_scales(scales: np.ndarray, meta: Meta) -> bytes:
+    """Scales float32 [streams, segments] as stored: [segments, streams].
+
+    Raises:
+      ContainerError: not as many as `meta` says, or not finite.
+    """
+    scales = np.asarray(scales, SCALE)
+    if scales.shape != (meta.streams, meta.segments):
+        raise ContainerError(f"scales of shape {list(scales.shape)}, expected [{meta.streams}, {meta.segments}]")
+    return np.ascontiguousarray(_finite(scales).T).tobytes()
+
+
+def read_scales(data: bytes | memoryview, meta: Meta) -> np.ndarray | None:
+    """Reads the scales at the end of a payload: float32 [streams, segments], or None if there are none."""
+    if not meta.scaled:
+        return None
+    flat = np.frombuffer(data, SCALE, offset=len(data) - meta.segments * meta.streams * SCALE.itemsize)
+    return _finite(flat.reshape(meta.segments, meta.streams).T.astype(np.float32))
+
+
+def _finite(scales: np.ndarray) -> np.ndarray:
+    if not np.isfinite(scales).all():
+        raise ContainerError("impossible scale: not a finite number")
+    return scales
+
+
+def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> bytes:
     """Makes a container.
 
     Args:
       codes: integers [streams, frames, quantizers].
       meta: description of them; zero `streams`, `num_quantizers` and `frames` are taken from the shape.
+      scales: float32 [streams, segments] of a model that normalises its segments.
 
     Returns:
       The bytes of the file.
 
     Raises:
-      ContainerError: codes and description do not fit each other or the format.
+      ContainerError: codes, scales and description do not fit each other or the format.
     """
     codes = np.asarray(codes)
     if codes.ndim != 3:
@@ -246,19 +304,22 @@ def pack(codes: np.ndarray, meta: Meta) -> bytes:
         streams=meta.streams or streams,
         num_quantizers=meta.num_quantizers or quantizers,
         frames=meta.frames or frames,
+        scaled=scales is not None,
+        segments=0 if scales is None else scales.shape[-1],
     )
     if meta.frames != frames:
         raise ContainerError(f"{frames} frames of codes, but the description says {meta.frames}")
     header = serialize_header(meta)
     payload = bitpack.pack(arrange(codes, meta), meta.bits_per_code)
+    payload += pack_scales(scales, meta) if scales is not None else b""
     return header + payload + CHECKSUM.pack(zlib.crc32(payload))
 
 
-def unpack(data: bytes) -> tuple[np.ndarray, Meta]:
+def unpack(data: bytes) -> tuple[np.ndarray, Meta, np.ndarray | None]:
     """Reads a container.
 
     Returns:
-      Codes int32 [streams, frames, quantizers], and their description.
+      Codes int32 [streams, frames, quantizers], their description, and the scales float32 [streams, segments] if any.
 
     Raises:
       ContainerError: damaged, truncated, or of a newer version.
@@ -266,7 +327,7 @@ def unpack(data: bytes) -> tuple[np.ndarray, Meta]:
     meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
     payload = memoryview(data)[start : start + meta.payload_bytes]
     check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
-    return read_codes(payload, meta, meta.frames, 0), meta
+    return read_codes(payload, meta, meta.frames, 0), meta, read_scales(payload, meta)
 
 
 def check_payload(crc: int, stored: bytes) -> None:

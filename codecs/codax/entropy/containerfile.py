@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import zlib
@@ -21,7 +22,7 @@ _READ_BYTES = 1 << 20  # read at a time for the checksum
 class ContainerWriter:
     """Writes a file block by block: `with ContainerWriter(path, meta) as w: w.write(codes)`.
 
-    Set `num_samples` at any time before the end if the length of the original is not known at the start. The file
+    Set `num_samples`, and `scales` for a model that has them (`meta.scaled`), at any time before the end. The file
     appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier file of that
     name as it was.
     """
@@ -38,7 +39,8 @@ class ContainerWriter:
         """
         self.path = Path(path)
         self.num_samples = meta.num_samples
-        self._meta = dataclasses.replace(meta, frames=0, num_samples=0)
+        self.scales: np.ndarray | None = None  # float32 [streams, segments]
+        self._meta = dataclasses.replace(meta, frames=0, num_samples=0, segments=0)
         # The length of the header does not depend on the numbers that are filled in at the end.
         header = container.serialize_header(self._meta)
         self._packer = bitpack.BitPacker(meta.bits_per_code)
@@ -81,8 +83,13 @@ class ContainerWriter:
 
     def _finish(self) -> None:
         self._append(self._packer.finish())
+        segments = 0 if self.scales is None else self.scales.shape[-1]
+        self._meta = dataclasses.replace(
+            self._meta, frames=self._frames, num_samples=self.num_samples, segments=segments
+        )
+        if self.scales is not None:
+            self._append(container.pack_scales(self.scales, self._meta))
         self._write(container.CHECKSUM.pack(self._crc))
-        self._meta = dataclasses.replace(self._meta, frames=self._frames, num_samples=self.num_samples)
         header = container.serialize_header(self._meta)
         try:
             self._file.seek(0)
@@ -153,23 +160,40 @@ class ContainerReader:
             count = min(frames, meta.frames - first)
             start = first * meta.bits_per_frame
             stop = start + count * meta.bits_per_frame
-            try:
+            with self._named():
                 self._file.seek(self._start + start // 8)
                 data = self._file.read((stop + 7) // 8 - start // 8)
                 codes = container.read_codes(data, meta, count, start % 8)
-            except ValueError as error:
-                raise ContainerError(f"{self.path}: became shorter while it was read") from error
-            except OSError as error:
-                raise ContainerError(f"{self.path}: cannot be read ({error.strerror or error})") from error
-            except ContainerError as error:
-                raise ContainerError(f"{self.path}: {error}") from error
             yield codes
+
+    def scales(self) -> np.ndarray | None:
+        """Scales float32 [streams, segments] of a model that normalises its segments, else None.
+
+        Raises:
+          ContainerError: one is not a finite number, or the file changed meanwhile.
+        """
+        meta = self.meta
+        with self._named():
+            self._file.seek(self._start + meta.code_bytes)
+            return container.read_scales(self._file.read(meta.payload_bytes - meta.code_bytes), meta)
 
     def __enter__(self) -> ContainerReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Names the file in errors of reading."""
+        try:
+            yield
+        except ValueError as error:
+            raise ContainerError(f"{self.path}: became shorter while it was read") from error
+        except OSError as error:
+            raise ContainerError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        except ContainerError as error:
+            raise ContainerError(f"{self.path}: {error}") from error
 
     def _check_payload(self) -> None:
         self._file.seek(self._start)

@@ -10,14 +10,16 @@ weights wrote it, and there is no checksum.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from codax.entropy.bitpack import pack, packed_bytes, unpack
+from codax.entropy.bitpack import BitPacker, packed_bytes, unpack
 from codax.errors import CodaxError
 from codax.segments import bounds
 
@@ -52,57 +54,109 @@ KINDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Ecdc:
-    """What a file holds.
-
-    Attributes:
-      model: "encodec_24khz" or "encodec_48khz".
-      length: samples per channel at the model's rate.
-      codes: int32 [frames, codebooks]; the segments' frames follow each other.
-      scales: float32 [segments], or None for a model that does not normalise.
-    """
-
-    model: str
-    length: int
-    codes: np.ndarray
-    scales: np.ndarray | None = None
-
-    @property
-    def kind(self) -> Kind:
-        return KINDS[self.model]
-
-
 def segment_frames(kind: Kind, length: int) -> list[int]:
     """Frames of every segment of a signal of `length` samples."""
     parts = bounds(length, kind.segment, kind.stride) if kind.segment else [(0, length)]
     return [-(-(stop - start) // kind.hop) for start, stop in parts]
 
 
-def to_bytes(file: Ecdc) -> bytes:
-    """The file's bytes, equal to those of `encodec`.
+@dataclasses.dataclass(frozen=True)
+class Ecdc:
+    """What a file holds, still packed.
 
-    Raises:
-      EcdcError: codes or scales that do not fit the model and the length.
+    Attributes:
+      model: "encodec_24khz" or "encodec_48khz".
+      length: samples per channel at the model's rate.
+      codebooks: of each frame.
+      payload: the bytes behind the header.
     """
-    kind = _kind(file.model)
-    frames = segment_frames(kind, file.length)
-    codes = np.asarray(file.codes)
-    if file.length < 1 or codes.ndim != 2 or len(codes) != sum(frames) or not 1 <= codes.shape[1] <= kind.codebooks:
-        raise EcdcError(f"codes {codes.shape} do not fit {file.length} samples of model {file.model}")
-    found = None if file.scales is None else file.scales.shape
-    if kind.scaled and found != (len(frames),):
-        raise EcdcError(f"model {file.model} needs {len(frames)} scales, got {found}")
-    text = json.dumps({"m": file.model, "al": file.length, "nc": codes.shape[1], "lm": False}).encode()
-    parts = [_HEAD.pack(MAGIC, 0, len(text)), text]
-    try:
-        for i, piece in enumerate(np.split(codes, np.cumsum(frames)[:-1])):
-            if kind.scaled and file.scales is not None:
-                parts.append(_SCALE.pack(float(file.scales[i])))
-            parts.append(pack(piece, BITS))
-    except ValueError as error:
-        raise EcdcError(str(error)) from error
-    return b"".join(parts)
+
+    model: str
+    length: int
+    codebooks: int
+    payload: bytes
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.model]
+
+    @functools.cached_property
+    def frames(self) -> list[int]:
+        """Frames of every segment."""
+        return segment_frames(self.kind, self.length)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """All codes, int32 [frames, codebooks]; the segments' frames follow each other."""
+        return np.concatenate(list(self.blocks(sum(self.frames))))
+
+    @property
+    def scales(self) -> np.ndarray | None:
+        """float32 [segments], or None for a model that does not normalise."""
+        if not self.kind.scaled:
+            return None
+        starts = (start for start, _ in self._segments())
+        return np.asarray([_SCALE.unpack_from(self.payload, start)[0] for start in starts], np.float32)
+
+    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+        """The codes in blocks int32 [time, codebooks] of at most so many frames, within one segment each."""
+        for start, count in self._segments():
+            begin = 8 * (start + _SCALE.size * self.kind.scaled)
+            for first in range(0, count, frames):
+                taken = min(frames, count - first)
+                bit = begin + first * self.codebooks * BITS
+                data = self.payload[bit // 8 : (bit + taken * self.codebooks * BITS + 7) // 8]
+                yield unpack(data, taken * self.codebooks, BITS, bit % 8).reshape(taken, self.codebooks)
+
+    def _segments(self) -> Iterator[tuple[int, int]]:
+        """Where each segment starts in the payload, and its frames."""
+        start = 0
+        for count in self.frames:
+            yield start, count
+            start += _segment_bytes(self.kind, count, self.codebooks)
+
+
+def _segment_bytes(kind: Kind, frames: int, codebooks: int) -> int:
+    return _SCALE.size * kind.scaled + packed_bytes(frames * codebooks, BITS)
+
+
+class Builder:
+    """Makes a file's bytes, equal to those of `encodec`: `write` until all codes are there, then `finish`."""
+
+    def __init__(self, model: str, codebooks: int) -> None:
+        self._model, self._kind, self._codebooks = model, _kind(model), codebooks
+        self._packer = BitPacker(BITS)
+        self._parts: list[bytes] = []
+        self._frames: list[int] = []  # of each call
+
+    def write(self, codes: np.ndarray, scale: float | None = None) -> None:
+        """Appends codes [frames, codebooks]; for a model that normalises, one whole segment and its scale.
+
+        Raises:
+          EcdcError: codes or a scale that the model cannot have.
+        """
+        codes = np.asarray(codes)
+        if codes.ndim != 2 or codes.shape[1] != self._codebooks or not 1 <= self._codebooks <= self._kind.codebooks:
+            raise EcdcError(f"codes {codes.shape} do not fit {self._codebooks} codebooks of model {self._model}")
+        if (scale is not None) != self._kind.scaled:
+            raise EcdcError(f"model {self._model} {'needs' if self._kind.scaled else 'has no'} scales")
+        try:
+            if scale is not None:
+                self._parts.append(self._packer.finish() + _SCALE.pack(scale))
+            self._parts.append(self._packer.push(codes))
+        except ValueError as error:
+            raise EcdcError(str(error)) from error
+        self._frames.append(len(codes))
+
+    def finish(self, length: int) -> bytes:
+        """The file of a signal of `length` samples. Raises EcdcError if that is not what the codes are of."""
+        wanted = segment_frames(self._kind, length)
+        found = self._frames if self._kind.scaled else [sum(self._frames)]
+        if length < 1 or found != wanted:
+            raise EcdcError(f"codes of {sum(found)} frames do not fit {length} samples of model {self._model}")
+        meta = {"m": self._model, "al": length, "nc": self._codebooks, "lm": False}
+        text = json.dumps(meta).encode()
+        return b"".join([_HEAD.pack(MAGIC, 0, len(text)), text, *self._parts, self._packer.finish()])
 
 
 def from_bytes(data: bytes) -> Ecdc:
@@ -133,26 +187,15 @@ def from_bytes(data: bytes) -> Ecdc:
     least = length * codebooks * BITS // (8 * kind.hop)
     if least > len(data) - position:
         raise EcdcError(f"cut off: {length} samples need at least {least} bytes, {len(data) - position} are there")
-    frames = segment_frames(kind, length)
-    codes, scales = [], []
-    for count in frames:
-        if kind.scaled:
-            if position + _SCALE.size > len(data):
-                raise EcdcError("cut off before the end")
-            scales.append(_SCALE.unpack_from(data, position)[0])
-            position += _SCALE.size
-        taken = packed_bytes(count * codebooks, BITS)
-        try:
-            piece = unpack(data[position : position + taken], count * codebooks, BITS)
-        except ValueError as error:
-            raise EcdcError("cut off before the end") from error
-        codes.append(piece.reshape(count, codebooks))
-        position += taken
-    if position != len(data):
-        raise EcdcError(f"{len(data) - position} bytes too long")
-    if not np.isfinite(scales).all():
+    file = Ecdc(model, length, codebooks, data[position:])
+    size = sum(_segment_bytes(kind, count, codebooks) for count in file.frames)
+    if len(file.payload) < size:
+        raise EcdcError("cut off before the end")
+    if len(file.payload) > size:
+        raise EcdcError(f"{len(file.payload) - size} bytes too long")
+    if file.scales is not None and not np.isfinite(file.scales).all():
         raise EcdcError("a scale is not a finite number")
-    return Ecdc(model, length, np.concatenate(codes), np.asarray(scales, np.float32) if kind.scaled else None)
+    return file
 
 
 def read(path: str | os.PathLike[str]) -> Ecdc:

@@ -123,12 +123,11 @@ class CodecSystem:
             streams=codes.shape[0],
             frames=codes.shape[1],
         )
-        file = container.pack(codes, meta)
+        file = container.pack(codes, meta, tokens.scales)
         decoded = np.asarray(self._codec.decode(tokens), np.float32)[0]
         if decoded.shape != audio.shape:
             raise CodaxError(f"{self.label}: gave audio of shape {decoded.shape} for {audio.shape}")
-        scales = 0 if tokens.scales is None else 4 * tokens.scales.size  # bytes; a float32 for each segment
-        return Output(decoded, len(file) + scales, meta.payload_bytes + scales, codes)
+        return Output(decoded, len(file), container.parse_header(file, len(file))[0].payload_bytes, codes)
 
 
 class BaselineSystem:

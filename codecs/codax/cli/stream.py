@@ -1,0 +1,188 @@
+"""`codax stream`: raw PCM in, packets out, and back, as the data comes. What was measured goes to stderr at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
+
+import numpy as np
+import typer
+
+from codax.cli.options import Kbps, Model
+from codax.errors import CodaxError
+
+stream_app = typer.Typer(help="Encode and decode through pipes, as the data comes.", no_args_is_help=True)
+_READ_BYTES = 1 << 16
+# Frames that are run at once: compiled before the first sample is read, so that a live stream never waits for it.
+_SIZES = (1, 8, 64)
+
+
+class PcmFormat(enum.StrEnum):
+    """Samples in a pipe, little-endian, channels interleaved."""
+
+    f32 = "f32"
+    s16 = "s16"
+
+
+_Format = Annotated[
+    PcmFormat, typer.Option("--format", help="Samples: 32-bit float or 16-bit integer, little-endian, interleaved.")
+]
+
+
+@dataclasses.dataclass
+class Delays:
+    """What a session kept back, and how long it computed, whenever something came out.
+
+    Attributes:
+      samples: age, in samples of the signal, of the oldest sample in what comes out.
+      seconds: of computing.
+    """
+
+    rate: int
+    samples: list[int] = dataclasses.field(default_factory=list)
+    seconds: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, samples: int, began: float) -> None:
+        self.samples.append(samples)
+        self.seconds.append(time.perf_counter() - began)
+
+    def __str__(self) -> str:
+        if not self.samples:
+            return "nothing came out"
+        audio, work = 1000 / self.rate * np.asarray(self.samples), 1000 * np.asarray(self.seconds)
+        return (
+            f"latency {np.median(audio):.1f} ms of audio (first {audio[0]:.1f}, most {audio.max():.1f}), "
+            f"computing {np.median(work):.1f} ms (most {work.max():.1f})"
+        )
+
+
+@stream_app.command("encode")
+def encode_command(
+    model: Model,
+    kbps: Kbps = None,
+    channels: Annotated[int | None, typer.Option(min=1, max=255, help="Channels. Default: the model's.")] = None,
+    form: _Format = PcmFormat.f32,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
+) -> None:
+    """PCM at the model's rate on stdin to packets on stdout. A packet leaves as soon as its frames are complete."""
+    from codax.cli import files, models
+    from codax.entropy import packets
+    from codax.entropy.container import Meta
+
+    source, target = _pipes("PCM", "packets")
+    codec = models.load_model(model)
+    config = codec.config
+    width = channels or config.model.audio_channels
+    meta = Meta(
+        model_id=codec.model_id,
+        model_hash=codec.hash,
+        sample_rate=config.model.sample_rate,
+        channels=width,
+        num_samples=0,
+        codebook_size=config.quantizer.codebook_size,
+        num_quantizers=config.quantizers_for(kbps),
+        streams=-(-width // config.model.audio_channels),
+        denoised=denoise,
+    )
+    encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers, batch=meta.streams, denoise=denoise)
+    encoder.prepare(_SIZES)
+    models.remember(codec)
+    target.write(packets.header(meta))
+    target.flush()
+    delays, taken, given = Delays(meta.sample_rate), 0, 0
+    for signal in _samples(source, form, width):
+        began = time.perf_counter()
+        taken += len(signal)
+        codes = encoder.push(files.split_streams(signal, config.model.audio_channels))
+        for packet in packets.packets(codes, meta):
+            target.write(packet)
+        target.flush()
+        if codes.shape[1]:
+            delays.add(taken - given, began)
+            given += codes.shape[1] * config.hop
+    codes = encoder.finish()
+    target.write(packets.last_packet(codes, given + codes.shape[1] * config.hop - taken, meta))
+    target.flush()
+    _report(f"{taken / meta.sample_rate:.2f} s, {delays}")
+
+
+@stream_app.command("decode")
+def decode_command(
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Model folder or name. Default: found by the stream's hash.")
+    ] = None,
+    form: _Format = PcmFormat.f32,
+) -> None:
+    """Packets on stdin to PCM at the model's rate on stdout, each packet's audio as soon as it is there."""
+    from codax.cli import files, models
+    from codax.entropy import packets
+    from codax.entropy.container import ContainerError
+
+    source, target = _pipes("packets", "PCM")
+    try:
+        meta = packets.read_header(source.read)
+        codec = models.load_for(meta, "stdin", model)
+        files.check_fit(codec, meta, "stdin")
+        decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
+        decoder.prepare(_SIZES, meta.num_quantizers)
+        delays, taken, given = Delays(meta.sample_rate), 0, 0
+        for codes, excess in packets.read_packets(source.read, meta):
+            began = time.perf_counter()
+            taken += codes.shape[1] * codec.config.hop
+            signal = decoder.push(codes)
+            if excess is not None:
+                signal = np.concatenate([signal, decoder.finish()], axis=1)
+                if excess > signal.shape[1]:
+                    raise ContainerError(f"the stream says that its end is {excess} samples too long")
+                signal = signal[:, : signal.shape[1] - excess]
+            target.write(_bytes(files.join_streams(signal, meta.channels), form))
+            target.flush()
+            if signal.shape[1]:
+                delays.add(taken - given, began)
+                given += signal.shape[1]
+    except ContainerError as error:
+        raise ContainerError(f"stdin: {error}") from error
+    _report(f"{given / meta.sample_rate:.2f} s, {delays}")
+
+
+def _pipes(takes: str, gives: str) -> tuple[BinaryIO, BinaryIO]:
+    """stdin and stdout as binary files, if they are not a terminal."""
+    if sys.stdin.isatty():
+        raise CodaxError(f"stdin is a terminal: pipe {takes} into this command")
+    if sys.stdout.isatty():
+        raise CodaxError(f"stdout is a terminal: pipe the {gives} into a file or a command")
+    return sys.stdin.buffer, sys.stdout.buffer
+
+
+def _samples(source: BinaryIO, form: PcmFormat, channels: int) -> Iterator[np.ndarray]:
+    """Yields what there is to read, float32 [time, channels], until the end."""
+    from codax.audio import from_int16
+
+    dtype = np.dtype("<f4" if form is PcmFormat.f32 else "<i2")
+    rest = b""
+    while data := os.read(source.fileno(), _READ_BYTES):
+        data = rest + data
+        whole = len(data) // (dtype.itemsize * channels) * (dtype.itemsize * channels)
+        rest = data[whole:]
+        signal = np.frombuffer(data[:whole], dtype).reshape(-1, channels)
+        signal = signal.astype(np.float32) if form is PcmFormat.f32 else from_int16(signal)
+        if not np.isfinite(signal).all():
+            raise CodaxError("stdin: holds samples that are not finite numbers; is it 32-bit float?")
+        yield signal
+    if rest:
+        raise CodaxError(f"stdin: ends within a sample of {channels} channels: {len(rest)} bytes are left")
+
+
+def _bytes(signal: np.ndarray, form: PcmFormat) -> bytes:
+    from codax.audio import to_int16
+
+    return (signal.astype("<f4") if form is PcmFormat.f32 else to_int16(signal).astype("<i2")).tobytes()
+
+
+def _report(text: str) -> None:
+    print(f"codax stream: {text}", file=sys.stderr)

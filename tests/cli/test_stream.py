@@ -1,0 +1,144 @@
+"""`codax stream` through real pipes: what comes out, when, and what is refused."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from codax.codec import Codec
+from codax.config import Config
+from codax.entropy import packets
+from codax.interop import encodec
+
+RATE = 2400
+COMMAND = [sys.executable, "-m", "codax.cli.main", "stream"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model that reflects the start of a signal, and one that does not stream."""
+    folder = tmp_path_factory.mktemp("stream")
+    for name, config in (("causal", encodec.config_24khz()), ("segments", encodec.config_48khz())):
+        _small(config)
+        Codec.init_random(config, seed=1).save(folder / name)
+    return folder
+
+
+def _small(config: Config) -> None:
+    config.model.sample_rate = RATE
+    config.model.channels, config.model.dimension, config.model.strides = 4, 8, (4, 6)
+    config.model.seanet.lstm_layers = 1
+    config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 4, 32, (0.5, 2.0)
+
+
+def _environment(place) -> dict[str, str]:
+    return os.environ | {"CODAX_CACHE": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
+
+
+def _run(place, data: bytes, *args: str) -> tuple[int, bytes, str]:
+    done = subprocess.run(
+        [*COMMAND, *args], cwd=place, env=_environment(place), input=data, capture_output=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def _signal(channels: int = 1, samples: int = 1501) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.2, (samples, channels)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def coded(place) -> tuple[bytes, np.ndarray]:
+    """A stereo signal as the mono model's packets, and the samples that they decode to."""
+    pcm = _signal(2).astype("<f4").tobytes()
+    status, stream, report = _run(place, pcm, "encode", "--model", "causal", "--kbps", "0.5", "--channels", "2")
+    assert status == 0, report
+    assert report.startswith("codax stream: 0.63 s, latency ")
+    status, pcm, report = _run(place, stream, "decode")  # the model is found by its hash
+    assert status == 0, report
+    return stream, np.frombuffer(pcm, "<f4").reshape(-1, 2)
+
+
+def test_the_way_there_and_back_is_what_the_library_gives(place, coded):
+    import codax
+
+    codec = codax.load(place / "causal")
+    wanted = codec.decode(codec.encode(_signal(2)[None], kbps=0.5))[0]
+    np.testing.assert_allclose(coded[1], wanted, atol=1e-5)
+
+
+def test_16_bit_samples(place, coded):
+    stream, samples = coded
+    status, pcm, _ = _run(place, stream, "decode", "--format", "s16")
+    found = np.frombuffer(pcm, "<i2").reshape(-1, 2)
+    assert (status, found.shape) == (0, samples.shape)
+    np.testing.assert_allclose(found / 32768, np.clip(samples, -1, 32767 / 32768), atol=0.51 / 32768)
+    # Encoding these samples as integers or as the floats that they stand for is the same.
+    options = ("--model", "causal", "--channels", "2", "--kbps", "0.5")
+    as_float = _run(place, (found / np.float32(32768)).astype("<f4").tobytes(), "encode", *options)[1]
+    assert _run(place, pcm, "encode", *options, "--format", "s16")[1] == as_float
+
+
+def test_packets_leave_while_the_input_is_open(place):
+    """With one hop written, and the pipe still open, its frame is there to be read."""
+    config = encodec.config_24khz()
+    _small(config)
+    command = [*COMMAND, "encode", "--model", "causal"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=place, env=_environment(place), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        meta = packets.read_header(process.stdout.read)
+        frames = packets.read_packets(process.stdout.read, meta)
+        signal = _signal(samples=12 * config.hop)
+        for start, stop in ((0, config.start_frames), *((n, n + 1) for n in range(config.start_frames, 12))):
+            process.stdin.write(signal[start * config.hop : stop * config.hop].astype("<f4").tobytes())
+            process.stdin.flush()
+            codes, excess = next(frames)  # would wait for ever if the packet did not come
+            assert (codes.shape, excess) == ((1, stop - start, 4), None)
+        process.stdin.close()
+        codes, excess = next(frames)
+        assert (codes.shape[1], excess) == (0, 0)
+        report = process.stderr.read().decode()
+    # The report is measured: whole frames of 10 ms, and the reflection of the start.
+    assert (config.latency_ms, config.start_latency_ms) == (10.0, 80.0)
+    assert "latency 10.0 ms of audio (first 80.0, most 80.0)" in report
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "data", "reason"),
+    [
+        (("encode", "--model", "segments"), b"", "is not causal and cannot stream"),
+        (("encode", "--model", "absent"), b"", "absent: no such model"),
+        (("encode", "--model", "causal"), b"12345", "stdin: ends within a sample of 1 channels: 1 bytes are left"),
+        (("encode", "--model", "causal"), b"\xff" * 8, "stdin: holds samples that are not finite"),
+        (("encode", "--model", "causal", "--kbps", "0.7"), b"", "0.7 kbps cannot be made"),
+        (("decode",), b"", "stdin: no input, not a stream of codax packets"),
+        (("decode",), b"RIFF" * 30, "stdin: not a stream of codax packets"),
+    ],
+)
+def test_what_is_refused(place, args, data, reason):
+    status, _, message = _run(place, data, *args)
+    assert status == 1
+    assert message.startswith("codax: ")
+    assert message.count("\n") == 1
+    assert reason in message
+
+
+def test_a_stream_that_is_cut_gives_its_whole_packets(place, coded):
+    stream, samples = coded
+    status, pcm, message = _run(place, stream[:-3], "decode")
+    assert status == 1
+    assert "stdin: packet 2: cut off: the stream ends before its last packet" in message
+    found = np.frombuffer(pcm, "<f4").reshape(-1, 2)
+    assert 0 < len(found) < len(samples)
+    np.testing.assert_array_equal(found, samples[: len(found)])
+
+
+def test_silence_without_a_sample(place):
+    status, stream, _ = _run(place, b"", "encode", "--model", "causal")
+    file = io.BytesIO(stream)
+    meta = packets.read_header(file.read)
+    ((codes, excess),) = packets.read_packets(file.read, meta)
+    assert (status, codes.shape[1], excess) == (0, 0, 0)
