@@ -4,15 +4,22 @@ Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13
 
     python train.py --config=configs/encodec_24khz.py --workdir=runs/encodec --config.data.source=/data/audio
 
+With the paper's mixing, of music and any other sources:
+
+    python train.py --config=configs/encodec_24khz.py --workdir=runs/encodec \
+        --config.data.mixture.sources='("music=/data/jamendo","speech=/data/dns","general=/data/fsd50k")'
+
 Hardware and time in the paper: 8 A100, 300 epochs of 2,000 updates. Not trained to the end here.
 
 From the paper: network, quantizer, windows and weights of the losses, balancer, optimiser, batch, segment length,
-chance of a discriminator update, one rate per batch, normalisation and gain.
+chance of a discriminator update, one rate per batch, discriminators for each rate, gain, mixing strategies (once there
+are named sources), chance and RT60 of reverberation.
 Reconstructed:
   loss.spectral_form = "encodec"     L1 and L2 of the mel spectrogram, each as a mean over its elements
   train.ema_decay                    not stated; audiocraft averages with 0.99
-  data                               one source here; the paper mixes up to three sources and adds reverberation
-  one discriminator                  the paper trains one for each rate
+  data.normalize_peak                to a peak of 0.95, crop by crop; the paper normalises by file
+  data.mixture                       sources count by duration; of a clipped example the gains alone are drawn again
+  data.mixture.reverberation_source  synthetic rooms; the paper has the DNS challenge's impulse responses
 Of the released weights: reflecting padding and 1 x 1 shortcuts.
 """
 
@@ -30,6 +37,7 @@ def get_config() -> Config:
     discriminator.msstft_windows = (2048, 1024, 512, 256, 128)
     discriminator.msstft_kernel = (3, 8)
     discriminator.update_probability = 2 / 3
+    discriminator.per_kbps = True
 
     loss = config.loss
     loss.waveform = 0.1
@@ -50,6 +58,7 @@ def get_config() -> Config:
 
     config.data.normalize_peak = True
     config.data.gain_db = (-10.0, 6.0)
+    config.data.mixture.reverberation = 0.2
 
     train = config.train
     train.steps = 600_000

@@ -5,8 +5,9 @@ Code: facebookresearch/audiocraft, solver compression/encodec_base_24khz.
     python train.py --config=configs/encodec_24khz_audiocraft.py --workdir=runs/encodec --config.data.source=/data/audio
 
 Where it differs from the paper (configs/encodec_24khz.py): zero padding and identity shortcuts, five STFT windows with
-kernel 3 x 9 and slope 0.3, a linear generator loss, a plain feature loss, weights 4, 4, 0.1 and 2, and a spectral loss
-of an L1 on mel bands from 64 Hz and a squared error on their decimal logarithm. Not trained to the end here.
+kernel 3 x 9 and slope 0.3, shared by all rates, a linear generator loss, a plain feature loss, weights 4, 4, 0.1 and 2,
+and a spectral loss of an L1 on mel bands from 64 Hz and a squared error on their decimal logarithm; no gain, mixing or
+reverberation. Not trained to the end here.
 """
 
 from pathlib import Path
@@ -25,6 +26,7 @@ def get_config() -> Config:
     discriminator.msstft_windows = (1024, 2048, 512, 256, 128)
     discriminator.msstft_kernel = (3, 9)
     discriminator.msstft_slope = 0.3
+    discriminator.per_kbps = False
 
     loss = config.loss
     loss.adversarial = 4.0
@@ -37,4 +39,5 @@ def get_config() -> Config:
     loss.feature_form = "absolute"
     config.data.normalize_peak = False
     config.data.gain_db = (0.0, 0.0)
+    config.data.mixture.reverberation = 0.0
     return config

@@ -7,7 +7,11 @@ Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13
 Hardware and time: as for 24 kHz; not trained to the end here.
 
 Differences from configs/encodec_24khz.py, from the paper: adversarial and feature weight 4, half of the steps update
-the discriminators, STFT windows twice as long, left and right channel discriminated separately. Reconstructed as there.
+the discriminators, STFT windows twice as long, left and right channel discriminated separately, music alone, so nothing
+is mixed and nothing reverberates. Reconstructed as there. To mix anyway, name the sources (docs/training.md):
+
+    --config.data.mixture.sources='("music=/data/music","voices=/data/voices")' --config.data.mixture.reverberation=0.2
+
 In training a segment is divided by its RMS before the encoder, as it is in use.
 """
 
@@ -29,4 +33,5 @@ def get_config() -> Config:
     config.discriminator.update_probability = 0.5
     config.loss.adversarial = 4.0
     config.loss.feature = 4.0
+    config.data.mixture.reverberation = 0.0
     return config

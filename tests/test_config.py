@@ -68,6 +68,15 @@ def test_unreadable_files_are_named(tmp_path):
         Config.load(path)
 
 
+def test_discriminators_for_each_rate_need_one_rate_for_a_batch():
+    config = Config()
+    config.discriminator.per_kbps = True
+    with pytest.raises(ConfigError, match=r"discriminator\.per_kbps = True: must be false without .*dropout_kbps"):
+        config.validate()
+    config.quantizer.dropout_kbps = True
+    config.validate()
+
+
 def test_denoising_needs_noise():
     config = Config()
     config.model.film = "encoder"

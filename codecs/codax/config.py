@@ -101,6 +101,7 @@ class DiscriminatorConfig:
     start_step: int = 0
     every: int = 1  # steps from one discriminator and adversarial update to the next
     update_probability: float = 1.0  # chance that a step updates the discriminators
+    per_kbps: bool = False  # one set of discriminators for each of quantizer.kbps; needs quantizer.dropout_kbps
 
 
 @dataclasses.dataclass
@@ -120,7 +121,7 @@ class LossConfig:
     log_floor: float = 1e-5
     spectral_form: str = "soundstream"  # "soundstream", "encodec" or "audiocraft"; see losses/spectral.py
     mel_min_hz: float = 0.0  # lowest frequency of the mel bands
-    adversarial_form: str = "hinge"  # of the generator: "hinge", max(0, 1 - D), or "linear", -D
+    adversarial_form: str = "hinge"  # of the generator: "hinge" or "linear"; see losses/adversarial.py
     feature_form: str = "absolute"  # "absolute", or "relative" to the mean of the real features
     balancer: bool = False  # weights, but commitment's, are shares of the gradient; see losses/balancer.py
     balancer_decay: float = 0.999
@@ -144,6 +145,49 @@ class OptimizerConfig:
 
 
 @dataclasses.dataclass
+class MixtureConfig:
+    """Examples of one or several clips from named sources, and reverberation; the defaults are EnCodec's strategies.
+
+    `probabilities`, `counts`, `pools` and `reverberant` have one value for each strategy. A pool is names with commas
+    between them: "NAME" puts a source in, "-NAME" takes it out, "*" puts all in, as does a "-NAME" at the beginning.
+    """
+
+    sources: tuple[str, ...] = ()  # "NAME=SPEC", SPEC as for data.source, which they replace; () = no mixing
+    probabilities: tuple[float, ...] = (0.32, 0.32, 0.24, 0.12)
+    counts: tuple[int, ...] = (1, 1, 2, 3)  # clips of an example
+    pools: tuple[str, ...] = ("music", "-music", "*", "-music")  # where the clips come from
+    reverberant: tuple[bool, ...] = (False, True, True, True)  # strategies whose examples may get reverberation
+    reverberation: float = 0.0  # probability, with and without `sources`
+    rt60_seconds: tuple[float, float] = (0.3, 1.3)  # uniform in this range
+    reverberation_source: str = ""  # SPEC of impulse responses with an RT60 in that range; "" = synthetic ones
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """SPEC by name."""
+        return {name.strip(): spec.strip() for name, _, spec in (source.partition("=") for source in self.sources)}
+
+    def members(self, pool: str) -> list[str]:
+        """Names in a pool, in the order of `sources`.
+
+        Raises:
+          ConfigError: a name in it is none of a source, or no source is left.
+        """
+        names, parts = list(self.specs), [part.strip() for part in pool.split(",")]
+        chosen = set(names) if parts[0].startswith("-") else set()
+        for part in parts:
+            name = part.removeprefix("-")
+            if part != "*" and name not in names:
+                raise ConfigError(f"'{name}' is none of the sources {', '.join(names)}")
+            if part.startswith("-"):
+                chosen.discard(name)
+            else:
+                chosen.update(names if part == "*" else [name])
+        if not chosen:
+            raise ConfigError(f"'{pool}' leaves no source")
+        return [name for name in names if name in chosen]
+
+
+@dataclasses.dataclass
 class DataConfig:
     """Where audio comes from and how training examples are made of it."""
 
@@ -158,6 +202,7 @@ class DataConfig:
     gain_db: tuple[float, float] = (0.0, 0.0)  # random gain, uniform in this range
     noise_source: str = ""  # a source of noise for denoising; "" = none, "starter-noise" = synthetic coloured noise
     noise_gain_db: tuple[float, float] = (-30.0, 0.0)
+    mixture: MixtureConfig = dataclasses.field(default_factory=MixtureConfig)
     read_threads: int = 2
     prefetch: int = 16  # examples read ahead
     memory_mb: int = 768  # decoded audio of shards that is kept in memory by each process
@@ -229,6 +274,11 @@ class Config:
             return 1
         residual = 1 + (net.residual_kernel_size - 1) * max(self.model.dilations, default=1)
         return 1 << (max(self.model.kernel_size, net.last_kernel_size, residual) - 1).bit_length()
+
+    @property
+    def start_latency_ms(self) -> float:
+        """Latency of the first output of the causal codec, in milliseconds; `latency_ms` is that of all others."""
+        return self.start_frames * self.latency_ms
 
     @property
     def bits_per_code(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codax.errors import ConfigError
+
 if TYPE_CHECKING:
     from codax.config import Config
 
@@ -21,6 +23,7 @@ def checks(config: Config) -> list[Check]:
         *_loss(config),
         *_optimizer(config),
         *_data(config),
+        *_mixture(config),
         *_train(config),
     ]
 
@@ -112,6 +115,12 @@ def _discriminator(config: Config) -> list[Check]:
             d.update_probability,
             "above 0 and up to 1",
         ),
+        (
+            not d.per_kbps or config.quantizer.dropout_kbps,
+            "discriminator.per_kbps",
+            d.per_kbps,
+            "false without quantizer.dropout_kbps",
+        ),
     ]
 
 
@@ -160,6 +169,64 @@ def _data(config: Config) -> list[Check]:
             "set when model.film is: denoising needs noise",
         ),
     ]
+
+
+def _mixture(config: Config) -> list[Check]:
+    m = config.data.mixture
+    strategies = len(m.probabilities)
+    named = [source.partition("=")[0].strip() for source in m.sources]
+    return [
+        (
+            all(
+                name not in ("", "*") and "," not in name and name[0] != "-" and spec for name, spec in m.specs.items()
+            ),
+            "data.mixture.sources",
+            m.sources,
+            "of the form NAME=SPEC each, as in music=/data/music",
+        ),
+        (len(set(named)) == len(named), "data.mixture.sources", m.sources, "of different names"),
+        (strategies > 0, "data.mixture.probabilities", m.probabilities, "one or more strategies"),
+        *(
+            (
+                len(values) == strategies,
+                f"data.mixture.{name}",
+                values,
+                f"as many as data.mixture.probabilities, {strategies}",
+            )
+            for name, values in (("counts", m.counts), ("pools", m.pools), ("reverberant", m.reverberant))
+        ),
+        (
+            all(p > 0 for p in m.probabilities) and abs(sum(m.probabilities) - 1) < 1e-3,
+            "data.mixture.probabilities",
+            m.probabilities,
+            "positive, with the sum 1",
+        ),
+        (all(count >= 1 for count in m.counts), "data.mixture.counts", m.counts, "1 or more each"),
+        *_pools(config),
+        (0 <= m.reverberation <= 1, "data.mixture.reverberation", m.reverberation, "0 to 1"),
+        (
+            0 < m.rt60_seconds[0] <= m.rt60_seconds[1],
+            "data.mixture.rt60_seconds",
+            m.rt60_seconds,
+            "(low, high), both positive",
+        ),
+        (
+            not (m.sources and config.data.noise_source),
+            "data.mixture.sources",
+            m.sources,
+            "empty with data.noise_source: denoising takes clean audio from data.source alone",
+        ),
+    ]
+
+
+def _pools(config: Config) -> list[Check]:
+    m = config.data.mixture
+    try:
+        for pool in m.pools if m.sources else ():
+            m.members(pool)
+    except ConfigError as error:
+        return [(False, "data.mixture.pools", m.pools, f"names in data.mixture.sources, or '*': {error}")]
+    return []
 
 
 def _train(config: Config) -> list[Check]:

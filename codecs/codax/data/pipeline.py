@@ -4,56 +4,55 @@ A file counts as many times as segments fit into it, so that every second of aud
 a crop from a random place. The order is a shuffle that is decided by the seed alone; processes take disjoint shares of
 it, and the number of threads changes nothing. An iterator's state (`get_state`, `set_state`; Orbax saves it) is its
 position: a restored iterator goes on with the very same batches.
+
+Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`, in an order of their own.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import grain
 import numpy as np
 
 from codax.config import Config
-from codax.data import noise, transforms
+from codax.data import mixtures, noise, transforms
+from codax.data.crops import Crops, Windows
+from codax.data.reverberation import Rooms, reverberate
 from codax.data.sources import Source, open_source
 from codax.errors import CodaxError
 
 Batch = dict[str, np.ndarray]
-_READ_ATTEMPTS = 8
 _log = logging.getLogger(__name__)
 
 
-class Windows:
-    """Random access to the places where segments can be cut: item i is the index of the example that holds window i."""
-
-    def __init__(self, source: Source, samples: int):
-        counts = [max(1, round(source.frames(i) / samples)) for i in range(len(source))]
-        self._ends = np.cumsum(counts)
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    def __getitem__(self, index: Any) -> int:
-        return int(np.searchsorted(self._ends, int(index), side="right"))
-
-
 class Cropper:
-    """Makes a training example of an example's index and a random generator."""
+    """Makes an example of one clip, of its index and a random generator.
 
-    def __init__(self, config: Config, source: Source, noise_source: Source | None, *, random_gain: bool = True):
-        self._source, self._noise = source, noise_source
-        self._noise_windows = Windows(noise_source, config.segment_samples) if noise_source is not None else None
+    Args:
+      config: `data`, `model` (rate and channels) and `train.segment_seconds` are used.
+      source: of the clips.
+      noise_source: of noise; None = synthetic noise where `data.noise_source` wants noise.
+      training: False leaves out random gain and reverberation.
+    """
+
+    def __init__(self, config: Config, source: Source, noise_source: Source | None, *, training: bool = True):
+        self._crops = Crops(config, source)
+        self._noise_crops = self._noise_windows = None
+        if noise_source is not None:
+            self._noise_crops = Crops(config, noise_source)
+            self._noise_windows = Windows(noise_source, config.segment_samples)
         self._data = config.data
-        self._gain_db = config.data.gain_db if random_gain else (0.0, 0.0)
+        self._gain_db = config.data.gain_db if training else (0.0, 0.0)
+        self._rooms = Rooms(config) if training and config.data.mixture.reverberation > 0.0 else None
         self._samples, self._channels = config.segment_samples, config.model.audio_channels
         self._rate = config.model.sample_rate
-        self._warned: set[int] = set()
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
         """{"audio": [samples, channels]}, and with a noise source {"audio": noisy, "clean": clean}."""
-        crop = transforms.fit_channels(self._crop(self._source, index, rng), self._channels)
-        crop = transforms.fit_length(crop, self._samples)
+        crop = self._crops(index, rng)
+        if self._rooms is not None and (room := self._rooms.draw(rng)) is not None:
+            crop = reverberate(crop, room)
         gain = transforms.decibels(rng.uniform(*self._gain_db))
         if not self._data.noise_source:
             if self._data.normalize_peak:
@@ -62,36 +61,43 @@ class Cropper:
         noisy, clean = transforms.mix(crop, self._noise_crop(rng), rng.uniform(*self._data.noise_gain_db))
         return {"audio": np.ascontiguousarray(noisy * gain), "clean": np.ascontiguousarray(clean * gain)}
 
-    def _crop(self, source: Source, index: int, rng: np.random.Generator) -> np.ndarray:
-        """A random place of one example; of a following example where that one has become unreadable."""
-        for attempt in range(_READ_ATTEMPTS):
-            at = (index + attempt) % len(source)
-            room = source.frames(at) - self._samples
-            start = int(rng.integers(0, room + 1)) if room > 0 else 0
-            try:
-                return source.read(at, start, self._samples)
-            except CodaxError as error:
-                if at not in self._warned:
-                    self._warned.add(at)
-                    _log.warning("skipped while training (%d so far): %s", len(self._warned), error)
-        raise CodaxError(f"{source.spec}: {_READ_ATTEMPTS} files in a row can no longer be read; has the folder gone?")
-
     def _noise_crop(self, rng: np.random.Generator) -> np.ndarray:
-        if self._noise is None or self._noise_windows is None:
+        if self._noise_crops is None or self._noise_windows is None:
             one = noise.synthetic(rng, self._samples, self._rate)[:, None]
             return transforms.fit_channels(one, self._channels)
         index = self._noise_windows[rng.integers(len(self._noise_windows))]
-        crop = transforms.fit_channels(self._crop(self._noise, index, rng), self._channels)
+        crop = self._noise_crops.at_most(index, rng)
         return transforms.loop(crop, self._samples) if len(crop) else transforms.fit_length(crop, self._samples)
 
 
-def _open(config: Config, split: str, *, random_gain: bool) -> tuple[Source, Cropper]:
+def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Cropper]:
+    """The examples, of all named sources where there are such, and what makes single clips of them."""
     rate = config.model.sample_rate
-    source = open_source(config.data.source, sample_rate=rate, split=split, config=config.data)
+    if config.data.mixture.sources:
+        source, _ = mixtures.open_sources(config, split)
+    else:
+        source = open_source(config.data.source, sample_rate=rate, split=split, config=config.data)
     noise_source = None
     if config.data.noise_source and config.data.noise_source != noise.SPEC:
         noise_source = open_source(config.data.noise_source, sample_rate=rate, split=split, config=config.data)
-    return source, Cropper(config, source, noise_source, random_gain=random_gain)
+    return source, Cropper(config, source, noise_source, training=training)
+
+
+def _single(config: Config, split: str, seed: int, process_index: int, process_count: int) -> grain.MapDataset[Batch]:
+    """A process's endless share of examples of one clip."""
+    source, cropper = _open(config, split, training=True)
+    source.hold(config.data.memory_mb)
+    windows = Windows(source, config.segment_samples)
+    each = len(windows) // process_count  # the same for all, so that epochs stay in step
+    if each == 0:
+        raise CodaxError(f"{config.data.source}: {len(windows)} segments are too few for {process_count} processes")
+    _log.info("%s: %d examples, %.2f h, %d segments", source.spec, len(source), source.seconds / 3600, len(windows))
+    shuffled = grain.MapDataset.source(windows).seed(seed).shuffle()
+    share = shuffled[process_index : each * process_count : process_count].repeat()
+    if process_index and config.data.mixture.reverberation > 0.0:
+        # Generators depend on the seed and the position in the share: all processes would draw the same rooms.
+        share = share.seed(int(np.random.SeedSequence((seed, process_index)).generate_state(1)[0]))
+    return share.random_map(cropper)
 
 
 def training_batches(
@@ -105,7 +111,8 @@ def training_batches(
 ) -> grain.DatasetIterator[Batch]:
     """An endless iterator of {"audio": float32 [batch, samples, channels]}.
 
-    With `data.noise_source` the batches are {"audio": noisy, "clean": clean}, both of that shape.
+    With `data.noise_source` the batches are {"audio": noisy, "clean": clean}, both of that shape. With
+    `data.mixture.sources` they are mixtures, see `codax.data.mixtures`.
 
     Args:
       config: `data`, `model` (rate and channels) and `train.segment_seconds` are used.
@@ -118,21 +125,12 @@ def training_batches(
     Raises:
       CodaxError: the source is missing or empty, or too small for the number of processes.
     """
-    source, cropper = _open(config, split, random_gain=True)
-    source.hold(config.data.memory_mb)
-    windows = Windows(source, config.segment_samples)
-    each = len(windows) // process_count  # the same for all, so that epochs stay in step
-    if each == 0:
-        raise CodaxError(f"{config.data.source}: {len(windows)} segments are too few for {process_count} processes")
-    _log.info("%s: %d examples, %.2f h, %d segments", source.spec, len(source), source.seconds / 3600, len(windows))
-    dataset = (
-        grain.MapDataset.source(windows)
-        .seed(config.seed if seed is None else seed)
-        .shuffle()[process_index : each * process_count : process_count]
-        .repeat()
-        .random_map(cropper)
-        .batch(batch_size_per_process, drop_remainder=True)
-    )
+    seed = config.seed if seed is None else seed
+    if config.data.mixture.sources:
+        examples = mixtures.mixed(config, split, seed)[process_index::process_count]
+    else:
+        examples = _single(config, split, seed, process_index, process_count)
+    dataset = examples.batch(batch_size_per_process, drop_remainder=True)
     # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
     options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
@@ -150,13 +148,14 @@ def validation_batches(
 ) -> list[Batch]:
     """Fixed crops, the same at every call: `num_batches` (`train.eval_batches`) batches shaped as in training.
 
-    The crops are spread evenly over the split's audio, are not scaled at random, and do not depend on the number of
-    processes among which they are dealt.
+    The crops are single clips, spread evenly over the split's audio (that of all named sources, where there are such).
+    They are not scaled at random nor reverberated, and do not depend on the number of processes among which they are
+    dealt.
 
     Raises:
       CodaxError: as `training_batches`.
     """
-    source, cropper = _open(config, split, random_gain=False)
+    source, cropper = _open(config, split, training=False)
     windows = Windows(source, config.segment_samples)
     count = config.train.eval_batches if num_batches is None else num_batches
     total = count * batch_size_per_process * process_count

@@ -1,0 +1,70 @@
+"""Crops of a source: the places where segments can be cut, and reading one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from codax.config import Config
+from codax.data import transforms
+from codax.data.sources import Source
+from codax.errors import CodaxError
+
+_READ_ATTEMPTS = 8
+_log = logging.getLogger(__name__)
+
+
+class Windows:
+    """Random access to the places where segments can be cut: item i is the index of the example that holds window i.
+
+    Args:
+      source: of the examples.
+      samples: length of a segment.
+      examples: indices of the examples to cut from; None = all.
+    """
+
+    def __init__(self, source: Source, samples: int, examples: Sequence[int] | None = None):
+        self._examples = range(len(source)) if examples is None else examples
+        counts = [max(1, round(source.frames(i) / samples)) for i in self._examples]
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: Any) -> int:
+        return int(self._examples[int(np.searchsorted(self._ends, int(index), side="right"))])
+
+
+class Crops:
+    """Reads crops of `config.segment_samples` from random places of a source's examples."""
+
+    def __init__(self, config: Config, source: Source):
+        self._source = source
+        self._samples, self._channels = config.segment_samples, config.model.audio_channels
+        self._warned: set[int] = set()
+
+    def __call__(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """A crop [segment_samples, channels] of one example, filled with zeros where that one is shorter."""
+        return transforms.fit_length(self.at_most(index, rng), self._samples)
+
+    def at_most(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """A crop [time, channels] of one example; of a following example where that one has become unreadable.
+
+        Raises:
+          CodaxError: too many in a row are unreadable.
+        """
+        for attempt in range(_READ_ATTEMPTS):
+            at = (index + attempt) % len(self._source)
+            room = self._source.frames(at) - self._samples
+            start = int(rng.integers(0, room + 1)) if room > 0 else 0
+            try:
+                return transforms.fit_channels(self._source.read(at, start, self._samples), self._channels)
+            except CodaxError as error:
+                if at not in self._warned:
+                    self._warned.add(at)
+                    _log.warning("skipped while training (%d so far): %s", len(self._warned), error)
+        spec = self._source.spec
+        raise CodaxError(f"{spec}: {_READ_ATTEMPTS} files in a row can no longer be read; has the folder gone?")
