@@ -3,11 +3,15 @@
 pip install torch==2.13.0 transformers einops && pip install --no-deps encodec==0.1.1
 """
 
+import importlib
 import sys
 import types
 
 import numpy as np
 import pytest
+from codax import audio
+from codax.cli import ecdc
+from codax.entropy.ecdc import from_bytes
 from codax.interop.files import export_huggingface, import_model
 from small_encodec import relative_error
 
@@ -75,18 +79,24 @@ def _chunks(encoded, tokens):
         yield chunk[..., :taken]
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-def test_the_encodec_package_full_size(kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=list(KINDS))
+def pair(request, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """A full-size model of the encodec package with random weights, and the same one imported."""
     for name in ("torchaudio", "torchaudio.transforms"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
     sys.modules["torchaudio.transforms"].Spectrogram = object
     package = pytest.importorskip("encodec")
     torch.manual_seed(0)
-    model = getattr(package.EncodecModel, f"encodec_model_{kind}")(pretrained=False).eval()
+    model = getattr(package.EncodecModel, f"encodec_model_{request.param}")(pretrained=False).eval()
+    model.name = f"encodec_{request.param}"  # as with pretrained weights
     randomise(model)
     torch.save(model.state_dict(), tmp_path / "model.th")
-    codec = import_model(tmp_path / "model.th")
+    return model, import_model(tmp_path / "model.th")
+
+
+def test_the_encodec_package_full_size(pair) -> None:
+    model, codec = pair
     rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
     audio = 0.2 * np.random.default_rng(0).standard_normal((2, int(1.37 * rate) + 17, channels)).astype(np.float32)
     for kbps in codec.config.quantizer.kbps:
@@ -97,3 +107,27 @@ def test_the_encodec_package_full_size(kind: str, tmp_path, monkeypatch: pytest.
         tokens = codec.encode(audio, kbps=kbps)
         np.testing.assert_array_equal(tokens.codes, np.moveaxis(torch.cat([c for c, _ in frames], -1).numpy(), 1, 2))
         assert relative_error(codec.decode(tokens), np.moveaxis(wanted, 1, 2)) < 1e-4
+
+
+def test_ecdc_files_both_ways(pair, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compress = importlib.import_module("encodec.compress")  # the package has a function of that name
+    model, codec = pair
+    monkeypatch.setattr(compress, "MODELS", {model.name: lambda: model})
+    rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
+    signal = 0.1 * np.random.default_rng(0).standard_normal((int(2.1 * rate) + 17, channels)).astype(np.float32)
+    audio.write(tmp_path / "in.wav", signal, rate, subtype="FLOAT")
+    model.set_target_bandwidth(6.0)
+    theirs = compress.compress(model, torch.from_numpy(signal.T.copy()))
+    ecdc.encode(
+        codec, tmp_path / "in.wav", str(tmp_path / "ours.ecdc"), num_quantizers=codec.config.quantizers_for(6.0)
+    )
+    ours = (tmp_path / "ours.ecdc").read_bytes()
+    np.testing.assert_array_equal(from_bytes(ours).codes, from_bytes(theirs).codes)
+    assert len(ours) == len(theirs)
+    if channels == 1:  # else the scales may differ in their last bits
+        assert ours == theirs
+    with torch.no_grad():
+        wanted, _ = compress.decompress(ours)  # there
+    ecdc.decode(codec, from_bytes(theirs), tmp_path / "ours.ecdc", tmp_path / "out.wav")  # here
+    clipped = np.clip(wanted.numpy().T, -1, 1)
+    np.testing.assert_allclose(audio.read(tmp_path / "out.wav")[0], clipped, atol=1.1 / 32768)
