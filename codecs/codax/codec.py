@@ -110,6 +110,10 @@ class Codec:
         flat = flatten_dict(jax.device_get(self.variables), sep=".")
         return {name: np.asarray(value) for name, value in flat.items()}
 
+    def usage(self) -> np.ndarray:
+        """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
+        return np.asarray(self.variables["codebook"]["quantizer"]["count"])
+
     def save(self, folder: str | Path) -> None:
         """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole."""
         from safetensors.numpy import save

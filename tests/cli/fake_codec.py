@@ -20,6 +20,9 @@ class FakeCodec:
         self.path = path
         self.denoised = False  # whether the decoder was told to remove noise
 
+    def usage(self) -> np.ndarray:
+        return np.ones((3, 256), np.float32)
+
     def block_encoder(self, *, num_quantizers: int, batch: int, denoise: bool = False):
         return _Encoder(self, num_quantizers, batch)
 

@@ -87,6 +87,38 @@ def test_rates(run, work, models):
     _fails(run("encode", "in.wav", "b.codax", "--model", "fake", "--kbps", "inf"), "kbps")
 
 
+def test_entropy_coding(run, work, models):
+    time = np.arange(8000 * 21)[:, None] / 8000
+    rate = ("--model", "fake", "--kbps", "16")
+    audio.write("in.wav", 0.5 * np.sin(2 * np.pi * 2 * time), 8000)
+    assert run("encode", "in.wav", "packed.codax", *rate)[0] == 0
+    assert run("encode", *rate, "in.wav", "a.codax", "--entropy", "adaptive")[0] == 0
+    assert run("encode", "--entropy", *rate, "in.wav", "b.codax")[0] == 0
+    with open("a.codax", "rb") as a, open("b.codax", "rb") as b:
+        data = bytearray(a.read())
+        assert data == b.read()
+    assert len(data) < os.path.getsize("packed.codax")
+    for name in ("a", "packed"):
+        assert run("decode", f"{name}.codax", f"{name}.wav", "--model", "fake")[0] == 0
+    np.testing.assert_array_equal(audio.read("a.wav")[0], audio.read("packed.wav")[0])
+    facts = json.loads(run("info", "a.codax", "--json")[1])
+    assert (facts["coding"], facts["blocks"]) == ("adaptive", 3)
+    assert facts["code_bytes"] < facts["packed_bytes"] == facts["frames"]
+
+    data[len(data) // 2] ^= 1  # in the second block, of 10 s
+    with open("a.codax", "wb") as file:
+        file.write(data)
+    _fails(run("decode", "a.codax", "c.wav", "--model", "fake"), "a.codax: damaged in block 1 (10.00 to 20.00 s) of 3")
+    assert not os.path.exists("c.wav")
+    status, _, err = run("decode", "a.codax", "c.wav", "--model", "fake", "--damaged", "conceal")
+    assert (status, err) == (0, "codax: a.codax: damaged in block 1 (10.00 to 20.00 s) of 3: silent there\n")
+    found, whole = audio.read("c.wav")[0], audio.read("packed.wav")[0]
+    assert not found[80_000:160_000].any()
+    edge = 50  # the fades
+    np.testing.assert_array_equal(found[: 80_000 - edge], whole[: 80_000 - edge])
+    np.testing.assert_array_equal(found[160_000 + edge :], whole[160_000 + edge :])
+
+
 def test_denoise_needs_a_model_for_it(run, work, models):
     _fails(run("encode", "in.wav", "a.codax", "--model", "fake", "--denoise"), "was not trained to remove noise")
     assert run("encode", "in.wav", "a.codax", "--model", "film", "--denoise")[0] == 0
@@ -256,7 +288,7 @@ def test_interrupts_and_other_errors(run, work, models, monkeypatch):
         def stop(self, _error=error, **kwargs):
             raise _error
 
-        monkeypatch.setattr(FakeCodec, "stream_encoder", stop)
+        monkeypatch.setattr(FakeCodec, "block_encoder", stop)
         assert run("encode", "in.wav", "a.codax", "--model", "fake") == (status, "", message)
         assert sorted(os.listdir()) == before
 

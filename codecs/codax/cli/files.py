@@ -13,12 +13,17 @@ import numpy as np
 
 from codax import audio
 from codax.decoders import equal_blocks
-from codax.entropy.container import Meta
+from codax.entropy import coding
+from codax.entropy.adaptive import AdaptiveModel
+from codax.entropy.blockfile import new_coding
+from codax.entropy.container import METHODS, Meta
 from codax.entropy.containerfile import ContainerReader, ContainerWriter
 from codax.errors import CodaxError
 
 # Audio handed to the model at a time, over all streams.
 _BLOCK_SECONDS = 8.0
+CODED_SECONDS = 10.0  # of a block that is entropy-coded on its own
+_FADE_SECONDS = 0.005
 
 Progress = Callable[[float], None]
 
@@ -30,6 +35,7 @@ class Report:
     seconds: float
     file_bytes: int
     elapsed: float
+    damage: str = ""  # what was concealed
 
     @property
     def kbps(self) -> float:
@@ -49,6 +55,7 @@ def encode_file(
     *,
     num_quantizers: int,
     denoise: bool = False,
+    entropy: str | None = None,
     show: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file of any rate and channel count into a `.codax` file.
@@ -62,6 +69,7 @@ def encode_file(
       target: container to write; appears when it is complete.
       num_quantizers: quantizers to use, 1 to all.
       denoise: ask the model to remove noise.
+      entropy: "adaptive" codes the codes by their frequencies, which makes the file smaller; None packs them.
       show: called with the seconds of audio done so far.
 
     Raises:
@@ -84,9 +92,14 @@ def encode_file(
         denoised=denoise,
         scaled=config.model.normalize,
     )
+    model = None
+    if entropy is not None:
+        method = next(number for number, name in METHODS.items() if name == entropy)
+        model = frequency_model(codec, method, num_quantizers, streams)
+        meta = dataclasses.replace(meta, coding=new_coding(method, model, config.frame_rate, CODED_SECONDS))
     begin = time.perf_counter()
     size = block_samples(config, streams)
-    with ContainerWriter(target, meta) as writer:
+    with ContainerWriter(target, meta, model) as writer:
         encoder = codec.block_encoder(num_quantizers=num_quantizers, batch=streams, denoise=denoise)
 
         def count(frames: int) -> None:
@@ -109,6 +122,7 @@ def decode_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
+    conceal: bool = False,
     show: Progress = lambda seconds: None,
 ) -> Report:
     """Decodes a `.codax` file into an audio file of the original rate, channel count and length.
@@ -117,13 +131,14 @@ def decode_file(
       load: given the container's description, returns the `codax.Codec` that wrote it.
       source: container; checked as a whole before anything is written.
       target: audio file to write; the extension is the format.
+      conceal: be silent where entropy-coded blocks are damaged, instead of refusing the file.
       show: called with the seconds of audio done so far.
 
     Raises:
       AudioError, ContainerError, CodaxError: naming the file.
     """
     refuse_same(source, target)
-    with ContainerReader(source) as reader:
+    with ContainerReader(source, conceal=conceal) as reader:
         meta = reader.meta
         with audio.AudioWriter(target, meta.sample_rate, meta.channels) as writer:
             codec = load(meta)
@@ -139,12 +154,19 @@ def decode_file(
             )
             resample = audio.StreamResampler(config.model.sample_rate, meta.sample_rate, meta.channels)
 
+            model = None
+            if meta.coding is not None:
+                model = frequency_model(codec, meta.coding.method, meta.num_quantizers, meta.streams)
+            hop_seconds = config.hop / config.model.sample_rate
+            gaps = [[round(frame * hop_seconds * meta.sample_rate) for frame in gap] for gap in reader.damaged]
+
             def append(block: np.ndarray) -> None:
-                writer.write(block[: meta.num_samples - writer.frames])
+                kept = block[: meta.num_samples - writer.frames]
+                writer.write(mute(kept, writer.frames, gaps, meta.sample_rate) if gaps else kept)
 
             block_frames = block_samples(config, meta.streams) // config.hop
             last: np.ndarray | None = None
-            for codes in reader.blocks(block_frames):
+            for codes in reader.blocks(block_frames, model):
                 if codes.shape[1] < block_frames:  # as only the last one can be
                     last = codes
                 else:
@@ -155,7 +177,24 @@ def decode_file(
             # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
             append(np.zeros((meta.num_samples - writer.frames, meta.channels), np.float32))
             show(writer.frames / meta.sample_rate)
-    return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin)
+    damage = reader.describe_damage() if reader.damaged else ""
+    return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin, damage)
+
+
+def frequency_model(codec: Any, method: int, num_quantizers: int, streams: int) -> coding.Model:
+    """The model of the codes' frequencies that a method of entropy coding has."""
+    models = {"adaptive": lambda: AdaptiveModel(codec.usage()[:num_quantizers], streams)}
+    return models[METHODS[method]]()
+
+
+def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:
+    """A block [time, channels] that starts at sample `start`, silent within `gaps`, with fades of 5 ms outside them."""
+    position = np.arange(start, start + len(block))
+    gain = np.ones(len(block), np.float32)
+    for first, stop in gaps:
+        outside = np.maximum(first - position, position - stop + 1)  # samples; negative inside
+        gain = np.minimum(gain, np.clip(outside / (_FADE_SECONDS * rate), 0, 1))
+    return (block * gain[:, None]).astype(np.float32)
 
 
 def check_fit(codec: Any, meta: Meta, source: str | os.PathLike[str]) -> None:

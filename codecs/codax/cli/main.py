@@ -29,6 +29,19 @@ app = typer.Typer(
 )
 
 
+class Entropy(enum.StrEnum):
+    """How `codax encode` codes the codes."""
+
+    adaptive = "adaptive"
+
+
+class Damage(enum.StrEnum):
+    """What `codax decode` does with damaged blocks of entropy-coded codes."""
+
+    refuse = "refuse"
+    conceal = "conceal"
+
+
 class ExportFormat(enum.StrEnum):
     """What `codax export` writes."""
 
@@ -57,6 +70,9 @@ def encode(
     model: Model,
     kbps: Kbps = None,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
+    entropy: Annotated[
+        Entropy | None, typer.Option("--entropy", help="Code the codes by their frequencies: smaller .codax files.")
+    ] = None,
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
@@ -73,12 +89,22 @@ def encode(
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
     if target.lower().endswith(SUFFIX):
+        if entropy is not None:
+            raise CodaxError(f"--entropy: {SUFFIX} files have no such coding")
         with progress("encode", seconds) as show:
             report = ecdc.encode(codec, source, target, num_quantizers=quantizers, show=show)
         print(f"{target}: {_summary(report)}")
         return
     with progress("encode", seconds) as show:
-        report = files.encode_file(codec, source, target, num_quantizers=quantizers, denoise=denoise, show=show)
+        report = files.encode_file(
+            codec,
+            source,
+            target,
+            num_quantizers=quantizers,
+            denoise=denoise,
+            entropy=entropy and entropy.value,
+            show=show,
+        )
     models.remember(codec)
     print(f"{target}: {_summary(report)}")
 
@@ -94,6 +120,9 @@ def decode(
             help="Model folder or name; .ecdc files need it. Default: found by the hash in the container.",
         ),
     ] = None,
+    damaged: Annotated[
+        Damage, typer.Option(help="What to do with damaged blocks of entropy-coded files; conceal: be silent there.")
+    ] = Damage.refuse,
 ) -> None:
     """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
     from codax.cli import ecdc, files, models
@@ -110,10 +139,15 @@ def decode(
             report = ecdc.decode(codec, file, source, target, show=show)
         print(f"{target}: {_summary(report)}")
         return
-    with ContainerReader(source) as reader:
+    conceal = damaged is Damage.conceal
+    with ContainerReader(source, conceal=conceal) as reader:
         seconds = reader.meta.seconds
     with progress("decode", seconds) as show:
-        report = files.decode_file(lambda meta: models.load_for(meta, source, model), source, target, show=show)
+        report = files.decode_file(
+            lambda meta: models.load_for(meta, source, model), source, target, conceal=conceal, show=show
+        )
+    if report.damage:
+        print(f"codax: {source}: damaged in {report.damage}: silent there", file=sys.stderr)
     print(f"{target}: {_summary(report)}")
 
 
@@ -173,6 +207,11 @@ def _summary(report) -> str:
 
 def main() -> None:
     """Runs the command line. Whatever is wrong with the input or the machine is one line on stderr and status 1."""
+    # An option whose value may be left out, which typer does not have: the best that there is, then.
+    values = {mode.value for mode in Entropy}
+    for i, argument in enumerate(sys.argv):
+        if argument == "--entropy" and not {*sys.argv[i + 1 : i + 2]} & values:
+            sys.argv[i] = f"--entropy={Entropy.adaptive.value}"
     # A terminated command removes its unfinished output as an interrupted one does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:

@@ -22,21 +22,37 @@ VERSION = 1
 STREAM = 0x80  # version of the header of a stream of packets; see packets.py
 DENOISED = 1  # flag: removal of noise was asked for; models that do it in their decoder need to know
 SCALED = 2  # flag: the model divides every segment by a scale; the scales follow the codes
-KNOWN_FLAGS = DENOISED | SCALED
+CODED = 4  # flag: the codes are entropy-coded in blocks; see blockfile.py
+KNOWN_FLAGS = DENOISED | SCALED | CODED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; what is left of 64 after everything else
 CHECKSUM = struct.Struct("<I")
 SEGMENTS = struct.Struct("<I")  # number of segments, after the name if the flag says so; the name is then shorter
 SCALE = np.dtype("<f4")
+# Then, if the codes are coded: method, frames of a block, digest of the model of frequencies, bytes of all blocks.
+CODING = struct.Struct(f"<BH{HASH_BYTES}s5s")
+METHODS = {1: "adaptive"}
+TABLE_ENTRY = 8  # bytes that a block takes in the table at the end
+LEAST_BLOCK = 8  # bytes of the smallest block
 # magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,
 # frames, bytes of the name
 FIXED = struct.Struct(f"<3sBB{HASH_BYTES}s3s5sBBBHIB")
 MIN_BYTES = FIXED.size + 2 * CHECKSUM.size
-MAX_OVERHEAD = MIN_BYTES + MAX_NAME
+MAX_OVERHEAD = MIN_BYTES + MAX_NAME + CODING.size  # without the last, for codes that are packed
 
 
 class ContainerError(CodaxError):
     """Bytes that are not a complete, undamaged container; the message says what is wrong and where."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """How codes are entropy-coded: in blocks, each on its own."""
+
+    method: int  # of METHODS
+    block_frames: int  # the last block may have fewer
+    digest: bytes  # 8 bytes that identify the model of frequencies
+    coded_bytes: int = 0  # of all blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +75,7 @@ class Meta:
     denoised: bool = False
     scaled: bool = False
     segments: int = 0  # of a scaled signal
+    coding: Coding | None = None  # None: the codes are packed
 
     @property
     def bits_per_code(self) -> int:
@@ -70,13 +87,30 @@ class Meta:
         return self.streams * self.num_quantizers * self.bits_per_code
 
     @property
-    def code_bytes(self) -> int:
-        """Bytes of the packed codes."""
+    def packed_bytes(self) -> int:
+        """Bytes of the codes if they are packed."""
         return (self.frames * self.bits_per_frame + 7) // 8
 
     @property
+    def blocks(self) -> int:
+        """Number of blocks of entropy-coded codes."""
+        return 0 if self.coding is None else -(-self.frames // self.coding.block_frames)
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of the codes as they are, with the table of their blocks."""
+        if self.coding is None:
+            return self.packed_bytes
+        return self.coding.coded_bytes + self.blocks * TABLE_ENTRY + CHECKSUM.size
+
+    @property
+    def scales_offset(self) -> int:
+        """Where the scales begin in the payload: behind the codes, before the table of blocks."""
+        return self.packed_bytes if self.coding is None else self.coding.coded_bytes
+
+    @property
     def payload_bytes(self) -> int:
-        """Bytes of the packed codes and the scales."""
+        """Bytes of the codes and the scales."""
         return self.code_bytes + self.segments * self.streams * SCALE.itemsize
 
     @property
@@ -91,7 +125,7 @@ class Meta:
 
     @property
     def kbps(self) -> float:
-        """Kilobits per second of the packed codes and scales, header left out; 0 for an empty file."""
+        """Kilobits per second of the codes and scales, header left out; 0 for an empty file."""
         return 8 * self.payload_bytes / self.seconds / 1000 if self.num_samples else 0.0
 
 
@@ -116,6 +150,15 @@ def check(meta: Meta) -> Meta:
             raise ContainerError(f"impossible {name}: {value} is not within {low} to {high}")
     if len(meta.model_hash) != HASH_BYTES:
         raise ContainerError(f"impossible model hash: {len(meta.model_hash)} bytes instead of {HASH_BYTES}")
+    coding = meta.coding
+    if coding is not None:
+        if coding.method not in METHODS:
+            raise ContainerError(f"entropy coding by method {coding.method} is newer than this program")
+        # Fewer bytes than blocks need would let a small file claim many frames.
+        if not 1 <= coding.block_frames < 2**16 or not LEAST_BLOCK * meta.blocks <= coding.coded_bytes < 2**40:
+            raise ContainerError(f"impossible blocks: {coding.coded_bytes} bytes of {coding.block_frames} frames each")
+        if len(coding.digest) != HASH_BYTES:
+            raise ContainerError(f"impossible digest: {len(coding.digest)} bytes instead of {HASH_BYTES}")
     return meta
 
 
@@ -126,7 +169,7 @@ def stored_name(model_id: str, scaled: bool = False) -> str:
 
 
 def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
-    """The header with its checksum: 35 bytes and the name, and 4 bytes more beside scales.
+    """The header with its checksum: 35 bytes and the name; 4 bytes more beside scales, 16 for coded codes.
 
     Raises:
       ContainerError: a field of `meta` is out of range.
@@ -136,7 +179,7 @@ def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
     fixed = FIXED.pack(
         MAGIC,
         version,
-        DENOISED * meta.denoised | SCALED * meta.scaled,
+        DENOISED * meta.denoised | SCALED * meta.scaled | CODED * (meta.coding is not None),
         meta.model_hash,
         meta.sample_rate.to_bytes(3, "little"),
         meta.num_samples.to_bytes(5, "little"),
@@ -148,13 +191,17 @@ def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
         len(name),
     )
     header = fixed + name + (SEGMENTS.pack(meta.segments) if meta.scaled else b"")
+    if meta.coding is not None:
+        c = meta.coding
+        header += CODING.pack(c.method, c.block_frames, c.digest, c.coded_bytes.to_bytes(5, "little"))
     return header + CHECKSUM.pack(zlib.crc32(header))
 
 
 def header_bytes(start: bytes) -> int:
     """Bytes of the header that begins with these `FIXED.size` bytes, if it is one."""
     flags, name_bytes = start[4], start[FIXED.size - 1]
-    return FIXED.size + min(name_bytes, MAX_NAME) + SEGMENTS.size * bool(flags & SCALED) + CHECKSUM.size
+    more = SEGMENTS.size * bool(flags & SCALED) + CODING.size * bool(flags & CODED)
+    return FIXED.size + min(name_bytes, MAX_NAME) + more + CHECKSUM.size
 
 
 def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta, int]:
@@ -190,7 +237,7 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
     if name_bytes > MAX_NAME - more:
         raise ContainerError(f"impossible name length: {name_bytes} is not within 0 to {MAX_NAME - more}")
     name_end = FIXED.size + name_bytes
-    checked = name_end + more
+    checked = name_end + more + CODING.size * bool(flags & CODED)
     header_end = checked + CHECKSUM.size
     if len(start) < header_end:
         raise ContainerError(f"truncated at byte {size} of at least {header_end + CHECKSUM.size}")
@@ -218,6 +265,7 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
             denoised=bool(flags & DENOISED),
             scaled=scaled,
             segments=SEGMENTS.unpack_from(start, name_end)[0] if scaled else 0,
+            coding=_parse_coding(start, name_end + more) if flags & CODED else None,
         )
     )
     if version == STREAM:
@@ -228,6 +276,11 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
     if size > expected:
         raise ContainerError(f"{size - expected} bytes after the end of the container at byte {expected}")
     return meta, header_end
+
+
+def _parse_coding(start: bytes, offset: int) -> Coding:
+    method, frames, digest, size = CODING.unpack_from(start, offset)
+    return Coding(method, frames, digest, int.from_bytes(size, "little"))
 
 
 def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:
@@ -322,9 +375,11 @@ def unpack(data: bytes) -> tuple[np.ndarray, Meta, np.ndarray | None]:
       Codes int32 [streams, frames, quantizers], their description, and the scales float32 [streams, segments] if any.
 
     Raises:
-      ContainerError: damaged, truncated, or of a newer version.
+      ContainerError: damaged, truncated, of a newer version, or entropy-coded.
     """
     meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
+    if meta.coding is not None:
+        raise ContainerError("the codes are entropy-coded: they are read with the model")
     payload = memoryview(data)[start : start + meta.payload_bytes]
     check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
     return read_codes(payload, meta, meta.frames, 0), meta, read_scales(payload, meta)

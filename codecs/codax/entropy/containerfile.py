@@ -12,7 +12,8 @@ from types import TracebackType
 
 import numpy as np
 
-from codax.entropy import bitpack, container
+from codax.entropy import bitpack, coding, container
+from codax.entropy.blockfile import BlockPacker, BlockReader
 from codax.entropy.container import ContainerError, Meta
 from codax.files import Part
 
@@ -27,12 +28,13 @@ class ContainerWriter:
     name as it was.
     """
 
-    def __init__(self, path: str | os.PathLike[str], meta: Meta) -> None:
+    def __init__(self, path: str | os.PathLike[str], meta: Meta, model: coding.Model | None = None) -> None:
         """Opens a temporary file beside the target.
 
         Args:
           path: file to write.
           meta: description with `streams` and `num_quantizers`; `frames` is counted.
+          model: of the codes' frequencies, where `meta.coding` says that they are entropy-coded.
 
         Raises:
           ContainerError: a field is impossible, or the target cannot be written.
@@ -43,7 +45,10 @@ class ContainerWriter:
         self._meta = dataclasses.replace(meta, frames=0, num_samples=0, segments=0)
         # The length of the header does not depend on the numbers that are filled in at the end.
         header = container.serialize_header(self._meta)
-        self._packer = bitpack.BitPacker(meta.bits_per_code)
+        self._blocks = None
+        if meta.coding is not None and model is not None:
+            self._blocks = BlockPacker(model, meta.coding.block_frames, meta.codebook_size)
+        self._packer = self._blocks or bitpack.BitPacker(meta.bits_per_code)
         self._frames = 0
         self._crc = 0
         self._part = Part(self.path, ContainerError)
@@ -87,8 +92,12 @@ class ContainerWriter:
         self._meta = dataclasses.replace(
             self._meta, frames=self._frames, num_samples=self.num_samples, segments=segments
         )
-        if self.scales is not None:
-            self._append(container.pack_scales(self.scales, self._meta))
+        scales = b"" if self.scales is None else container.pack_scales(self.scales, self._meta)
+        self._append(scales)
+        if self._blocks is not None and self._meta.coding is not None:
+            self._append(self._blocks.table(scales))
+            whole = dataclasses.replace(self._meta.coding, coded_bytes=self._blocks.coded_bytes)
+            self._meta = dataclasses.replace(self._meta, coding=whole)
         self._write(container.CHECKSUM.pack(self._crc))
         header = container.serialize_header(self._meta)
         try:
@@ -121,13 +130,20 @@ class ContainerWriter:
 class ContainerReader:
     """Reads a file block by block: `with ContainerReader(path) as r: for codes in r.blocks(1000): ...`."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, conceal: bool = False) -> None:
         """Opens the file, and checks all of it before any code is handed out.
+
+        Args:
+          path: file to read.
+          conceal: accept damaged blocks of entropy-coded codes; `damaged` tells which frames they had.
 
         Raises:
           ContainerError: missing, unreadable, damaged, truncated, or of a newer version; naming the file.
         """
         self.path = Path(path)
+        self.damaged: list[tuple[int, int]] = []  # first frame, and the first frame that is good again
+        self._conceal = conceal
+        self._blocks: BlockReader | None = None
         try:
             if not self.path.exists():
                 raise ContainerError("no such file")
@@ -149,13 +165,22 @@ class ContainerReader:
             self._file.close()
             raise ContainerError(f"{path}: {error}") from error
 
-    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+    def blocks(self, frames: int, model: coding.Model | None = None) -> Iterator[np.ndarray]:
         """Yields codes int32 [streams, time, quantizers] of `frames` frames at a time; the last block is shorter.
 
+        Args:
+          frames: at a time.
+          model: of the codes' frequencies, if they are entropy-coded.
+
         Raises:
-          ContainerError: a code beyond the codebook, or the file changed meanwhile.
+          ContainerError: a code beyond the codebook, the wrong model, or the file changed meanwhile.
         """
         meta = self.meta
+        if self._blocks is not None:
+            if model is None:
+                raise ContainerError(f"{self.path}: the codes are entropy-coded: a model of them is needed")
+            yield from self._recut(self._blocks.blocks(model), frames)
+            return
         for first in range(0, meta.frames, frames):
             count = min(frames, meta.frames - first)
             start = first * meta.bits_per_frame
@@ -174,7 +199,7 @@ class ContainerReader:
         """
         meta = self.meta
         with self._named():
-            self._file.seek(self._start + meta.code_bytes)
+            self._file.seek(self._start + meta.scales_offset)
             return container.read_scales(self._file.read(meta.payload_bytes - meta.code_bytes), meta)
 
     def __enter__(self) -> ContainerReader:
@@ -204,4 +229,35 @@ class ContainerReader:
                 raise ContainerError("became shorter while it was read")
             crc = zlib.crc32(data, crc)
             left -= len(data)
-        container.check_payload(crc, self._file.read(container.CHECKSUM.size))
+        stored = self._file.read(container.CHECKSUM.size)
+        if self.meta.coding is None:
+            container.check_payload(crc, stored)
+            return
+        self._blocks = BlockReader(self._file, self._start, self.meta)
+        if not self._blocks.damaged:
+            container.check_payload(crc, stored)
+        self.damaged = [self._blocks.frames(number) for number in self._blocks.damaged]
+        if self.damaged and not self._conceal:
+            raise ContainerError(f"damaged in {self.describe_damage()}")
+
+    def describe_damage(self) -> str:
+        """The damaged blocks, for people."""
+        assert self._blocks is not None
+        share = self.meta.seconds / self.meta.frames  # frames have no length of their own here; the last may be cut
+        parts = [
+            f"block {number} ({first * share:.2f} to {stop * share:.2f} s)"
+            for number, (first, stop) in zip(self._blocks.damaged, self.damaged, strict=True)
+        ]
+        more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
+        return f"{', '.join(parts[:5])}{more} of {self.meta.blocks}"
+
+    def _recut(self, blocks: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+        held = np.zeros((self.meta.streams, 0, self.meta.num_quantizers), np.int32)
+        left = self.meta.frames
+        while left:
+            with self._named():
+                while held.shape[1] < min(frames, left):
+                    held = np.concatenate([held, next(blocks)], axis=1)
+            taken = min(frames, left)
+            yield held[:, :taken]
+            held, left = held[:, taken:], left - taken

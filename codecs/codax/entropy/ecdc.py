@@ -1,4 +1,4 @@
-"""EnCodec's `.ecdc` container, bit for bit, without its language model.
+"""EnCodec's `.ecdc` container, bit for bit; `ecdc_lm` has the files that its language model compressed.
 
 A file is "ECDC", a version byte 0, the length of a JSON text (four bytes, big-endian) and that text: "m" the model's
 name, "al" the length in samples, "nc" the number of codebooks, "lm" whether codes are entropy-coded. Then, per segment,
@@ -27,7 +27,7 @@ SUFFIX = ".ecdc"
 MAGIC = b"ECDC"
 BITS = 10
 _HEAD = struct.Struct("!4sBI")
-_SCALE = struct.Struct("!f")
+SCALE = struct.Struct("!f")
 _LONGEST_TEXT = 4096  # bytes of JSON that are believed
 
 
@@ -96,12 +96,12 @@ class Ecdc:
         if not self.kind.scaled:
             return None
         starts = (start for start, _ in self._segments())
-        return np.asarray([_SCALE.unpack_from(self.payload, start)[0] for start in starts], np.float32)
+        return np.asarray([SCALE.unpack_from(self.payload, start)[0] for start in starts], np.float32)
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """The codes in blocks int32 [time, codebooks] of at most so many frames, within one segment each."""
         for start, count in self._segments():
-            begin = 8 * (start + _SCALE.size * self.kind.scaled)
+            begin = 8 * (start + SCALE.size * self.kind.scaled)
             for first in range(0, count, frames):
                 taken = min(frames, count - first)
                 bit = begin + first * self.codebooks * BITS
@@ -117,7 +117,7 @@ class Ecdc:
 
 
 def _segment_bytes(kind: Kind, frames: int, codebooks: int) -> int:
-    return _SCALE.size * kind.scaled + packed_bytes(frames * codebooks, BITS)
+    return SCALE.size * kind.scaled + packed_bytes(frames * codebooks, BITS)
 
 
 class Builder:
@@ -142,7 +142,7 @@ class Builder:
             raise EcdcError(f"model {self._model} {'needs' if self._kind.scaled else 'has no'} scales")
         try:
             if scale is not None:
-                self._parts.append(self._packer.finish() + _SCALE.pack(scale))
+                self._parts.append(self._packer.finish() + SCALE.pack(scale))
             self._parts.append(self._packer.push(codes))
         except ValueError as error:
             raise EcdcError(str(error)) from error
@@ -154,16 +154,42 @@ class Builder:
         found = self._frames if self._kind.scaled else [sum(self._frames)]
         if length < 1 or found != wanted:
             raise EcdcError(f"codes of {sum(found)} frames do not fit {length} samples of model {self._model}")
-        meta = {"m": self._model, "al": length, "nc": self._codebooks, "lm": False}
+        header = Header(self._model, length, self._codebooks, compressed=False, size=0)
+        return b"".join([header.to_bytes(), *self._parts, self._packer.finish()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a file says about itself.
+
+    Attributes:
+      model, length, codebooks: as of `Ecdc`.
+      compressed: whether EnCodec's language model compressed the codes; `ecdc_lm` reads these.
+      size: bytes of the header.
+    """
+
+    model: str
+    length: int
+    codebooks: int
+    compressed: bool
+    size: int
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.model]
+
+    def to_bytes(self) -> bytes:
+        """The header of a file, whose own `size` is not looked at."""
+        meta = {"m": self.model, "al": self.length, "nc": self.codebooks, "lm": self.compressed}
         text = json.dumps(meta).encode()
-        return b"".join([_HEAD.pack(MAGIC, 0, len(text)), text, *self._parts, self._packer.finish()])
+        return _HEAD.pack(MAGIC, 0, len(text)) + text
 
 
-def from_bytes(data: bytes) -> Ecdc:
-    """Reads a file's bytes.
+def parse_header(data: bytes) -> Header:
+    """Reads the header at the start of a file's bytes.
 
     Raises:
-      EcdcError: damaged, too short or too long, of another model, or entropy-coded.
+      EcdcError: damaged, or of another model.
     """
     if len(data) < _HEAD.size or not data.startswith(MAGIC):
         raise EcdcError("not an .ecdc file")
@@ -174,20 +200,32 @@ def from_bytes(data: bytes) -> Ecdc:
         raise EcdcError("the header is damaged or cut off")
     try:
         meta = json.loads(data[_HEAD.size : _HEAD.size + size])
-        model, length, codebooks, entropy = (meta[key] for key in ("m", "al", "nc", "lm"))
+        model, length, codebooks, compressed = (meta[key] for key in ("m", "al", "nc", "lm"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EcdcError("the header is not the JSON that .ecdc files have") from error
     kind = _kind(model)
-    if entropy is not False:
-        raise EcdcError("codes that EnCodec's language model compressed cannot be read")
     if type(length) is not int or type(codebooks) is not int or length < 1 or not 1 <= codebooks <= kind.codebooks:
         raise EcdcError(f"a length of {length!r} and {codebooks!r} codebooks cannot be")
-    position = _HEAD.size + size
+    if type(compressed) is not bool:
+        raise EcdcError("the header is not the JSON that .ecdc files have")
+    return Header(model, length, codebooks, compressed, _HEAD.size + size)
+
+
+def from_bytes(data: bytes) -> Ecdc:
+    """Reads a file's bytes.
+
+    Raises:
+      EcdcError: damaged, too short or too long, of another model, or entropy-coded.
+    """
+    header = parse_header(data)
+    if header.compressed:
+        raise EcdcError("codes that EnCodec's language model compressed cannot be read")
+    kind, length, codebooks = header.kind, header.length, header.codebooks
     # Before anything is allocated: a length that the data cannot hold is not believed.
     least = length * codebooks * BITS // (8 * kind.hop)
-    if least > len(data) - position:
-        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, {len(data) - position} are there")
-    file = Ecdc(model, length, codebooks, data[position:])
+    if least > len(data) - header.size:
+        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, {len(data) - header.size} are there")
+    file = Ecdc(header.model, length, codebooks, data[header.size :])
     size = sum(_segment_bytes(kind, count, codebooks) for count in file.frames)
     if len(file.payload) < size:
         raise EcdcError("cut off before the end")
