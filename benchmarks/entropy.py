@@ -41,10 +41,10 @@ def main() -> None:
         found = coding.decode_blocks(model, messages, [len(block) for block in some])
         end = time.perf_counter()
         assert all(np.array_equal(a, b) for a, b in zip(found, some, strict=True))
-        packed = codec.config.bits_per_code
-        bits, codes = 8 * sum(map(len, messages)), sum(block.size for block in some)
+        codes, full = sum(block.size for block in some), codec.config.bits_per_code
+        bits = 8 * sum(map(len, messages)) / codes
         print(
-            f"{kbps:g} kbps: {bits / codes:.2f} of {packed} bits per code, {100 - 100 * bits / codes / packed:.1f} % saved; "
+            f"{kbps:g} kbps: {bits:.2f} of {full} bits per code, {100 - 100 * bits / full:.1f} % saved; "
             f"coded {seconds / (middle - start):.0f} times, decoded {seconds / (end - middle):.0f} times real time"
         )
 
