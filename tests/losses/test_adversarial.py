@@ -21,6 +21,7 @@ def test_discriminator_hinge():
 
 
 def test_generator_hinge():
+    # audiocraft's hinge2.
     # First: mean(3, 1) = 2; second: 0.5.
     np.testing.assert_allclose(generator(FAKE), (2 + 0.5) / 2)
 
@@ -34,8 +35,9 @@ def test_feature_loss_and_where_its_gradient_goes():
 
 
 def test_other_forms():
-    # Linear: first mean(2, 0) = 1; second -0.5. Relative: layer 1 of the first has a real mean of 1.5, layer 2 of 0.
+    # Linear (audiocraft's hinge): first mean(2, 0) = 1; second -0.5.
     np.testing.assert_allclose(generator(FAKE, "linear"), (1 - 0.5) / 2)
+    # Relative: layer 1 has a real mean of 1.5, layer 2 of 4.
     real = [(REAL[0][0], [REAL[0][1][0], jnp.array([[4.0]])])]
     fake = [(FAKE[0][0], [FAKE[0][1][0], jnp.array([[1.0]])])]
     np.testing.assert_allclose(feature_l1(real, fake, "relative"), (1.5 / 1.5 + 3 / 4) / 2)

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config
-from codax.training.state import init_state
-from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
-from tiny_run import tiny_config, voices
+from codax.recipes import load_recipe
+from codax.training.state import init_state, make_optimizers, parameter_count, select
+from codax.training.step import Phase, draw_levels, draw_rate, make_codebook_init, make_step
+from tiny_run import ROOT, tiny_config, voices
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -91,6 +92,111 @@ def test_one_rate_is_drawn_for_a_batch() -> None:
     draws = np.stack([draw_levels(config, jnp.int32(step), 6, None) for step in range(40)])
     assert np.all(draws == draws[:, :1])
     assert set(draws[:, 0].tolist()) == allowed
+
+
+@pytest.fixture(scope="module")
+def per_rate() -> Config:
+    return encodec_config(discriminator__per_kbps=True, quantizer__kbps=(4.0, 8.0, 16.0))
+
+
+@pytest.fixture(scope="module")
+def per_rate_start(per_rate: Config):
+    return started(per_rate)
+
+
+@pytest.fixture(scope="module")
+def per_rate_step(per_rate: Config):
+    return quick_jit(make_step(per_rate, FULL, None))
+
+
+def changed(after, before) -> np.ndarray:
+    """Which rates' parts of the discriminators and of their optimiser differ anywhere: [2, rates]."""
+    rows = []
+    for name in ("discriminator", "discriminator_optimizer"):
+        pairs = zip(*(jax.tree.leaves(getattr(state, name)) for state in (after, before)), strict=True)
+        unequal = [np.not_equal(a, b).reshape(len(a), -1).any(axis=1) for a, b in pairs]
+        rows.append(np.any(unequal, axis=0))
+    return np.stack(rows)
+
+
+def test_every_rate_starts_with_other_discriminators(per_rate: Config, per_rate_start) -> None:
+    state, _ = per_rate_start
+    one = jax.eval_shape(lambda: init_state(encodec_config()))
+    for name in ("discriminator", "discriminator_optimizer"):
+        stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((3, *x.shape), x.dtype), getattr(one, name))
+        assert jax.eval_shape(lambda x: x, getattr(state, name)) == stacked
+    kernel = np.asarray(state.discriminator["msstft64"]["stem"]["kernel"])
+    assert all(np.abs(kernel[a] - kernel[b]).max() > 0.01 for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_step_updates_the_discriminators_of_its_rate_alone(per_rate: Config, per_rate_start, per_rate_step) -> None:
+    state, batch = per_rate_start
+    drawn = []
+    for _ in range(8):
+        after, metrics = per_rate_step(state, batch)
+        rate = int(draw_rate(per_rate, state.step))
+        assert changed(after, state).tolist() == [[i == rate for i in range(3)]] * 2
+        levels = per_rate.quantizers_for(per_rate.quantizer.kbps[rate])
+        assert np.asarray(metrics["codebook/used"] > 0).tolist() == [level < levels for level in range(4)]
+        drawn.append(rate)
+        state = after
+    assert set(drawn) == {0, 1, 2}
+    # Each rate counts its own updates.
+    count = np.asarray(state.discriminator_optimizer[0].count)
+    np.testing.assert_array_equal(count, np.bincount(drawn, minlength=3))
+
+
+def test_the_drawn_discriminators_are_trained_as_one_set_is(per_rate: Config, per_rate_start, per_rate_step) -> None:
+    state, batch = per_rate_start
+    rate = draw_rate(per_rate, state.step)
+    shared = encodec_config(quantizer__kbps=per_rate.quantizer.kbps)
+    names = ("discriminator", "discriminator_optimizer")
+    after, metrics = per_rate_step(state, batch)
+    alone, wanted = quick_jit(make_step(shared, FULL, None))(
+        state.replace(**{name: select(getattr(state, name), rate) for name in names}), batch
+    )
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, metrics, wanted)
+    jax.tree.map(close, select(after.discriminator, rate), alone.discriminator)
+
+
+def test_a_nan_batch_leaves_every_rate_alone(per_rate_start, per_rate_step) -> None:
+    state, batch = per_rate_start
+    after, metrics = per_rate_step(state, {"audio": np.full_like(batch["audio"], np.nan)})
+    assert not changed(after, state).any()
+    assert int(metrics["bad_steps"]) == 1
+
+
+def test_a_schedule_of_each_rate_spans_its_share_of_the_steps() -> None:
+    config = encodec_config(discriminator__per_kbps=True, optimizer__schedule="cosine", train__steps=200)
+    params = jnp.ones(1)
+    sizes = {}
+    for config.discriminator.per_kbps in (False, True):
+        _, optimizer = make_optimizers(config)
+        state, updates = optimizer.init(params), []
+        for _ in range(101):
+            update, state = optimizer.update(params, state, params)
+            updates.append(abs(float(update[0])))
+        sizes[config.discriminator.per_kbps] = updates
+    # Two rates: after half of the steps one rate is at the end of its cosine, a shared discriminator halfway.
+    np.testing.assert_allclose(sizes[True][100] / sizes[True][0], 0, atol=1e-6)
+    np.testing.assert_allclose(sizes[False][100] / sizes[False][0], 0.5, rtol=1e-3)
+
+
+def test_full_size_recipes_have_a_set_for_each_rate() -> None:
+    counts = {}
+    for name in ("encodec_24khz", "encodec_48khz", "encodec_24khz_audiocraft"):
+        config = load_recipe(ROOT / "configs" / f"{name}.py")
+        state = jax.eval_shape(functools.partial(init_state, config))
+        counts[name] = [parameter_count(part) for part in state.discriminator.values()]
+    # Of one window, a 2 x 32 x (3, 8) stem, three of 32 x 32 x (3, 8), one of 32 x 32 x (3, 3) and logits, with biases
+    # and, but for the stem, one gain for each output.
+    stem, last, logits = 2 * 32 * 24 + 32, 32 * 32 * 9 + 64, 32 * 9 + 2
+    one = stem + 3 * (32 * 32 * 24 + 64) + last + logits
+    assert counts["encodec_24khz"] == [5 * one] * 5
+    assert counts["encodec_48khz"] == [4 * one] * 5
+    longer = 3 * 32 * (2 + 3 * 32)  # audiocraft's kernels are 3 x 9
+    assert counts["encodec_24khz_audiocraft"] == [one + longer] * 5
 
 
 @pytest.mark.parametrize("form", ["soundstream", "encodec", "audiocraft"])

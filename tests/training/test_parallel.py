@@ -51,6 +51,18 @@ def test_eight_devices_equal_one(kind: str, cache: Path, one_device: dict[str, n
     assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
 
 
+def test_discriminators_for_each_rate_are_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
+    env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    results = {}
+    for kind in ("jit", "shard_map"):
+        done = run_program(WORKER, "steps", kind, tmp_path / f"{kind}.npz", "per_rate_config", env=env)
+        assert done.returncode == 0, done.stderr
+        results[kind] = dict(np.load(tmp_path / f"{kind}.npz"))
+    counts = results["jit"]["state.discriminator_optimizer[0].count"]
+    assert counts.shape == (2,) and counts.min() > 0
+    assert_close(results["shard_map"], results["jit"])
+
+
 def test_two_processes_equal_one(cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -42,6 +42,14 @@ def step_config() -> Config:
     )
 
 
+def per_rate_config() -> Config:
+    """Discriminators for each rate; the first three steps draw both rates."""
+    config = step_config()
+    config.quantizer.dropout_kbps = config.discriminator.per_kbps = True
+    config.discriminator.update_probability = 2 / 3
+    return config.validate()
+
+
 def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
     """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
     batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
@@ -54,9 +62,9 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
     return results | {f"state{name}": value for name, value in flat(state).items()}
 
 
-def steps(kind: str, out: str) -> None:
+def steps(kind: str, out: str, recipe: str = "step_config") -> None:
     """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
-    config = step_config()
+    config = {"step_config": step_config, "per_rate_config": per_rate_config}[recipe]()
     if kind == "jit":
         initial = jax.jit(lambda: init_state(config))()
         results = run_steps(config, jax.jit, lambda b: b, initial, None)

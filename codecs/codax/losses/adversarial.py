@@ -24,7 +24,11 @@ def discriminator_hinge(real: Outputs, fake: Outputs) -> jax.Array:
 
 
 def generator(fake: Outputs, form: str = "hinge") -> jax.Array:
-    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, or "linear", mean -D(y)."""
+    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, or "linear", mean -D(y).
+
+    audiocraft names them otherwise: its "hinge" is "linear" here, its "hinge2" is "hinge". The discriminators' loss is
+    `discriminator_hinge` beside either.
+    """
     logits = [f.astype(jnp.float32) for f, _ in fake]
     return jnp.mean(jnp.stack([jnp.mean(jax.nn.relu(1 - f) if form == "hinge" else -f) for f in logits]))
 

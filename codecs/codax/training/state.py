@@ -27,7 +27,7 @@ class TrainState:
 
     step: jax.Array  # int32, finished steps
     generator: Any  # parameters of encoder, decoder and modulation
-    discriminator: Any
+    discriminator: Any  # with discriminator.per_kbps every array is [rates, ...], here and in its optimiser
     codebook: Any  # codebook collection of the generator
     average: Any  # moving average of `generator`
     generator_optimizer: Any
@@ -47,6 +47,20 @@ def has_adversary(config: Config) -> bool:
     d = config.discriminator
     active = config.loss.adversarial > 0 or config.loss.feature > 0
     return active and (d.stft or d.wave_scales > 0 or len(d.msstft_windows) > 0)
+
+
+def select(stack: Any, index: jax.Array | None) -> Any:
+    """The tree at `index` of a stack of trees, whose arrays are [n, ...]; with None, the stack is that tree itself."""
+    if index is None:
+        return stack
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False), stack)
+
+
+def put(stack: Any, tree: Any, index: jax.Array | None) -> Any:
+    """The stack with another tree at `index`; with None, that tree itself."""
+    if index is None:
+        return tree
+    return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, index, 0), stack, tree)
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
@@ -93,9 +107,14 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
 
 
 def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start."""
+    """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start.
+
+    With `discriminator.per_kbps` each rate's discriminators have a state of their own, which counts their updates; a
+    schedule spans the share of the steps that one rate is expected to get.
+    """
     d = config.discriminator
-    d_steps = max(1, (config.train.steps - d.start_step) // d.every)
+    rates = len(config.quantizer.kbps) if d.per_kbps else 1
+    d_steps = max(1, (config.train.steps - d.start_step) // (d.every * rates))
     adam = dataclasses.replace(config.optimizer, kind="adam")
     return (
         make_optimizer(config.optimizer, config.optimizer.learning_rate, config.train.steps),
@@ -113,13 +132,21 @@ def init_state(config: Config) -> TrainState:
         generator_key, audio, levels=jnp.ones(1, jnp.int32), key=generator_key, update=False
     )
     generator, codebook = variables["params"], variables["codebook"]
-    discriminator = {}
+    generator_optimizer, discriminator_optimizer = make_optimizers(config)
+    discriminator, init_optimizer = {}, discriminator_optimizer.init
     if has_adversary(config):
         # The logits of the STFT discriminator need a few frames.
         windows = (config.discriminator.stft_window, *config.discriminator.msstft_windows)
         audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), audio.shape[-1]))
-        discriminator = Discriminators(config.discriminator).init(discriminator_key, audio)["params"]
-    generator_optimizer, discriminator_optimizer = make_optimizers(config)
+
+        def init_discriminators(key: jax.Array) -> Any:
+            return Discriminators(config.discriminator).init(key, audio)["params"]
+
+        if config.discriminator.per_kbps:
+            keys = jax.random.split(discriminator_key, len(config.quantizer.kbps))
+            discriminator, init_optimizer = jax.vmap(init_discriminators)(keys), jax.vmap(init_optimizer)
+        else:
+            discriminator = init_discriminators(discriminator_key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
@@ -127,7 +154,7 @@ def init_state(config: Config) -> TrainState:
         codebook=codebook,
         average=jax.tree.map(jnp.copy, generator),  # a copy: two references to one buffer cannot both be donated
         generator_optimizer=generator_optimizer.init(generator),
-        discriminator_optimizer=discriminator_optimizer.init(discriminator),
+        discriminator_optimizer=init_optimizer(discriminator),
         balancer=init_balancer(BALANCED) if config.loss.balancer else None,
         bad_steps=jnp.zeros((), jnp.int32),
         bad_total=jnp.zeros((), jnp.int32),

@@ -60,16 +60,22 @@ def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(axis) * n, n)
 
 
+def draw_rate(config: Config, step: jax.Array) -> jax.Array:
+    """Where in `quantizer.kbps` the rate of a step is, with `quantizer.dropout_kbps`: int32, equal on every replica."""
+    key = st.make_key(config.seed, st.KEY_LEVELS, step)
+    return jax.random.randint(key, (), 0, len(config.quantizer.kbps))
+
+
 def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array:
     """Quantizers of each example of this shard; drawn for the global batch, so that sharding changes nothing."""
     n = config.quantizer.num_quantizers
     if not config.quantizer.dropout:
         return jnp.full((batch,), n, jnp.int32)
-    replicas = 1 if axis is None else jax.lax.axis_size(axis)
-    key = st.make_key(config.seed, st.KEY_LEVELS, step)
     if config.quantizer.dropout_kbps:
         choices = jnp.asarray([config.quantizers_for(kbps) for kbps in config.quantizer.kbps], jnp.int32)
-        return jnp.full((batch,), jax.random.choice(key, choices), jnp.int32)
+        return jnp.full((batch,), choices[draw_rate(config, step)], jnp.int32)
+    replicas = 1 if axis is None else jax.lax.axis_size(axis)
+    key = st.make_key(config.seed, st.KEY_LEVELS, step)
     return shard_of(rvq.draw_levels(key, batch * replicas, n), axis)
 
 
@@ -174,9 +180,12 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         (audio, commitment), backward, (quantizer_metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
         metrics |= {f"codebook/{k}": v for k, v in quantizer_metrics.items()}
 
-        discriminator, discriminator_opt = state.discriminator, state.discriminator_optimizer
+        judges = (state.discriminator, state.discriminator_optimizer)
+        discriminator: Any = None
         real: Any = None
         if phase.adversarial:
+            rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
+            discriminator, discriminator_opt = st.select(judges, rate)
             fixed = jax.lax.stop_gradient(audio)
 
             def discriminate(params):
@@ -195,7 +204,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 updated, updated_opt = jax.tree.map(
                     lambda a, b: jnp.where(wanted, a, b), (updated, updated_opt), (discriminator, discriminator_opt)
                 )
-            discriminator, discriminator_opt = updated, updated_opt
+            discriminator, judges = updated, st.put(judges, (updated, updated_opt), rate)
             real = jax.lax.stop_gradient(judge(discriminator, target))
 
         def reconstruction_losses(audio):
@@ -227,11 +236,11 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         new = TrainState(
             step=state.step,
             generator=generator,
-            discriminator=discriminator,
+            discriminator=judges[0],
             codebook=codebook,
             average=optax.incremental_update(generator, state.average, 1 - decay),
             generator_optimizer=generator_opt,
-            discriminator_optimizer=discriminator_opt,
+            discriminator_optimizer=judges[1],
             balancer=balancer_state,
             bad_steps=jnp.zeros_like(state.bad_steps),
             bad_total=state.bad_total,
