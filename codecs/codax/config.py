@@ -209,6 +209,20 @@ class DataConfig:
 
 
 @dataclasses.dataclass
+class LanguageModelConfig:
+    """Language model of a finished codec's codes; the defaults are EnCodec's (arXiv 2210.13438, section 3.3)."""
+
+    codec: str = ""  # MODEL whose codes it learns; "" = train a codec
+    codebooks: int = 0  # of each frame, the first ones; 0 = all
+    dim: int = 200
+    layers: int = 5
+    heads: int = 8
+    hidden: int = 800  # channels of the feed-forward part
+    past_seconds: float = 3.5  # that a frame sees
+    offset_seconds: float = 0.0  # training sequences begin at a random position up to this
+
+
+@dataclasses.dataclass
 class TrainConfig:
     """Length, batch and book-keeping of a training run."""
 
@@ -239,6 +253,7 @@ class Config:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    lm: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
 
     @property
     def hop(self) -> int:

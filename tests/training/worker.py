@@ -9,7 +9,7 @@ import sys
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel
+from codax.training import loop, parallel, tasks
 from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -88,14 +88,14 @@ def steps(kind: str, out: str, recipe: str = "step_config") -> None:
 def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
     """Trains, and sends itself a signal while step number `stop_at` runs."""
     config = Config.load(recipe)
-    original = loop.Steps.__call__
+    original = tasks.CodecTask.run
 
     def call(self, state, batch, step):
         if step == int(stop_at):
             os.kill(os.getpid(), getattr(signal, signal_name))
         return original(self, state, batch, step)
 
-    loop.Steps.__call__ = call
+    tasks.CodecTask.run = call
     loop.train(config, workdir)
 
 

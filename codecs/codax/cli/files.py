@@ -56,6 +56,7 @@ def encode_file(
     num_quantizers: int,
     denoise: bool = False,
     entropy: str | None = None,
+    lm: str | None = None,
     show: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file of any rate and channel count into a `.codax` file.
@@ -69,7 +70,8 @@ def encode_file(
       target: container to write; appears when it is complete.
       num_quantizers: quantizers to use, 1 to all.
       denoise: ask the model to remove noise.
-      entropy: "adaptive" codes the codes by their frequencies, which makes the file smaller; None packs them.
+      entropy: "adaptive" and "lm" code the codes by their frequencies, which makes the file smaller; None packs them.
+      lm: folder of the language model for "lm"; None = `lm` in the codec's.
       show: called with the seconds of audio done so far.
 
     Raises:
@@ -95,8 +97,8 @@ def encode_file(
     model = None
     if entropy is not None:
         method = next(number for number, name in METHODS.items() if name == entropy)
-        model = frequency_model(codec, method, num_quantizers, streams)
-        meta = dataclasses.replace(meta, coding=new_coding(method, model, config.frame_rate, CODED_SECONDS))
+        model, seconds = frequency_model(codec, entropy, num_quantizers, streams, lm)
+        meta = dataclasses.replace(meta, coding=new_coding(method, model, config.frame_rate, seconds))
     begin = time.perf_counter()
     size = block_samples(config, streams)
     with ContainerWriter(target, meta, model) as writer:
@@ -122,6 +124,7 @@ def decode_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
+    lm: str | None = None,
     conceal: bool = False,
     show: Progress = lambda seconds: None,
 ) -> Report:
@@ -131,6 +134,7 @@ def decode_file(
       load: given the container's description, returns the `codax.Codec` that wrote it.
       source: container; checked as a whole before anything is written.
       target: audio file to write; the extension is the format.
+      lm: folder of the language model that the file was coded with, if it was; None = `lm` in the codec's.
       conceal: be silent where entropy-coded blocks are damaged, instead of refusing the file.
       show: called with the seconds of audio done so far.
 
@@ -156,7 +160,8 @@ def decode_file(
 
             model = None
             if meta.coding is not None:
-                model = frequency_model(codec, meta.coding.method, meta.num_quantizers, meta.streams)
+                method = METHODS[meta.coding.method]
+                model, _ = frequency_model(codec, method, meta.num_quantizers, meta.streams, lm)
             hop_seconds = config.hop / config.model.sample_rate
             gaps = [[round(frame * hop_seconds * meta.sample_rate) for frame in gap] for gap in reader.damaged]
 
@@ -181,10 +186,34 @@ def decode_file(
     return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin, damage)
 
 
-def frequency_model(codec: Any, method: int, num_quantizers: int, streams: int) -> coding.Model:
-    """The model of the codes' frequencies that a method of entropy coding has."""
-    models = {"adaptive": lambda: AdaptiveModel(codec.usage()[:num_quantizers], streams)}
-    return models[METHODS[method]]()
+def frequency_model(
+    codec: Any, method: str, num_quantizers: int, streams: int, lm: str | None
+) -> tuple[coding.Model, float]:
+    """The model of the codes' frequencies that a method has, and the seconds of a block that suit it.
+
+    Raises:
+      CodaxError: the language model is missing, or for other codes.
+    """
+    if method == "adaptive":
+        return AdaptiveModel(codec.usage()[:num_quantizers], streams), CODED_SECONDS
+    from codax.lm import files
+    from codax.lm.integer import IntegerModel
+
+    folder = find_lm(codec, lm)
+    if folder is None:
+        raise CodaxError(f"model {codec.model_id} has no language model: give its folder with --lm")
+    config, arrays = files.load_integers(folder)
+    if config.codebook_size != codec.config.quantizer.codebook_size:
+        raise CodaxError(f"{folder}: a language model of other codes than those of model {codec.model_id}")
+    return IntegerModel(config, arrays, num_quantizers, streams), files.BLOCK_SECONDS
+
+
+def find_lm(codec: Any, lm: str | None) -> Path | None:
+    """The folder of a codec's language model: `lm`, or the one inside the codec's own; None if there is none."""
+    if lm is not None:
+        return Path(lm)
+    own = Path(codec.path) / "lm" if codec.path is not None else None
+    return own if own is not None and (own / "lm.json").is_file() else None
 
 
 def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:

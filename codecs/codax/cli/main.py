@@ -29,10 +29,18 @@ app = typer.Typer(
 )
 
 
+_LM = Annotated[
+    str | None,
+    typer.Option("--lm", metavar="DIR", help="Language model of the codes. Default: MODEL/lm, if it is there."),
+]
+
+
 class Entropy(enum.StrEnum):
     """How `codax encode` codes the codes."""
 
     adaptive = "adaptive"
+    lm = "lm"
+    best = "best"  # lm if the model has one
 
 
 class Damage(enum.StrEnum):
@@ -71,8 +79,13 @@ def encode(
     kbps: Kbps = None,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
     entropy: Annotated[
-        Entropy | None, typer.Option("--entropy", help="Code the codes by their frequencies: smaller .codax files.")
+        Entropy | None,
+        typer.Option(
+            "--entropy",
+            help="Make .codax files smaller: by frequencies that adapt, or by a language model. Default value: best.",
+        ),
     ] = None,
+    lm: _LM = None,
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
@@ -88,6 +101,8 @@ def encode(
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
+    if entropy is Entropy.best:
+        entropy = Entropy.adaptive if files.find_lm(codec, lm) is None else Entropy.lm
     if target.lower().endswith(SUFFIX):
         if entropy is not None:
             raise CodaxError(f"--entropy: {SUFFIX} files have no such coding")
@@ -103,6 +118,7 @@ def encode(
             num_quantizers=quantizers,
             denoise=denoise,
             entropy=entropy and entropy.value,
+            lm=lm,
             show=show,
         )
     models.remember(codec)
@@ -120,6 +136,7 @@ def decode(
             help="Model folder or name; .ecdc files need it. Default: found by the hash in the container.",
         ),
     ] = None,
+    lm: _LM = None,
     damaged: Annotated[
         Damage, typer.Option(help="What to do with damaged blocks of entropy-coded files; conceal: be silent there.")
     ] = Damage.refuse,
@@ -144,7 +161,7 @@ def decode(
         seconds = reader.meta.seconds
     with progress("decode", seconds) as show:
         report = files.decode_file(
-            lambda meta: models.load_for(meta, source, model), source, target, conceal=conceal, show=show
+            lambda meta: models.load_for(meta, source, model), source, target, lm=lm, conceal=conceal, show=show
         )
     if report.damage:
         print(f"codax: {source}: damaged in {report.damage}: silent there", file=sys.stderr)
@@ -211,7 +228,7 @@ def main() -> None:
     values = {mode.value for mode in Entropy}
     for i, argument in enumerate(sys.argv):
         if argument == "--entropy" and not {*sys.argv[i + 1 : i + 2]} & values:
-            sys.argv[i] = f"--entropy={Entropy.adaptive.value}"
+            sys.argv[i] = f"--entropy={Entropy.best.value}"
     # A terminated command removes its unfinished output as an interrupted one does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:

@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 
 from codax.entropy import rans
+from codax.entropy.coding import state_intervals
 
 _LARGEST = 4096  # initial weight of the code that training used most
 _GAIN = 64  # weight of a code that was seen
@@ -41,6 +42,10 @@ class AdaptiveModel:
     def start(self, lanes: int) -> AdaptiveState:
         """The state at the beginning of so many blocks."""
         return AdaptiveState(np.repeat(self._weights[None], lanes, axis=0))
+
+    def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each code of whole blocks lies; see `coding.Model`."""
+        return state_intervals(self.start(len(codes)), codes)
 
 
 class AdaptiveState:

@@ -1,9 +1,9 @@
 """EnCodec's arithmetic coder, bit for bit: integers only.
 
-A number in [low, high] stands for all symbols so far. A symbol narrows the range to its share; once the ends agree in
-their first bits, these are written and dropped, and before each symbol the range is doubled until it has 2**24 numbers.
-A share is given by a cumulative distribution (CDF) of integers up to 2**24. Coder and decoder take in the same number of
-bits, so what follows the stream begins on the next byte.
+A number in [low, high] stands for all symbols so far. A symbol narrows the range to its share; the first bits that both
+ends have in common are written and dropped, and before each symbol the range is doubled until it has 2**24 numbers. A
+share is given by a cumulative distribution (CDF) of integers up to 2**24. The decoder reads as many bits as the encoder
+writes, so what follows a stream begins on the next byte.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _ROUNDOFF = np.float32(1e-8)
 _CHUNK = 8  # bytes taken at once
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _DAMAGED = "damaged, or coded with other probabilities"
+_SLACK = 256  # 1.5e-5 of the whole
 _MOST_BITS = 62  # of low and high; the reference stops here too, so no stream of its own needs more
 
 
-class ArithmeticError(CodaxError):
+class ArithmeticCoderError(CodaxError):
     """Bytes that no coder wrote with these probabilities, or probabilities that cannot be coded with."""
 
 
@@ -36,23 +37,24 @@ def quantized_cdf(probabilities: np.ndarray) -> np.ndarray:
       probabilities: float32 [..., symbols], each row with the sum 1 or a little less; at most 2**23 symbols.
 
     Returns:
-      int64 [..., symbols]: the sum of the ranges up to and with each symbol, each 2 or more and all at most 2**24.
+      int64 [..., symbols]: the sum of the ranges up to and with each symbol, each 2 or more. By the rounding of floats
+      it can go a little above 2**24; EnCodec lets that be, and the last symbols then cannot be coded.
 
     Raises:
-      ArithmeticError: a number is negative or not finite, or a sum is too large.
+      ArithmeticCoderError: a number is negative or not finite, or a sum is above 1.
     """
     p = np.asarray(probabilities, np.float32)
     symbols = p.shape[-1]
     if not 1 <= symbols <= TOTAL // MIN_RANGE:
-        raise ArithmeticError(f"{symbols} symbols do not fit in a range of {TOTAL}")
+        raise ArithmeticCoderError(f"{symbols} symbols do not fit in a range of {TOTAL}")
     if p.size and not (p.min() >= 0 and p.max() < 2):  # false for what is no number, too
-        raise ArithmeticError("a probability is not between 0 and 1")
+        raise ArithmeticCoderError("a probability is not between 0 and 1")
     # All in float32: its rounding decides the integers.
     p = np.floor(p / _ROUNDOFF) * _ROUNDOFF
     ranges = np.floor(np.float32(TOTAL - MIN_RANGE * symbols) * p).astype(np.int64) + MIN_RANGE
     cdf = np.cumsum(ranges, axis=-1)
-    if cdf.size and cdf[..., -1].max() > TOTAL:
-        raise ArithmeticError("the sum of the probabilities is above 1")
+    if cdf.size and cdf[..., -1].max() > TOTAL + _SLACK:
+        raise ArithmeticCoderError("the sum of the probabilities is above 1")
     return cdf
 
 
@@ -68,15 +70,18 @@ class Encoder:
         """Codes symbols [count], each 0 <= symbol < size, with their CDFs, int64 [count, size].
 
         Raises:
-          ArithmeticError: the range was halved about one number for too long; this has a chance of 2**-37.
+          ArithmeticCoderError: the range lay about one number for too long (a chance of 2**-37), or the symbol is one
+            of those that cannot be coded.
         """
         values = np.asarray(symbols, np.int64)
         places = np.arange(len(values))
         size = cdfs.shape[-1]
         if len(cdfs) != len(values) or (len(values) and not 0 <= values.min() <= values.max() < size):
-            raise ArithmeticError(f"symbols do not fit {len(cdfs)} distributions of {size} symbols")
+            raise ArithmeticCoderError(f"symbols do not fit {len(cdfs)} distributions of {size} symbols")
         starts = np.where(values > 0, cdfs[places, values - 1], 0).tolist()
         stops = cdfs[places, values].tolist()
+        if max(stops, default=0) > TOTAL:
+            raise ArithmeticCoderError("a symbol whose range goes beyond the whole cannot be coded")
         low, high, bits = self._low, self._high, self._bits
         for start, stop in zip(starts, stops, strict=True):
             delta = high - low + 1
@@ -94,7 +99,7 @@ class Encoder:
                 mask = (1 << left) - 1
                 low, high, bits = low & mask, high & mask, left
             if bits > _MOST_BITS:
-                raise ArithmeticError("these symbols cannot be coded: the range lies about one number for too long")
+                raise ArithmeticCoderError("the range lies about one number for too long: it cannot be coded")
         self._low, self._high, self._bits = low, high, bits
 
     def finish(self) -> bytes:
@@ -121,10 +126,10 @@ class Decoder:
         """The next symbols, one for each CDF, int64 [count, size].
 
         Raises:
-          ArithmeticError: the data ends, or holds what no coder writes.
+          ArithmeticCoderError: the data ends, or holds what no coder writes.
         """
         count, size = cdfs.shape
-        flat = memoryview(np.ascontiguousarray(cdfs, np.int64).reshape(-1))  # its items are Python's integers
+        flat = np.ascontiguousarray(cdfs, np.int64).reshape(-1).data  # a memoryview: its items are Python's integers
         low, high, current, bits = self._low, self._high, self._current, self._bits
         symbols = []
         for first in range(0, count * size, size):
@@ -139,9 +144,11 @@ class Decoder:
             # The first symbol whose range does not end below the current number.
             inside = current - low
             place = bisect.bisect_left(flat, -(-(inside << RANGE_BITS) // delta) + 1, first, first + size)
+            if place == first + size or flat[place] > TOTAL:
+                raise ArithmeticCoderError(_DAMAGED)
             least = -(-(flat[place - 1] if place > first else 0) * delta >> RANGE_BITS)
-            if place == first + size or inside < least:  # behind the last symbol, or between two
-                raise ArithmeticError(_DAMAGED)
+            if inside < least:  # between two symbols
+                raise ArithmeticCoderError(_DAMAGED)
             high = low + ((flat[place] - 1) * delta >> RANGE_BITS)
             low += least
             left = (low ^ high).bit_length()
@@ -149,7 +156,7 @@ class Decoder:
                 mask = (1 << left) - 1
                 low, high, current, bits = low & mask, high & mask, current & mask, left
             if bits > _MOST_BITS:
-                raise ArithmeticError(_DAMAGED)
+                raise ArithmeticCoderError(_DAMAGED)
             symbols.append(place - first)
         self._low, self._high, self._current, self._bits = low, high, current, bits
         return symbols
@@ -158,11 +165,11 @@ class Decoder:
         """Bytes that the stream took.
 
         Raises:
-          ArithmeticError: what is left of the last byte is not zero.
+          ArithmeticCoderError: what is left of the last byte is not zero.
         """
         used = -(-self._read // 8)
         if self._read % 8 and self._data[used - 1] >> self._read % 8:
-            raise ArithmeticError(_DAMAGED)
+            raise ArithmeticCoderError(_DAMAGED)
         return used
 
     def _take(self, count: int) -> int:
@@ -170,7 +177,7 @@ class Decoder:
             start = (self._read + self._ready_bits) // 8
             chunk = self._data[start : start + _CHUNK]
             if not chunk:
-                raise ArithmeticError("cut off, or coded with other probabilities")
+                raise ArithmeticCoderError("cut off, or coded with other probabilities")
             # Bits fill a byte from its lowest one; reversed, they are one number with the first bit highest.
             self._ready = (self._ready << 8 * len(chunk)) | int.from_bytes(bytes(chunk).translate(_REVERSED), "big")
             self._ready_bits += 8 * len(chunk)

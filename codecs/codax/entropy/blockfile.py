@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from codax.entropy import coding
-from codax.entropy.container import CHECKSUM, LEAST_BLOCK, TABLE_ENTRY, Coding, ContainerError, Meta
+from codax.entropy.container import CHECKSUM, LEAST_BLOCK, METHODS, TABLE_ENTRY, Coding, ContainerError, Meta
 from codax.entropy.rans import least_bits
 
 _ENTRY = struct.Struct("<II")
@@ -116,7 +116,8 @@ class BlockReader:
         """
         meta = self._meta
         if model.columns != meta.streams * meta.num_quantizers or model.digest != self._coding.digest:
-            raise ContainerError("the codes were coded with other frequencies than this model has")
+            kind = METHODS[self._coding.method]
+            raise ContainerError(f"the codes were coded ({kind}) with other frequencies than this model has")
         group = lanes_of(model.columns, self._coding.block_frames, meta.codebook_size)
         last = np.zeros((1, model.columns), np.int32)
         for first in range(0, len(self._entries), group):

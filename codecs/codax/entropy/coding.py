@@ -37,7 +37,24 @@ class Model(Protocol):
     @property
     def columns(self) -> int: ...
 
-    def start(self, lanes: int) -> State: ...
+    def start(self, lanes: int) -> State:
+        """The state at the beginning of so many blocks."""
+        ...
+
+    def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For whole blocks, integers [lanes, frames, columns]: where each code lies, as `state_intervals` gives it."""
+        ...
+
+
+def state_intervals(state: State, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the frequencies before each code, and its own: int64 [lanes, frames, columns] each; frame by frame."""
+    starts, ends = np.zeros(codes.shape, np.int64), np.zeros(codes.shape, np.int64)
+    for frame in range(codes.shape[1]):
+        now, cumulated = codes[:, frame], state.cumulated()
+        starts[:, frame] = np.take_along_axis(cumulated, now[..., None], -1)[..., 0]
+        ends[:, frame] = np.take_along_axis(cumulated, now[..., None] + 1, -1)[..., 0]
+        state.push(now)
+    return starts, ends - starts
 
 
 def encode_blocks(model: Model, blocks: Sequence[np.ndarray]) -> list[bytes]:
@@ -46,15 +63,8 @@ def encode_blocks(model: Model, blocks: Sequence[np.ndarray]) -> list[bytes]:
     codes = np.zeros((len(blocks), max(counts), model.columns), np.int64)
     for lane, block in enumerate(blocks):
         codes[lane, : len(block)] = block
-    state = model.start(len(blocks))
-    starts, ends = np.zeros((2, codes.shape[1], model.columns, len(blocks)), np.int64)
-    for frame in range(codes.shape[1]):
-        now, cumulated = codes[:, frame], state.cumulated()
-        starts[frame] = np.take_along_axis(cumulated, now[..., None], -1)[..., 0].T
-        ends[frame] = np.take_along_axis(cumulated, now[..., None] + 1, -1)[..., 0].T
-        state.push(now)
-    flat = (-1, len(blocks))
-    return rans.encode(starts.reshape(flat), (ends - starts).reshape(flat), counts * model.columns)
+    starts, frequencies = (x.reshape(len(blocks), -1).T for x in model.intervals(codes))
+    return rans.encode(starts, frequencies, counts * model.columns)
 
 
 def decode_blocks(model: Model, messages: Sequence[bytes], counts: Sequence[int]) -> list[np.ndarray | None]:

@@ -31,7 +31,7 @@ SEGMENTS = struct.Struct("<I")  # number of segments, after the name if the flag
 SCALE = np.dtype("<f4")
 # Then, if the codes are coded: method, frames of a block, digest of the model of frequencies, bytes of all blocks.
 CODING = struct.Struct(f"<BH{HASH_BYTES}s5s")
-METHODS = {1: "adaptive"}
+METHODS = {1: "adaptive", 2: "lm"}
 TABLE_ENTRY = 8  # bytes that a block takes in the table at the end
 LEAST_BLOCK = 8  # bytes of the smallest block
 # magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,

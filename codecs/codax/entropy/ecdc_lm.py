@@ -19,8 +19,8 @@ import numpy as np
 from codax.entropy import arithmetic
 from codax.entropy.ecdc import BITS, SCALE, Builder, Ecdc, EcdcError, Header, from_bytes, parse_header, segment_frames
 
-# From 1 + the codes of the frame before, or 0 where there is none, int [codebooks], to the probabilities of the codes of
-# the next frame, float32 [codebooks, 1024].
+# From 1 + the codes of the frame before, or 0 where there is none, int [codebooks], to the probabilities of the next
+# frame's codes, float32 [codebooks, 1024].
 Predict = Callable[[np.ndarray], np.ndarray]
 # Begins a sequence of so many codebooks.
 Begin = Callable[[int], Predict]
@@ -33,7 +33,7 @@ def compress(file: Ecdc, begin: Begin) -> bytes:
 
     Raises:
       EcdcError: the model is of another size.
-      ArithmeticError: its probabilities cannot be coded with.
+      ArithmeticCoderError: its probabilities cannot be coded with.
     """
     header = Header(file.model, file.length, file.codebooks, compressed=True, size=0)
     parts = [header.to_bytes()]
@@ -86,7 +86,7 @@ def decompress(data: bytes, begin: Begin) -> Ecdc:
             builder.write(np.asarray(codes).reshape(count, header.codebooks), scale)
         if position < len(data):
             raise EcdcError(f"{len(data) - position} bytes too long, or compressed with other probabilities")
-    except (arithmetic.ArithmeticError, EcdcError) as error:
+    except (arithmetic.ArithmeticCoderError, EcdcError) as error:
         raise EcdcError(f"frame {frame}: {error}") from error
     return from_bytes(builder.finish(header.length))
 

@@ -17,7 +17,7 @@ from codax.losses.balancer import BalancerState, init_balancer
 from codax.model import CodecModel
 
 # Purposes of randomness. Every key is fold_in(fold_in(key(seed), purpose), step).
-KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE = range(7)
+KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE, KEY_OFFSET = range(8)
 BALANCED = ("waveform", "spectral", "adversarial", "feature")  # losses that a balancer weighs
 
 
@@ -61,6 +61,12 @@ def put(stack: Any, tree: Any, index: jax.Array | None) -> Any:
     if index is None:
         return tree
     return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, index, 0), stack, tree)
+
+
+def follow(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
+    """The moving average after step number `step`; close at first, else it would hold the random start for long."""
+    count = step.astype(jnp.float32)
+    return optax.incremental_update(params, average, 1 - jnp.minimum(decay, (1 + count) / (10 + count)))
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:

@@ -230,30 +230,29 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         metrics |= {"loss/generator": loss_g, "gradient/generator": optax.global_norm(grads_g)}
         metrics |= {f"loss/{name}": value for name, value in parts.items()}
 
-        # The average follows closely at first, else it would hold the random start for 1 / (1 - decay) steps.
-        count = state.step.astype(jnp.float32)
-        decay = jnp.minimum(config.train.ema_decay, (1 + count) / (10 + count))
-        new = TrainState(
-            step=state.step,
+        new = state.replace(
             generator=generator,
             discriminator=judges[0],
             codebook=codebook,
-            average=optax.incremental_update(generator, state.average, 1 - decay),
+            average=st.follow(state.average, generator, state.step, config.train.ema_decay),
             generator_optimizer=generator_opt,
             discriminator_optimizer=judges[1],
             balancer=balancer_state,
-            bad_steps=jnp.zeros_like(state.bad_steps),
-            bad_total=state.bad_total,
         )
-        checked = [metrics[k] for k in metrics if k.startswith(("loss/", "gradient/"))]
-        ok = jnp.all(jnp.isfinite(jnp.stack(checked)))
-        unchanged = state.replace(bad_steps=state.bad_steps + 1, bad_total=state.bad_total + 1)
-        kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, unchanged)
-        metrics["bad_steps"] = kept.bad_steps
-        metrics["bad_total"] = kept.bad_total
-        return kept.replace(step=state.step + 1), metrics
+        return keep_if_finite(state, new, metrics)
 
     return step
+
+
+def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
+    """The state after a step: `new`, or `state` where a loss or gradient is not finite, but for step and counters."""
+    checked = [metrics[k] for k in metrics if k.startswith(("loss/", "gradient/"))]
+    ok = jnp.all(jnp.isfinite(jnp.stack(checked)))
+    good = new.replace(bad_steps=jnp.zeros_like(state.bad_steps))
+    unchanged = state.replace(bad_steps=state.bad_steps + 1, bad_total=state.bad_total + 1)
+    kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), good, unchanged)
+    counted = metrics | {"bad_steps": kept.bad_steps, "bad_total": kept.bad_total}
+    return kept.replace(step=state.step + 1), counted
 
 
 def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adversarial.Outputs]:

@@ -1,0 +1,136 @@
+"""The weights of EnCodec's language model in the layout of the `encodec` package (`encodec_lm_*.th`), both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from codax.codec import ModelError
+from codax.errors import CodaxError
+from codax.files import write_whole
+from codax.interop.encodec import LayoutError, State
+from codax.interop.files import read_tensors
+from codax.lm.config import LMConfig
+from codax.lm.predictor import LM, from_weights
+
+# Parts of a layer here and there. PyTorch's dense kernels are [out, in].
+_LAYER = (
+    ("attention.kernel", "self_attn.in_proj_weight"),
+    ("attention.bias", "self_attn.in_proj_bias"),
+    ("attention.out_kernel", "self_attn.out_proj.weight"),
+    ("attention.out_bias", "self_attn.out_proj.bias"),
+    ("dense1.kernel", "linear1.weight"),
+    ("dense1.bias", "linear1.bias"),
+    ("dense2.kernel", "linear2.weight"),
+    ("dense2.bias", "linear2.bias"),
+    ("norm1.scale", "norm1.weight"),
+    ("norm1.bias", "norm1.bias"),
+    ("norm2.scale", "norm2.weight"),
+    ("norm2.bias", "norm2.bias"),
+)
+# One array for all codebooks here, one for each there: name here, name there, the axis of the codebooks here.
+_STACKED = (
+    ("params.embedding", "emb.{}.weight", 0),
+    ("params.kernel", "linears.{}.weight", 1),
+    ("params.bias", "linears.{}.bias", 0),
+)
+PAST_CONTEXT = {32: 262, 16: 525}  # frames, of the released models with so many codebooks; the weights do not tell it
+
+
+def arrays(layers: int) -> Iterator[tuple[str, str]]:
+    """Yields (codax name, PyTorch name) of every parameter of the Transformer; PyTorch's axes are in reverse."""
+    for ours, theirs in (("scale", "weight"), ("bias", "bias")):
+        yield f"params.transformer.norm_in.{ours}", f"transformer.norm_in.{theirs}"
+    for i in range(layers):
+        for ours, theirs in _LAYER:
+            yield f"params.transformer.layer{i}.{ours}", f"transformer.layers.{i}.{theirs}"
+
+
+def to_codax(state: Mapping[str, np.ndarray], config: LMConfig) -> State:
+    """Weights of the package as codax's flat variables ("params.transformer.norm_in.scale": array, ...).
+
+    Raises:
+      LayoutError: an entry is missing, has no place, or the codebooks' shapes differ.
+    """
+    left = dict(state)
+
+    def take(name: str) -> np.ndarray:
+        if name not in left:
+            raise LayoutError(f"{name} is missing")
+        return np.asarray(left.pop(name), np.float32)
+
+    flat = {ours: np.ascontiguousarray(take(theirs).T) for ours, theirs in arrays(config.layers)}
+    for ours, theirs, axis in _STACKED:
+        # Of these only the heads' kernels are turned: [size, dim] there, [dim, codebooks, size] here.
+        parts = [take(theirs.format(k)) for k in range(config.codebooks)]
+        if len({part.shape for part in parts}) > 1:
+            raise LayoutError(f"{theirs.format('*')} have several shapes")
+        flat[ours] = np.stack([part.T if axis else part for part in parts], axis)
+    if left:
+        raise LayoutError(f"{min(left)} has no place in the model")
+    return flat
+
+
+def from_codax(flat: Mapping[str, np.ndarray], config: LMConfig) -> State:
+    """The inverse of `to_codax`."""
+    state = {theirs: np.ascontiguousarray(flat[ours].T) for ours, theirs in arrays(config.layers)}
+    for ours, theirs, axis in _STACKED:
+        for k in range(config.codebooks):
+            part = flat[ours].take(k, axis)
+            state[theirs.format(k)] = np.ascontiguousarray(part.T if axis else part)
+    return state
+
+
+def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = None, heads: int = 8) -> LMConfig:
+    """Config of weights in the package's layout.
+
+    Args:
+      past_context: frames; None = that of the released model with as many codebooks.
+      heads: of the attention. The weights tell neither.
+
+    Raises:
+      LayoutError: these are not the weights of such a model, or `past_context` is needed.
+      ConfigError: the sizes cannot be.
+    """
+    codebooks = sum(name.startswith("emb.") and name.endswith(".weight") for name in state)
+    layers = sum(name.endswith(".self_attn.in_proj_weight") for name in state)
+    entries, hidden = state.get("emb.0.weight"), state.get("transformer.layers.0.linear1.weight")
+    if entries is None or hidden is None or np.ndim(entries) != 2 or np.ndim(hidden) != 2:
+        raise LayoutError("not the weights of EnCodec's language model")
+    past_context = PAST_CONTEXT.get(codebooks) if past_context is None else past_context
+    if past_context is None:
+        raise LayoutError(f"no released model has {codebooks} codebooks: say how many frames of the past it sees")
+    size, dim = entries.shape
+    return LMConfig(codebooks, size - 1, dim, layers, heads, hidden.shape[0], past_context).validate()
+
+
+def import_lm(source: str | Path, past_context: int | None = None, heads: int = 8) -> LM:
+    """Reads a checkpoint of the `encodec` package's language model (with PyTorch), or its arrays as safetensors.
+
+    Args: as for `config_of_state`.
+
+    Raises:
+      ModelError: naming the file and what is wrong with it.
+    """
+    source = Path(source)
+    if not source.is_file():
+        raise ModelError(f"{source}: no such file")
+    state = read_tensors(source)
+    try:
+        config = config_of_state(state, past_context, heads)
+        flat = to_codax(state, config)
+    except CodaxError as error:
+        raise ModelError(f"{source}: {error}") from error
+    return from_weights(flat, config, source)
+
+
+def export_lm(lm: LM, target: str | Path) -> None:
+    """Writes the state dict that the package's `LMModel` loads, as a safetensors file. Raises ModelError naming it."""
+    from safetensors.numpy import save
+
+    try:
+        write_whole(Path(target), save(from_codax(lm.flat(), lm.config), metadata={"format": "pt"}))
+    except OSError as error:
+        raise ModelError(f"{target}: cannot be written ({error.strerror or error})") from error

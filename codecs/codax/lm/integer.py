@@ -1,0 +1,167 @@
+"""The language model of codes in integers: frequencies for entropy coding that are equal on every machine.
+
+Whole sequences (to encode) and frame by frame (to decode), many blocks side by side, give the same bits: see
+`lm.fixedpoint` for why.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codax.entropy import rans
+from codax.lm import fixedpoint as fx
+from codax.lm.config import LMConfig
+
+Cache = dict[str, jax.Array]
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Eight bytes that identify a model."""
+    found = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        found.update(f"{name}{np.shape(value)}".encode())
+        found.update(np.ascontiguousarray(value, "<i4").tobytes())
+    return found.digest()[:8]
+
+
+def _split(x: jax.Array, heads: int) -> jax.Array:
+    """[batch, time, dim] -> [batch, time, heads, dim / heads]."""
+    return x.reshape(*x.shape[:-1], heads, -1)
+
+
+def run(
+    config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array, first: jax.Array, cache: Cache | None
+) -> tuple[jax.Array, Cache]:
+    """Weights of the next codes.
+
+    Args:
+      config: of the model.
+      arrays: of `lm.quantize`.
+      previous: int32 [batch, time, codebooks], 1 + the codes of the frame before each; 0 where there is none.
+      first: int32, number of the first frame.
+      cache: keys and values of the frames before, [batch, frames, heads, width]; None if there are none to come.
+
+    Returns:
+      int32 [batch, time, codebooks, codebook_size] >= 0, in proportion to the probabilities, at most 1 << EXP2_BITS;
+      and the new cache.
+    """
+    batch, time, count = previous.shape
+    frames = first + jnp.arange(time)
+    x = arrays["embedding"][jnp.arange(count), previous].sum(axis=-2)
+    x = fx.layer_norm(x, arrays["norm_in.scale"], arrays["norm_in.bias"])
+    x = fx.clip(x + jax.lax.dynamic_slice_in_dim(arrays["positions"], first, time))
+    new: Cache = {}
+    for i in range(config.layers):
+        layer = {k.removeprefix(f"layer{i}."): v for k, v in arrays.items() if k.startswith(f"layer{i}.")}
+
+        def dense(name: str, y: jax.Array, layer=layer) -> jax.Array:
+            return fx.dense(y, layer[f"{name}.kernel"], layer[f"{name}.bias"], layer[f"{name}.places"])
+
+        queries = _split(fx.clip(dense("queries", x), fx.LARGEST_QUERY), config.heads)
+        keys = _split(fx.clip(dense("keys", x), fx.LARGEST_QUERY), config.heads)
+        values = _split(fx.clip(dense("values", x)), config.heads)
+        # The frame in front of the first one: zeros go in, biases come out.
+        nothing = jnp.zeros((batch, 1, config.dim), jnp.int32)
+        front_key = _split(fx.clip(dense("keys", nothing), fx.LARGEST_QUERY), config.heads)
+        front_value = _split(fx.clip(dense("values", nothing)), config.heads)
+        if cache is not None:
+            keys = jax.lax.dynamic_update_slice_in_dim(cache[f"keys{i}"], keys, first, 1)
+            values = jax.lax.dynamic_update_slice_in_dim(cache[f"values{i}"], values, first, 1)
+        new |= {f"keys{i}": keys, f"values{i}": values}
+        every_key = jnp.concatenate([front_key, keys], axis=1)
+        every_value = jnp.concatenate([front_value, values], axis=1)
+        start = 0 if cache is not None else first
+        places = jnp.concatenate([jnp.array([-1]), start + jnp.arange(keys.shape[1])])
+        age = frames[:, None] - places
+        seen = (age >= 0) & (age <= config.past_context)
+        scores = fx.shift(fx.dot("bqhd,bkhd->bhqk", queries, every_key), layer["score_places"])
+        weights = fx.attention_weights(scores, seen, arrays["exp2"])
+        mixed = fx.shift(fx.dot("bhqk,bkhd->bqhd", weights, every_value), fx.WEIGHT_BITS)
+        mixed = dense("out", fx.clip(mixed.reshape(batch, time, config.dim)))
+        x = fx.layer_norm(x + mixed, layer["norm1.scale"], layer["norm1.bias"])
+        hidden = layer["gelu"][fx.clip(dense("dense1", x)) + fx.LARGEST]
+        x = fx.layer_norm(x + dense("dense2", hidden), layer["norm2.scale"], layer["norm2.bias"])
+    logits = fx.dense(x, arrays["head.kernel"], arrays["head.bias"], arrays["head.places"])
+    logits = logits.reshape(batch, time, count, config.codebook_size)
+    return fx.exp2(logits - logits.max(axis=-1, keepdims=True), arrays["exp2"]), new
+
+
+class IntegerModel:
+    """The model of `codax.entropy.coding`.
+
+    Args:
+      config: of the language model.
+      arrays: of `lm.quantize`.
+      codebooks: of each stream, the first ones.
+      streams: coded side by side, each by itself.
+    """
+
+    def __init__(self, config: LMConfig, arrays: Mapping[str, np.ndarray], codebooks: int, streams: int) -> None:
+        self.config, self.streams = config, streams
+        self.codebooks = config.checked_codebooks(codebooks)
+        self.digest = digest(arrays)
+        self.most_frames = len(arrays["positions"])
+        used = dict(arrays)
+        used["embedding"] = used["embedding"][:codebooks]
+        for name in ("kernel", "bias", "places"):
+            used[f"head.{name}"] = used[f"head.{name}"][..., : codebooks * config.codebook_size]
+        self._arrays = jax.device_put(used)
+        self._run = jax.jit(functools.partial(run, config), donate_argnums=3)
+
+    @property
+    def columns(self) -> int:
+        """Codes of a frame: streams times codebooks."""
+        return self.streams * self.codebooks
+
+    def start(self, lanes: int) -> IntegerState:
+        """The state at the beginning of so many blocks."""
+        return IntegerState(self, lanes)
+
+    def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each code lies: starts and frequencies int64 [lanes, frames, columns], all frames at once."""
+        lanes, frames, _ = codes.shape
+        rows = np.moveaxis(codes.reshape(lanes, frames, self.streams, self.codebooks), 2, 1)
+        rows = rows.reshape(lanes * self.streams, frames, self.codebooks)
+        previous = np.pad(rows + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1].astype(np.int32)
+        starts, ends = np.zeros(rows.shape, np.int64), np.zeros(rows.shape, np.int64)
+        for row in range(len(rows)):  # one by one: all weights of a block are a large array
+            weights, _ = self._run(self._arrays, previous[row : row + 1], np.int32(0), None)
+            cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0])))
+            starts[row] = np.take_along_axis(cumulated, rows[row][..., None], -1)[..., 0]
+            ends[row] = np.take_along_axis(cumulated, rows[row][..., None] + 1, -1)[..., 0]
+        back = (lanes, self.streams, frames, self.codebooks)
+        starts, ends = (np.moveaxis(x.reshape(back), 1, 2).reshape(codes.shape) for x in (starts, ends))
+        return starts, ends - starts
+
+
+class IntegerState:
+    """Keys and values of blocks that are decoded side by side."""
+
+    def __init__(self, model: IntegerModel, lanes: int) -> None:
+        self._model, self._lanes = model, lanes
+        c, rows = model.config, lanes * model.streams
+        shape = (rows, model.most_frames, c.heads, c.dim // c.heads)
+        self._cache: Cache = {
+            f"{name}{i}": jnp.zeros(shape, jnp.int32) for name in ("keys", "values") for i in range(c.layers)
+        }
+        self._previous = np.zeros((rows, 1, model.codebooks), np.int32)
+        self._frames = 0
+
+    def cumulated(self) -> np.ndarray:
+        """Cumulated frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
+        model = self._model
+        weights, self._cache = model._run(model._arrays, self._previous, np.int32(self._frames), self._cache)
+        frequencies = rans.quantize(np.asarray(weights)[:, 0])
+        return rans.cumulate(frequencies.reshape(self._lanes, model.columns, -1))
+
+    def push(self, codes: np.ndarray) -> None:
+        """Takes a frame of codes, integers [lanes, columns]."""
+        self._previous = np.asarray(codes, np.int32).reshape(len(self._previous), 1, -1) + 1
+        self._frames += 1

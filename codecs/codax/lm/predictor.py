@@ -1,0 +1,122 @@
+"""A language model with its weights, run step by step or in chunks; one compiled program for each length of chunk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from codax.codec import ModelError
+from codax.lm.config import LMConfig
+from codax.lm.model import LanguageModel
+
+State = Any  # keys, values and positions of every layer; its shapes do not change
+
+
+class LM:
+    """A language model of codes."""
+
+    def __init__(self, config: LMConfig, params: Mapping[str, Any]) -> None:
+        self.config = config.validate()
+        self.params = jax.device_put(dict(params))
+        self._steppers: dict[int, Stepper] = {}
+
+    def flat(self) -> dict[str, np.ndarray]:
+        """Every array by its name, as in "params.transformer.norm_in.scale"."""
+        flat = flatten_dict(jax.device_get(self.params), sep=".")
+        return {f"params.{name}": np.asarray(value) for name, value in flat.items()}
+
+    def stepper(self, codebooks: int | None = None) -> Stepper:
+        """For sequences of the first `codebooks` codebooks, None = all. Raises ConfigError if there are not so many."""
+        count = self.config.checked_codebooks(codebooks)
+        if count not in self._steppers:
+            self._steppers[count] = Stepper(self.config, self.params, count)
+        return self._steppers[count]
+
+    def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Begins a sequence, as `entropy.ecdc_lm` asks for it.
+
+        Returns:
+          A function from 1 + the codes of the frame before, or 0 where there is none, int [codebooks], to the
+          probabilities of the next frame, float32 [codebooks, codebook_size].
+        """
+        stepper = self.stepper(codebooks)
+        state = stepper.start()
+
+        def predict(previous: np.ndarray) -> np.ndarray:
+            nonlocal state
+            found, state = stepper(state, np.asarray(previous)[None, None])
+            return np.asarray(found)[0, 0]
+
+        return predict
+
+
+class Stepper:
+    """The model for sequences of some codebooks. Pieces of a sequence give the numbers of the whole (float32: 1e-6)."""
+
+    def __init__(self, config: LMConfig, params: Mapping[str, Any], codebooks: int) -> None:
+        self.codebooks = codebooks
+        used = {
+            "embedding": params["embedding"][:codebooks],
+            "kernel": params["kernel"][:, :codebooks],
+            "bias": params["bias"][:codebooks],
+        }
+        self._params = jax.device_put({**params, **used})
+        net = LanguageModel(dataclasses.replace(config, codebooks=codebooks))
+
+        def run(params, state, previous, offset):
+            logits, kept = net.apply({"params": params, "stream": state}, previous, offset, mutable=["stream"])
+            return jax.nn.softmax(logits, axis=-1), kept["stream"]
+
+        self._run = jax.jit(run, donate_argnums=1)
+
+    def start(self, batch: int = 1, offset: np.ndarray | int = 0) -> State:
+        """State before the first frame, whose position is `offset`: int32 [batch] or a scalar."""
+        nothing = np.zeros((batch, 0, self.codebooks), np.int32)
+        return self._run(self._params, {}, nothing, np.asarray(offset, np.int32))[1]
+
+    def __call__(self, state: State, previous: np.ndarray | jax.Array) -> tuple[jax.Array, State]:
+        """Takes in frames.
+
+        Args:
+          state: from `start` or the call before; it is used up.
+          previous: int [batch, time, codebooks], for each frame 1 + the codes of the one before it; 0 for the first.
+
+        Returns:
+          Probabilities float32 [batch, time, codebooks, codebook_size] and the new state.
+        """
+        return self._run(self._params, state, jnp.asarray(previous, jnp.int32), np.zeros((), np.int32))
+
+
+def parameter_shapes(config: LMConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every array by its name."""
+    first = jax.ShapeDtypeStruct((1, 1, config.codebooks), jnp.int32)
+    shapes = jax.eval_shape(LanguageModel(config).init, jax.random.key(0), first)
+    return {name: value.shape for name, value in flatten_dict(shapes, sep=".").items()}
+
+
+def from_weights(weights: Mapping[str, np.ndarray], config: LMConfig, source: Path) -> LM:
+    """A language model of arrays by their names, as `LM.flat` gives them; `source` is their file, for messages.
+
+    Raises:
+      ModelError: an array is missing, unknown, or not what the config wants.
+    """
+    wanted = parameter_shapes(config.validate())
+    for name, shape in wanted.items():
+        if name not in weights:
+            raise ModelError(f"{source}: {name} is missing")
+        if weights[name].shape != shape or weights[name].dtype != np.float32:
+            found = f"{weights[name].dtype}{list(weights[name].shape)}"
+            raise ModelError(f"{source}: {name} is {found}, the config wants float32{list(shape)}")
+        if not np.isfinite(weights[name]).all():
+            raise ModelError(f"{source}: {name} holds values that are not finite")
+    unknown = sorted(set(weights) - set(wanted))
+    if unknown:
+        raise ModelError(f"{source}: {unknown[0]} does not belong to the config")
+    return LM(config, unflatten_dict(dict(weights), sep=".")["params"])

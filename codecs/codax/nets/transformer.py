@@ -1,0 +1,190 @@
+"""Causal Transformer with a limited past, as EnCodec's language model has it (arXiv 2210.13438, section 3.3).
+
+A layer is attention and two dense layers, each added to its input and normalised after that (post-norm). Frame t sees
+itself and the `past_context` frames before it. In front of the first frame stands one more, a zero vector in the place
+of every layer's input: its keys and values are the biases, and it leaves the past like any other frame.
+
+Keys and values of the past are kept in the `stream` collection while that is mutable, so a sequence cut into pieces
+gives the numbers of the whole. They lie in a ring of fixed size: one compiled program serves every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.linen.dtypes import promote_dtype
+
+BEFORE = -1  # the number of the frame in front of the first one
+_MASKED = -1e30
+
+
+def sinusoids(positions: jax.Array, dim: int, period: float) -> jax.Array:
+    """Position embedding: the cosines, then the sines, of dim / 2 wavelengths from 2 pi to 2 pi * `period` frames.
+
+    Args:
+      positions: int32 of any shape.
+      dim: even, at least 4.
+
+    Returns:
+      float32 [..., dim].
+    """
+    # In late frames the last bit of a phase counts, so all is rounded as the reference does it: exponents, wavelengths
+    # and phases to float32. The barrier keeps XLA from multiplying with reciprocals, which rounds twice.
+    powers = np.arange(dim // 2, dtype=np.float32) / np.float32(dim // 2 - 1)
+    wavelengths = (period ** powers.astype(np.float64)).astype(np.float32)
+    numbers, divisors = jnp.broadcast_arrays(positions[..., None].astype(jnp.float32), jnp.asarray(wavelengths))
+    phase = numbers / jax.lax.optimization_barrier(divisors)
+    return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
+
+
+def ring_frames(count: jax.Array, size: int) -> jax.Array:
+    """Which frames, int32 [size], lie in a ring that has taken in the frames from BEFORE to `count` - 1.
+
+    Frame f lies in slot (f - BEFORE) % size. A number below BEFORE means that the slot is still empty.
+    """
+    newest = count - 1
+    return newest - jnp.mod(newest - BEFORE - jnp.arange(size), size)
+
+
+def attend(
+    queries: jax.Array,
+    frames: jax.Array,
+    pieces: Sequence[tuple[jax.Array, jax.Array, jax.Array]],
+    past_context: int,
+) -> jax.Array:
+    """Attention over keys that come in pieces, which are not copied together.
+
+    Args:
+      queries: [batch, heads, time, width].
+      frames: of the queries, int32 [time].
+      pieces: keys and values, each [batch, heads, keys, width], and their frames, int32 [keys].
+      past_context: frames before its own that a query sees.
+
+    Returns:
+      [batch, heads, time, width].
+    """
+    queries = queries * queries.shape[-1] ** -0.5
+    scores = []
+    for keys, _, places in pieces:
+        age = frames[:, None] - places
+        seen = (age >= 0) & (age <= past_context) & (places >= BEFORE)
+        score = jnp.einsum("bhqd,bhkd->bhqk", queries, keys).astype(jnp.float32)
+        scores.append(jnp.where(seen, score, _MASKED))
+    sizes = np.cumsum([score.shape[-1] for score in scores])[:-1]
+    weights = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1).astype(queries.dtype)
+    mixed = [
+        jnp.einsum("bhqk,bhkd->bhqd", part, values)
+        for part, (_, values, _) in zip(jnp.split(weights, sizes, axis=-1), pieces, strict=True)
+    ]
+    return sum(mixed[1:], mixed[0])
+
+
+def uniform(fan_in: int) -> nn.initializers.Initializer:
+    """PyTorch's initialisation of a dense layer's kernel and bias: uniform between -/+ fan_in ** -0.5."""
+    bound = fan_in**-0.5
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Attention(nn.Module):
+    """Self-attention over the past, x [batch, time, dim] to the same shape; with a `stream`, over the earlier calls."""
+
+    heads: int
+    past_context: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, time, dim = x.shape
+        zeros = nn.initializers.zeros
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), (dim, 3 * dim))  # queries, keys, values
+        bias = self.param("bias", zeros, (3 * dim,))
+        out_kernel = self.param("out_kernel", uniform(dim), (dim, dim))
+        out_bias = self.param("out_bias", zeros, (dim,))
+        x, kernel, bias, out_kernel, out_bias = promote_dtype(x, kernel, bias, out_kernel, out_bias, dtype=self.dtype)
+
+        def split(y: jax.Array) -> jax.Array:  # three of [batch, heads, time, width]
+            return jnp.moveaxis(y.reshape(*y.shape[:2], 3, self.heads, dim // self.heads), (2, 3), (0, 2))
+
+        queries, keys, values = split(x @ kernel + bias)
+        _, *before = split(jnp.broadcast_to(bias, (batch, 1, 3 * dim)))
+        if not self.is_mutable_collection("stream") or self.is_initializing():
+            frames = jnp.arange(time)
+            past = (*before, jnp.full(1, BEFORE))
+        else:
+            size = self.past_context
+            rest = ((0, 0), (0, 0), (0, size - 1), (0, 0))
+            kept_keys, kept_values = (
+                self.variable("stream", name, lambda y=y: jnp.pad(y, rest))
+                for name, y in zip(("keys", "values"), before, strict=True)
+            )
+            count = self.variable("stream", "count", lambda: jnp.zeros((), jnp.int32))
+            frames = count.value + jnp.arange(time)
+            past = (kept_keys.value, kept_values.value, ring_frames(count.value, size))
+            slots = jnp.mod(frames[-size:] - BEFORE, size)
+            kept_keys.value = kept_keys.value.at[:, :, slots].set(keys[:, :, -size:])
+            kept_values.value = kept_values.value.at[:, :, slots].set(values[:, :, -size:])
+            count.value = count.value + time
+        mixed = attend(queries, frames, [past, (keys, values, frames)], self.past_context)
+        return jnp.moveaxis(mixed, 1, 2).reshape(batch, time, dim) @ out_kernel + out_bias
+
+
+class Layer(nn.Module):
+    """norm(y + dense(gelu(dense(y)))) with y = norm(x + attention(x)); `hidden` channels between the dense layers."""
+
+    heads: int
+    hidden: int
+    past_context: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dim = x.shape[-1]
+        x = norm("norm1", self.dtype)(x + Attention(self.heads, self.past_context, self.dtype, name="attention")(x))
+        y = dense(self.hidden, dim, "dense1", self.dtype)(x)
+        y = dense(dim, self.hidden, "dense2", self.dtype)(nn.gelu(y, approximate=False))
+        return norm("norm2", self.dtype)(x + y)
+
+
+class Transformer(nn.Module):
+    """Norm, positions and layers, x [batch, time, dim] to the same shape.
+
+    `offset`, int32 [batch] or a scalar, is the position of the first frame. With a `stream`, positions go on from call
+    to call, and only the first call's offset counts.
+    """
+
+    layers: int
+    heads: int
+    hidden: int
+    past_context: int  # at least 1
+    period: float = 10_000.0
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
+        batch, time, dim = x.shape
+        first = jnp.broadcast_to(jnp.asarray(offset, jnp.int32), (batch,))
+        if self.is_mutable_collection("stream") and not self.is_initializing():
+            position = self.variable("stream", "position", lambda: first)
+            first, position.value = position.value, position.value + time
+        places = sinusoids(first[:, None] + jnp.arange(time), dim, self.period)
+        x = norm("norm_in", self.dtype)(x)
+        x = x + places.astype(x.dtype)
+        for i in range(self.layers):
+            x = Layer(self.heads, self.hidden, self.past_context, self.dtype, name=f"layer{i}")(x)
+        return x
+
+
+def norm(name: str, dtype: jnp.dtype | None) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def dense(channels: int, fan_in: int, name: str, dtype: jnp.dtype | None) -> nn.Dense:
+    return nn.Dense(channels, kernel_init=uniform(fan_in), bias_init=uniform(fan_in), dtype=dtype, name=name)

@@ -1,0 +1,83 @@
+"""What the training loop trains: a codec."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from codax.config import Config
+from codax.training.evaluation import Evaluation
+from codax.training.logging import Terminal
+from codax.training.parallel import Parallel
+from codax.training.reporting import Log
+from codax.training.state import TrainState, init_state, parameter_count
+from codax.training.step import Phase, make_codebook_init, make_step, phase_at
+
+
+class CodecTask:
+    """The step functions of a run, one for each phase, compiled when the phase begins; and its evaluation.
+
+    Attributes:
+      make_state: makes the state to start from.
+    """
+
+    def __init__(self, config: Config, mapped: Parallel, terminal: Terminal, workdir: Path) -> None:
+        """Raises CodaxError if there is no audio to evaluate on."""
+        self._config, self._mapped, self._terminal = config, mapped, terminal
+        self.make_state = functools.partial(init_state, config)
+        self._evaluation = Evaluation(config, workdir, is_first=jax.process_index() == 0)
+        self._compiled: dict[Phase, Any] = {}
+        self._has_codebooks = False
+
+    def describe(self, state: TrainState) -> str:
+        """For the log: what is trained."""
+        return (
+            f"parameters: {parameter_count(state.generator):,} generator, {parameter_count(state.discriminator):,} "
+            f"discriminators, {state.codebook['quantizer']['embedding'].size:,} in codebooks"
+        )
+
+    def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Makes what the step takes of a batch of this process."""
+        return batch
+
+    def is_new(self, step: int) -> bool:
+        """Is step number `step` the first of its phase in this process?"""
+        return phase_at(self._config, step) not in self._compiled
+
+    def run(self, state: TrainState, batch: Any, step: int) -> tuple[TrainState, dict]:
+        """Runs step number `step`; the first step that quantizes starts the codebooks from its batch."""
+        phase = phase_at(self._config, step)
+        if phase.quantize and not self._has_codebooks:
+            if not bool(state.codebook["quantizer"]["initialised"]):
+                state, _ = self._mapped.compile(make_codebook_init(self._config, self._mapped.axis))(state, batch)
+                self._terminal.say(f"codebooks started by k-means at step {step:,}")
+            self._has_codebooks = True
+        if phase in self._compiled:
+            return self._compiled[phase](state, batch)
+        began = time.monotonic()
+        self._compiled[phase] = self._mapped.compile(make_step(self._config, phase, self._mapped.axis))
+        done = jax.block_until_ready(self._compiled[phase](state, batch))
+        parts = [
+            ("quantizer", phase.quantize),
+            ("spectral loss", phase.spectral),
+            ("discriminators", phase.adversarial),
+        ]
+        what = ", ".join(name for name, on in parts if on) or "the autoencoder alone"
+        self._terminal.say(f"step with {what}: compiled and run in {time.monotonic() - began:.1f} s")
+        return done
+
+    def evaluate(self, step: int, state: TrainState, log: Log) -> None:
+        """Evaluates, and exports the model, after `step` finished steps."""
+        self._evaluation(step, state, log)
+
+    def export(self, state: TrainState) -> None:
+        """Writes WORKDIR/export."""
+        self._evaluation.export(state)
+
+    def has_export(self) -> bool:
+        return self._evaluation.has_export()

@@ -1,0 +1,85 @@
+"""`codax encode --entropy` with a language model beside the codec."""
+
+import dataclasses
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+from codax import audio
+from codax.cli import main as cli
+from codax.codec import Codec
+from codax.config import Config
+from codax.lm.config import LMConfig
+from codax.lm.files import save_lm
+from codax.lm.model import LanguageModel
+from codax.lm.predictor import LM
+
+
+def _lm(config: Config, seed: int) -> LM:
+    lm = LMConfig.of_recipe(config)
+    net = LanguageModel(lm)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 1, lm.codebooks), np.int32))["params"]
+    rng = np.random.default_rng(seed)
+    return LM(lm, jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders: `codec` with a language model, `bare` without, `other`, another language model."""
+    folder = tmp_path_factory.mktemp("models")
+    config = Config(name="tiny")
+    config.model.sample_rate, config.model.channels, config.model.strides, config.model.dimension = 8000, 2, (8, 10), 8
+    config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 3, 64, ()
+    config.lm.dim, config.lm.layers, config.lm.heads, config.lm.hidden, config.lm.past_seconds = 16, 1, 2, 16, 0.5
+    codec = Codec.init_random(config, seed=1)
+    for name in ("codec", "bare"):
+        codec.save(folder / name)
+    save_lm(_lm(config, 0), config, folder / "codec" / "lm")
+    save_lm(_lm(config, 1), config, folder / "other")
+    larger = dataclasses.replace(config, quantizer=dataclasses.replace(config.quantizer, codebook_size=128))
+    save_lm(_lm(larger, 0), larger, folder / "larger")
+    return folder
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs `codax ARGS` in a folder of its own; returns exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["codax", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_files_come_back_and_need_their_model(run, models):
+    audio.write("in.wav", np.random.default_rng(0).normal(0, 0.1, (8000 * 11, 2)), 8000)
+    assert run("encode", "in.wav", "p.codax", "--model", models / "codec")[0] == 0
+    assert run("encode", "in.wav", "a.codax", "--model", models / "codec", "--entropy")[0] == 0
+    assert run("encode", "in.wav", "b.codax", "--model", models / "bare", "--entropy")[0] == 0
+    kinds = [json.loads(run("info", f"{name}.codax", "--json")[1])["coding"] for name in "pab"]
+    assert kinds == ["packed", "lm", "adaptive"]
+    for name in "pab":
+        status, _, err = run("decode", f"{name}.codax", f"{name}.wav", "--model", models / "codec")
+        assert (status, err) == (0, "")
+    sounds = [audio.read(f"{name}.wav")[0] for name in "pab"]
+    np.testing.assert_array_equal(sounds[0], sounds[1])
+    np.testing.assert_array_equal(sounds[0], sounds[2])
+    for args, reason in [
+        (("--model", models / "bare"), "model tiny has no language model: give its folder with --lm"),
+        (("--model", models / "bare", "--lm", models / "other"), "a.codax: the codes were coded (lm) with other freq"),
+        (("--model", models / "bare", "--lm", models / "larger"), "a language model of other codes than those of"),
+        (("--model", models / "bare", "--lm", "absent"), "absent/lm.json"),
+    ]:
+        status, out, err = run("decode", "a.codax", "c.wav", *args)
+        assert (status, out) == (1, "")
+        assert reason in err
+        assert err.count("\n") == 1
+    assert run("decode", "a.codax", "c.wav", "--model", models / "bare", "--lm", models / "codec" / "lm")[0] == 0

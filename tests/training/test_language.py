@@ -1,0 +1,64 @@
+"""Training a language model of a codec's codes: it learns, resumes to the bit, and its export codes files."""
+
+import json
+
+import numpy as np
+import pytest
+from codax.codec import Codec
+from codax.config import Config
+from codax.entropy import coding
+from codax.errors import CodaxError
+from codax.lm import files, integer
+from codax.training import loop
+from tiny_run import tiny_config, write_corpus
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    """A tiny model of a tiny codec's codes."""
+    config = tiny_config(str(write_corpus(tmp_path / "voices")))
+    Codec.init_random(config, seed=3).save(tmp_path / "codec")
+    config.lm.codec = str(tmp_path / "codec")
+    config.lm.dim, config.lm.layers, config.lm.heads, config.lm.hidden = 16, 1, 2, 32
+    config.lm.past_seconds, config.lm.offset_seconds = 0.2, 1.0
+    config.optimizer.learning_rate = 1e-2
+    config.train.steps, config.train.log_every, config.train.eval_every = 12, 2, 12
+    config.train.checkpoint_every = 6
+    config.train.eval_batches = 1
+    return config.validate()
+
+
+def _lines(workdir) -> list[dict]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_learns_resumes_and_codes(config, tmp_path):
+    loop.train(config, tmp_path / "whole")
+    lines = _lines(tmp_path / "whole")
+    losses = [line["loss/bits"] for line in lines if line["kind"] == "train"]
+    assert losses[-1] < losses[0] - 0.2
+    (validation,) = (line for line in lines if line["kind"] == "validation")
+    levels = config.quantizer.num_quantizers
+    assert len(validation["bits"]) == levels
+    assert validation["kbps"] == pytest.approx(sum(validation["bits"]) * config.frame_rate / 1000)
+
+    loop.train(config, tmp_path / "parts", max_steps=7)
+    loop.train(config, tmp_path / "parts")
+    first, again = (files.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
+    kept = [[line.get("loss/bits") for line in _lines(tmp_path / name)] for name in ("whole", "parts")]
+    assert kept[0] == kept[1]
+
+    lm, arrays = files.load_integers(tmp_path / "whole" / "export")
+    model = integer.IntegerModel(lm, arrays, levels, 1)
+    codes = np.random.default_rng(0).integers(0, config.quantizer.codebook_size, (20, levels))
+    (message,) = coding.encode_blocks(model, [codes])
+    (found,) = coding.decode_blocks(model, [message], [20])
+    np.testing.assert_array_equal(found, codes)
+
+
+def test_a_codec_that_is_not_there(config, tmp_path):
+    config.lm.codec = str(tmp_path / "absent")
+    with pytest.raises(CodaxError, match="absent: no such model folder"):
+        loop.train(config, tmp_path / "run")
