@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import codax
 import numpy as np
@@ -12,8 +13,12 @@ from codax.cli import main as cli
 from codax.codec import Codec
 from codax.entropy import ecdc
 from codax.entropy.containerfile import ContainerReader
-from codax.interop import encodec
+from codax.interop import encodec, encodec_lm
+from codax.lm.config import LMConfig
+from codax.lm.predictor import parameter_shapes
+from safetensors.numpy import save_file
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {"24khz": encodec.config_24khz, "48khz": encodec.config_48khz}
 
 
@@ -107,7 +112,7 @@ def test_files_and_models_that_do_not_fit(run, models):
     _write("in.wav", 1.2, 2)
     assert run("encode", "in.wav", "a.ecdc", "--model", models / "48khz")[0] == 0
     for args, reason in [
-        (("decode", "a.ecdc", "b.wav"), "a.ecdc: name a model of the kind encodec_48khz with --model"),
+        (("decode", "a.ecdc", "b.wav"), "a.ecdc: .ecdc files do not say which model wrote them: name it with --model"),
         (("decode", "a.ecdc", "b.wav", "--model", models / "24khz"), "a.ecdc: written by encodec_48khz; model"),
         (("encode", "absent.wav", "b.ecdc", "--model", models / "24khz"), "absent.wav: no such file"),
         (("encode", "in.wav", "no/b.ecdc", "--model", models / "24khz"), "no/b.ecdc: cannot be written"),
@@ -119,6 +124,28 @@ def test_files_and_models_that_do_not_fit(run, models):
         assert err.startswith("codax: ")
         assert err.count("\n") == 1
         assert reason in err
+
+
+def test_compressed_ecdc_files_need_their_model_and_pytorch(run, models, monkeypatch, tmp_path):
+    _write("in.wav", 0.3, 1)
+    for args in (("--entropy",), ("--entropy=lm",), ("--entropy=adaptive", "--lm", "absent")):
+        _, _, err = run("encode", "in.wav", "a.ecdc", "--model", models / "24khz", *args)
+        assert "--entropy: .ecdc files are compressed by EnCodec's language model alone (--lm)" in err
+    with np.load(GOLDEN / "ecdc.npz") as arrays:
+        data = arrays["encodec_24khz/bytes"].tobytes()
+    (tmp_path / "c.ecdc").write_bytes(data.replace(b'"lm": false', b'"lm": true ', 1))
+    assert json.loads(run("info", "c.ecdc", "--json")[1])["compressed"] is True
+    status, _, err = run("decode", "c.ecdc", "b.wav", "--model", models / "24khz")
+    assert (status, "c.ecdc: compressed by EnCodec's language model: give its folder with --lm" in err) == (1, True)
+
+    lm = LMConfig(codebooks=32, dim=16, layers=1, hidden=16)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(lm).items()}
+    save_file(encodec_lm.from_codax(weights, lm), tmp_path / "lm.safetensors")
+    status, out, _ = run("import", "lm.safetensors", "lm")
+    assert (status, out.startswith("lm: language model of 32 codebooks")) == (0, True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, _, err = run("decode", "c.ecdc", "b.wav", "--model", models / "24khz", "--lm", "lm")
+    assert (status, "need PyTorch" in err) == (1, True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

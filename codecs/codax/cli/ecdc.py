@@ -12,7 +12,7 @@ import numpy as np
 from codax import audio
 from codax.cli.files import Progress, Report, block_samples, model_blocks, refuse_same
 from codax.config import Config
-from codax.entropy import ecdc
+from codax.entropy import ecdc, ecdc_lm
 from codax.errors import CodaxError
 from codax.files import write_whole
 
@@ -40,11 +40,12 @@ def encode(
     target: str,
     *,
     num_quantizers: int,
+    lm: str | os.PathLike[str] | None = None,
     show: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
 
-    Arguments as for `files.encode_file`.
+    Arguments as for `files.encode_file`, but that `lm` is the folder of EnCodec's language model, to compress with.
 
     Raises:
       CodaxError: naming the file.
@@ -73,6 +74,8 @@ def encode(
         show(length / rate)
     put(encoder.finish())
     data = builder.finish(length)
+    if lm is not None:
+        data = ecdc_lm.compress(ecdc.from_bytes(data), _arithmetic(lm).begin)
     try:
         write_whole(Path(target), data)
     except OSError as error:
@@ -113,6 +116,31 @@ def decode(
             append(decoder.push(codes[None]))
         append(decoder.finish())
     return Report(file.length / rate, os.path.getsize(source), time.perf_counter() - begin)
+
+
+def read(source: str | os.PathLike[str], lm: str | os.PathLike[str] | None) -> ecdc.Ecdc:
+    """Reads an `.ecdc` file, with the folder of EnCodec's language model if its codes are compressed.
+
+    Raises:
+      CodaxError: naming the file.
+    """
+    data = ecdc.read_bytes(source)
+    try:
+        if not ecdc.parse_header(data).compressed:
+            return ecdc.from_bytes(data)
+        if lm is None:
+            raise CodaxError("compressed by EnCodec's language model: give its folder with --lm")
+        return ecdc_lm.decompress(data, _arithmetic(lm).begin)
+    except CodaxError as error:
+        raise CodaxError(f"{source}: {error}") from error
+
+
+def _arithmetic(lm: str | os.PathLike[str]) -> Any:
+    """EnCodec's language model as EnCodec runs it."""
+    from codax.interop.encodec_lm_torch import TorchLM
+    from codax.lm.files import load_lm
+
+    return TorchLM(load_lm(Path(lm)))
 
 
 def with_channels(signal: np.ndarray, channels: int) -> np.ndarray:

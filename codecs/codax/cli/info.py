@@ -54,22 +54,29 @@ def _value(value: object) -> str:
 
 
 def _ecdc(path: Path) -> dict[str, Any]:
-    from codax.entropy.ecdc import read
+    from codax.entropy.ecdc import parse_header, read, read_bytes, segment_frames
 
-    file, size = read(path), path.stat().st_size
-    seconds = file.length / file.kind.sample_rate
+    data = read_bytes(path)
+    try:
+        header = parse_header(data)
+    except CodaxError as error:
+        raise CodaxError(f"{path}: {error}") from error
+    if not header.compressed:
+        read(path)  # all of it is checked
+    seconds = header.length / header.kind.sample_rate
     return {
         "kind": "ecdc",
         "path": str(path),
-        "model": file.model,
-        "sample_rate": file.kind.sample_rate,
-        "channels": file.kind.channels,
-        "samples": file.length,
+        "model": header.model,
+        "sample_rate": header.kind.sample_rate,
+        "channels": header.kind.channels,
+        "samples": header.length,
         "seconds": seconds,
-        "num_quantizers": file.codebooks,
-        "frames": sum(file.frames),
-        "bytes": size,
-        "kbps_of_file": 8 * size / seconds / 1000,
+        "num_quantizers": header.codebooks,
+        "frames": sum(segment_frames(header.kind, header.length)),
+        "compressed": header.compressed,
+        "bytes": len(data),
+        "kbps_of_file": 8 * len(data) / seconds / 1000,
     }
 
 

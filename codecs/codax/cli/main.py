@@ -101,15 +101,16 @@ def encode(
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
-    if entropy is Entropy.best:
-        entropy = Entropy.adaptive if files.find_lm(codec, lm) is None else Entropy.lm
     if target.lower().endswith(SUFFIX):
-        if entropy is not None:
-            raise CodaxError(f"--entropy: {SUFFIX} files have no such coding")
+        if entropy is Entropy.adaptive or (entropy is not None and files.find_lm(codec, lm) is None):
+            raise CodaxError(f"--entropy: {SUFFIX} files are compressed by EnCodec's language model alone (--lm)")
+        folder = None if entropy is None else files.find_lm(codec, lm)
         with progress("encode", seconds) as show:
-            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, show=show)
+            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, lm=folder, show=show)
         print(f"{target}: {_summary(report)}")
         return
+    if entropy is Entropy.best:
+        entropy = Entropy.adaptive if files.find_lm(codec, lm) is None else Entropy.lm
     with progress("encode", seconds) as show:
         report = files.encode_file(
             codec,
@@ -145,13 +146,13 @@ def decode(
     from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
     from codax.entropy.containerfile import ContainerReader
-    from codax.entropy.ecdc import SUFFIX, read
+    from codax.entropy.ecdc import SUFFIX
 
     if source.lower().endswith(SUFFIX):
-        file = read(source)
         if model is None:
-            raise CodaxError(f"{source}: name a model of the kind {file.model} with --model")
+            raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it with --model")
         codec = models.load_model(model)
+        file = ecdc.read(source, files.find_lm(codec, lm))
         with progress("decode", file.length / file.kind.sample_rate) as show:
             report = ecdc.decode(codec, file, source, target, show=show)
         print(f"{target}: {_summary(report)}")
@@ -185,9 +186,16 @@ def import_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Hugging Face folder, or .th or .safetensors file.")],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
 ) -> None:
-    """Turn a model of another project into a model folder of codax. Nothing in it is run."""
+    """Turn a codec or EnCodec's language model into a model folder of codax. Nothing in it is run."""
+    from codax.interop.encodec_lm import codec_of, holds_lm, import_lm
     from codax.interop.files import import_model
+    from codax.lm.files import save_lm
 
+    if holds_lm(source):
+        lm = import_lm(source)
+        save_lm(lm, codec_of(lm.config), target)
+        print(f"{target}: language model of {lm.config.codebooks} codebooks, {len(lm.flat())} arrays")
+        return
     codec = import_model(source)
     codec.save(target)
     print(f"{target}: {codec.model_id}, {len(codec.flat())} arrays")

@@ -219,7 +219,7 @@ def from_bytes(data: bytes) -> Ecdc:
     """
     header = parse_header(data)
     if header.compressed:
-        raise EcdcError("codes that EnCodec's language model compressed cannot be read")
+        raise EcdcError("its codes are compressed by EnCodec's language model, which is needed to read them")
     kind, length, codebooks = header.kind, header.length, header.codebooks
     # Before anything is allocated: a length that the data cannot hold is not believed.
     least = length * codebooks * BITS // (8 * kind.hop)
@@ -236,12 +236,19 @@ def from_bytes(data: bytes) -> Ecdc:
     return file
 
 
-def read(path: str | os.PathLike[str]) -> Ecdc:
-    """Reads a file. Raises EcdcError naming it."""
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes. Raises EcdcError naming it."""
     try:
-        return from_bytes(Path(path).read_bytes())
+        return Path(path).read_bytes()
     except OSError as error:
         raise EcdcError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def read(path: str | os.PathLike[str]) -> Ecdc:
+    """Reads a file. Raises EcdcError naming it."""
+    data = read_bytes(path)
+    try:
+        return from_bytes(data)
     except EcdcError as error:
         raise EcdcError(f"{path}: {error}") from error
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from codax.codec import ModelError
+from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop.encodec import LayoutError, State
-from codax.interop.files import read_tensors
+from codax.interop.encodec import LayoutError, State, config_24khz, config_48khz
+from codax.interop.files import PICKLES, read_tensors
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
 
@@ -104,6 +105,18 @@ def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = 
         raise LayoutError(f"no released model has {codebooks} codebooks: say how many frames of the past it sees")
     size, dim = entries.shape
     return LMConfig(codebooks, size - 1, dim, layers, heads, hidden.shape[0], past_context).validate()
+
+
+def holds_lm(source: str | Path) -> bool:
+    """Is this file a checkpoint of a language model? Raises ModelError if it cannot be read."""
+    source = Path(source)
+    is_checkpoint = source.is_file() and source.suffix in (*PICKLES, ".safetensors")
+    return is_checkpoint and "emb.0.weight" in read_tensors(source)
+
+
+def codec_of(config: LMConfig) -> Config:
+    """The codec of the released model with as many codebooks."""
+    return config_48khz() if config.codebooks == 16 else config_24khz()
 
 
 def import_lm(source: str | Path, past_context: int | None = None, heads: int = 8) -> LM:

@@ -28,7 +28,7 @@ class TorchLM:
         except ImportError as error:
             raise CodaxError("EnCodec's own files of this kind need PyTorch: pip install torch") from error
         self.config = lm.config
-        self.weights = {name: torch.from_numpy(value) for name, value in from_codax(lm.flat(), lm.config).items()}
+        self.weights = {name: torch.from_numpy(np.array(value)) for name, value in from_codax(lm.flat(), lm.config).items()}
 
     def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
         """As `LM.begin`; the functions can serve several sequences at a time.
