@@ -51,8 +51,11 @@ def dense(x: jax.Array, kernel: jax.Array, bias: jax.Array, places: jax.Array) -
       bias: int32 [out], with the exponent of the products.
       places: int32 [out], by how many bits products are finer than the result.
     """
-    pieces = x.reshape(*x.shape[:-1], kernel.shape[0], kernel.shape[1])
-    return shift(dot("...pi,pio->...po", pieces, kernel).sum(axis=-2) + bias, places)
+    rows = x.reshape(-1, *kernel.shape[:2])
+    total = bias
+    for piece in range(kernel.shape[0]):  # one by one: the compiler has no quick product of stacks
+        total = total + dot("ri,io->ro", rows[:, piece], kernel[piece])
+    return shift(total, places).reshape(*x.shape[:-1], kernel.shape[2])
 
 
 def square_root(x: jax.Array) -> jax.Array:

@@ -32,8 +32,16 @@ def digest(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _split(x: jax.Array, heads: int) -> jax.Array:
-    """[batch, time, dim] -> [batch, time, heads, dim / heads]."""
-    return x.reshape(*x.shape[:-1], heads, -1)
+    """[batch, time, dim] -> [batch, heads, time, dim / heads]."""
+    return jnp.moveaxis(x.reshape(*x.shape[:-1], heads, -1), 2, 1)
+
+
+def _with_past(past: jax.Array | None, front: jax.Array, new: jax.Array, first: jax.Array) -> jax.Array:
+    """Keys or values [batch, heads, 1 + frames, width]: `front`, then the frames', the new ones from `first` on."""
+    if past is None:
+        return jnp.concatenate([front, new], axis=2)
+    past = jax.lax.dynamic_update_slice_in_dim(past, front, 0, 2)
+    return jax.lax.dynamic_update_slice_in_dim(past, new, 1 + first, 2)
 
 
 def run(
@@ -46,7 +54,8 @@ def run(
       arrays: of `lm.quantize`.
       previous: int32 [batch, time, codebooks], 1 + the codes of the frame before each; 0 where there is none.
       first: int32, number of the first frame.
-      cache: keys and values of the frames before, [batch, frames, heads, width]; None if there are none to come.
+      cache: keys and values of the frames before, [batch, heads, 1 + frames, width]; None for a whole sequence, which
+        begins with frame 0.
 
     Returns:
       int32 [batch, time, codebooks, codebook_size] >= 0, in proportion to the probabilities, at most 1 << EXP2_BITS;
@@ -56,6 +65,7 @@ def run(
     frames = first + jnp.arange(time)
     x = arrays["embedding"][jnp.arange(count), previous].sum(axis=-2)
     x = fx.layer_norm(x, arrays["norm_in.scale"], arrays["norm_in.bias"])
+    nothing = jnp.zeros((batch, 1, config.dim), jnp.int32)
     x = fx.clip(x + jax.lax.dynamic_slice_in_dim(arrays["positions"], first, time))
     new: Cache = {}
     for i in range(config.layers):
@@ -64,27 +74,24 @@ def run(
         def dense(name: str, y: jax.Array, layer=layer) -> jax.Array:
             return fx.dense(y, layer[f"{name}.kernel"], layer[f"{name}.bias"], layer[f"{name}.places"])
 
-        queries = _split(fx.clip(dense("queries", x), fx.LARGEST_QUERY), config.heads)
-        keys = _split(fx.clip(dense("keys", x), fx.LARGEST_QUERY), config.heads)
-        values = _split(fx.clip(dense("values", x)), config.heads)
-        # The frame in front of the first one: zeros go in, biases come out.
-        nothing = jnp.zeros((batch, 1, config.dim), jnp.int32)
-        front_key = _split(fx.clip(dense("keys", nothing), fx.LARGEST_QUERY), config.heads)
-        front_value = _split(fx.clip(dense("values", nothing)), config.heads)
-        if cache is not None:
-            keys = jax.lax.dynamic_update_slice_in_dim(cache[f"keys{i}"], keys, first, 1)
-            values = jax.lax.dynamic_update_slice_in_dim(cache[f"values{i}"], values, first, 1)
+        def heads(name: str, y: jax.Array, largest: int, dense=dense) -> jax.Array:
+            found = fx.clip(dense(name, y), largest)
+            return _split(found, config.heads).astype(jnp.float32)
+
+        queries = heads("queries", x, fx.LARGEST_QUERY)
+        # The frame in front of the first one, to which zeros go in and biases come out, has the first place.
+        keys, values = (
+            _with_past(cache and cache[f"{name}{i}"], heads(name, nothing, most), heads(name, x, most), first)
+            for name, most in (("keys", fx.LARGEST_QUERY), ("values", fx.LARGEST))
+        )
         new |= {f"keys{i}": keys, f"values{i}": values}
-        every_key = jnp.concatenate([front_key, keys], axis=1)
-        every_value = jnp.concatenate([front_value, values], axis=1)
-        start = 0 if cache is not None else first
-        places = jnp.concatenate([jnp.array([-1]), start + jnp.arange(keys.shape[1])])
-        age = frames[:, None] - places
+        age = frames[:, None] - (jnp.arange(keys.shape[2]) - 1)
         seen = (age >= 0) & (age <= config.past_context)
-        scores = fx.shift(fx.dot("bqhd,bkhd->bhqk", queries, every_key), layer["score_places"])
+        scores = fx.shift(fx.dot("bhqd,bhkd->bhqk", queries, keys), layer["score_places"])
         weights = fx.attention_weights(scores, seen, arrays["exp2"])
-        mixed = fx.shift(fx.dot("bhqk,bkhd->bqhd", weights, every_value), fx.WEIGHT_BITS)
-        mixed = dense("out", fx.clip(mixed.reshape(batch, time, config.dim)))
+        mixed = fx.shift(fx.dot("bhqk,bhkd->bhqd", weights, values), fx.WEIGHT_BITS)
+        mixed = jnp.moveaxis(mixed, 1, 2).reshape(batch, time, config.dim)
+        mixed = dense("out", fx.clip(mixed))
         x = fx.layer_norm(x + mixed, layer["norm1.scale"], layer["norm1.bias"])
         hidden = layer["gelu"][fx.clip(dense("dense1", x)) + fx.LARGEST]
         x = fx.layer_norm(x + dense("dense2", hidden), layer["norm2.scale"], layer["norm2.bias"])
@@ -112,7 +119,9 @@ class IntegerModel:
         used["embedding"] = used["embedding"][:codebooks]
         for name in ("kernel", "bias", "places"):
             used[f"head.{name}"] = used[f"head.{name}"][..., : codebooks * config.codebook_size]
-        self._arrays = jax.device_put(used)
+        # As floats once and for all, where products want floats.
+        floats = {k: v.astype(np.float32) if k.endswith(".kernel") else v for k, v in used.items()}
+        self._arrays = jax.device_put(floats)
         self._run = jax.jit(functools.partial(run, config), donate_argnums=3)
 
     @property
@@ -147,9 +156,9 @@ class IntegerState:
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._model, self._lanes = model, lanes
         c, rows = model.config, lanes * model.streams
-        shape = (rows, model.most_frames, c.heads, c.dim // c.heads)
+        shape = (rows, c.heads, 1 + model.most_frames, c.dim // c.heads)
         self._cache: Cache = {
-            f"{name}{i}": jnp.zeros(shape, jnp.int32) for name in ("keys", "values") for i in range(c.layers)
+            f"{name}{i}": jnp.zeros(shape, jnp.float32) for name in ("keys", "values") for i in range(c.layers)
         }
         self._previous = np.zeros((rows, 1, model.codebooks), np.int32)
         self._frames = 0
