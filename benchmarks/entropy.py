@@ -1,52 +1,74 @@
 """Bits that entropy coding saves on the starter corpus's English test prompts, and how fast it is.
 
-    python benchmarks/entropy.py MODEL [--utterances 57] [--joined]
+    python benchmarks/entropy.py MODEL [--lm DIR] [--utterances 57] [--joined]
 
-Each prompt is coded as a block of its own, as the files of `codax encode --entropy` are. Prints a line for each rate of
-the model: bits per code, share saved of the packed codes, and seconds of audio coded and decoded per second.
+Each prompt is coded as a block of its own, or in several if the language model's blocks are shorter. Prints a line for
+each rate of the model and each method: bits per code, share saved of the packed codes, and seconds of audio coded and
+decoded per second, without the codec.
 """
 
 import argparse
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import codax
 import numpy as np
 from codax.data.sources import load_utterances
 from codax.entropy import coding
 from codax.entropy.adaptive import AdaptiveModel
+from codax.lm.files import has_lm, load_integers
+from codax.lm.integer import IntegerModel
+
+
+def models(codec: codax.Codec, lm: Path | None, levels: int) -> Iterator[tuple[str, coding.Model, int]]:
+    """Yields name, model and most frames of a block."""
+    yield "adaptive", AdaptiveModel(codec.usage()[:levels], 1), round(10 * codec.config.frame_rate)
+    if lm is not None:
+        config, arrays = load_integers(lm)
+        if levels <= config.codebooks:
+            yield "lm", IntegerModel(config, arrays, levels, 1), len(arrays["positions"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
+    parser.add_argument("--lm", type=Path, default=None, help="default: MODEL/lm, if it is there")
     parser.add_argument("--utterances", type=int, default=None)
-    parser.add_argument("--joined", action="store_true", help="join the prompts and cut blocks of ten seconds")
+    parser.add_argument("--joined", action="store_true", help="join the prompts, as one long file")
     arguments = parser.parse_args()
+    own = Path(arguments.model) / "lm"
+    lm = arguments.lm or (own if has_lm(own) else None)
     codec = codax.load(arguments.model)
-    rate = codec.config.model.sample_rate
+    full, rate = codec.config.bits_per_code, codec.config.model.sample_rate
     prompts = load_utterances("starter", sample_rate=rate, limit=arguments.utterances)
-    blocks = [codec.encode(prompt.audio[None]).codes[0] for prompt in prompts]
+    codes = [codec.encode(prompt.audio[None]).codes[0] for prompt in prompts]
     seconds = sum(prompt.seconds for prompt in prompts)
     if arguments.joined:
-        joined, frames = np.concatenate(blocks), round(10 * codec.config.frame_rate)
-        blocks = [joined[i : i + frames] for i in range(0, len(joined), frames)]
-    print(f"{len(prompts)} prompts, {seconds:.0f} s, {len(blocks)} blocks")
+        codes = [np.concatenate(codes)]
+    print(f"{len(prompts)} prompts, {seconds:.0f} s")
     for kbps in codec.config.quantizer.kbps:
         levels = codec.config.quantizers_for(kbps)
-        model = AdaptiveModel(codec.usage()[:levels], 1)
-        some = [block[:, :levels] for block in blocks]
-        start = time.perf_counter()
-        messages = coding.encode_blocks(model, some)
-        middle = time.perf_counter()
-        found = coding.decode_blocks(model, messages, [len(block) for block in some])
-        end = time.perf_counter()
-        assert all(np.array_equal(a, b) for a, b in zip(found, some, strict=True))
-        codes, full = sum(block.size for block in some), codec.config.bits_per_code
-        bits = 8 * sum(map(len, messages)) / codes
-        print(
-            f"{kbps:g} kbps: {bits:.2f} of {full} bits per code, {100 - 100 * bits / full:.1f} % saved; "
-            f"coded {seconds / (middle - start):.0f} times, decoded {seconds / (end - middle):.0f} times real time"
-        )
+        for name, model, most in models(codec, lm, levels):
+            blocks = [part[i : i + most, :levels] for part in codes for i in range(0, len(part), most)]
+            groups = [blocks[i : i + 16] for i in range(0, len(blocks), 16)]
+            for group in groups:  # compiles what there is to compile
+                coding.decode_blocks(model, coding.encode_blocks(model, group), [len(block) for block in group])
+            begin = time.perf_counter()
+            messages = [coding.encode_blocks(model, group) for group in groups]
+            middle = time.perf_counter()
+            found = [
+                coding.decode_blocks(model, some, [len(block) for block in group])
+                for some, group in zip(messages, groups, strict=True)
+            ]
+            end = time.perf_counter()
+            for group, again in zip(groups, found, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(group, again, strict=True))
+            bits = 8 * sum(len(m) for some in messages for m in some) / sum(block.size for block in blocks)
+            print(
+                f"{kbps:g} kbps, {name}: {bits:.2f} of {full} bits per code, {100 - 100 * bits / full:.1f} % saved; "
+                f"coded {seconds / (middle - begin):.0f} times, decoded {seconds / (end - middle):.0f} times real time"
+            )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ class TorchLM:
         except ImportError as error:
             raise CodaxError("EnCodec's own files of this kind need PyTorch: pip install torch") from error
         self.config = lm.config
-        self.weights = {name: torch.from_numpy(np.array(value)) for name, value in from_codax(lm.flat(), lm.config).items()}
+        weights = from_codax(lm.flat(), lm.config)
+        self.weights = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
 
     def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
         """As `LM.begin`; the functions can serve several sequences at a time.
