@@ -67,6 +67,7 @@ def run(
     x = fx.layer_norm(x, arrays["norm_in.scale"], arrays["norm_in.bias"])
     nothing = jnp.zeros((batch, 1, config.dim), jnp.int32)
     x = fx.clip(x + jax.lax.dynamic_slice_in_dim(arrays["positions"], first, time))
+    past: Cache = cache or {}
     new: Cache = {}
     for i in range(config.layers):
         layer = {k.removeprefix(f"layer{i}."): v for k, v in arrays.items() if k.startswith(f"layer{i}.")}
@@ -81,7 +82,7 @@ def run(
         queries = heads("queries", x, fx.LARGEST_QUERY)
         # The frame in front of the first one, to which zeros go in and biases come out, has the first place.
         keys, values = (
-            _with_past(cache and cache[f"{name}{i}"], heads(name, nothing, most), heads(name, x, most), first)
+            _with_past(past.get(f"{name}{i}"), heads(name, nothing, most), heads(name, x, most), first)
             for name, most in (("keys", fx.LARGEST_QUERY), ("values", fx.LARGEST))
         )
         new |= {f"keys{i}": keys, f"values{i}": values}
