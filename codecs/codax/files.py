@@ -8,6 +8,8 @@ from pathlib import Path
 
 from codax.errors import CodaxError
 
+_unfinished: set[Path] = set()  # temporary files that have not got their name yet
+
 
 def cache_folder(cache_dir: str = "") -> Path:
     """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax."""
@@ -26,7 +28,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
             file.write(data.encode() if isinstance(data, str) else data)
         _publish(Path(name), path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        _discard(Path(name))
 
 
 class Part:
@@ -59,11 +61,24 @@ class Part:
 
     def discard(self) -> None:
         """Removes the temporary file, if it is still there."""
-        self.temporary.unlink(missing_ok=True)
+        _discard(self.temporary)
+
+
+def discard_unfinished() -> None:
+    """Removes all temporary files of this process, for a program that ends at once."""
+    for path in list(_unfinished):
+        path.unlink(missing_ok=True)
 
 
 def _temporary_beside(path: Path) -> tuple[int, str]:
-    return tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    number, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    _unfinished.add(Path(name))
+    return number, name
+
+
+def _discard(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    _unfinished.discard(temporary)
 
 
 def _publish(temporary: Path, target: Path) -> None:
@@ -71,3 +86,4 @@ def _publish(temporary: Path, target: Path) -> None:
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
     os.replace(temporary, target)
+    _unfinished.discard(temporary)

@@ -19,6 +19,7 @@ from codax.cli.options import Kbps, Model
 from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
 from codax.errors import CodaxError
+from codax.files import discard_unfinished
 
 app = typer.Typer(
     name="codax",
@@ -237,8 +238,7 @@ def main() -> None:
     for i, argument in enumerate(sys.argv):
         if argument == "--entropy" and not {*sys.argv[i + 1 : i + 2]} & values:
             sys.argv[i] = f"--entropy={Entropy.best.value}"
-    # A terminated command removes its unfinished output as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except CodaxError as error:
@@ -253,6 +253,12 @@ def main() -> None:
         _fail("not enough memory")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Ends at once, without the unfinished output. An exception could get lost in a library's callback."""
+    discard_unfinished()
+    os._exit(128 + number)
 
 
 def _fail(message: str) -> None:
