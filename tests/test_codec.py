@@ -64,11 +64,10 @@ def test_length_buckets_change_nothing(codec):
 def test_streaming_equals_offline(codec, chunk):
     audio = signal(2, 1001 if chunk > 1 else 201)
     offline = codec.encode(audio)
-    session = codec.stream_encoder(batch=2)
+    session, decoder = codec.stream(batch=2)
     pieces = [session.push(audio[:, i : i + chunk]) for i in range(0, audio.shape[1], chunk)] + [session.finish()]
     codes = np.concatenate(pieces, axis=1)
     np.testing.assert_array_equal(codes, offline.codes)
-    decoder = codec.stream_decoder(batch=2)
     step = max(1, chunk // codec.config.hop)
     pieces = [decoder.push(codes[:, i : i + step]) for i in range(0, codes.shape[1], step)]
     streamed = np.concatenate(pieces, axis=1)[:, : audio.shape[1]]

@@ -254,6 +254,13 @@ class Codec:
 
         return DecoderSession(self, batch=batch, denoise=denoise)
 
+    def stream(
+        self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
+    ) -> tuple[EncoderSession, DecoderSession]:
+        """Both of the above."""
+        encoder = self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+        return encoder, self.stream_decoder(batch=batch, denoise=denoise)
+
     def block_encoder(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> EncoderSession | SegmentEncoder:
