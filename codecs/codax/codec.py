@@ -365,7 +365,7 @@ def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path
     Raises:
       ModelError: an array is missing, unknown, or not what the config wants.
     """
-    _check_weights(weights, config, source)
+    check_arrays(weights, jax.eval_shape(lambda: _init_variables(config, 0)), source)
     variables = unflatten_dict(dict(weights), sep=".")
     return Codec(config, variables["params"], variables["codebook"], path=path)
 
@@ -381,22 +381,22 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def _check_weights(weights: Mapping[str, np.ndarray], config: Config, path: Path) -> None:
-    """Checks the name, shape, type and finiteness of every array against the config.
+def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Any, path: Path) -> None:
+    """Checks the name, shape, type and finiteness of every array against a tree of `jax.ShapeDtypeStruct`.
 
     Raises:
       ModelError: naming `path` and the array.
     """
-    wanted = flatten_dict(jax.eval_shape(lambda: _init_variables(config, 0)), sep=".")
+    wanted = flatten_dict(shapes, sep=".")
     for name, shape in wanted.items():
-        if name not in weights:
+        if name not in arrays:
             raise ModelError(f"{path}: {name} is missing")
-        if weights[name].shape != shape.shape or weights[name].dtype != shape.dtype:
-            found = f"{weights[name].dtype}{list(weights[name].shape)}"
+        if arrays[name].shape != shape.shape or arrays[name].dtype != shape.dtype:
+            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
             raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
-        if not np.isfinite(weights[name]).all():
+        if not np.isfinite(arrays[name]).all():
             raise ModelError(f"{path}: {name} holds values that are not finite")
-    unknown = sorted(set(weights) - set(wanted))
+    unknown = sorted(set(arrays) - set(wanted))
     if unknown:
         raise ModelError(f"{path}: {unknown[0]} does not belong to the config")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
@@ -85,9 +83,3 @@ class OverlapAdder:
         done = self._total[:, :count] / self._weight[:, :count]
         self._total, self._weight = self._total[:, count:], self._weight[:, count:]
         return done
-
-
-def overlap_add(segments: Sequence[np.ndarray], stride: int) -> np.ndarray:
-    """Joins all segments of a signal; see `OverlapAdder`."""
-    adder = OverlapAdder(stride)
-    return np.concatenate([*map(adder.push, segments), adder.finish()], axis=1)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.audio import resample
-from codax.cli import main as cli
 from codax.codec import Codec
 from codax.entropy import ecdc
 from codax.entropy.containerfile import ContainerReader
@@ -34,22 +33,6 @@ def models(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Runs `codax ARGS` in a folder of its own; returns exit status, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codax", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
-
-
 def _write(name: str, seconds: float, channels: int, rate: int = 44_100) -> np.ndarray:
     signal = np.random.default_rng(0).normal(0, 0.1, (round(seconds * rate), channels)).astype(np.float32)
     audio.write(name, signal, rate, subtype="FLOAT")
@@ -57,11 +40,11 @@ def _write(name: str, seconds: float, channels: int, rate: int = 44_100) -> np.n
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("24khz", 2), ("48khz", 1), ("48khz", 2)])
-def test_an_ecdc_file_holds_what_the_library_gives(run, models, kind, channels):
+def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, channels):
     signal = _write("in.wav", 9.3, channels)
     codec = codax.load(models / kind)
     config = codec.config
-    status, out, err = run("encode", "in.wav", "a.ecdc", "--model", models / kind, "--kbps", "6")
+    status, out, err = run_here("encode", "in.wav", "a.ecdc", "--model", models / kind, "--kbps", "6")
     assert (status, err) == (0, "")
     assert out.startswith("a.ecdc: 9.30 s, ")
     file = ecdc.read("a.ecdc")
@@ -74,21 +57,21 @@ def test_an_ecdc_file_holds_what_the_library_gives(run, models, kind, channels):
     assert np.mean(file.codes == tokens.codes[0]) > 0.98
     if tokens.scales is not None:
         np.testing.assert_allclose(file.scales, tokens.scales[0], rtol=1e-4)
-    status, out, err = run("decode", "a.ecdc", "out.wav", "--model", models / kind)
+    status, out, err = run_here("decode", "a.ecdc", "out.wav", "--model", models / kind)
     assert (status, err) == (0, "")
     found, rate = audio.read("out.wav")
     assert (rate, found.shape) == (config.model.sample_rate, (tokens.length, config.model.audio_channels))
     scales = None if file.scales is None else file.scales[None]
     same = codax.Tokens(file.codes[None], file.length, rate, config.model.audio_channels, scales=scales)
     np.testing.assert_allclose(found, np.clip(codec.decode(same)[0], -1, 1), atol=1.1 / 32768)
-    facts = json.loads(run("info", "a.ecdc", "--json")[1])
+    facts = json.loads(run_here("info", "a.ecdc", "--json")[1])
     assert (facts["kind"], facts["num_quantizers"]) == ("ecdc", file.codebooks)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_a_codax_file_of_a_model_with_segments(run, models, channels):
+def test_a_codax_file_of_a_model_with_segments(run_here, models, channels):
     signal = _write("in.wav", 2.5, channels, 22_050)
-    assert run("encode", "in.wav", "a.codax", "--model", models / "48khz", "--kbps", "3")[0] == 0
+    assert run_here("encode", "in.wav", "a.codax", "--model", models / "48khz", "--kbps", "3")[0] == 0
     streams = -(-channels // 2)
     with ContainerReader("a.codax") as reader:
         assert (reader.meta.scaled, reader.meta.segments, reader.meta.streams) == (True, 3, streams)
@@ -96,9 +79,9 @@ def test_a_codax_file_of_a_model_with_segments(run, models, channels):
         scales = reader.scales()
     assert scales is not None
     np.testing.assert_allclose(scales[0, 0], 0.1 if channels == 1 else 0.1 / np.sqrt(2), rtol=0.15)
-    assert run("decode", "a.codax", "b.wav")[0] == 0
+    assert run_here("decode", "a.codax", "b.wav")[0] == 0
     assert audio.info("b.wav") == audio.info("in.wav")
-    facts = json.loads(run("info", "a.codax", "--json")[1])
+    facts = json.loads(run_here("info", "a.codax", "--json")[1])
     assert facts["segments"] == 3
     assert facts["code_bytes"] == facts["frames"] * 2 * 10 * streams // 8
     if channels == 2:
@@ -108,9 +91,9 @@ def test_a_codax_file_of_a_model_with_segments(run, models, channels):
         assert np.linalg.norm(error) < 0.2 * np.linalg.norm(wanted)  # but for codes that rounding turned
 
 
-def test_files_and_models_that_do_not_fit(run, models):
+def test_files_and_models_that_do_not_fit(run_here, models):
     _write("in.wav", 1.2, 2)
-    assert run("encode", "in.wav", "a.ecdc", "--model", models / "48khz")[0] == 0
+    assert run_here("encode", "in.wav", "a.ecdc", "--model", models / "48khz")[0] == 0
     for args, reason in [
         (("decode", "a.ecdc", "b.wav"), "a.ecdc: .ecdc files do not say which model wrote them: name it with --model"),
         (("decode", "a.ecdc", "b.wav", "--model", models / "24khz"), "a.ecdc: written by encodec_48khz; model"),
@@ -119,40 +102,40 @@ def test_files_and_models_that_do_not_fit(run, models):
         (("import", "in.wav", "m"), "in.wav"),
         (("export", "absent", "m"), "absent: no such model folder"),
     ]:
-        status, out, err = run(*args)
+        status, out, err = run_here(*args)
         assert (status, out) == (1, "")
         assert err.startswith("codax: ")
         assert err.count("\n") == 1
         assert reason in err
 
 
-def test_compressed_ecdc_files_need_their_model_and_pytorch(run, models, monkeypatch, tmp_path):
+def test_compressed_ecdc_files_need_their_model_and_pytorch(run_here, models, monkeypatch, tmp_path):
     _write("in.wav", 0.3, 1)
     for args in (("--entropy",), ("--entropy=lm",), ("--entropy=adaptive", "--lm", "absent")):
-        _, _, err = run("encode", "in.wav", "a.ecdc", "--model", models / "24khz", *args)
+        _, _, err = run_here("encode", "in.wav", "a.ecdc", "--model", models / "24khz", *args)
         assert "--entropy: .ecdc files are compressed by EnCodec's language model alone (--lm)" in err
     with np.load(GOLDEN / "ecdc.npz") as arrays:
         data = arrays["encodec_24khz/bytes"].tobytes()
     (tmp_path / "c.ecdc").write_bytes(data.replace(b'"lm": false', b'"lm": true ', 1))
-    assert json.loads(run("info", "c.ecdc", "--json")[1])["compressed"] is True
-    status, _, err = run("decode", "c.ecdc", "b.wav", "--model", models / "24khz")
+    assert json.loads(run_here("info", "c.ecdc", "--json")[1])["compressed"] is True
+    status, _, err = run_here("decode", "c.ecdc", "b.wav", "--model", models / "24khz")
     assert (status, "c.ecdc: compressed by EnCodec's language model: give its folder with --lm" in err) == (1, True)
 
     lm = LMConfig(codebooks=32, dim=16, layers=1, hidden=16)
     weights = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(lm).items()}
     save_file(encodec_lm.from_codax(weights, lm), tmp_path / "lm.safetensors")
-    status, out, _ = run("import", "lm.safetensors", "lm")
+    status, out, _ = run_here("import", "lm.safetensors", "lm")
     assert (status, out.startswith("lm: language model of 32 codebooks")) == (0, True)
     monkeypatch.setitem(sys.modules, "torch", None)
-    status, _, err = run("decode", "c.ecdc", "b.wav", "--model", models / "24khz", "--lm", "lm")
+    status, _, err = run_here("decode", "c.ecdc", "b.wav", "--model", models / "24khz", "--lm", "lm")
     assert (status, "need PyTorch" in err) == (1, True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_export_and_import(run, models, kind):
-    status, out, _ = run("export", models / kind, "theirs", "--format", "huggingface")
+def test_export_and_import(run_here, models, kind):
+    status, out, _ = run_here("export", models / kind, "theirs", "--format", "huggingface")
     assert (status, out) == (0, "theirs: huggingface\n")
-    status, out, _ = run("import", "theirs", "ours")
+    status, out, _ = run_here("import", "theirs", "ours")
     assert status == 0
     assert out.startswith("ours: ")
     first, again = codax.load(models / kind), codax.load("ours")

@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import sys
 
 import jax
 import numpy as np
 import pytest
 from codax import audio
-from codax.cli import main as cli
 from codax.codec import Codec
 from codax.config import Config
 from codax.lm.config import LMConfig
@@ -43,31 +41,15 @@ def models(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Runs `codax ARGS` in a folder of its own; returns exit status, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codax", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
-
-
-def test_files_come_back_and_need_their_model(run, models):
+def test_files_come_back_and_need_their_model(run_here, models):
     audio.write("in.wav", np.random.default_rng(0).normal(0, 0.1, (8000 * 11, 2)), 8000)
-    assert run("encode", "in.wav", "p.codax", "--model", models / "codec")[0] == 0
-    assert run("encode", "in.wav", "a.codax", "--model", models / "codec", "--entropy")[0] == 0
-    assert run("encode", "in.wav", "b.codax", "--model", models / "bare", "--entropy")[0] == 0
-    kinds = [json.loads(run("info", f"{name}.codax", "--json")[1])["coding"] for name in "pab"]
+    assert run_here("encode", "in.wav", "p.codax", "--model", models / "codec")[0] == 0
+    assert run_here("encode", "in.wav", "a.codax", "--model", models / "codec", "--entropy")[0] == 0
+    assert run_here("encode", "in.wav", "b.codax", "--model", models / "bare", "--entropy")[0] == 0
+    kinds = [json.loads(run_here("info", f"{name}.codax", "--json")[1])["coding"] for name in "pab"]
     assert kinds == ["packed", "lm", "adaptive"]
     for name in "pab":
-        status, _, err = run("decode", f"{name}.codax", f"{name}.wav", "--model", models / "codec")
+        status, _, err = run_here("decode", f"{name}.codax", f"{name}.wav", "--model", models / "codec")
         assert (status, err) == (0, "")
     sounds = [audio.read(f"{name}.wav")[0] for name in "pab"]
     np.testing.assert_array_equal(sounds[0], sounds[1])
@@ -78,8 +60,8 @@ def test_files_come_back_and_need_their_model(run, models):
         (("--model", models / "bare", "--lm", models / "larger"), "a language model of other codes than those of"),
         (("--model", models / "bare", "--lm", "absent"), "absent/lm.json"),
     ]:
-        status, out, err = run("decode", "a.codax", "c.wav", *args)
+        status, out, err = run_here("decode", "a.codax", "c.wav", *args)
         assert (status, out) == (1, "")
         assert reason in err
         assert err.count("\n") == 1
-    assert run("decode", "a.codax", "c.wav", "--model", models / "bare", "--lm", models / "codec" / "lm")[0] == 0
+    assert run_here("decode", "a.codax", "c.wav", "--model", models / "bare", "--lm", models / "codec" / "lm")[0] == 0

@@ -3,14 +3,12 @@
 import json
 import os
 import resource
-import sys
 
 import codax
 import numpy as np
 import pytest
 import soundfile
 from codax import audio
-from codax.cli import main as cli
 from codax.errors import CodaxError
 from fake_codec import FakeCodec
 
@@ -39,20 +37,6 @@ def work(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     audio.write("in.wav", np.random.default_rng(0).uniform(-0.5, 0.5, (22_050, 2)), 44_100)
     return folder
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs `codax ARGS`; returns exit status, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codax", *args])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def _fails(result, reason: str) -> None:

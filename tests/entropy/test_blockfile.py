@@ -29,7 +29,7 @@ def _codes(streams: int, frames: int, levels: int, seed: int = 0) -> np.ndarray:
 
 def _meta(model: AdaptiveModel, streams: int, levels: int, block_frames: int = 50, scaled: bool = False) -> Meta:
     meta = Meta("tiny", b"12345678", 8000, streams, 8000, SYMBOLS, levels, streams, scaled=scaled)
-    return dataclasses.replace(meta, coding=new_coding(1, model, block_frames, 1.0))
+    return dataclasses.replace(meta, coding=new_coding("adaptive", model, block_frames))
 
 
 def _write(path, codes: np.ndarray, *, cuts=(), block_frames: int = 50, scales=None) -> Meta:

@@ -101,14 +101,22 @@ def files() -> dict[str, np.ndarray]:
         audio = 0.3 * torch.randn(model.channels, int(seconds * model.sample_rate))
         with torch.no_grad():
             frames = model.encode(audio[None])
-        packed = io.BytesIO()
-        compress_to_file(model, audio, packed, use_lm=False)
-        arrays[f"{name}/bytes"] = np.frombuffer(packed.getvalue(), np.uint8)
-        arrays[f"{name}/length"] = np.asarray(audio.shape[1])
-        arrays[f"{name}/codes"] = torch.cat([codes[0] for codes, _ in frames], -1).numpy().T.astype(np.int16)
-        if model.normalize:
-            arrays[f"{name}/scales"] = torch.cat([scale[0] for _, scale in frames]).numpy()
+        arrays |= packed_file(model, audio, frames, use_lm=False)
     return arrays
+
+
+def packed_file(model: EncodecModel, audio: torch.Tensor, frames: list, *, use_lm: bool) -> dict[str, np.ndarray]:
+    """An `.ecdc` file's bytes and what it holds, by the model's name; `frames` are what `audio` is encoded to."""
+    packed = io.BytesIO()
+    compress_to_file(model, audio, packed, use_lm=use_lm)
+    arrays = {
+        "bytes": np.frombuffer(packed.getvalue(), np.uint8),
+        "length": np.asarray(audio.shape[1]),
+        "codes": torch.cat([codes[0] for codes, _ in frames], -1).numpy().T.astype(np.int16),
+    }
+    if model.normalize:
+        arrays["scales"] = torch.cat([scale[0] for _, scale in frames]).numpy()
+    return {f"{model.name}/{key}": value for key, value in arrays.items()}
 
 
 def training() -> dict[str, np.ndarray]:

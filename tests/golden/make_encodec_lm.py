@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,10 @@ import torch
 
 FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "entropy"))
-for name in ("torchaudio", "torchaudio.transforms"):
-    sys.modules[name] = types.ModuleType(name)
-sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
-sys.modules["torchaudio.transforms"].Spectrogram = object
+from make_encodec import packed_file  # noqa: E402 (puts something in torchaudio's place, so it comes first)
 
+# isort: split
 from encodec import EncodecModel  # noqa: E402
-from encodec.compress import compress_to_file  # noqa: E402
 from encodec.model import LMModel  # noqa: E402
 from encodec.quantization.ac import ArithmeticCoder, build_stable_quantized_cdf  # noqa: E402
 from exact_lm import probabilities  # noqa: E402
@@ -107,13 +103,7 @@ def files() -> dict[str, np.ndarray]:
         # Random weights give few different codes: random ones instead.
         frames = [(torch.randint(1024, codes.shape), scale) for codes, scale in frames]
         model.encode = lambda signal, frames=frames: frames
-        packed = io.BytesIO()
-        compress_to_file(model, audio, packed, use_lm=True)
-        arrays[f"{name}/bytes"] = np.frombuffer(packed.getvalue(), np.uint8)
-        arrays[f"{name}/length"] = np.asarray(audio.shape[1])
-        arrays[f"{name}/codes"] = torch.cat([codes[0] for codes, _ in frames], -1).numpy().T.astype(np.int16)
-        if model.normalize:
-            arrays[f"{name}/scales"] = torch.cat([scale[0] for _, scale in frames]).numpy()
+        arrays |= packed_file(model, audio, frames, use_lm=True)
     return arrays
 
 

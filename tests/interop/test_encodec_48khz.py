@@ -7,7 +7,7 @@ import pytest
 from codax.codec import Codec
 from codax.errors import CodaxError
 from codax.interop import encodec
-from codax.segments import bounds, overlap_add
+from codax.segments import OverlapAdder, bounds
 from small_encodec import golden, lengths, relative_error, small_codec, state_of
 
 ARRAYS = golden("48khz")
@@ -56,4 +56,6 @@ def test_segments_by_hand() -> None:
     assert bounds(10, 4, 3) == [(0, 4), (3, 7), (6, 10), (9, 10)]
     one, two = np.full((1, 3, 1), 1.0, np.float32), np.full((1, 2, 1), 5.0, np.float32)
     # Triangle of 3: 1/4, 1/2, 1/4. At sample 2 the first has weight 1/4 and the second, at its start, 1/4.
-    np.testing.assert_allclose(overlap_add([one, two], 2)[0, :, 0], [1, 1, 3, 5])
+    adder = OverlapAdder(2)
+    joined = np.concatenate([adder.push(one), adder.push(two), adder.finish()], axis=1)
+    np.testing.assert_allclose(joined[0, :, 0], [1, 1, 3, 5])

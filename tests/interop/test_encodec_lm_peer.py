@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import sys
-import types
 
 import jax
 import numpy as np
@@ -20,6 +18,7 @@ from codax.interop.encodec_lm import from_codax, import_lm
 from codax.interop.encodec_lm_torch import TorchLM
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
+from peer_package import import_encodec
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
@@ -29,11 +28,7 @@ NAMES = ("encodec_24khz", "encodec_48khz")
 @pytest.fixture(scope="module")
 def package():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("torchaudio", "torchaudio.transforms"):
-            patch.setitem(sys.modules, name, types.ModuleType(name))
-        sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
-        sys.modules["torchaudio.transforms"].Spectrogram = object
-        yield pytest.importorskip("encodec")
+        yield import_encodec(patch)
 
 
 @pytest.fixture(scope="module", params=NAMES)

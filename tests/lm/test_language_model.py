@@ -37,7 +37,7 @@ def whole(lm: LM, codes: np.ndarray, offset: object = 0) -> np.ndarray:
     ("codec", "count", "past"), [(config_24khz(), 15_559_768, 262), (config_48khz(), 8_986_584, 525)]
 )
 def test_parameters_at_full_size(codec: Config, count: int, past: int) -> None:
-    config = LMConfig.for_codec(codec)
+    config = LMConfig.of_recipe(codec)
     assert config.past_context == past
     assert sum(int(np.prod(shape)) for shape in parameter_shapes(config).values()) == count
 

@@ -96,9 +96,8 @@ def encode_file(
     )
     model = None
     if entropy is not None:
-        method = next(number for number, name in METHODS.items() if name == entropy)
-        model, seconds = frequency_model(codec, entropy, num_quantizers, streams, lm)
-        meta = dataclasses.replace(meta, coding=new_coding(method, model, config.frame_rate, seconds))
+        model, block_frames = frequency_model(codec, entropy, num_quantizers, streams, lm)
+        meta = dataclasses.replace(meta, coding=new_coding(entropy, model, block_frames))
     begin = time.perf_counter()
     size = block_samples(config, streams)
     with ContainerWriter(target, meta, model) as writer:
@@ -188,32 +187,35 @@ def decode_file(
 
 def frequency_model(
     codec: Any, method: str, num_quantizers: int, streams: int, lm: str | None
-) -> tuple[coding.Model, float]:
-    """The model of the codes' frequencies that a method has, and the seconds of a block that suit it.
+) -> tuple[coding.Model, int]:
+    """The model of the codes' frequencies that a method has, and the frames of a block that suit it.
 
     Raises:
       CodaxError: the language model is missing, or for other codes.
     """
     if method == "adaptive":
-        return AdaptiveModel(codec.usage()[:num_quantizers], streams), CODED_SECONDS
-    from codax.lm import files
+        return AdaptiveModel(codec.usage()[:num_quantizers], streams), round(CODED_SECONDS * codec.config.frame_rate)
+    from codax.lm.files import load_integers
     from codax.lm.integer import IntegerModel
 
     folder = find_lm(codec, lm)
     if folder is None:
         raise CodaxError(f"model {codec.model_id} has no language model: give its folder with --lm")
-    config, arrays = files.load_integers(folder)
+    config, arrays = load_integers(folder)
     if config.codebook_size != codec.config.quantizer.codebook_size:
         raise CodaxError(f"{folder}: a language model of other codes than those of model {codec.model_id}")
-    return IntegerModel(config, arrays, num_quantizers, streams), files.BLOCK_SECONDS
+    model = IntegerModel(config, arrays, num_quantizers, streams)
+    return model, model.most_frames
 
 
 def find_lm(codec: Any, lm: str | None) -> Path | None:
     """The folder of a codec's language model: `lm`, or the one inside the codec's own; None if there is none."""
+    from codax.lm.files import has_lm
+
     if lm is not None:
         return Path(lm)
     own = Path(codec.path) / "lm" if codec.path is not None else None
-    return own if own is not None and (own / "lm.json").is_file() else None
+    return own if own is not None and has_lm(own) else None
 
 
 def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:

@@ -54,15 +54,15 @@ def _value(value: object) -> str:
 
 
 def _ecdc(path: Path) -> dict[str, Any]:
-    from codax.entropy.ecdc import parse_header, read, read_bytes, segment_frames
+    from codax.entropy.ecdc import from_bytes, parse_header, read_bytes, segment_frames
 
     data = read_bytes(path)
     try:
         header = parse_header(data)
+        if not header.compressed:
+            from_bytes(data)  # all of it is checked
     except CodaxError as error:
         raise CodaxError(f"{path}: {error}") from error
-    if not header.compressed:
-        read(path)  # all of it is checked
     seconds = header.length / header.kind.sample_rate
     return {
         "kind": "ecdc",

@@ -103,9 +103,9 @@ def encode(
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)
     if target.lower().endswith(SUFFIX):
-        if entropy is Entropy.adaptive or (entropy is not None and files.find_lm(codec, lm) is None):
-            raise CodaxError(f"--entropy: {SUFFIX} files are compressed by EnCodec's language model alone (--lm)")
         folder = None if entropy is None else files.find_lm(codec, lm)
+        if entropy is Entropy.adaptive or (entropy is not None and folder is None):
+            raise CodaxError(f"--entropy: {SUFFIX} files are compressed by EnCodec's language model alone (--lm)")
         with progress("encode", seconds) as show:
             report = ecdc.encode(codec, source, target, num_quantizers=quantizers, lm=folder, show=show)
         print(f"{target}: {_summary(report)}")
@@ -188,16 +188,17 @@ def import_command(
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
 ) -> None:
     """Turn a codec or EnCodec's language model into a model folder of codax. Nothing in it is run."""
-    from codax.interop.encodec_lm import codec_of, holds_lm, import_lm
-    from codax.interop.files import import_model
+    from codax.interop.encodec_lm import codec_of, import_lm, is_lm
+    from codax.interop.files import import_model, read_tensors
     from codax.lm.files import save_lm
 
-    if holds_lm(source):
-        lm = import_lm(source)
+    state = read_tensors(Path(source)) if Path(source).is_file() else None
+    if state is not None and is_lm(state):
+        lm = import_lm(source, state=state)
         save_lm(lm, codec_of(lm.config), target)
         print(f"{target}: language model of {lm.config.codebooks} codebooks, {len(lm.flat())} arrays")
         return
-    codec = import_model(source)
+    codec = import_model(source, state)
     codec.save(target)
     print(f"{target}: {codec.model_id}, {len(codec.flat())} arrays")
 

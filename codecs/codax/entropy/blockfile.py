@@ -121,35 +121,35 @@ class BlockReader:
         group = lanes_of(model.columns, self._coding.block_frames, meta.codebook_size)
         last = np.zeros((1, model.columns), np.int32)
         for first in range(0, len(self._entries), group):
-            for codes in self._decoded(model, range(first, min(first + group, len(self._entries))), last):
+            numbers = range(first, min(first + group, len(self._entries)))
+            good = [number for number in numbers if number not in self.damaged]
+            decoded = dict(zip(good, self._decoded(model, good), strict=True))
+            for number in numbers:
+                codes = decoded[number] if number in decoded else np.repeat(last, self._count(number), axis=0)
                 last = codes[-1:]
                 shape = (len(codes), meta.streams, meta.num_quantizers)
                 yield np.ascontiguousarray(codes.reshape(shape).transpose(1, 0, 2))
 
-    def _decoded(self, model: coding.Model, numbers: range, last: np.ndarray) -> Iterator[np.ndarray]:
-        good = [number for number in numbers if number not in self.damaged]
-        position = self._start + sum(length for length, _ in self._entries[: numbers.start])
-        messages = {}
+    def _count(self, number: int) -> int:
+        first, stop = self.frames(number)
+        return stop - first
+
+    def _decoded(self, model: coding.Model, numbers: list[int]) -> list[np.ndarray]:
+        """Codes int32 [frames, columns] of blocks that are whole."""
+        messages = []
         for number in numbers:
-            self._file.seek(position)
-            messages[number] = self._file.read(self._entries[number][0])
-            position += self._entries[number][0]
-        counts = {number: self.frames(number)[1] - self.frames(number)[0] for number in numbers}
-        for number in good:
-            self._check_size(number, len(messages[number]), counts[number] * model.columns)
-        decoded = dict(
-            zip(
-                good,
-                coding.decode_blocks(model, [messages[n] for n in good], [counts[n] for n in good]) if good else [],
-                strict=True,
-            )
-        )
-        for number in numbers:
-            codes = np.repeat(last, counts[number], axis=0) if number in self.damaged else decoded[number]
+            length, _ = self._entries[number]
+            self._check_size(number, length, self._count(number) * model.columns)
+            self._file.seek(self._start + sum(before for before, _ in self._entries[:number]))
+            messages.append(self._file.read(length))
+        found = []
+        for number, codes in zip(
+            numbers, coding.decode_blocks(model, messages, [*map(self._count, numbers)]), strict=True
+        ):
             if codes is None:
                 raise ContainerError(f"block {number} is no message that was coded with this model")
-            last = codes[-1:]
-            yield codes
+            found.append(codes)
+        return found
 
     def _check_size(self, number: int, size: int, codes: int) -> None:
         """Refuses blocks that are too short for their codes, which would take long to decode into nonsense."""
@@ -158,6 +158,7 @@ class BlockReader:
             raise ContainerError(f"block {number} is no message that was coded with this model")
 
 
-def new_coding(method: int, model: coding.Model, frame_rate: float, seconds: float) -> Coding:
-    """Coding of a new file in blocks of about so many seconds."""
-    return Coding(method, max(1, min(round(frame_rate * seconds), 2**16 - 1)), model.digest)
+def new_coding(method: str, model: coding.Model, block_frames: int) -> Coding:
+    """Coding of a new file by a method of METHODS."""
+    number = next(number for number, name in METHODS.items() if name == method)
+    return Coding(number, max(1, min(block_frames, 2**16 - 1)), model.digest)

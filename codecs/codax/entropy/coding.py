@@ -48,13 +48,11 @@ class Model(Protocol):
 
 def state_intervals(state: State, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum of the frequencies before each code, and its own: int64 [lanes, frames, columns] each; frame by frame."""
-    starts, ends = np.zeros(codes.shape, np.int64), np.zeros(codes.shape, np.int64)
+    starts, frequencies = np.zeros(codes.shape, np.int64), np.zeros(codes.shape, np.int64)
     for frame in range(codes.shape[1]):
-        now, cumulated = codes[:, frame], state.cumulated()
-        starts[:, frame] = np.take_along_axis(cumulated, now[..., None], -1)[..., 0]
-        ends[:, frame] = np.take_along_axis(cumulated, now[..., None] + 1, -1)[..., 0]
-        state.push(now)
-    return starts, ends - starts
+        starts[:, frame], frequencies[:, frame] = rans.locate(state.cumulated(), codes[:, frame])
+        state.push(codes[:, frame])
+    return starts, frequencies
 
 
 def encode_blocks(model: Model, blocks: Sequence[np.ndarray]) -> list[bytes]:
@@ -73,6 +71,8 @@ def decode_blocks(model: Model, messages: Sequence[bytes], counts: Sequence[int]
     Raises:
       RansError: a message of no whole length.
     """
+    if not messages:
+        return []
     decoder, state = rans.Decoder(list(messages)), model.start(len(messages))
     frames = np.asarray(counts)
     codes = np.zeros((len(messages), max(counts), model.columns), np.int32)

@@ -56,8 +56,7 @@ KINDS = {
 
 def segment_frames(kind: Kind, length: int) -> list[int]:
     """Frames of every segment of a signal of `length` samples."""
-    parts = bounds(length, kind.segment, kind.stride) if kind.segment else [(0, length)]
-    return [-(-(stop - start) // kind.hop) for start, stop in parts]
+    return [-(-(stop - start) // kind.hop) for start, stop in bounds(length, kind.segment, kind.stride)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,6 +59,20 @@ def cumulate(frequencies: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(frequencies[..., :1]), np.cumsum(frequencies, axis=-1)], axis=-1)
 
 
+def locate(cumulated: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the frequencies before each symbol, and its own.
+
+    Args:
+      cumulated: int64 [..., size + 1], of `cumulate`.
+      symbols: integers [...].
+
+    Returns:
+      int64 [...] each.
+    """
+    starts, ends = (np.take_along_axis(cumulated, symbols[..., None] + step, -1)[..., 0] for step in (0, 1))
+    return starts, ends - starts
+
+
 def encode(starts: np.ndarray, frequencies: np.ndarray, counts: np.ndarray) -> list[bytes]:
     """Messages of known symbols.
 

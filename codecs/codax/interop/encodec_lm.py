@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.interop.encodec import LayoutError, State, config_24khz, config_48khz
-from codax.interop.files import PICKLES, read_tensors
+from codax.interop.files import read_tensors
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
 
@@ -107,11 +108,9 @@ def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = 
     return LMConfig(codebooks, size - 1, dim, layers, heads, hidden.shape[0], past_context).validate()
 
 
-def holds_lm(source: str | Path) -> bool:
-    """Is this file a checkpoint of a language model? Raises ModelError if it cannot be read."""
-    source = Path(source)
-    is_checkpoint = source.is_file() and source.suffix in (*PICKLES, ".safetensors")
-    return is_checkpoint and "emb.0.weight" in read_tensors(source)
+def is_lm(state: Mapping[str, Any]) -> bool:
+    """Are these the weights of a language model in the package's layout?"""
+    return "emb.0.weight" in state
 
 
 def codec_of(config: LMConfig) -> Config:
@@ -119,10 +118,12 @@ def codec_of(config: LMConfig) -> Config:
     return config_48khz() if config.codebooks == 16 else config_24khz()
 
 
-def import_lm(source: str | Path, past_context: int | None = None, heads: int = 8) -> LM:
+def import_lm(
+    source: str | Path, past_context: int | None = None, heads: int = 8, state: Mapping[str, Any] | None = None
+) -> LM:
     """Reads a checkpoint of the `encodec` package's language model (with PyTorch), or its arrays as safetensors.
 
-    Args: as for `config_of_state`.
+    Args: as for `config_of_state`; `state` is what `read_tensors` found in the file, if that was read before.
 
     Raises:
       ModelError: naming the file and what is wrong with it.
@@ -130,7 +131,7 @@ def import_lm(source: str | Path, past_context: int | None = None, heads: int = 
     source = Path(source)
     if not source.is_file():
         raise ModelError(f"{source}: no such file")
-    state = read_tensors(source)
+    state = read_tensors(source) if state is None else state
     try:
         config = config_of_state(state, past_context, heads)
         flat = to_codax(state, config)

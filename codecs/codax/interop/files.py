@@ -45,12 +45,13 @@ def _as_numpy(value: Any) -> Any:
     return value.detach().float().numpy() if hasattr(value, "detach") else value
 
 
-def import_model(source: str | Path) -> Codec:
+def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
     """Reads a model of another project.
 
     Args:
       source: a Hugging Face `EncodecModel` folder (safetensors or .bin), a checkpoint of the `encodec` package, or an
         export of audiocraft.
+      state: what `read_tensors` found in it, if that was read before.
 
     Raises:
       CodaxError: naming the file and what is wrong with it.
@@ -62,15 +63,15 @@ def import_model(source: str | Path) -> Codec:
         if source.is_dir():
             config = encodec.config_from_huggingface(_read_json(source / "config.json"))
             weights, layout = _weights_file(source), encodec.HUGGINGFACE
-            state = read_tensors(weights)
+            arrays = read_tensors(weights)
         else:
             weights, layout = source, encodec.NATIVE
-            state = read_tensors(source)
-            if audiocraft.is_export(state):
-                config, state = audiocraft.config_of(state["xp.cfg"]), state["best_state"]
+            arrays = read_tensors(source) if state is None else dict(state)
+            if audiocraft.is_export(arrays):
+                config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
             else:
-                config = encodec.config_of_state(state)
-        flat = encodec.to_codax(state, config, layout)
+                config = encodec.config_of_state(arrays)
+        flat = encodec.to_codax(arrays, config, layout)
     except ModelError:
         raise
     except CodaxError as error:

@@ -8,8 +8,6 @@ from codax.config import Config
 from codax.errors import ConfigError
 from codax.plainvalues import build
 
-PAST_SECONDS = 3.5
-
 
 @dataclasses.dataclass
 class LMConfig:
@@ -67,10 +65,3 @@ class LMConfig:
             hidden=wanted.hidden,
             past_context=int(wanted.past_seconds * config.frame_rate),
         ).validate()
-
-    @staticmethod
-    def for_codec(config: Config) -> LMConfig:
-        """EnCodec's language model for the codes of a codec."""
-        quantizer = config.quantizer
-        past = int(PAST_SECONDS * config.frame_rate)
-        return LMConfig(quantizer.num_quantizers, quantizer.codebook_size, past_context=past).validate()

@@ -140,15 +140,14 @@ class IntegerModel:
         rows = np.moveaxis(codes.reshape(lanes, frames, self.streams, self.codebooks), 2, 1)
         rows = rows.reshape(lanes * self.streams, frames, self.codebooks)
         previous = np.pad(rows + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1].astype(np.int32)
-        starts, ends = np.zeros(rows.shape, np.int64), np.zeros(rows.shape, np.int64)
+        found = np.zeros((2, *rows.shape), np.int64)
         for row in range(len(rows)):  # one by one: all weights of a block are a large array
             weights, _ = self._run(self._arrays, previous[row : row + 1], np.int32(0), None)
             cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0])))
-            starts[row] = np.take_along_axis(cumulated, rows[row][..., None], -1)[..., 0]
-            ends[row] = np.take_along_axis(cumulated, rows[row][..., None] + 1, -1)[..., 0]
-        back = (lanes, self.streams, frames, self.codebooks)
-        starts, ends = (np.moveaxis(x.reshape(back), 1, 2).reshape(codes.shape) for x in (starts, ends))
-        return starts, ends - starts
+            found[:, row] = rans.locate(cumulated, rows[row])
+        back = (2, lanes, self.streams, frames, self.codebooks)
+        starts, frequencies = np.moveaxis(found.reshape(back), 2, 3).reshape(2, *codes.shape)
+        return starts, frequencies
 
 
 class IntegerState:

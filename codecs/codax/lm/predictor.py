@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from codax.codec import ModelError
+from codax.codec import check_arrays
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel
 
@@ -94,11 +94,14 @@ class Stepper:
         return self._run(self._params, state, jnp.asarray(previous, jnp.int32), np.zeros((), np.int32))
 
 
+def _shapes(config: LMConfig) -> Any:
+    first = jax.ShapeDtypeStruct((1, 1, config.codebooks), jnp.int32)
+    return jax.eval_shape(LanguageModel(config).init, jax.random.key(0), first)
+
+
 def parameter_shapes(config: LMConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every array by its name."""
-    first = jax.ShapeDtypeStruct((1, 1, config.codebooks), jnp.int32)
-    shapes = jax.eval_shape(LanguageModel(config).init, jax.random.key(0), first)
-    return {name: value.shape for name, value in flatten_dict(shapes, sep=".").items()}
+    return {name: value.shape for name, value in flatten_dict(_shapes(config), sep=".").items()}
 
 
 def from_weights(weights: Mapping[str, np.ndarray], config: LMConfig, source: Path) -> LM:
@@ -107,16 +110,5 @@ def from_weights(weights: Mapping[str, np.ndarray], config: LMConfig, source: Pa
     Raises:
       ModelError: an array is missing, unknown, or not what the config wants.
     """
-    wanted = parameter_shapes(config.validate())
-    for name, shape in wanted.items():
-        if name not in weights:
-            raise ModelError(f"{source}: {name} is missing")
-        if weights[name].shape != shape or weights[name].dtype != np.float32:
-            found = f"{weights[name].dtype}{list(weights[name].shape)}"
-            raise ModelError(f"{source}: {name} is {found}, the config wants float32{list(shape)}")
-        if not np.isfinite(weights[name]).all():
-            raise ModelError(f"{source}: {name} holds values that are not finite")
-    unknown = sorted(set(weights) - set(wanted))
-    if unknown:
-        raise ModelError(f"{source}: {unknown[0]} does not belong to the config")
+    check_arrays(weights, _shapes(config.validate()), source)
     return LM(config, unflatten_dict(dict(weights), sep=".")["params"])

@@ -44,12 +44,11 @@ def quantize(weights: Arrays, config: LMConfig, frames: int) -> Arrays:
     largest = np.abs(embedding).max(axis=(1, 2)).sum()
     exponent = _exponent(largest, (1 << _EMBEDDING_BITS) - 1)
     out: Arrays = {"embedding": _integers(embedding, exponent)}
-    scale, bias = get("transformer.norm_in.scale"), get("transformer.norm_in.bias")
-    reach = _normed_reach(scale, bias) + 1.0  # the positions are at most 1
-    here = _exponent(reach)
-    out |= _norm("norm_in", scale, bias, here)
+    # Positions, at most 1 and with a mean square of a half, come on top.
+    norm, here, energy = _norm("norm_in", get("transformer.norm_in.scale"), get("transformer.norm_in.bias"), more=1.0)
+    out |= norm
     out["positions"] = _integers(positions(frames, config), here)
-    energy = float(np.mean(scale**2 + bias**2)) + 0.5
+    energy += 0.5
     for i in range(config.layers):
         out, here, energy = _layer(out, get, f"transformer.layer{i}", i, config, here, energy)
     kernel = get("kernel").reshape(config.dim, -1) / math.log(2)
@@ -80,9 +79,8 @@ def _layer(out: Arrays, get, place: str, i: int, config: LMConfig, here: int, en
     dense, _ = _dense(f"{name}.out", get(f"{place}.attention.out_kernel"), get(f"{place}.attention.out_bias"),
                       exponents[2], here)  # fmt: skip
     out |= dense
-    scale, bias = get(f"{place}.norm1.scale"), get(f"{place}.norm1.bias")
-    here, energy = _exponent(_normed_reach(scale, bias)), float(np.mean(scale**2 + bias**2))
-    out |= _norm(f"{name}.norm1", scale, bias, here)
+    norm, here, energy = _norm(f"{name}.norm1", get(f"{place}.norm1.scale"), get(f"{place}.norm1.bias"))
+    out |= norm
     dense, hidden = _dense(f"{name}.dense1", get(f"{place}.dense1.kernel"), get(f"{place}.dense1.bias"), here, None,
                            energy)  # fmt: skip
     out |= dense
@@ -91,9 +89,8 @@ def _layer(out: Arrays, get, place: str, i: int, config: LMConfig, here: int, en
     out[f"{name}.gelu"] = _integers(values * 0.5 * (1 + scipy.special.erf(values / math.sqrt(2))), hidden)
     dense, _ = _dense(f"{name}.dense2", get(f"{place}.dense2.kernel"), get(f"{place}.dense2.bias"), hidden, here)
     out |= dense
-    scale, bias = get(f"{place}.norm2.scale"), get(f"{place}.norm2.bias")
-    here, energy = _exponent(_normed_reach(scale, bias)), float(np.mean(scale**2 + bias**2))
-    out |= _norm(f"{name}.norm2", scale, bias, here)
+    norm, here, energy = _norm(f"{name}.norm2", get(f"{place}.norm2.scale"), get(f"{place}.norm2.bias"))
+    out |= norm
     return out, here, energy
 
 
@@ -135,7 +132,6 @@ def _dense(
     sums = np.maximum(np.abs(parts).sum(axis=1).max(axis=0), 1e-9)
     fine = np.minimum(np.floor(np.log2(room / sums)), _FINEST).astype(np.int32)
     places = fine + exponent - result
-    # An output that is coarser than its products by less than nothing: take a coarser kernel's place by a finer one.
     if places.min() < 0:
         raise CodaxError(f"{name}: weights of {2.0 ** -places.min():g} times what the integer arithmetic holds")
     integers = np.rint(parts * 2.0**fine).astype(np.int16)
@@ -145,15 +141,17 @@ def _dense(
     return {f"{name}.kernel": integers, f"{name}.bias": biases.astype(np.int32), f"{name}.places": places}, result
 
 
-def _norm(name: str, scale: np.ndarray, bias: np.ndarray, exponent: int) -> Arrays:
+def _norm(name: str, scale: np.ndarray, bias: np.ndarray, more: float = 0.0) -> tuple[Arrays, int, float]:
+    """Arrays of `fixedpoint.layer_norm`, the exponent of its result and that one's mean square.
+
+    `more` is what will be added to the result, at most.
+    """
+    exponent = _exponent(float((_SIGMAS * np.abs(scale) + np.abs(bias)).max()) + more)
     gains = _integers(scale * math.sqrt(len(scale)), exponent)
     if np.abs(gains).max() >= 1 << 18:
         raise CodaxError(f"{name}: gains are beyond the integer arithmetic")
-    return {f"{name}.scale": gains, f"{name}.bias": _integers(bias, exponent)}
-
-
-def _normed_reach(scale: np.ndarray, bias: np.ndarray) -> float:
-    return float((_SIGMAS * np.abs(scale) + np.abs(bias)).max())
+    arrays = {f"{name}.scale": gains, f"{name}.bias": _integers(bias, exponent)}
+    return arrays, exponent, float(np.mean(scale**2 + bias**2))
 
 
 def _exponent(reach: float, largest: int = fx.LARGEST) -> int:

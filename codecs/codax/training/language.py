@@ -16,7 +16,7 @@ from codax.codec import Codec, load
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.lm.config import LMConfig
-from codax.lm.files import save_lm
+from codax.lm.files import has_lm, save_lm
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
 from codax.segments import rms_scale
@@ -46,9 +46,8 @@ def init_state(config: Config) -> TrainState:
     nothing = jnp.zeros((1, 1, lm.codebooks), jnp.int32)
     params = LanguageModel(lm).init(st.make_key(config.seed, st.KEY_INIT, 0), nothing)["params"]
     optimizer, _ = st.make_optimizers(config)
-    zero = jnp.zeros((), jnp.int32)
     return TrainState(
-        step=zero,
+        step=jnp.zeros((), jnp.int32),
         generator=params,
         discriminator={},
         codebook={},
@@ -163,4 +162,4 @@ class LanguageTask:
         save_lm(LM(self.lm, jax.device_get(state.average)), self.config, self._workdir / EXPORT_FOLDER)
 
     def has_export(self) -> bool:
-        return (self._workdir / EXPORT_FOLDER / "lm.json").exists()
+        return has_lm(self._workdir / EXPORT_FOLDER)
