@@ -3,24 +3,13 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 from codax import audio
 from codax.codec import Codec
 from codax.config import Config
-from codax.lm.config import LMConfig
 from codax.lm.files import save_lm
-from codax.lm.model import LanguageModel
-from codax.lm.predictor import LM
-
-
-def _lm(config: Config, seed: int) -> LM:
-    lm = LMConfig.of_recipe(config)
-    net = LanguageModel(lm)
-    shapes = jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 1, lm.codebooks), np.int32))["params"]
-    rng = np.random.default_rng(seed)
-    return LM(lm, jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes))
+from tiny_models import random_lm
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +23,10 @@ def models(tmp_path_factory):
     codec = Codec.init_random(config, seed=1)
     for name in ("codec", "bare"):
         codec.save(folder / name)
-    save_lm(_lm(config, 0), config, folder / "codec" / "lm")
-    save_lm(_lm(config, 1), config, folder / "other")
+    save_lm(random_lm(config, 0), config, folder / "codec" / "lm")
+    save_lm(random_lm(config, 1), config, folder / "other")
     larger = dataclasses.replace(config, quantizer=dataclasses.replace(config.quantizer, codebook_size=128))
-    save_lm(_lm(larger, 0), larger, folder / "larger")
+    save_lm(random_lm(larger, 0), larger, folder / "larger")
     return folder
 
 

@@ -95,7 +95,7 @@ def _container(tmp_path, **changes):
         ({"channels": 2}, "2 channels in 1 streams do not come from model fake"),
         ({"num_samples": 405}, "100 frames of model fake cannot hold the 0.050625 seconds"),
         ({"num_samples": 2**40 - 1}, "cannot hold"),
-        ({"num_samples": 2**40 - 1, "sample_rate": 2**24 - 1}, "cannot hold|cannot write"),
+        ({"num_samples": 2**40 - 1, "sample_rate": 768_000}, "cannot hold|cannot write"),
     ],
 )
 def test_containers_that_no_such_model_wrote(tmp_path, changes, reason):

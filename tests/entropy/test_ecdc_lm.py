@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from codax.entropy.ecdc import KINDS, Builder, Ecdc, EcdcError, from_bytes, parse_header, segment_frames
 from codax.entropy.ecdc_lm import compress, decompress
 from exact_lm import begin
+from mutations import COUNT, mutated
 
 with np.load(Path(__file__).parents[1] / "golden" / "encodec_lm.npz") as arrays:
     GOLDEN = {k: v for k, v in arrays.items() if k.startswith("encodec_")}
@@ -54,18 +58,31 @@ def test_every_cut_is_noticed(model: str) -> None:
         decompress(data + b"\0", begin)
 
 
-def test_a_changed_byte_never_crashes() -> None:
-    data = GOLDEN["encodec_24khz/bytes"].tobytes()
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_changed_files_are_refused_or_read(model: str, compressed: bool) -> None:
+    file = plain(model)
+    data = compress(file, begin)
+    if not compressed:
+        header = parse_header(data)
+        data = dataclasses.replace(header, compressed=False).to_bytes() + file.payload
     rng = np.random.default_rng(0)
     noticed = 0
-    for _ in range(150):
-        changed = bytearray(data)
-        changed[rng.integers(len(data))] = rng.integers(256)
-        try:
-            decompress(bytes(changed), begin)
-        except EcdcError:
-            noticed += 1
-    assert noticed > 75
+    tracemalloc.start()
+    try:
+        for _ in range(COUNT // 10):
+            changed = mutated(data, rng)
+            started = time.perf_counter()
+            try:
+                found = decompress(changed, begin)
+                assert found.codes.shape == (sum(found.frames), found.codebooks)
+            except EcdcError:
+                noticed += 1
+            assert time.perf_counter() - started < 20
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert noticed > COUNT // 30
 
 
 def test_other_probabilities_are_noticed() -> None:

@@ -26,6 +26,7 @@ CODED = 4  # flag: the codes are entropy-coded in blocks; see blockfile.py
 KNOWN_FLAGS = DENOISED | SCALED | CODED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; what is left of 64 after everything else
+MAX_RATE = 768_000  # Hz; audio of no more, and a forged rate costs no memory
 CHECKSUM = struct.Struct("<I")
 SEGMENTS = struct.Struct("<I")  # number of segments, after the name if the flag says so; the name is then shorter
 SCALE = np.dtype("<f4")
@@ -136,7 +137,7 @@ def check(meta: Meta) -> Meta:
       ContainerError: naming the field.
     """
     limits = [
-        ("sample rate", meta.sample_rate, 1, 2**24 - 1),
+        ("sample rate", meta.sample_rate, 1, MAX_RATE),
         ("channels", meta.channels, 1, 255),
         ("number of samples", meta.num_samples, 0, 2**40 - 1),
         ("codebook size", meta.codebook_size, 2, 2**16),

@@ -9,7 +9,7 @@ from codax.errors import ConfigError
 from codax.plainvalues import build
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class LMConfig:
     """Language model; the defaults are EnCodec's at 24 kHz (arXiv 2210.13438, section 3.3)."""
 

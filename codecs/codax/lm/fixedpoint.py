@@ -9,6 +9,8 @@ exp.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -42,20 +44,22 @@ def dot(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     return product.astype(jnp.int32)
 
 
-def dense(x: jax.Array, kernel: jax.Array, bias: jax.Array, places: jax.Array) -> jax.Array:
+def dense(x: jax.Array, kernel: jax.Array | Sequence[jax.Array], bias: jax.Array, places: jax.Array) -> jax.Array:
     """A dense layer, x int32 [..., in] to int32 [..., out].
 
     Args:
       x: at most `LARGEST`.
-      kernel: [pieces, in / pieces, out]; no column of a piece has magnitudes of more than EXACT / LARGEST together.
+      kernel: [pieces, in / pieces, out], or a sequence of the pieces; no column of a piece has magnitudes of more than
+        EXACT / LARGEST together.
       bias: int32 [out], with the exponent of the products.
       places: int32 [out], by how many bits products are finer than the result.
     """
-    rows = x.reshape(-1, *kernel.shape[:2])
+    pieces = len(kernel)
+    rows = x.reshape(-1, pieces, x.shape[-1] // pieces)
     total = bias
-    for piece in range(kernel.shape[0]):  # one by one: the compiler has no quick product of stacks
+    for piece in range(pieces):  # one by one: the compiler has no quick product of stacks
         total = total + dot("ri,io->ro", rows[:, piece], kernel[piece])
-    return shift(total, places).reshape(*x.shape[:-1], kernel.shape[2])
+    return shift(total, places).reshape(*x.shape[:-1], bias.shape[-1])
 
 
 def square_root(x: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from codax.lm import fixedpoint as fx
 from codax.lm.config import LMConfig
 
 Cache = dict[str, jax.Array]
+_LARGEST = {"queries": fx.LARGEST_QUERY, "keys": fx.LARGEST_QUERY, "values": fx.LARGEST}
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -36,69 +37,137 @@ def _split(x: jax.Array, heads: int) -> jax.Array:
     return jnp.moveaxis(x.reshape(*x.shape[:-1], heads, -1), 2, 1)
 
 
-def _with_past(past: jax.Array | None, front: jax.Array, new: jax.Array, first: jax.Array) -> jax.Array:
-    """Keys or values [batch, heads, 1 + frames, width]: `front`, then the frames', the new ones from `first` on."""
-    if past is None:
-        return jnp.concatenate([front, new], axis=2)
-    past = jax.lax.dynamic_update_slice_in_dim(past, front, 0, 2)
-    return jax.lax.dynamic_update_slice_in_dim(past, new, 1 + first, 2)
+def _layer(arrays: Mapping[str, Any], number: int) -> dict[str, Any]:
+    prefix = f"layer{number}."
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def run(
-    config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array, first: jax.Array, cache: Cache | None
-) -> tuple[jax.Array, Cache]:
-    """Weights of the next codes.
+def _front(config: LMConfig, layer: Mapping[str, Any], name: str) -> jax.Array:
+    """Keys or values float32 [1, heads, 1, width] before the first frame: zeros go in, so that biases come out."""
+    bias = fx.clip(fx.shift(jnp.asarray(layer[f"{name}.bias"]), layer[f"{name}.places"]), _LARGEST[name])
+    return _split(bias[None, None], config.heads).astype(jnp.float32)
+
+
+def _attend(
+    arrays: Mapping[str, Any],
+    places: jax.Array,
+    queries: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    seen: jax.Array,
+) -> jax.Array:
+    """Attention of queries [batch, heads, time, width] to keys and values [batch, heads, size, width].
 
     Args:
-      config: of the model.
-      arrays: of `lm.quantize`.
-      previous: int32 [batch, time, codebooks], 1 + the codes of the frame before each; 0 where there is none.
-      first: int32, number of the first frame.
-      cache: keys and values of the frames before, [batch, heads, 1 + frames, width]; None for a whole sequence, which
-        begins with frame 0.
+      places: of the scores.
+      seen: bool [time, size].
 
     Returns:
-      int32 [batch, time, codebooks, codebook_size] >= 0, in proportion to the probabilities, at most 1 << EXP2_BITS;
-      and the new cache.
+      int32 [batch, heads, time, width].
     """
+    scores = fx.shift(fx.dot("bhqd,bhkd->bhqk", queries, keys), places)
+    weights = fx.attention_weights(scores, seen, arrays["exp2"])
+    return fx.shift(fx.dot("bhqk,bhkd->bhqd", weights, values), fx.WEIGHT_BITS)
+
+
+def _network(
+    config: LMConfig,
+    arrays: Mapping[str, Any],
+    previous: jax.Array,
+    positions: jax.Array,
+    attention: Callable[..., jax.Array],
+) -> jax.Array:
+    """Weights of the next codes, as `whole` has them; `attention` gets layer, number, queries, keys and values."""
     batch, time, count = previous.shape
-    frames = first + jnp.arange(time)
     x = arrays["embedding"][jnp.arange(count), previous].sum(axis=-2)
     x = fx.layer_norm(x, arrays["norm_in.scale"], arrays["norm_in.bias"])
-    nothing = jnp.zeros((batch, 1, config.dim), jnp.int32)
-    x = fx.clip(x + jax.lax.dynamic_slice_in_dim(arrays["positions"], first, time))
-    past: Cache = cache or {}
-    new: Cache = {}
+    x = fx.clip(x + positions)
     for i in range(config.layers):
-        layer = {k.removeprefix(f"layer{i}."): v for k, v in arrays.items() if k.startswith(f"layer{i}.")}
+        layer = _layer(arrays, i)
 
         def dense(name: str, y: jax.Array, layer=layer) -> jax.Array:
             return fx.dense(y, layer[f"{name}.kernel"], layer[f"{name}.bias"], layer[f"{name}.places"])
 
-        def heads(name: str, y: jax.Array, largest: int, dense=dense) -> jax.Array:
-            found = fx.clip(dense(name, y), largest)
-            return _split(found, config.heads).astype(jnp.float32)
+        def heads(name: str, dense=dense, x=x) -> jax.Array:
+            return _split(fx.clip(dense(name, x), _LARGEST[name]), config.heads).astype(jnp.float32)
 
-        queries = heads("queries", x, fx.LARGEST_QUERY)
-        # The frame in front of the first one, to which zeros go in and biases come out, has the first place.
-        keys, values = (
-            _with_past(past.get(f"{name}{i}"), heads(name, nothing, most), heads(name, x, most), first)
-            for name, most in (("keys", fx.LARGEST_QUERY), ("values", fx.LARGEST))
-        )
-        new |= {f"keys{i}": keys, f"values{i}": values}
-        age = frames[:, None] - (jnp.arange(keys.shape[2]) - 1)
-        seen = (age >= 0) & (age <= config.past_context)
-        scores = fx.shift(fx.dot("bhqd,bhkd->bhqk", queries, keys), layer["score_places"])
-        weights = fx.attention_weights(scores, seen, arrays["exp2"])
-        mixed = fx.shift(fx.dot("bhqk,bhkd->bhqd", weights, values), fx.WEIGHT_BITS)
+        mixed = attention(layer, i, heads("queries"), heads("keys"), heads("values"))
         mixed = jnp.moveaxis(mixed, 1, 2).reshape(batch, time, config.dim)
-        mixed = dense("out", fx.clip(mixed))
-        x = fx.layer_norm(x + mixed, layer["norm1.scale"], layer["norm1.bias"])
+        x = fx.layer_norm(x + dense("out", fx.clip(mixed)), layer["norm1.scale"], layer["norm1.bias"])
         hidden = layer["gelu"][fx.clip(dense("dense1", x)) + fx.LARGEST]
         x = fx.layer_norm(x + dense("dense2", hidden), layer["norm2.scale"], layer["norm2.bias"])
     logits = fx.dense(x, arrays["head.kernel"], arrays["head.bias"], arrays["head.places"])
     logits = logits.reshape(batch, time, count, config.codebook_size)
-    return fx.exp2(logits - logits.max(axis=-1, keepdims=True), arrays["exp2"]), new
+    return fx.exp2(logits - logits.max(axis=-1, keepdims=True), arrays["exp2"])
+
+
+@functools.partial(jax.jit, static_argnums=0)  # one for all models of a size
+def whole(config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array) -> jax.Array:
+    """Weights of the next codes of whole sequences.
+
+    Args:
+      config: of the model.
+      arrays: of `lm.quantize`; a kernel may be a sequence of its pieces.
+      previous: int32 [batch, time, codebooks], 1 + the codes of the frame before each; 0 where there is none.
+
+    Returns:
+      int32 [batch, time, codebooks, codebook_size] >= 0, in proportion to the probabilities, at most 1 << EXP2_BITS.
+    """
+    batch, time, _ = previous.shape
+    past = config.past_context
+
+    def attention(layer: dict[str, Any], _: int, queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
+        fronts = [jnp.repeat(_front(config, layer, name), batch, axis=0) for name in ("keys", "values")]
+        keys, values = (jnp.concatenate(pair, axis=2) for pair in zip(fronts, (keys, values), strict=True))
+        mixed = []
+        for begin in range(0, time, past):  # queries of so many frames see keys of twice as many
+            end, oldest = min(begin + past, time), max(begin - past, -1)
+            age = np.arange(begin, end)[:, None] - np.arange(oldest, end)
+            seen = jnp.asarray((age >= 0) & (age <= past))
+            part = slice(oldest + 1, end + 1)
+            mixed.append(_attend(arrays, layer["score_places"], queries[:, :, begin:end], keys[:, :, part],
+                                 values[:, :, part], seen))  # fmt: skip
+        return jnp.concatenate(mixed, axis=2)
+
+    return _network(config, arrays, previous, arrays["positions"][:time], attention)
+
+
+def empty_cache(config: LMConfig, arrays: Mapping[str, Any], rows: int, frames: int) -> Cache:
+    """The cache of `step` before the first of `frames` frames.
+
+    Returns:
+      Keys and values float32 [rows, heads, size, width]: a ring of the frames that the next one sees and itself. Frame
+      f has place (f + 1) % size; the one in front of the first has place 0.
+    """
+    cache: Cache = {}
+    size = 1 + min(config.past_context, frames)
+    for i in range(config.layers):
+        for name in ("keys", "values"):
+            front = jnp.repeat(_front(config, _layer(arrays, i), name), rows, axis=0)
+            cache[f"{name}{i}"] = jnp.pad(front, ((0, 0), (0, 0), (0, size - 1), (0, 0)))
+    return cache
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
+def step(
+    config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array, frame: jax.Array, cache: Cache
+) -> tuple[jax.Array, Cache]:
+    """`whole` for one frame, given its number and the cache of those before: the same weights, and the new cache.
+
+    `previous` is int32 [batch, 1, codebooks], and so are the weights' first axes.
+    """
+    new: Cache = {}
+
+    def attention(layer: dict[str, Any], i: int, queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
+        size = cache[f"keys{i}"].shape[2]
+        for name, value in ((f"keys{i}", keys), (f"values{i}", values)):
+            new[name] = jax.lax.dynamic_update_slice_in_dim(cache[name], value, (frame + 1) % size, 2)
+        age = (frame + 1 - jnp.arange(size)) % size
+        seen = (age <= frame + 1)[None]
+        return _attend(arrays, layer["score_places"], queries, new[f"keys{i}"], new[f"values{i}"], seen)
+
+    positions = jax.lax.dynamic_slice_in_dim(arrays["positions"], frame, 1)
+    return _network(config, arrays, previous, positions, attention), new
 
 
 class IntegerModel:
@@ -120,10 +189,9 @@ class IntegerModel:
         used["embedding"] = used["embedding"][:codebooks]
         for name in ("kernel", "bias", "places"):
             used[f"head.{name}"] = used[f"head.{name}"][..., : codebooks * config.codebook_size]
-        # As floats once and for all, where products want floats.
-        floats = {k: v.astype(np.float32) if k.endswith(".kernel") else v for k, v in used.items()}
-        self._arrays = jax.device_put(floats)
-        self._run = jax.jit(functools.partial(run, config), donate_argnums=3)
+        # As products want them: floats, and every piece by itself.
+        kernels = {name: [*value.astype(np.float32)] for name, value in used.items() if name.endswith(".kernel")}
+        self._arrays = jax.device_put(used | kernels)
 
     @property
     def columns(self) -> int:
@@ -142,7 +210,7 @@ class IntegerModel:
         previous = np.pad(rows + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1].astype(np.int32)
         found = np.zeros((2, *rows.shape), np.int64)
         for row in range(len(rows)):  # one by one: all weights of a block are a large array
-            weights, _ = self._run(self._arrays, previous[row : row + 1], np.int32(0), None)
+            weights = whole(self.config, self._arrays, previous[row : row + 1])
             cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0])))
             found[:, row] = rans.locate(cumulated, rows[row])
         back = (2, lanes, self.streams, frames, self.codebooks)
@@ -155,18 +223,15 @@ class IntegerState:
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._model, self._lanes = model, lanes
-        c, rows = model.config, lanes * model.streams
-        shape = (rows, c.heads, 1 + model.most_frames, c.dim // c.heads)
-        self._cache: Cache = {
-            f"{name}{i}": jnp.zeros(shape, jnp.float32) for name in ("keys", "values") for i in range(c.layers)
-        }
+        rows = lanes * model.streams
+        self._cache = empty_cache(model.config, model._arrays, rows, model.most_frames)
         self._previous = np.zeros((rows, 1, model.codebooks), np.int32)
         self._frames = 0
 
     def cumulated(self) -> np.ndarray:
         """Cumulated frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
         model = self._model
-        weights, self._cache = model._run(model._arrays, self._previous, np.int32(self._frames), self._cache)
+        weights, self._cache = step(model.config, model._arrays, self._previous, np.int32(self._frames), self._cache)
         frequencies = rans.quantize(np.asarray(weights)[:, 0])
         return rans.cumulate(frequencies.reshape(self._lanes, model.columns, -1))
 
