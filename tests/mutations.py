@@ -1,4 +1,4 @@
-"""Files as damage and malice leave them: random changes, with and without checksums that are put right again; CODAX_MUTATIONS sets how many."""
+"""Files as damage and malice leave them, with checksums put right or not; CODAX_MUTATIONS sets how many."""
 
 from __future__ import annotations
 

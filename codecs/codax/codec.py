@@ -198,6 +198,17 @@ class Codec:
         latent = self._dequantize(self.variables, padded)
         return np.asarray(self._decode(self.folded, latent, denoise))[:, : frames * self.config.hop]
 
+    def semantic(self, tokens: Tokens) -> np.ndarray:
+        """Features float32 [batch, frames, semantic_dimension] that the first quantizer's codes stand for.
+
+        Raises:
+          CodaxError: the model has no head for them.
+        """
+        if not self.config.model.semantic_dimension:
+            raise CodaxError(f"model {self.model_id} was not distilled: it has no semantic features")
+        codes = self.checked_codes(tokens.codes)
+        return np.asarray(self.model.apply(self.variables, codes, method=CodecModel.semantic))
+
     def check_denoise(self, denoise: bool) -> None:
         """Refuses denoising where the model has no switch for it. Raises CodaxError."""
         if denoise and self.config.model.film == "none":

@@ -33,6 +33,7 @@ class SEANetConfig:
     norm: str = "weight"  # "weight", "group" (of one group, after every convolution) or "none"
     pad_mode: str = "reflect"  # "reflect", "zeros" or "replicate"
     lstm_layers: int = 2
+    bidirectional: bool = False  # LSTM of the encoder in both directions
     trim_right_ratio: float = 1.0  # share of a transposed convolution's overlap that causal models drop at the end
 
 
@@ -61,6 +62,7 @@ class ModelConfig:
     segment_seconds: float = 0.0  # code the signal in segments of this length; 0 = as a whole
     segment_overlap: float = 0.01  # share of a segment that the next one overlaps
     normalize: bool = False  # divide each segment by its RMS, which is coded beside it
+    semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
     seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the family "encodec"
 
 
@@ -114,6 +116,8 @@ class LossConfig:
     adversarial: float = 1.0
     feature: float = 100.0
     commitment: float = 1.0
+    distillation: float = 0.0  # of the teacher's features into the first quantizer
+    distillation_form: str = "d_axis"  # or "t_axis"; see losses/distillation.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them
     mels: int = 64
@@ -223,6 +227,15 @@ class LanguageModelConfig:
 
 
 @dataclasses.dataclass
+class TeacherConfig:
+    """Network whose features the first quantizer learns to carry, if `loss.distillation` is set."""
+
+    source: str = "wakehubert"  # "wakehubert", an .onnx file, or a folder of transformers' HuBERT
+    layer: int = -1  # of HuBERT: 0 is before the first; -1 = the mean of all
+    sample_rate: int = 16_000  # Hz, that an .onnx file takes
+
+
+@dataclasses.dataclass
 class TrainConfig:
     """Length, batch and book-keeping of a training run."""
 
@@ -253,6 +266,7 @@ class Config:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
     lm: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
 
     @property

@@ -81,6 +81,8 @@ def _seanet(config: Config) -> list[Check]:
         _at_least("model.seanet.lstm_layers", n.lstm_layers, 0),
         (0 <= n.trim_right_ratio <= 1, "model.seanet.trim_right_ratio", n.trim_right_ratio, "0 to 1"),
         (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
+        (not (n.bidirectional and m.causal), "model.seanet.bidirectional", n.bidirectional, "False for a causal model"),
+        _at_least("model.semantic_dimension", m.semantic_dimension, 0),
         (
             m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
             "model.family",
@@ -139,6 +141,13 @@ def _loss(config: Config) -> list[Check]:
             "loss.waveform",
             loss.waveform,
             "positive when loss.spectral_start_step is",
+        ),
+        _one_of("loss.distillation_form", loss.distillation_form, "d_axis", "t_axis"),
+        (
+            not loss.distillation or config.model.semantic_dimension > 0,
+            "model.semantic_dimension",
+            config.model.semantic_dimension,
+            "positive with loss.distillation: the head that the teacher's features are compared with",
         ),
         _one_of("loss.spectral_form", loss.spectral_form, "soundstream", "encodec", "audiocraft"),
         _one_of("loss.adversarial_form", loss.adversarial_form, "hinge", "linear"),

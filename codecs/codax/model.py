@@ -23,6 +23,7 @@ class ForwardOutput:
     audio: jax.Array  # [batch, time, channels], the reconstruction
     commitment: jax.Array  # scalar
     codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
+    semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
     metrics: dict[str, jax.Array]
 
 
@@ -42,6 +43,8 @@ class CodecModel(nn.Module):
         self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
         if c.model.film != "none":
             self.film = FiLM()
+        if c.model.semantic_dimension:
+            self.transform = nn.Dense(c.model.semantic_dimension)
 
     def _modulate(self, x: jax.Array, condition: jax.Array | None, side: str) -> jax.Array:
         if self.config.model.film != side:
@@ -85,6 +88,10 @@ class CodecModel(nn.Module):
         """Codes of any number of quantizers to audio."""
         return self.decode_latent(self.quantizer.decode(codes), condition)
 
+    def semantic(self, codes: jax.Array) -> jax.Array:
+        """Codes [batch, frames, n] to the features of the first ones: [batch, frames, semantic_dimension]."""
+        return self.transform(self.quantizer.decode(codes[..., :1]))
+
     def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
         """K-means on the latent frames of `audio`; apply with `mutable=["codebook"]`."""
         self.quantizer.initialise(self.encode_latent(self._normalized(audio)[0]), key, axis)
@@ -107,7 +114,8 @@ class CodecModel(nn.Module):
         audio, scale = self._normalized(audio)
         latent = self.encode_latent(audio, condition)
         if not quantize and not self.is_initializing():
-            return ForwardOutput(self.decode_latent(latent, condition) * scale, jnp.zeros(()), None, {})
+            return ForwardOutput(self.decode_latent(latent, condition) * scale, jnp.zeros(()), None, None, {})
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis)
         decoded = self.decode_latent(out.quantized, condition) * scale
-        return ForwardOutput(decoded, out.commitment, out.codes, out.metrics)
+        semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
+        return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics)

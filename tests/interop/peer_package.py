@@ -1,4 +1,4 @@
-"""The `encodec` package without torchaudio, which it imports for its discriminator alone."""
+"""Packages of PyTorch models, imported for live comparisons without what they want beside their networks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,37 @@ import types
 import pytest
 
 
+class _Anything(types.ModuleType):
+    """A module that has every name."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object
+
+
+def import_peer(patch: pytest.MonkeyPatch, name: str, without: tuple[str, ...] = ()):
+    """The package for as long as `patch` lasts; skips the test where it is not installed.
+
+    Stand-ins take the place of torchaudio, which is needed for files and discriminators alone, and of `without`.
+    """
+    for other in ("torchaudio", "torchaudio.transforms", *without):
+        patch.setitem(sys.modules, other, _Anything(other))
+    return pytest.importorskip(name)
+
+
 def import_encodec(patch: pytest.MonkeyPatch):
-    """The package, for as long as `patch` lasts; skips the test where it is not installed."""
-    for name in ("torchaudio", "torchaudio.transforms"):
-        patch.setitem(sys.modules, name, types.ModuleType(name))
-    sys.modules["torchaudio"].transforms = sys.modules["torchaudio.transforms"]
-    sys.modules["torchaudio.transforms"].Spectrogram = object
-    return pytest.importorskip("encodec")
+    """The `encodec` package; see `import_peer`."""
+    return import_peer(patch, "encodec")
+
+
+def randomise(model) -> None:
+    """Random codebooks near the latent's scale, marked as initialised."""
+    import torch
+
+    with torch.no_grad():
+        for name, value in model.named_buffers():
+            if name.endswith((".embed", ".embed_avg")):
+                value.copy_(0.1 * torch.randn_like(value))
+            elif name.endswith((".inited", ".cluster_size")):
+                value.fill_(1.0)

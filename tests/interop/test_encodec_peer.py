@@ -11,7 +11,7 @@ from codax import audio
 from codax.cli import ecdc
 from codax.entropy.ecdc import from_bytes
 from codax.interop.files import export_huggingface, import_model
-from peer_package import import_encodec
+from peer_package import import_encodec, randomise
 from small_encodec import relative_error
 
 pytestmark = pytest.mark.peer
@@ -29,16 +29,6 @@ KINDS = {
         "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
     },
 }
-
-
-def randomise(model) -> None:
-    """Random codebooks near the latent's scale, marked as initialised."""
-    with torch.no_grad():
-        for name, value in model.named_buffers():
-            if name.endswith((".embed", ".embed_avg")):
-                value.copy_(0.1 * torch.randn_like(value))
-            elif name.endswith((".inited", ".cluster_size")):
-                value.fill_(1.0)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -116,6 +116,32 @@ def test_frame_by_frame_is_the_whole(model: integer.IntegerModel) -> None:
     np.testing.assert_array_equal(shorter, [part[:, :17] for part in whole])
 
 
+def test_a_thousand_sequences_come_back(model: integer.IntegerModel) -> None:
+    rng = np.random.default_rng(0)
+    blocks = [rng.integers(0, 64, (int(rng.integers(1, FRAMES + 1)), 3)) for _ in range(1000)]
+    blocks = [np.sort(block, axis=0) if i % 2 else block for i, block in enumerate(blocks)]
+    messages = [coding.encode_blocks(model, blocks[i : i + 100]) for i in range(0, 1000, 100)]
+    for i, some in zip(range(0, 1000, 100), messages, strict=True):
+        for block, again in zip(
+            blocks[i:], coding.decode_blocks(model, some, [*map(len, blocks[i : i + 100])]), strict=False
+        ):
+            np.testing.assert_array_equal(again, block)
+    assert coding.encode_blocks(model, blocks[7:8]) == messages[0][7:8]
+
+
+def test_messages_of_another_machine_come_back() -> None:
+    """tests/golden/make_integer_lm.py wrote them, once."""
+    with np.load(Path(__file__).parents[1] / "golden" / "integer_lm.npz") as stored:
+        arrays = {name.removeprefix("arrays/"): stored[name] for name in stored if name.startswith("arrays/")}
+        blocks = [*stored["codes"].astype(np.int32)]
+        messages = [stored[f"messages/{i}"].tobytes() for i in range(len(blocks))]
+    model = integer.IntegerModel(CONFIG, arrays, 3, 1)
+    for some in (slice(0, 1), slice(1, 4)):
+        found = coding.decode_blocks(model, messages[some], [FRAMES] * len(messages[some]))
+        np.testing.assert_array_equal(found, blocks[some])
+    assert coding.encode_blocks(model, blocks) == messages
+
+
 def test_it_forgets_what_is_too_far_back(model: integer.IntegerModel) -> None:
     """Two layers see twice the past; further back nothing matters, nearer it does."""
     some = codes(1)

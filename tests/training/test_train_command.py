@@ -123,6 +123,7 @@ def test_a_finished_run_is_left_as_it_is_and_can_be_prolonged(run: Path, place: 
         ("--config.train.batch_size=many", "config field train.batch_size = 'many': expected a whole number"),
         ("--config.model.strides=(2,0.5)", "config field model.strides: expected int, got 0.5"),
         ("--config.data.source=nowhere", "nowhere"),
+        ("--config.loss.distillation=1", "model.semantic_dimension = 0: must be positive with loss.distillation"),
         ("--config=recipes/none.py", "recipes/none.py: no such recipe"),
     ],
 )

@@ -55,6 +55,7 @@ class ExportFormat(enum.StrEnum):
     """What `codax export` writes."""
 
     huggingface = "huggingface"
+    speechtokenizer = "speechtokenizer"
 
 
 def _version(wanted: bool) -> None:
@@ -184,13 +185,16 @@ def info(
 
 @app.command("import")
 def import_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Hugging Face folder, or .th or .safetensors file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Folder of EnCodec or SpeechTokenizer, or .th or .safetensors file.")
+    ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
 ) -> None:
     """Turn a codec or EnCodec's language model into a model folder of codax. Nothing in it is run."""
     from codax.interop.encodec_lm import codec_of, import_lm, is_lm
-    from codax.interop.files import import_model, read_tensors
+    from codax.interop.files import import_model
     from codax.lm.files import save_lm
+    from codax.tensorfiles import read_tensors
 
     state = read_tensors(Path(source)) if Path(source).is_file() else None
     if state is not None and is_lm(state):
@@ -208,14 +212,22 @@ def export_command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or the name of a shipped model.")],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to write.")],
     form: Annotated[
-        ExportFormat, typer.Option("--format", help="huggingface: what transformers' EncodecModel loads.")
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="huggingface: for transformers' EncodecModel; speechtokenizer: config.json and SpeechTokenizer.pt.",
+        ),
     ] = ExportFormat.huggingface,
 ) -> None:
     """Write a model for another project."""
     from codax.cli.models import load_model
     from codax.interop.files import export_huggingface
+    from codax.interop.speechtokenizer import export_speechtokenizer
 
-    exporters = {ExportFormat.huggingface: export_huggingface}
+    exporters = {
+        ExportFormat.huggingface: export_huggingface,
+        ExportFormat.speechtokenizer: export_speechtokenizer,
+    }
     exporters[form](load_model(model), target)
     print(f"{target}: {form.value}")
 

@@ -8,6 +8,7 @@ Arrays change their order here and nowhere else: PyTorch's convolutions are [out
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
 from codax.errors import CodaxError
+from codax.nets.lstm import REVERSE
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 
 State = dict[str, np.ndarray]
@@ -92,10 +94,11 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
         place = layout.layer.format(side=side, index=index, sub=sub)
         path = f"params.{side}.{name}"
         if kind == "lstm":
-            for i in range(net.lstm_layers):
+            directions = ("", REVERSE) if net.bidirectional and side == "encoder" else ("",)
+            for i, way in itertools.product(range(net.lstm_layers), directions):
                 for ours, theirs in _LSTM_NAMES:
-                    yield f"{path}.{ours}{i}", f"{place}.lstm.{theirs}_l{i}", (1, 0)
-                yield f"{path}.bias{i}", f"{place}.lstm.{_BIAS}_l{i}", (0,)
+                    yield f"{path}.{ours}{i}{way}", f"{place}.lstm.{theirs}_l{i}{way}", (1, 0)
+                yield f"{path}.bias{i}{way}", f"{place}.lstm.{_BIAS}_l{i}{way}", (0,)
             continue
         conv = place + (layout.conv if kind == "conv" else layout.convtr)
         order = _ORDERS[kind]
@@ -109,6 +112,9 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
             norm = f"{conv.rpartition('.')[0]}.{layout.norm}"
             yield f"{path}.norm.scale", f"{norm}.weight", (0,)
             yield f"{path}.norm.bias", f"{norm}.bias", (0,)
+    if config.model.semantic_dimension:
+        yield "params.transform.kernel", "transform.weight", (1, 0)
+        yield "params.transform.bias", "transform.bias", (0,)
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:

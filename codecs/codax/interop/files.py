@@ -1,4 +1,4 @@
-"""Files of other projects: what a path holds, read without ever running a pickle."""
+"""Models of other projects: what a path holds, and how it is written."""
 
 from __future__ import annotations
 
@@ -7,50 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codax.codec import Codec, ModelError, from_weights, read_safetensors
+from codax.codec import Codec, ModelError, from_weights
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop import audiocraft, encodec
+from codax.interop import audiocraft, encodec, speechtokenizer
+from codax.tensorfiles import read_tensors
 
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """A safetensors file, or a PyTorch checkpoint with tensors, numbers and strings only, as NumPy arrays.
-
-    PyTorch is needed for its own files alone, and loads nothing that would run code.
-
-    Raises:
-      ModelError: the file cannot be read, holds something else, or PyTorch is not installed.
-    """
-    if path.suffix == ".safetensors":
-        return dict(read_safetensors(path))
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelError(f"{path}: reading a PyTorch checkpoint needs PyTorch: pip install torch") from error
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # PyTorch raises errors of many kinds for damaged and for refused files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a checkpoint that can be loaded safely ({reason})") from error
-    if not isinstance(loaded, Mapping):
-        raise ModelError(f"{path}: not a checkpoint but a {type(loaded).__name__}")
-    return _as_numpy(loaded)
-
-
-def _as_numpy(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _as_numpy(v) for k, v in value.items()}
-    return value.detach().float().numpy() if hasattr(value, "detach") else value
 
 
 def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
     """Reads a model of another project.
 
     Args:
-      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), a checkpoint of the `encodec` package, or an
-        export of audiocraft.
+      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), a checkpoint of the `encodec` package, an
+        export of audiocraft, or a folder of SpeechTokenizer.
       state: what `read_tensors` found in it, if that was read before.
 
     Raises:
@@ -61,8 +32,12 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
         raise ModelError(f"{source}: no such file or folder")
     try:
         if source.is_dir():
-            config = encodec.config_from_huggingface(_read_json(source / "config.json"))
-            weights, layout = _weights_file(source), encodec.HUGGINGFACE
+            values = _read_json(source / "config.json")
+            if speechtokenizer.is_config(values):
+                config, layout = speechtokenizer.config_of(values), encodec.NATIVE
+            else:
+                config, layout = encodec.config_from_huggingface(values), encodec.HUGGINGFACE
+            weights = _weights_file(source)
             arrays = read_tensors(weights)
         else:
             weights, layout = source, encodec.NATIVE
@@ -80,10 +55,11 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
 
 
 def _weights_file(folder: Path) -> Path:
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    names = ("model.safetensors", "pytorch_model.bin", speechtokenizer.WEIGHTS)
+    for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise ModelError(f"{folder}: neither model.safetensors nor pytorch_model.bin is there")
+    raise ModelError(f"{folder}: none of {', '.join(names)} is there")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -91,8 +67,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable config ({error})") from error
-    if not isinstance(values, dict) or values.get("model_type") != "encodec":
-        raise ModelError(f"{path}: not the config of a model that codax imports (model_type must be encodec)")
+    if not isinstance(values, dict) or not (values.get("model_type") == "encodec" or speechtokenizer.is_config(values)):
+        raise ModelError(f"{path}: not the config of a model that codax imports (EnCodec or SpeechTokenizer)")
     return values
 
 

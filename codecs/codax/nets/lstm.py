@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+REVERSE = "_reverse"  # behind the number of a layer: its backward direction
+
 
 def lstm(
     x: jax.Array, state: tuple[jax.Array, jax.Array], kernel: jax.Array, recurrent: jax.Array, bias: jax.Array
@@ -37,9 +39,14 @@ def lstm(
 
 
 class SkipLSTM(nn.Module):
-    """x + LSTM(x), channels unchanged; the state is kept in the `stream` collection while that is mutable."""
+    """x + LSTM(x), channels unchanged; the state is kept in the `stream` collection while that is mutable.
+
+    A bidirectional one puts the outputs of both directions side by side, layer by layer, and adds x to each: twice the
+    channels. It cannot stream.
+    """
 
     layers: int = 2
+    bidirectional: bool = False
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -51,17 +58,26 @@ class SkipLSTM(nn.Module):
             return jax.random.uniform(key, shape, minval=-bound, maxval=bound)  # PyTorch's
 
         streaming = self.is_mutable_collection("stream") and not self.is_initializing()
-        y = x
-        for i in range(self.layers):
-            kernel = self.param(f"kernel{i}", init, (channels, 4 * channels))
-            recurrent = self.param(f"recurrent{i}", init, (channels, 4 * channels))
-            bias = self.param(f"bias{i}", init, (4 * channels,))
+
+        def direction(y: jax.Array, suffix: str) -> jax.Array:
+            kernel = self.param(f"kernel{suffix}", init, (y.shape[-1], 4 * channels))
+            recurrent = self.param(f"recurrent{suffix}", init, (channels, 4 * channels))
+            bias = self.param(f"bias{suffix}", init, (4 * channels,))
             y, kernel, recurrent, bias = nn.dtypes.promote_dtype(y, kernel, recurrent, bias, dtype=self.dtype)
             zeros = jnp.zeros((x.shape[0], channels), y.dtype)
             state = (zeros, zeros)
-            if streaming:
-                kept = self.variable("stream", f"state{i}", lambda zeros=zeros: (zeros, zeros))
+            if streaming and not self.bidirectional:
+                kept = self.variable("stream", f"state{suffix}", lambda: state)
                 y, kept.value = lstm(y, kept.value, kernel, recurrent, bias)
             else:
                 y, _ = lstm(y, state, kernel, recurrent, bias)
-        return x + y
+            return y
+
+        y = x
+        for i in range(self.layers):
+            if self.bidirectional:
+                back = direction(y[:, ::-1], f"{i}{REVERSE}")[:, ::-1]
+                y = jnp.concatenate([direction(y, str(i)), back], axis=-1)
+            else:
+                y = direction(y, str(i))
+        return (jnp.concatenate([x, x], axis=-1) if self.bidirectional else x) + y

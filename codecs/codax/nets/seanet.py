@@ -2,7 +2,8 @@
 
 The encoder is a convolution of width 7, per stride a residual block and a convolution of width twice the stride, an
 LSTM with a skip, and a convolution into the latent. The decoder mirrors it. Public implementations disagree on padding,
-shortcut, normalisation and trimming: each of these is a field of `SEANetConfig`.
+shortcut, normalisation and trimming: each of these is a field of `SEANetConfig`. SpeechTokenizer (arXiv 2308.16692) has
+the same network without causality, with an LSTM in both directions in the encoder.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Encoder(nn.Module):
             x = conv(width, 2 * stride, stride=stride, name=f"block{i}_down")(nn.elu(x), valid)
             valid = None if valid is None else -(-valid // stride)
         if c.seanet.lstm_layers:
-            x = SkipLSTM(c.seanet.lstm_layers, dtype=self.dtype, name="lstm")(x)
+            both = c.seanet.bidirectional
+            x = SkipLSTM(c.seanet.lstm_layers, both, dtype=self.dtype, name="lstm")(x)
         return conv(c.dimension, c.seanet.last_kernel_size, name="latent")(nn.elu(x))
 
 

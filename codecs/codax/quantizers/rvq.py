@@ -16,6 +16,7 @@ class QuantizerOutput:
     """What quantization returns in training."""
 
     quantized: jax.Array  # [batch, frames, dimension]; straight-through gradient to the input
+    first: jax.Array  # [batch, frames, dimension], of the first level alone; straight-through too
     codes: jax.Array  # int32 [batch, frames, levels]
     commitment: jax.Array  # scalar
     metrics: dict[str, jax.Array]  # per level: perplexity, used share, dead entries replaced
@@ -110,7 +111,7 @@ class ResidualVectorQuantizer(nn.Module):
         # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
         commitment = jnp.mean(errors * per_frame)
         quantized = jnp.sum(parts, axis=0)
-        straight = flat + jax.lax.stop_gradient(quantized - flat)
+        straight, first = (flat + jax.lax.stop_gradient(part - flat) for part in (quantized, parts[0]))
 
         count, total = jax.vmap(lambda r, k, w: cb.assignment_statistics(r, k, w, c.codebook_size))(
             residuals, codes, used
@@ -127,6 +128,7 @@ class ResidualVectorQuantizer(nn.Module):
             metrics["dead"] = dead.astype(jnp.float32)
         return QuantizerOutput(
             quantized=straight.reshape(x.shape).astype(x.dtype),
+            first=first.reshape(x.shape).astype(x.dtype),
             codes=jnp.moveaxis(codes, 0, -1).reshape(batch, frames, -1),
             commitment=commitment,
             metrics=metrics,

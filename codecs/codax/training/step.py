@@ -17,6 +17,7 @@ import optax
 from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial, balancer, spectral
+from codax.losses.distillation import distillation
 from codax.model import CodecModel
 from codax.quantizers import rvq
 from codax.training import state as st
@@ -145,6 +146,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     """Builds `step(state, batch) -> (state, metrics)` for one phase.
 
     `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica.
+    With distillation, `batch["features"]` has the teacher's, [batch, frames, channels].
     A step whose loss or gradients are not finite leaves the state as it was, but for the step number and its counters.
     """
     model = CodecModel(config)
@@ -175,9 +177,12 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 condition=condition,
                 mutable=["codebook"],
             )
-            return (output.audio, output.commitment), (output.metrics, updated["codebook"])
+            inner = {"commitment": output.commitment} if phase.quantize else {}
+            if phase.quantize and weights.distillation > 0:
+                inner["distillation"] = distillation(output.semantic, batch["features"], weights.distillation_form)
+            return (output.audio, inner), (output.metrics, updated["codebook"])
 
-        (audio, commitment), backward, (quantizer_metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
+        (audio, inner), backward, (quantizer_metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
         metrics |= {f"codebook/{k}": v for k, v in quantizer_metrics.items()}
 
         judges = (state.discriminator, state.discriminator_optimizer)
@@ -220,10 +225,10 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
             return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
 
         parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, state.balancer, axis)
-        if phase.quantize:
-            parts["commitment"] = commitment
+        parts |= inner
         loss_g = sum(getattr(weights, name) * value for name, value in parts.items())
-        (grads_g,) = backward((slope, jnp.asarray(weights.commitment if phase.quantize else 0.0, commitment.dtype)))
+        slopes = {name: jnp.asarray(getattr(weights, name), value.dtype) for name, value in inner.items()}
+        (grads_g,) = backward((slope, slopes))
         loss_g, parts, grads_g = mean_over((loss_g, parts, grads_g), axis)
         updates, generator_opt = generator_optimizer.update(grads_g, state.generator_optimizer, state.generator)
         generator = optax.apply_updates(state.generator, updates)

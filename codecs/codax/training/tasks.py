@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from codax.config import Config
+from codax.teachers.teacher import open_teacher
 from codax.training.evaluation import Evaluation
 from codax.training.logging import Terminal
 from codax.training.parallel import Parallel
@@ -27,12 +28,13 @@ class CodecTask:
     """
 
     def __init__(self, config: Config, mapped: Parallel, terminal: Terminal, workdir: Path) -> None:
-        """Raises CodaxError if there is no audio to evaluate on."""
+        """Raises CodaxError if there is no audio to evaluate on, or the teacher is missing or does not fit."""
         self._config, self._mapped, self._terminal = config, mapped, terminal
         self.make_state = functools.partial(init_state, config)
         self._evaluation = Evaluation(config, workdir, is_first=jax.process_index() == 0)
         self._compiled: dict[Phase, Any] = {}
         self._has_codebooks = False
+        self._teacher = open_teacher(config) if config.loss.distillation > 0 else None
 
     def describe(self, state: TrainState) -> str:
         """For the log: what is trained."""
@@ -42,8 +44,10 @@ class CodecTask:
         )
 
     def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Makes what the step takes of a batch of this process."""
-        return batch
+        """Makes what the step takes of a batch of this process: adds the teacher's features."""
+        if self._teacher is None:
+            return batch
+        return batch | {"features": self._teacher(batch["audio"].mean(axis=-1))}
 
     def is_new(self, step: int) -> bool:
         """Is step number `step` the first of its phase in this process?"""

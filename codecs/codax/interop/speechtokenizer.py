@@ -1,0 +1,140 @@
+"""SpeechTokenizer's models (arXiv 2308.16692): a folder of config.json and SpeechTokenizer.pt, both ways.
+
+The weights have the names of the `encodec` package, with two directions in the encoder's LSTM and a linear head
+`transform` on the first quantizer's output.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codax.codec import Codec, ModelError
+from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.files import write_whole
+from codax.interop import encodec
+from codax.interop.encodec import LayoutError
+
+WEIGHTS = "SpeechTokenizer.pt"
+# Name of a field there, and where it is here.
+_MODEL = (("sample_rate", "sample_rate"), ("n_filters", "channels"), ("dimension", "dimension"))
+_SEANET = (
+    ("lstm_layers", "lstm_layers"),
+    ("bidirectional", "bidirectional"),
+    ("residual_kernel_size", "residual_kernel_size"),
+)
+_QUANTIZER = (("n_q", "num_quantizers"), ("codebook_size", "codebook_size"))
+
+
+def config_16khz() -> Config:
+    """The released model: 16 kHz, 50 frames per second, 8 codebooks, 4 kbps; features of 768 channels."""
+    return Config(
+        name="speechtokenizer_16khz",
+        model=ModelConfig(
+            family="encodec",
+            sample_rate=16_000,
+            channels=64,
+            dimension=1024,
+            dilations=(1,),
+            causal=False,
+            semantic_dimension=768,
+            seanet=SEANetConfig(bidirectional=True),
+        ),
+        quantizer=QuantizerConfig(num_quantizers=8, dropout=False, kmeans_iterations=50, kbps=(0.5, 1.0, 2.0, 4.0)),
+    )
+
+
+def is_config(values: Mapping[str, Any]) -> bool:
+    """Are these the contents of SpeechTokenizer's config.json?"""
+    return {"n_q", "semantic_dimension", "strides"} <= set(values)
+
+
+def config_of(values: Mapping[str, Any]) -> Config:
+    """Config of a model's config.json.
+
+    Raises:
+      LayoutError: a field is missing or has a value that codax does not have.
+    """
+    config = config_16khz()
+    model = config.model
+    try:
+        if values.get("activation", "ELU") != "ELU":
+            raise LayoutError(f"activation {values['activation']!r} is not ELU, the one that codax has")
+        for theirs, ours in _MODEL:
+            setattr(model, ours, values[theirs])
+        for theirs, ours in _SEANET:
+            setattr(model.seanet, ours, values[theirs])
+        for theirs, ours in _QUANTIZER:
+            setattr(config.quantizer, ours, values[theirs])
+        model.strides = tuple(reversed(values["strides"]))
+        model.dilations = tuple(values["dilation_base"] ** i for i in range(values["n_residual_layers"]))
+        # A head of the latent's own width has no weights.
+        wide = values["semantic_dimension"]
+        model.semantic_dimension = 0 if wide == values["dimension"] else wide
+        top = config.kbps(config.quantizer.num_quantizers)
+        levels = [n for n in (1, 2, 4) if n < config.quantizer.num_quantizers]
+        config.quantizer.kbps = (*(config.kbps(n) for n in levels), top)
+        config.name = f"speechtokenizer_{model.sample_rate // 1000}khz"
+        return Config.from_dict(config.to_dict())
+    except (ConfigError, LayoutError):
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise LayoutError(f"not the config of a SpeechTokenizer ({type(error).__name__}: {error})") from error
+
+
+def config_values(config: Config) -> dict[str, Any]:
+    """The inverse of `config_of`.
+
+    Raises:
+      LayoutError: SpeechTokenizer has no such model.
+    """
+    model, net = config.model, config.model.seanet
+    base = model.dilations[1] if len(model.dilations) > 1 else 2
+    # What its config cannot say.
+    fixed = ModelConfig(family="encodec", causal=False, seanet=SEANetConfig(bidirectional=net.bidirectional))
+    same = all(
+        getattr(model, name) == getattr(fixed, name)
+        for name in ("family", "causal", "audio_channels", "kernel_size", "segment_seconds", "normalize")
+    ) and all(
+        getattr(net, name) == getattr(fixed.seanet, name)
+        for name in ("last_kernel_size", "compress", "shortcut", "norm", "pad_mode")
+    )
+    fits = model.dilations == tuple(base**i for i in range(len(model.dilations)))
+    if not (same and fits) or model.decoder_channels not in (0, model.channels):
+        raise LayoutError(f"model {config.name} has not the shape of a SpeechTokenizer")
+    return {
+        **{theirs: getattr(model, ours) for theirs, ours in _MODEL},
+        **{theirs: getattr(net, ours) for theirs, ours in _SEANET},
+        **{theirs: getattr(config.quantizer, ours) for theirs, ours in _QUANTIZER},
+        "strides": list(reversed(model.strides)),
+        "dilation_base": base,
+        "n_residual_layers": len(model.dilations),
+        "semantic_dimension": model.semantic_dimension or model.dimension,
+        "activation": "ELU",
+    }
+
+
+def export_speechtokenizer(codec: Codec, folder: str | Path) -> None:
+    """Writes a folder whose files `SpeechTokenizer.load_from_checkpoint` takes. PyTorch writes the weights.
+
+    Raises:
+      CodaxError: a model of another shape, a folder that cannot be written, or PyTorch is not installed.
+    """
+    folder = Path(folder)
+    values = config_values(codec.config)
+    state = encodec.from_codax(codec.flat(), codec.config, encodec.NATIVE)
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(f"{folder}: writing {WEIGHTS} needs PyTorch: pip install torch") from error
+    buffer = io.BytesIO()
+    torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, buffer)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / WEIGHTS, buffer.getvalue())
+        write_whole(folder / "config.json", json.dumps(values, indent=2) + "\n")
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,1 @@
+"""Networks whose features a codec's first quantizer learns to carry."""

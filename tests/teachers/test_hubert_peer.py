@@ -1,0 +1,69 @@
+"""Live comparison of HuBERT with transformers on random weights, where it is installed.
+
+pip install torch==2.13.0 transformers
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from codax.teachers.hubert import HubertTeacher, hidden_states, load
+
+pytestmark = pytest.mark.peer
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+SIZES = {
+    "base": {},
+    "large": {
+        "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
+        "feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(SIZES))
+def pair(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hubert")
+    torch.manual_seed(0)
+    model = transformers.HubertModel(transformers.HubertConfig(**SIZES[request.param])).eval()
+    with torch.no_grad():  # norms and biases that do something
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    return model, folder
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_layer(pair, masked: bool) -> None:
+    model, folder = pair
+    config, weights, normalise = load(folder)
+    assert normalise
+    audio = np.random.default_rng(0).standard_normal((2, 16_000 + 123)).astype(np.float32)
+    lengths = np.array([audio.shape[1], 9000])
+    there = np.arange(audio.shape[1]) < lengths[:, None]
+    audio = np.where(there, audio, 0).astype(np.float32)
+    with torch.no_grad():
+        mask = torch.from_numpy(there.astype(np.int64)) if masked else None
+        output = model(torch.from_numpy(audio), attention_mask=mask, output_hidden_states=True)
+    wanted = [*output.hidden_states[:-1], output.last_hidden_state]
+    found = jax.jit(hidden_states, static_argnums=0)(config, weights, audio, lengths if masked else None)
+    assert len(found) == len(wanted)
+    frames = config.frames(lengths) if masked else [found[0].shape[1]] * 2
+    for ours, theirs in zip(found, wanted, strict=True):
+        for row, count in enumerate(frames):
+            a, b = np.asarray(ours)[row, :count], theirs[row, :count].numpy()
+            assert np.linalg.norm(a - b) / np.linalg.norm(b) < 1e-4
+
+
+def test_a_teacher_gives_one_layer_or_the_mean(pair) -> None:
+    model, folder = pair
+    audio = np.random.default_rng(0).standard_normal((1, 16_000)).astype(np.float32)
+    normed = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+    with torch.no_grad():
+        output = model(torch.from_numpy(normed), output_hidden_states=True)
+    states = [*output.hidden_states[:-1], output.last_hidden_state]
+    for layer, wanted in ((3, states[3]), (None, torch.stack(states).mean(0))):
+        found = HubertTeacher(folder, layer)(audio)
+        assert np.linalg.norm(found - wanted.numpy()) / np.linalg.norm(wanted.numpy()) < 1e-4

@@ -1,0 +1,128 @@
+"""Teachers are found by name, and refused in one line where they do not fit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from codax.config import Config
+from codax.teachers import onnx
+from codax.teachers.hubert import HubertConfig, HubertTeacher, config_of, load
+from codax.teachers.teacher import TeacherError, open_teacher
+from safetensors.numpy import save_file
+
+SMALL = {
+    "model_type": "hubert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_conv_pos_embedding_groups": 4, "feat_extract_norm": "group", "hidden_act": "gelu",
+}  # fmt: skip
+WIDTH, KERNELS = 8, HubertConfig.conv_kernel
+
+
+def small_weights() -> dict[str, np.ndarray]:
+    """Random weights of a HuBERT of two layers, as transformers stores them."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        f"feature_extractor.conv_layers.{i}.conv.weight": (WIDTH, 1 if i == 0 else WIDTH, kernel)
+        for i, kernel in enumerate(KERNELS)
+    }
+    norms = {"feature_extractor.conv_layers.0.layer_norm": WIDTH, "feature_projection.layer_norm": WIDTH}
+    dense = {"feature_projection.projection": (16, WIDTH)}
+    for i in range(2):
+        place = f"encoder.layers.{i}"
+        norms |= {f"{place}.layer_norm": 16, f"{place}.final_layer_norm": 16}
+        dense |= {f"{place}.attention.{name}": (16, 16) for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
+        dense |= {f"{place}.feed_forward.intermediate_dense": (32, 16), f"{place}.feed_forward.output_dense": (16, 32)}
+    norms["encoder.layer_norm"] = 16
+    for name, size in norms.items():
+        shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
+    for name, shape in dense.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    name = "encoder.pos_conv_embed.conv"
+    shapes |= {f"{name}.weight_g": (1, 1, 128), f"{name}.weight_v": (16, 4, 128), f"{name}.bias": (16,)}
+    return {f"hubert.{k}": rng.normal(0, 0.3, shape).astype(np.float32) for k, shape in shapes.items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_file(small_weights(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    return tmp_path
+
+
+def _config(source, dimension: int = 16) -> Config:
+    config = Config()
+    config.model.sample_rate, config.model.strides, config.model.semantic_dimension = 16_000, (2, 4, 5, 8), dimension
+    config.teacher.source = str(source)
+    return config
+
+
+def test_a_folder_of_hubert(folder) -> None:
+    audio = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32)
+    mean = open_teacher(_config(folder))(audio)
+    assert mean.shape == (2, 49, 16)
+    states = [HubertTeacher(folder, layer)(audio) for layer in range(3)]
+    np.testing.assert_allclose(mean, np.mean(states, axis=0), atol=1e-5)
+    # Audio is normalised, unless the folder says otherwise.
+    assert load(folder)[2]
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    assert not load(folder)[2]
+
+
+def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
+    for change, reason in [
+        (lambda c: setattr(c.model, "semantic_dimension", 24), "has 16 channels; model.semantic_dimension is 24"),
+        (lambda c: setattr(c.model, "sample_rate", 24_000), "takes 16000 Hz; model.sample_rate is 24000"),
+        (lambda c: setattr(c.model, "strides", (2, 4, 5)), "gives 199 frames for 4 s; the codec 400 a second"),
+        (lambda c: setattr(c.teacher, "layer", 3), "layer 3 is none of 0 to 2"),
+        (lambda c: setattr(c.teacher, "source", "absent"), "teacher 'absent': neither wakehubert"),
+        (lambda c: setattr(c.teacher, "source", str(tmp_path / "absent.onnx")), "absent.onnx: no such file"),
+    ]:
+        config = _config(folder)
+        change(config)
+        with pytest.raises(TeacherError, match=reason):
+            open_teacher(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "wavlm"}, "config.json: a model of type 'wavlm'"),
+        ({"hidden_act": "relu"}, "hidden_act = 'relu'"),
+        ({"num_hidden_layers": 3}, "model.safetensors: encoder.layers.2.attention.q_proj.weight is missing"),
+        ({"hidden_size": 32}, "has 16 channels, config.json says 32"),
+        ({"num_attention_heads": "two"}, "config.json: .*num_attention_heads"),
+        ({"conv_stride": [5, 2]}, "cannot be"),
+    ],
+)
+def test_damaged_folders_are_named(folder, changes, reason) -> None:
+    (folder / "config.json").write_text(json.dumps(SMALL | changes))
+    with pytest.raises(TeacherError, match=reason) as caught:
+        HubertTeacher(folder, None)
+    assert str(folder) in str(caught.value)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(TeacherError, match="not a readable config"):
+        HubertTeacher(folder, None)
+    (folder / "config.json").write_text(json.dumps(SMALL))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(TeacherError, match="neither model.safetensors"):
+        HubertTeacher(folder, None)
+
+
+def test_sizes_of_the_released_models() -> None:
+    base = config_of({"model_type": "hubert"})
+    assert (base.hop, base.frames(16_000), base.frames(400)) == (320, 49, 1)
+
+
+def test_wakehubert_and_files_that_are_none(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "a.onnx").write_bytes(b"nothing")
+    with pytest.raises(TeacherError, match=r"a\.onnx: not a teacher"):
+        onnx.OnnxTeacher(tmp_path / "a.onnx", 16_000)
+    teacher = open_teacher(_config("wakehubert", 128))
+    audio = np.random.default_rng(0).standard_normal((3, 8_000)).astype(np.float32)
+    assert teacher(audio).shape == (3, 25, 128)
+    np.testing.assert_allclose(teacher(audio[1:2]), teacher(audio)[1:2], atol=1e-4)
+    monkeypatch.setattr(onnx.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TeacherError, match="pip install --no-deps ovos-ww-plugin-wakeforge"):
+        onnx.wakehubert()
