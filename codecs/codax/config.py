@@ -100,6 +100,9 @@ class DiscriminatorConfig:
     wave_channels: int = 16
     wave_max_channels: int = 1024
     wave_group_size: int = 4
+    periods: tuple[int, ...] = ()  # samples; one multi-period discriminator (HiFi-GAN) for each
+    scales: int = 0  # number of multi-scale discriminators (HiFi-GAN), each at half the rate of the one before
+    hifigan_max_channels: int = 1024  # of both
     start_step: int = 0
     every: int = 1  # steps from one discriminator and adversarial update to the next
     update_probability: float = 1.0  # chance that a step updates the discriminators
@@ -123,9 +126,12 @@ class LossConfig:
     mels: int = 64
     log_weight: str = "sqrt_half_window"  # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
     log_floor: float = 1e-5
-    spectral_form: str = "soundstream"  # "soundstream", "encodec" or "audiocraft"; see losses/spectral.py
+    # "soundstream", "encodec", "audiocraft" or "speechtokenizer"; see losses/spectral.py
+    spectral_form: str = "soundstream"
+    window_weights: tuple[float, ...] = ()  # of each of `windows`, for "speechtokenizer"; () = 1
     mel_min_hz: float = 0.0  # lowest frequency of the mel bands
-    adversarial_form: str = "hinge"  # of the generator: "hinge" or "linear"; see losses/adversarial.py
+    adversarial_form: str = "hinge"  # "hinge", "linear" or "least_squares"; see losses/adversarial.py
+    sum_discriminators: bool = False  # add up the losses of discriminators, and of their features, instead of the mean
     feature_form: str = "absolute"  # "absolute", or "relative" to the mean of the real features
     balancer: bool = False  # weights, but commitment's, are shares of the gradient; see losses/balancer.py
     balancer_decay: float = 0.999

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from codax.config import Config
 
 FAMILIES = ("soundstream", "encodec")
+ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
 Check = tuple[bool, str, object, str]  # does it hold, the field, its value, what it must be
 
 
@@ -149,8 +150,14 @@ def _loss(config: Config) -> list[Check]:
             config.model.semantic_dimension,
             "positive with loss.distillation: the head that the teacher's features are compared with",
         ),
-        _one_of("loss.spectral_form", loss.spectral_form, "soundstream", "encodec", "audiocraft"),
-        _one_of("loss.adversarial_form", loss.adversarial_form, "hinge", "linear"),
+        _one_of("loss.spectral_form", loss.spectral_form, "soundstream", "encodec", "audiocraft", "speechtokenizer"),
+        (
+            len(loss.window_weights) in (0, len(loss.windows)),
+            "loss.window_weights",
+            loss.window_weights,
+            "empty or one for each of loss.windows",
+        ),
+        _one_of("loss.adversarial_form", loss.adversarial_form, *ADVERSARIAL_FORMS),
         _one_of("loss.feature_form", loss.feature_form, "absolute", "relative"),
         _one_of("loss.log_weight", loss.log_weight, "sqrt_half_window", "one"),
     ]

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from codax.losses.adversarial import discriminator_hinge, feature_l1, generator
+from codax.losses.adversarial import discriminator, feature_l1, generator
 
 REAL = [
     (jnp.array([[2.0, 0.5]]), [jnp.array([[1.0, 2.0]]), jnp.array([[0.0]])]),
@@ -15,9 +15,9 @@ FAKE = [
 ]
 
 
-def test_discriminator_hinge():
+def test_discriminator():
     # First: mean(0, 0.5) + mean(0, 1) = 0.75; second: 2 + 1.5 = 3.5.
-    np.testing.assert_allclose(discriminator_hinge(REAL, FAKE), (0.75 + 3.5) / 2)
+    np.testing.assert_allclose(discriminator(REAL, FAKE), (0.75 + 3.5) / 2)
 
 
 def test_generator_hinge():
@@ -41,3 +41,12 @@ def test_other_forms():
     real = [(REAL[0][0], [REAL[0][1][0], jnp.array([[4.0]])])]
     fake = [(FAKE[0][0], [FAKE[0][1][0], jnp.array([[1.0]])])]
     np.testing.assert_allclose(feature_l1(real, fake, "relative"), (1.5 / 1.5 + 3 / 4) / 2)
+
+
+def test_least_squares_and_sums():
+    # Real: first mean(1, 0.25) = 0.625, second 4; fake: first mean(4, 0) = 2, second 0.25.
+    np.testing.assert_allclose(discriminator(REAL, FAKE, "least_squares"), (0.625 + 2 + 4 + 0.25) / 2)
+    np.testing.assert_allclose(discriminator(REAL, FAKE, "least_squares", add=True), 0.625 + 2 + 4 + 0.25)
+    # First mean(9, 1) = 5, second 0.25.
+    np.testing.assert_allclose(generator(FAKE, "least_squares", add=True), 5.25)
+    np.testing.assert_allclose(feature_l1(REAL, FAKE, add=True), 1.5 + 1 + 1)

@@ -89,3 +89,24 @@ def test_stays_float32_under_bfloat16():
 
 def test_waveform_l1():
     assert float(waveform_l1(jnp.array([1.0, -1.0]), jnp.array([0.5, 1.0]))) == 1.25
+
+
+def test_speechtokenizers_loss_by_hand():
+
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 1, 2400)).astype(np.float32)
+    total = 0.0
+    for window, weight in ((1024, 45.0), (256, 1.0)):
+        hop, pad = window * 240 // 1024, (window - window * 240 // 1024) // 2
+        bank = librosa.filters.mel(sr=16000, n_fft=window, n_mels=20, htk=True, norm="slaney")
+        mels = []
+        for x in (a, b):
+            padded = np.pad(x[0], pad, mode="reflect")
+            found = librosa.stft(padded, n_fft=window, hop_length=hop, window="hann", center=False)
+            mels.append(np.log(np.maximum(bank @ np.abs(found), 1e-5)))
+        total += weight * np.abs(mels[0] - mels[1]).mean()
+    config = LossConfig(
+        spectral_form="speechtokenizer", windows=(1024, 256), window_weights=(45.0, 1.0), mels=20, log_floor=1e-5
+    )
+    found = multiscale_mel(a[..., None], b[..., None], config, sample_rate=16000)
+    np.testing.assert_allclose(found, total, rtol=1e-4)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
+from codax.discriminators.hifigan import PeriodDiscriminator, ScaleDiscriminator, halve
 from codax.discriminators.msstft import MSSTFTDiscriminator
 from codax.discriminators.stft import STFTDiscriminator
 from codax.discriminators.waveform import WaveDiscriminator, halve_rate
@@ -45,4 +46,12 @@ class Discriminators(nn.Module):
                 c.wave_channels, c.wave_max_channels, c.wave_group_size, dtype=self.dtype, name=f"wave{i}"
             )
             outputs.append(wave(x))
+        most = c.hifigan_max_channels
+        for period in c.periods:
+            outputs.append(PeriodDiscriminator(period, most, dtype=self.dtype, name=f"period{period}")(audio))
+        x = audio
+        for i in range(c.scales):
+            x = x if i == 0 else halve(x)
+            # The first one, at the full rate, has spectral normalisation.
+            outputs.append(ScaleDiscriminator(i == 0, most, dtype=self.dtype, name=f"scale{i}")(x))
         return outputs

@@ -10,16 +10,26 @@ import numpy as np
 
 @functools.lru_cache(maxsize=64)
 def mel_matrix(
-    sample_rate: int, window: int, mels: int, *, min_hz: float = 0.0, htk: bool = False, keep_empty: bool = False
+    sample_rate: int,
+    window: int,
+    mels: int,
+    *,
+    min_hz: float = 0.0,
+    htk: bool = False,
+    keep_empty: bool = False,
+    equal_area: bool = False,
 ) -> np.ndarray:
-    """Triangular mel filters of peak 1 from `min_hz` up: float32 [window // 2 + 1, filters].
+    """Triangular mel filters from `min_hz` up: float32 [window // 2 + 1, filters].
 
-    Short windows cannot resolve the lowest filters; those that catch no bin are left out, so `filters <= mels`, or kept
-    as columns of zeros with `keep_empty`. The scale is Slaney's, or HTK's.
+    Their peak is 1, or with `equal_area` their area is. Short windows cannot resolve the lowest filters; those that
+    catch no bin are left out, so `filters <= mels`, or kept as columns of zeros with `keep_empty`. The scale is
+    Slaney's, or HTK's.
     """
     import librosa
 
+    norm = "slaney" if equal_area else None
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # librosa warns of the empty filters that are removed here
-        bank = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=mels, fmin=min_hz, htk=htk, norm=None)
+        bank = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=mels, fmin=min_hz, htk=htk, norm=norm)
     return np.ascontiguousarray((bank if keep_empty else bank[bank.max(axis=1) > 0]).T.astype(np.float32))

@@ -1,7 +1,8 @@
-"""Hinge adversarial losses and the feature loss (SoundStream, equations 1 to 3).
+"""Adversarial losses and the feature loss (SoundStream, equations 1 to 3; least squares: LSGAN, arXiv 1611.04076).
 
 A discriminator's output is (logits, features): logits [batch, ...] and a list of intermediate activations. Every
-function averages over the positions of each discriminator first and over discriminators then.
+function averages over the positions of each discriminator first, and over layers and discriminators then; with
+`add`, it adds these up instead.
 """
 
 from __future__ import annotations
@@ -14,26 +15,38 @@ import jax.numpy as jnp
 Outputs = Sequence[tuple[jax.Array, Sequence[jax.Array]]]
 
 
-def discriminator_hinge(real: Outputs, fake: Outputs) -> jax.Array:
-    """mean max(0, 1 - D(x)) + mean max(0, 1 + D(y))."""
-    losses = [
-        jnp.mean(jax.nn.relu(1 - r.astype(jnp.float32))) + jnp.mean(jax.nn.relu(1 + f.astype(jnp.float32)))
-        for (r, _), (f, _) in zip(real, fake, strict=True)
-    ]
-    return jnp.mean(jnp.stack(losses))
+def _joined(values: list[jax.Array], add: bool) -> jax.Array:
+    return jnp.sum(jnp.stack(values)) if add else jnp.mean(jnp.stack(values))
 
 
-def generator(fake: Outputs, form: str = "hinge") -> jax.Array:
-    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, or "linear", mean -D(y).
+def discriminator(real: Outputs, fake: Outputs, form: str = "hinge", add: bool = False) -> jax.Array:
+    """The discriminators' loss: mean max(0, 1 - D(x)) + mean max(0, 1 + D(y)) beside "hinge" and "linear".
 
-    audiocraft names them otherwise: its "hinge" is "linear" here, its "hinge2" is "hinge". The discriminators' loss is
-    `discriminator_hinge` beside either.
+    Beside "least_squares" it is mean (1 - D(x))^2 + mean D(y)^2.
     """
-    logits = [f.astype(jnp.float32) for f, _ in fake]
-    return jnp.mean(jnp.stack([jnp.mean(jax.nn.relu(1 - f) if form == "hinge" else -f) for f in logits]))
+    losses = []
+    for (a, _), (b, _) in zip(real, fake, strict=True):
+        r, f = a.astype(jnp.float32), b.astype(jnp.float32)
+        if form == "least_squares":
+            losses.append(jnp.mean((1 - r) ** 2) + jnp.mean(f**2))
+        else:
+            losses.append(jnp.mean(jax.nn.relu(1 - r)) + jnp.mean(jax.nn.relu(1 + f)))
+    return _joined(losses, add)
 
 
-def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute") -> jax.Array:
+_GENERATOR = {"hinge": lambda f: jax.nn.relu(1 - f), "linear": lambda f: -f, "least_squares": lambda f: (1 - f) ** 2}
+
+
+def generator(fake: Outputs, form: str = "hinge", add: bool = False) -> jax.Array:
+    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, "linear", mean -D(y), or
+    "least_squares", mean (1 - D(y))^2.
+
+    audiocraft names them otherwise: its "hinge" is "linear" here, its "hinge2" is "hinge".
+    """
+    return _joined([jnp.mean(_GENERATOR[form](f.astype(jnp.float32))) for f, _ in fake], add)
+
+
+def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute", add: bool = False) -> jax.Array:
     """Mean absolute difference of the activations, over layers and discriminators; no gradient to the real side.
 
     With "relative" each layer's difference is divided by the mean absolute value of its real activations (EnCodec,
@@ -46,5 +59,5 @@ def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute") -> jax.Arra
             wanted = jax.lax.stop_gradient(r).astype(jnp.float32)
             difference = jnp.mean(jnp.abs(wanted - f.astype(jnp.float32)))
             layers.append(difference / jnp.mean(jnp.abs(wanted)) if form == "relative" else difference)
-        per_discriminator.append(jnp.mean(jnp.stack(layers)))
-    return jnp.mean(jnp.stack(per_discriminator))
+        per_discriminator.append(_joined(layers, add))
+    return _joined(per_discriminator, add)

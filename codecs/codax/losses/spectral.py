@@ -1,4 +1,4 @@
-"""Reconstruction losses: waveform L1 and the multi-scale mel losses of SoundStream, EnCodec and audiocraft.
+"""Reconstruction losses: waveform L1 and the multi-scale mel losses of SoundStream and those who came after.
 
 SoundStream (equations 4 and 5) sums, over windows s = 2^6 .. 2^11 with hop s / 4 and over frames t,
     |S_t(x) - S_t(y)|_1 + alpha_s |log S_t(x) - log S_t(y)|_2,   alpha_s = sqrt(s / 2),
@@ -93,6 +93,23 @@ def audiocraft_distance(
     return jnp.mean(jnp.abs(a - b)) + alpha * squared, 1 + alpha
 
 
+def speechtokenizer_distance(
+    target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
+) -> jax.Array:
+    """One scale of SpeechTokenizer's loss: the mean absolute difference of logarithmic mel magnitudes.
+
+    The hop is 15/64 of the window, the signal is reflected, the mel scale HTK's with filters of equal area.
+    """
+    bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True, equal_area=True))
+    both = jnp.concatenate([target, estimate], axis=0)
+    hop = window * 15 // 64
+    pad = (window - hop) // 2
+    spectrum = stft(jnp.pad(both, ((0, 0), (pad, pad)), mode="reflect"), window, hop, pad=False)
+    mel = jnp.log(jnp.maximum(magnitude(spectrum, 1e-12) @ bank, log_floor))
+    a, b = jnp.split(mel, 2, axis=0)
+    return jnp.mean(jnp.abs(a - b))
+
+
 def log_weight(config: LossConfig, window: int) -> float:
     """alpha_s of a window of `window` samples."""
     return math.sqrt(window / 2) if config.log_weight == "sqrt_half_window" else 1.0
@@ -106,7 +123,7 @@ def multiscale_mel(
     sample_rate: int,
     windows: Sequence[int] | None = None,
 ) -> jax.Array:
-    """The loss of `config.spectral_form`: the sum of `mel_distance` over windows, EnCodec's or audiocraft's.
+    """The loss of `config.spectral_form`: the sum of `mel_distance` over windows, or that of another project.
 
     Args:
       target, estimate: [batch, time, channels] audio; channels are treated as further examples.
@@ -126,6 +143,10 @@ def multiscale_mel(
     if config.spectral_form == "audiocraft":
         scales = [audiocraft_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows]
         return sum((value for value, _ in scales), total) / sum(weight for _, weight in scales)
+    if config.spectral_form == "speechtokenizer":
+        weights = dict(zip(config.windows, config.window_weights or (1.0,) * len(config.windows), strict=True))
+        distances = {w: speechtokenizer_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows}
+        return sum((weights[w] * value for w, value in distances.items()), total)
     for window in windows:
         alpha = log_weight(config, window)
         value = mel_distance(

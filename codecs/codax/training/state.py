@@ -46,7 +46,7 @@ def has_adversary(config: Config) -> bool:
     """Does this recipe train discriminators?"""
     d = config.discriminator
     active = config.loss.adversarial > 0 or config.loss.feature > 0
-    return active and (d.stft or d.wave_scales > 0 or len(d.msstft_windows) > 0)
+    return active and (d.stft or d.wave_scales > 0 or len(d.msstft_windows) > 0 or len(d.periods) > 0 or d.scales > 0)
 
 
 def select(stack: Any, index: jax.Array | None) -> Any:

@@ -197,7 +197,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 # One pass over real and reconstructed audio together.
                 both = judge(params, jnp.concatenate([target, fixed]))
                 real, fake = split_outputs(both)
-                return adversarial.discriminator_hinge(real, fake)
+                return adversarial.discriminator(real, fake, weights.adversarial_form, weights.sum_discriminators)
 
             loss_d, grads_d = mean_over(jax.value_and_grad(discriminate)(discriminator), axis)
             updates, updated_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
@@ -220,8 +220,9 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 parts["spectral"] = spectral_loss(config, target, audio, state.step)
             if phase.adversarial:
                 fake = judge(discriminator, audio)
-                parts["adversarial"] = adversarial.generator(fake, weights.adversarial_form)
-                parts["feature"] = adversarial.feature_l1(real, fake, weights.feature_form)
+                add = weights.sum_discriminators
+                parts["adversarial"] = adversarial.generator(fake, weights.adversarial_form, add)
+                parts["feature"] = adversarial.feature_l1(real, fake, weights.feature_form, add)
             return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
 
         parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, state.balancer, axis)

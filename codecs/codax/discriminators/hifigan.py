@@ -1,0 +1,122 @@
+"""Multi-period and multi-scale discriminators of HiFi-GAN (arXiv 2010.05646, section 2.3), as in SpeechTokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.discriminators.msstft import Conv2d
+from codax.nets.weightnorm import kernel_parameter
+
+SLOPE = 0.1
+PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
+# Channels, width, stride, groups.
+SCALE_LAYERS = (
+    (128, 15, 1, 1),
+    (128, 41, 2, 4),
+    (256, 41, 2, 16),
+    (512, 41, 4, 16),
+    (1024, 41, 4, 16),
+    (1024, 41, 1, 16),
+    (1024, 5, 1, 1),
+)
+_POWER_STEPS = 8
+
+
+def _act(x: jax.Array) -> jax.Array:
+    return nn.leaky_relu(x, SLOPE)
+
+
+class PeriodDiscriminator(nn.Module):
+    """Audio [batch, time, 1], folded at a period, -> logits [batch, steps, period, 1] and six feature maps."""
+
+    period: int
+    max_channels: int = 1024
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        missing = -audio.shape[1] % self.period
+        x = jnp.pad(audio, ((0, 0), (0, missing), (0, 0)), mode="reflect")
+        x = x.reshape(x.shape[0], -1, self.period, audio.shape[2])
+        features = []
+        for i, channels in enumerate(PERIOD_CHANNELS):
+            stride = 1 if i == len(PERIOD_CHANNELS) - 1 else 3
+            width = min(channels, self.max_channels)
+            x = _act(Conv2d(width, (5, 1), (stride, 1), dtype=self.dtype, name=f"conv{i}")(x))
+            features.append(x)
+        x = Conv2d(1, (3, 1), dtype=self.dtype, name="logits")(x)
+        return x, [*features, x]
+
+
+def spectral_normed(kernel: jax.Array) -> jax.Array:
+    """A kernel [..., out] divided by the largest singular value of its matrix [everything else, out].
+
+    The value is found by power iteration anew at each call, so there is no state; no gradient goes through the vectors.
+    """
+    matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
+    fixed = jax.lax.stop_gradient(matrix)
+
+    def turn(_: int, right: jax.Array) -> jax.Array:
+        found = fixed.T @ (fixed @ right)
+        return found / jnp.maximum(jnp.linalg.norm(found), 1e-12)
+
+    # Rows that add up do not cancel at the start, as they might from a vector of ones.
+    start = fixed.T @ jnp.cos(jnp.arange(len(matrix), dtype=jnp.float32))
+    right = jax.lax.fori_loop(0, _POWER_STEPS, turn, start)
+    left = fixed @ right
+    left = left / jnp.maximum(jnp.linalg.norm(left), 1e-12)
+    return (kernel / jnp.maximum(left @ matrix @ right, 1e-12)).astype(kernel.dtype)
+
+
+class Conv1d(nn.Module):
+    """Convolution of [batch, time, channels], padded by half of its width on both sides."""
+
+    features: int
+    width: int
+    stride: int = 1
+    groups: int = 1
+    spectral: bool = False  # spectral normalisation instead of weight normalisation
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.width, x.shape[-1] // self.groups, self.features)
+        init: Callable[..., jax.Array] = nn.initializers.lecun_normal()
+        kernel = kernel_parameter(self, init, shape, weight_norm=not self.spectral, axis=2)
+        kernel = spectral_normed(kernel) if self.spectral else kernel
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        half = self.width // 2
+        found = jax.lax.conv_general_dilated(
+            x, kernel, (self.stride,), [(half, half)],
+            dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=self.groups,
+        )  # fmt: skip
+        return found + bias
+
+
+class ScaleDiscriminator(nn.Module):
+    """Audio [batch, time, 1] -> logits [batch, time / 64, 1] and eight feature maps."""
+
+    spectral: bool = False
+    max_channels: int = 1024
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        x, features = audio, []
+        for i, (channels, width, stride, groups) in enumerate(SCALE_LAYERS):
+            kept = min(channels, self.max_channels)
+            conv = Conv1d(kept, width, stride, groups, self.spectral, dtype=self.dtype, name=f"conv{i}")
+            x = _act(conv(x))
+            features.append(x)
+        x = Conv1d(1, 3, spectral=self.spectral, dtype=self.dtype, name="logits")(x)
+        return x, [*features, x]
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Mean of four samples at every second place of [batch, time, channels], with two zeros on both sides."""
+    return nn.avg_pool(x, (4,), strides=(2,), padding=((2, 2),), count_include_pad=True)  # pyright: ignore[reportArgumentType]

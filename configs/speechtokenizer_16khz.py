@@ -1,0 +1,61 @@
+"""SpeechTokenizer: 16 kHz speech, 8 codebooks at 50 frames per second, 4 kbps; the first one carries content.
+
+After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692, and its public code's configuration.
+
+    python train.py --config=configs/speechtokenizer_16khz.py --workdir=runs/speechtokenizer \
+        --config.data.source='librispeech/*.array_record' --config.teacher.source=hubert-base-ls960
+
+Hardware: the paper trained on GPUs with batches of 6 each; not trained to the end here.
+
+From the public code: network, losses and their weights, discriminators, Adam with a cosine, segments of 3 s, no
+quantizer dropout, no balancer, no average of the weights; the teacher is HuBERT base, the mean of all its states.
+
+What differs, and why:
+  teacher features   computed from each crop as it is trained on, not stored for whole recordings beforehand
+  batches            of 48; the number of steps is reconstructed: about 20 epochs of LibriSpeech (960 h)
+  spectral norm      of the first multi-scale discriminator: by power iteration at each call, without a stored vector
+"""
+
+from codax.config import Config
+from codax.interop.speechtokenizer import config_16khz
+
+
+def get_config() -> Config:
+    config = config_16khz()
+
+    discriminator = config.discriminator
+    discriminator.stft = False
+    discriminator.wave_scales = 0
+    discriminator.periods = (2, 3, 5, 7, 11)
+    discriminator.scales = 3
+    discriminator.msstft_windows = (1024, 2048, 512, 256, 128)
+
+    loss = config.loss
+    loss.waveform = 500.0
+    loss.spectral = 1.0
+    loss.spectral_form = "speechtokenizer"
+    loss.windows = (1024, 512, 256, 128)
+    loss.window_weights = (45.0, 1.0, 1.0, 1.0)
+    loss.mels = 80
+    loss.adversarial = 1.0
+    loss.adversarial_form = "least_squares"
+    loss.feature = 2.0
+    loss.sum_discriminators = True
+    loss.commitment = 10.0
+    loss.distillation = 120.0
+    loss.distillation_form = "d_axis"
+
+    config.teacher.source = "hubert-base-ls960"
+
+    optimizer = config.optimizer
+    optimizer.learning_rate = 1e-4
+    optimizer.discriminator_learning_rate = 1e-4
+    optimizer.beta1, optimizer.beta2 = 0.9, 0.99
+    optimizer.schedule = "cosine"
+
+    train = config.train
+    train.steps = 480_000
+    train.batch_size = 48
+    train.segment_seconds = 3.0
+    train.ema_decay = 0.0
+    return config
