@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from codax.metrics.wer import ErrorCounts
 FORMAT = "codax-results"
 VERSION = 1
 _TEXT_KEYS = tuple(value.key for value in registry.TEXT_VALUES)
+_CONTENT_KEYS = tuple(value.key for value in registry.CONTENT_VALUES)
 
 
 @dataclasses.dataclass
@@ -162,7 +163,13 @@ class Results:
 
 
 def summarize(
-    system: System, rows: Sequence[Row], keys: Sequence[str], *, seed: int, codebooks: CodebookUse | None = None
+    system: System,
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    *,
+    seed: int,
+    codebooks: CodebookUse | None = None,
+    content: Mapping[str, Interval | None] | None = None,
 ) -> SystemResult:
     """Means, pooled rates and intervals of one system.
 
@@ -172,6 +179,7 @@ def summarize(
       keys: values to report.
       seed: of the bootstrap.
       codebooks: statistics of its codes, if it has any.
+      content: values of `registry.CONTENT_VALUES`, if it has any.
     """
     metrics: dict[str, Interval | None] = {}
     counts: dict[str, ErrorCounts] = {}
@@ -182,6 +190,8 @@ def summarize(
             metrics[key] = None if rate is None else rate.scaled(100)
             if scored:
                 counts[key] = wer.pooled(scored)
+        elif key in _CONTENT_KEYS:
+            metrics[key] = (content or {}).get(key)
         elif key in _CODE_STATISTICS:
             metrics[key] = None if codebooks is None else _whole(_CODE_STATISTICS[key](codebooks), len(rows))
         else:

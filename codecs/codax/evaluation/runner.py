@@ -17,6 +17,7 @@ from codax.data.progress import Progress
 from codax.data.sources import Utterance, load_utterances
 from codax.errors import CodaxError
 from codax.evaluation import environment, plots, report
+from codax.evaluation.content import PhoneScorer
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.staging import staged
@@ -77,6 +78,7 @@ def evaluate(
         raise CodaxError(f"limit = {limit}: must be at least 1")
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
     scorer = _scorer(asr) if selection.text else None
+    phones = PhoneScorer() if selection.phones else None
     about = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "model": _describe_model(codec, model),
@@ -99,9 +101,9 @@ def evaluate(
         "versions": environment.versions(),
     }
     if out is None:
-        return _run(systems, utterances, selection, scorer, seed=seed, about=about, folder=None)
+        return _run(systems, utterances, selection, scorer, phones, seed=seed, about=about, folder=None)
     with staged(out) as folder:
-        results = _run(systems, utterances, selection, scorer, seed=seed, about=about, folder=folder)
+        results = _run(systems, utterances, selection, scorer, phones, seed=seed, about=about, folder=folder)
         results.write(folder)
         plots.rate_quality(results, folder / "rate_quality.png")
         report.write(results, folder)
@@ -113,6 +115,7 @@ def _run(
     utterances: Sequence[Utterance],
     selection: Selection,
     scorer: TextScorer | None,
+    phones: PhoneScorer | None,
     *,
     seed: int,
     about: dict[str, Any],
@@ -124,11 +127,17 @@ def _run(
     with Progress("evaluating", total=len(utterances) * len(systems), unit="signals") as progress:
         for utterance, name in zip(utterances, names, strict=True):
             bench = _Bench(utterance, selection, scorer)
+            if phones is not None:
+                bench.align(phones)
             for system in systems:
                 path = f"audio/{system.key}/{name}.wav"
                 row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
                 output = bench.measure(system, row)
                 if output is not None:
+                    if phones is not None and output.codes is not None and isinstance(system, CodecSystem):
+                        phones.add(system, output.codes)
+                        if phones.error:
+                            row.errors["pnmi"] = phones.error
                     if folder is not None:
                         path = folder / row.audio
                         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +152,8 @@ def _run(
         use = None
         if system.key in histograms and isinstance(system, CodecSystem):
             use = codebooks.codebook_use(histograms[system.key], system.frame_rate, miller_madow=True)
-        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use))
+        content = phones.values(system.key, seed=seed) if phones is not None else None
+        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=content))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
         raise CodaxError(f"not one signal could be coded; {first.utterance}: {first.errors['system']}")
@@ -156,7 +166,7 @@ class _Bench:
     def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
         self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
-        self._error, self._text_error = "", ""
+        self._error, self._text_error, self._text = "", "", utterance.text
         try:
             self._original = utterance.audio
         except CodaxError as error:
@@ -169,6 +179,11 @@ class _Bench:
                 scorer.start(self._original, self._rate, utterance.text, utterance.language)
             except Exception as error:
                 self._text_error = _reason(error)
+
+    def align(self, phones: PhoneScorer) -> None:
+        """Finds the phones of the original."""
+        if not self._error:
+            phones.start(self._original, self._rate, self._text)
 
     def measure(self, system: System, row: Row) -> Output | None:
         """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""

@@ -204,9 +204,37 @@ CODE_VALUES: tuple[Value, ...] = (
         2,
     ),
 )
+_PHONES = "phones of the original by forced alignment (PocketSphinx), first codebook"
+CONTENT_VALUES: tuple[Value, ...] = (
+    Value(
+        "pnmi",
+        "PNMI",
+        "higher",
+        f"Phone-normalised mutual information of codes and phones, plug-in estimate over all frames; {_PHONES}.",
+        "",
+        3,
+    ),
+    Value(
+        "phone_purity",
+        "Phone purity",
+        "higher",
+        f"Frames whose phone is the likeliest one of their code, over the same frames; {_PHONES}.",
+        "%",
+        1,
+    ),
+    Value(
+        "phone_accuracy",
+        "Phone accuracy",
+        "higher",
+        f"As phone purity, with the likeliest phones of all other utterances; {_PHONES}.",
+        "%",
+        1,
+    ),
+)
 
 VALUES: dict[str, Value] = {
-    value.key: value for value in (*(v for m in MEASURES for v in m.values), *TEXT_VALUES, *CODE_VALUES)
+    value.key: value
+    for value in (*(v for m in MEASURES for v in m.values), *TEXT_VALUES, *CODE_VALUES, *CONTENT_VALUES)
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "visqol": ("visqol", "visqol_exponential"),
@@ -222,6 +250,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "pesq_nb": ("pesq_nb",),
     "wer": ("wer", "dwer", "cer", "dcer"),
     "codebooks": ("codebook_use", "perplexity", "entropy_kbps"),
+    "phones": ("pnmi", "phone_purity", "phone_accuracy"),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
 
@@ -235,12 +264,14 @@ class Selection:
       measures: computations over pairs of signals that give some of them.
       text: whether a recogniser is needed.
       codes: whether codes are counted.
+      phones: whether they are compared with phones.
     """
 
     keys: tuple[str, ...]
     measures: tuple[Measure, ...]
     text: bool
     codes: bool
+    phones: bool
 
 
 def select(names: Iterable[str] = DEFAULT) -> Selection:
@@ -268,9 +299,11 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
         from codax.metrics import wer
 
         wer.check_installed()
-    return Selection(
-        tuple(key for key in VALUES if key in wanted), measures, text, any(v.key in wanted for v in CODE_VALUES)
-    )
+    phones = any(v.key in wanted for v in CONTENT_VALUES)
+    if phones:
+        optional("pocketsphinx", "content")
+    keys = tuple(key for key in VALUES if key in wanted)
+    return Selection(keys, measures, text, any(v.key in wanted for v in CODE_VALUES), phones)
 
 
 def _check_visqol_model(mapping: str) -> None:
