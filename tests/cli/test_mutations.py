@@ -59,7 +59,9 @@ def test_codax_files(files, tmp_path, method, share):
                 assert not out.exists()
                 ends[str(error).split(": ")[1][:20]] += 1
             else:
-                assert audio.info(out).frames / audio.info(out).rate == pytest.approx(report.seconds)
+                assert out.exists()
+                if report.seconds:  # of no audio there is nothing to read
+                    assert audio.info(out).seconds == pytest.approx(report.seconds)
                 ends["concealed" if report.damage else "decoded"] += 1
             assert time.perf_counter() - started < SLOWEST
             assert tracemalloc.get_traced_memory()[1] < LARGEST
