@@ -12,10 +12,10 @@ What differs from the paper, and why:
   quantizer.dropout           any number of codebooks can be decoded alone, as the comparison does
   no discriminators, Muon, two stages, small batches: see configs/quickstart.py
 
-What was seen after these 4,000 steps (python eval.py --model=... --metrics=phones,nsim --kbps=0.5): the distillation loss
-falls from 0.64 to 0.46, most of it in the first 1,000 steps, but the first codebook tells no more of the phones than
-without a teacher. With and without: PNMI 0.541 and 0.544 (both +- 0.018), phone accuracy 25.0 and 24.6 % (+- 1.7), NSIM
-of one codebook 0.686 and 0.664 (+- 0.010).
+What was seen after these 4,000 steps, by python eval.py --model=... --metrics=phones,nsim --kbps=0.5: the distillation
+loss falls from 0.64 to 0.46, most of it in the first 1,000 steps, but the first codebook tells no more of the phones
+than without a teacher. With and without: PNMI 0.541 and 0.544 (both +- 0.018), phone accuracy 25.0 and 24.6 %
+(+- 1.7), NSIM of one codebook 0.686 and 0.664 (+- 0.010).
 """
 
 from codax.config import Config
