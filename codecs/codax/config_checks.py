@@ -60,6 +60,7 @@ def _model(config: Config) -> list[Check]:
         _one_of("model.film", m.film, "none", "encoder", "decoder"),
         (0 <= m.segment_overlap < 1, "model.segment_overlap", m.segment_overlap, "0 or more and below 1"),
         _at_least("model.segment_seconds", m.segment_seconds, 0),
+        _at_least("model.semantic_dimension", m.semantic_dimension, 0),
         (
             not m.normalize or m.segment_seconds > 0,
             "model.segment_seconds",
@@ -83,7 +84,6 @@ def _seanet(config: Config) -> list[Check]:
         (0 <= n.trim_right_ratio <= 1, "model.seanet.trim_right_ratio", n.trim_right_ratio, "0 to 1"),
         (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
         (not (n.bidirectional and m.causal), "model.seanet.bidirectional", n.bidirectional, "False for a causal model"),
-        _at_least("model.semantic_dimension", m.semantic_dimension, 0),
         (
             m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
             "model.family",

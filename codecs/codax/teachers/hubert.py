@@ -244,14 +244,14 @@ class HubertTeacher:
 
     def __init__(self, folder: Path, layer: int | None) -> None:
         """Args: `layer` is 0 (before the first) to the number of layers; None = the mean. Raises TeacherError."""
-        config, weights, self._normalise = load(folder)
+        config, weights, normalise = load(folder)
         if layer is not None and not 0 <= layer <= config.num_hidden_layers:
             raise TeacherError(f"{folder}: layer {layer} is none of 0 to {config.num_hidden_layers}")
         self.dimension = config.hidden_size
         self._weights = jax.device_put(weights)
 
         def features(w: Weights, audio: jax.Array) -> jax.Array:
-            if self._normalise:
+            if normalise:
                 mean = audio.mean(axis=-1, keepdims=True)
                 audio = (audio - mean) / jnp.sqrt(jnp.square(audio - mean).mean(axis=-1, keepdims=True) + 1e-7)
             states = hidden_states(config, w, audio)
