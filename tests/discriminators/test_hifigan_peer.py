@@ -5,12 +5,10 @@ pip install torch==2.13.0 einops scipy beartype && pip install --no-deps speecht
 
 from __future__ import annotations
 
-import sys
-import types
-
 import numpy as np
 import pytest
 from codax.discriminators.hifigan import PeriodDiscriminator, ScaleDiscriminator, halve
+from peer_package import import_peer
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
@@ -19,10 +17,7 @@ torch = pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def package():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("torchaudio", "torchaudio.transforms", "speechtokenizer.trainer"):
-            patch.setitem(sys.modules, name, types.ModuleType(name))
-        sys.modules["speechtokenizer.trainer"].SpeechTokenizerTrainer = object
-        pytest.importorskip("speechtokenizer")
+        import_peer(patch, "speechtokenizer", without=("speechtokenizer.trainer",))
         yield pytest.importorskip("speechtokenizer.discriminators")
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parent
-sys.path.append(str(FOLDER.parent / "interop"))
+sys.path.append(str(FOLDER.parent))
 from peer_package import import_peer, randomise  # noqa: E402 (found only now)
 
 CONFIG = {
