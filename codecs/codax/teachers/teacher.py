@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from codax.config import Config
+from codax.config import Config, TeacherConfig
 from codax.errors import CodaxError
 
 _PROBE_SECONDS = 4
+_PROBES = (2, 6)  # seconds
 _TOLERANCE = 2  # frames: networks without padding give one or two fewer
 
 
@@ -33,25 +34,53 @@ class Teacher(Protocol):
         """Audio float32 [batch, time] to features float32 [batch, frames, dimension]."""
         ...
 
+    def whole(self, audio: np.ndarray) -> np.ndarray:
+        """As `__call__`, for one recording of any length, [time] to [frames, dimension]; no frames if too short."""
+        ...
 
-def open_teacher(config: Config) -> Teacher:
-    """The teacher of a recipe: `teacher.source` is "wakehubert", an .onnx file, or a folder of transformers' HuBERT.
+
+def find_teacher(config: TeacherConfig) -> Teacher:
+    """The teacher of that name: "wakehubert", an .onnx file, or a folder of transformers' HuBERT.
 
     Raises:
-      TeacherError: it is missing or damaged, or its sample rate, frame rate or dimension is not the codec's.
+      TeacherError: it is missing or damaged.
     """
     from codax.teachers.hubert import HubertTeacher
     from codax.teachers.onnx import OnnxTeacher, wakehubert
 
-    source, rate = config.teacher.source, config.model.sample_rate
-    path = wakehubert() if source == "wakehubert" else Path(source)
-    teacher: Teacher
+    path = wakehubert() if config.source == "wakehubert" else Path(config.source)
     if path.is_dir():
-        teacher = HubertTeacher(path, None if config.teacher.layer < 0 else config.teacher.layer)
-    elif path.suffix == ".onnx":
-        teacher = OnnxTeacher(path, config.teacher.sample_rate)
-    else:
-        raise TeacherError(f"teacher '{source}': neither wakehubert, an .onnx file nor a folder")
+        return HubertTeacher(path, None if config.layer < 0 else config.layer)
+    if path.suffix == ".onnx":
+        return OnnxTeacher(path, config.sample_rate)
+    raise TeacherError(f"teacher '{config.source}': neither wakehubert, an .onnx file nor a folder")
+
+
+def weights_file(config: TeacherConfig) -> Path:
+    """The file with the weights of the teacher of that name. Raises TeacherError."""
+    from codax.teachers.hubert import weights_of
+    from codax.teachers.onnx import wakehubert
+
+    path = wakehubert() if config.source == "wakehubert" else Path(config.source)
+    return weights_of(path) if path.is_dir() else path
+
+
+def frame_rate(teacher: Teacher) -> float:
+    """Its frames per second: those of two lengths are compared, as networks without padding give a few less."""
+    shorter, longer = (
+        teacher(np.zeros((1, seconds * teacher.sample_rate), np.float32)).shape[1] for seconds in _PROBES
+    )
+    return (longer - shorter) / (_PROBES[1] - _PROBES[0])
+
+
+def open_teacher(config: Config) -> Teacher:
+    """The teacher of a recipe.
+
+    Raises:
+      TeacherError: it is missing or damaged, or its sample rate, frame rate or dimension is not the codec's.
+    """
+    source, rate = config.teacher.source, config.model.sample_rate
+    teacher = find_teacher(config.teacher)
     if teacher.sample_rate != rate:
         raise TeacherError(f"teacher {source} takes {teacher.sample_rate} Hz; model.sample_rate is {rate}")
     if teacher.dimension != config.model.semantic_dimension:

@@ -34,7 +34,8 @@ class CodecTask:
         self._evaluation = Evaluation(config, workdir, is_first=jax.process_index() == 0)
         self._compiled: dict[Phase, Any] = {}
         self._has_codebooks = False
-        self._teacher = open_teacher(config) if config.loss.distillation > 0 else None
+        live = config.loss.distillation > 0 and not config.teacher.precomputed
+        self._teacher = open_teacher(config) if live else None
 
     def describe(self, state: TrainState) -> str:
         """For the log: what is trained."""
@@ -44,7 +45,7 @@ class CodecTask:
         )
 
     def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Makes what the step takes of a batch of this process: adds the teacher's features."""
+        """Makes what the step takes of a batch of this process: adds the teacher's features, if it has none."""
         if self._teacher is None:
             return batch
         return batch | {"features": self._teacher(batch["audio"].mean(axis=-1))}

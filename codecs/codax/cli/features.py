@@ -1,0 +1,37 @@
+"""`codax data build --teacher`: features of a teacher for shards that are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from codax.config import TeacherConfig
+from codax.data import features, manifest, records
+from codax.errors import CodaxError
+from codax.teachers.teacher import find_teacher, frame_rate, weights_file
+
+
+def shards_of_part(folder: Path, part: str) -> list[str]:
+    """The shards of a built folder that are part "1/4" of them, say. Raises CodaxError."""
+    match = re.fullmatch(r"(\d+)/(\d+)", part)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise CodaxError(f"--part: expected a number and a count such as 1/4, got {part!r}")
+    rows = manifest.read(folder / manifest.NAME)
+    shards = sorted({row["file"] for row in rows if row["file"].endswith(records.SUFFIX)})
+    return shards[int(match[1]) - 1 :: int(match[2])]
+
+
+def build_features(folder: Path, config: TeacherConfig, shards: Sequence[str]) -> Path:
+    """Stores features of some shards of a folder; returns the file that tells what they are. Raises CodaxError."""
+    teacher = find_teacher(config)
+    about = features.About(
+        teacher=Path(config.source).name,
+        sha256=records.file_sha256(weights_file(config)),
+        layer=config.layer,
+        frame_rate=frame_rate(teacher),
+        dimension=teacher.dimension,
+    )
+    about.write(folder)
+    features.build(shards, teacher.whole, teacher.sample_rate)
+    return folder / features.NAME
