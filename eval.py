@@ -11,9 +11,11 @@ flags.DEFINE_string("model", "", "Model folder or name; empty = baselines alone.
 flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
 flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
+flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
 flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
 flags.DEFINE_list("baselines", [], "Classical codecs, such as opus:6,opus:12,amrwb:12.65.")
 flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
+flags.DEFINE_string("labels", "", "Folder with the phones of each utterance, ID.TextGrid or ID.phn; empty = alignment.")
 flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spread; 0 = all.", lower_bound=0)
 flags.DEFINE_string("split", "test", "Split of the data, where it has splits.")
 flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
@@ -32,6 +34,7 @@ def main(_: list[str]) -> None:
             FLAGS.data,
             FLAGS.out,
             kbps=[_number(text) for text in FLAGS.kbps],
+            quantizers=_codebooks(FLAGS.codebooks),
             metrics=FLAGS.metrics,
             baselines=FLAGS.baselines,
             asr=FLAGS.asr,
@@ -39,6 +42,7 @@ def main(_: list[str]) -> None:
             split=FLAGS.split,
             seed=FLAGS.seed,
             sample_rate=FLAGS.sample_rate or None,
+            labels=FLAGS.labels or None,
         )
         table.print_table(results)
         print(f"Report: {FLAGS.out}/report.html")
@@ -51,6 +55,15 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise CodaxError(f"--kbps: {text!r} is not a number") from error
+
+
+def _codebooks(texts: list[str]) -> list[int] | str:
+    if texts == ["all"]:
+        return "all"
+    try:
+        return [int(text) for text in texts]
+    except ValueError as error:
+        raise CodaxError(f"--codebooks: expected whole numbers or 'all', got {','.join(texts)}") from error
 
 
 if __name__ == "__main__":

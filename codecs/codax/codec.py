@@ -198,6 +198,13 @@ class Codec:
         latent = self._dequantize(self.variables, padded)
         return np.asarray(self._decode(self.folded, latent, denoise))[:, : frames * self.config.hop]
 
+    def vectors(self, codes: np.ndarray) -> np.ndarray:
+        """Sum of the codebooks' entries, float32 [batch, frames, dimension], of codes [batch, frames, quantizers]."""
+        codes = self.checked_codes(codes)
+        frames = codes.shape[1]
+        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
+        return np.asarray(self._dequantize(self.variables, padded))[:, :frames]
+
     def semantic(self, tokens: Tokens) -> np.ndarray:
         """Features float32 [batch, frames, semantic_dimension] that the first quantizer's codes stand for.
 

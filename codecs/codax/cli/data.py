@@ -31,6 +31,9 @@ def build(
         str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT.")
     ] = "",
     layer: Annotated[int, typer.Option(min=-1, help="State of HuBERT that is stored; -1: the mean of all.")] = -1,
+    delay_seconds: Annotated[
+        float, typer.Option(min=0.0, help="By which the features of an .onnx file come late.")
+    ] = 0.0,
     part: Annotated[
         str, typer.Option(help="Of the features, only those of this part of the shards, such as 1/4 ... 4/4.")
     ] = "",
@@ -43,22 +46,10 @@ def build(
     from codax.data import manifest, starter
     from codax.data.build import build_shards
 
-    if teacher and out is None:
-        raise CodaxError("codax data build: --teacher needs a folder for the shards: --out")
     if part and not teacher:
         raise CodaxError("codax data build: --part is of features: it needs --teacher")
-    if teacher and out is not None:
-        from codax.cli.features import build_features, shards_of_part
-
-        if not (out / manifest.NAME).is_file():
-            if part:
-                raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
-            build_shards(
-                spec, out, sample_rate=sample_rate, max_seconds=max_seconds, config=DataConfig(cache_dir=cache_dir)
-            )
-        path = build_features(out, TeacherConfig(source=teacher, layer=layer), shards_of_part(out, part or "1/1"))
-    elif out is None:
-        if spec != "starter":
+    if out is None:
+        if spec != "starter" or teacher:
             raise CodaxError("codax data build: give a folder for the shards with --out")
         if sample_rate not in starter.RATES:
             raise CodaxError(
@@ -67,9 +58,17 @@ def build(
             )
         path = starter.build(sample_rate, cache_dir)
         typer.echo(starter.summary(path.parent))
+    elif teacher and (out / manifest.NAME).is_file():
+        path = out / manifest.NAME
+    elif part:
+        raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
     else:
         config = DataConfig(cache_dir=cache_dir)
         path = build_shards(spec, out, sample_rate=sample_rate, max_seconds=max_seconds, config=config)
+    if teacher and out is not None:
+        from codax.cli.features import build_features
+
+        path = build_features(out, TeacherConfig(teacher, layer, delay_seconds=delay_seconds), part or "1/1")
     typer.echo(str(path))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from codax.config import TeacherConfig
@@ -22,13 +21,15 @@ def shards_of_part(folder: Path, part: str) -> list[str]:
     return shards[int(match[1]) - 1 :: int(match[2])]
 
 
-def build_features(folder: Path, config: TeacherConfig, shards: Sequence[str]) -> Path:
-    """Stores features of some shards of a folder; returns the file that tells what they are. Raises CodaxError."""
+def build_features(folder: Path, config: TeacherConfig, part: str) -> Path:
+    """Stores features of a part of a folder's shards; returns the file that tells what they are. Raises CodaxError."""
+    shards = shards_of_part(folder, part)
     teacher = find_teacher(config)
     about = features.About(
         teacher=Path(config.source).name,
         sha256=records.file_sha256(weights_file(config)),
         layer=config.layer,
+        delay_seconds=config.delay_seconds,
         frame_rate=frame_rate(teacher),
         dimension=teacher.dimension,
     )

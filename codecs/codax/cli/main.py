@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 import codax
+from codax.cli.convert import convert_command
 from codax.cli.data import data_app
 from codax.cli.options import Kbps, Model
 from codax.cli.stream import stream_app
@@ -232,6 +233,7 @@ def export_command(
     print(f"{target}: {form.value}")
 
 
+app.command("convert")(convert_command)
 app.command("visqol")(visqol_command)
 app.add_typer(data_app, name="data")
 app.add_typer(stream_app, name="stream")

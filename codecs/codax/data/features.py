@@ -36,6 +36,7 @@ class About:
       teacher: its name, for people.
       sha256: of its weights, in hexadecimal.
       layer: of its states; -1 = their mean.
+      delay_seconds: that were undone.
       frame_rate: features per second.
       dimension: channels.
     """
@@ -43,6 +44,7 @@ class About:
     teacher: str
     sha256: str
     layer: int
+    delay_seconds: float
     frame_rate: float
     dimension: int
 
@@ -64,7 +66,14 @@ def read_about(folder: Path) -> About:
     path = folder / NAME
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {"teacher": str, "sha256": str, "layer": int, "frame_rate": float, "dimension": int}
+        kinds = {
+            "teacher": str,
+            "sha256": str,
+            "layer": int,
+            "delay_seconds": float,
+            "frame_rate": float,
+            "dimension": int,
+        }
         about = About(**{name: kind(found[name]) for name, kind in kinds.items()})
     except FileNotFoundError as error:
         raise CodaxError(f"{path}: no such file: make features with codax data build --teacher") from error

@@ -2,60 +2,136 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 
+from codax.data.sources import Utterance
 from codax.errors import CodaxError
 from codax.evaluation.statistics import Interval, ratio_interval
 from codax.evaluation.systems import CodecSystem
 from codax.metrics import content, phones
+from codax.metrics.abx import Abx, Instance
 
 _SIGMAS = 1.96  # of a 95 % interval
 
 
-class PhoneScorer:
+@dataclasses.dataclass
+class _Coded:
+    """What is kept of a system: codes and phones of each utterance, and the vectors of each phone."""
+
+    codebook_size: int
+    codes: list[np.ndarray] = dataclasses.field(default_factory=list)
+    labels: list[list[str | None]] = dataclasses.field(default_factory=list)
+    instances: list[Instance] = dataclasses.field(default_factory=list)
+
+
+class ContentScorer:
     """Takes utterance after utterance: `start`, then `add` for every system.
 
     Attributes:
+      source: where phones come from, for people.
       error: why the utterance at hand has no phones; "" if it has.
     """
 
-    def __init__(self) -> None:
-        self._aligner = phones.Aligner()
-        self._labels: np.ndarray | None = None
-        self._counts: dict[str, list[np.ndarray]] = {}
+    def __init__(self, labels: phones.Labels, *, counts: bool = True, abx: bool = True) -> None:
+        """Args: where phones come from; whether codes are counted, and whether ABX errors are wanted."""
+        self._labels, self._counts, self._abx = labels, counts, abx
+        self.source = labels.name
+        self._segments: list[phones.Segment] = []
+        self._speaker = ""
+        self._systems: dict[str, _Coded] = {}
         self.error = ""
 
-    def start(self, audio: np.ndarray, rate: int, text: str | None) -> None:
-        """The next original, float [time, channels], and what is said in it."""
-        self._labels, self.error = None, ""
+    def start(self, utterance: Utterance) -> None:
+        """The next original."""
+        self._segments, self._speaker, self.error = [], utterance.entry.speaker, ""
         try:
-            if not text:
-                raise CodaxError("no transcript")
-            self._labels = self._aligner(audio, rate, text)
+            self._segments = self._labels(utterance)
         except CodaxError as error:
             self.error = str(error)
 
     def add(self, system: CodecSystem, codes: np.ndarray) -> None:
         """The codes [streams, frames, quantizers] of the utterance at hand; those of the first stream are taken."""
-        if self._labels is None:
+        if not self._segments:
             return
-        labels = phones.at_frames(self._labels, codes.shape[1], system.frame_rate)
-        joint = content.joint_counts(codes[0, :, 0], labels, system.codebook_size, len(phones.PHONES))
-        self._counts.setdefault(system.key, []).append(joint.astype(np.int32))
+        coded = self._systems.setdefault(system.key, _Coded(system.codebook_size))
+        number, frames = len(coded.codes), codes.shape[1]
+        coded.codes.append(codes[0, :, 0])
+        coded.labels.append(phones.at_frames(self._segments, frames, system.frame_rate))
+        if not self._abx:
+            return
+        vectors = system.first_vectors(codes[:1])[0]
+        names = ["", *(segment.phone for segment in self._segments), ""]
+        for i, segment in enumerate(self._segments):
+            first, end = phones.span(segment, frames, system.frame_rate)
+            if segment.phone != phones.SILENCE and end > first:
+                neighbours = (names[i], names[i + 2])
+                coded.instances.append(Instance(segment.phone, neighbours, self._speaker, number, vectors[first:end]))
 
     def values(self, key: str, *, seed: int) -> dict[str, Interval | None]:
         """The registry's values of a system, with 95 % intervals over utterances.
 
-        Those of PNMI and purity are the jackknife's: a bootstrap, which sees frames twice, would lie above the value.
+        Those of PNMI, purity and ABX are the jackknife's: a bootstrap, which sees frames twice, would lie beside the
+        value.
         """
-        counts = np.asarray(self._counts.get(key, []))
-        if not len(counts) or not counts.any():
+        coded = self._systems.get(key)
+        if coded is None:
             return {}
-        hits, frames = content.left_out_hits(counts)
-        accuracy = ratio_interval(hits, frames, seed=seed)
-        found: dict[str, Interval | None] = {"phone_accuracy": None if accuracy is None else accuracy.scaled(100)}
-        for name, statistic in (("pnmi", content.phone_information), ("phone_purity", content.phone_purity)):
-            value, error = content.jackknife(counts, statistic)
-            interval = Interval(value, value - _SIGMAS * error, value + _SIGMAS * error, len(counts))
-            found[name] = interval if name == "pnmi" else interval.scaled(100)
+        found: dict[str, Interval | None] = {}
+        if self._counts:
+            found |= _counted(coded, seed)
+        if self._abx:
+            found |= _compared(coded, seed)
         return found
+
+
+def _counted(coded: _Coded, seed: int) -> dict[str, Interval | None]:
+    kinds = sorted({label for labels in coded.labels for label in labels if label is not None})
+    number: dict[str | None, int] = {kind: i for i, kind in enumerate(kinds)}
+    counts = np.asarray(
+        [
+            content.joint_counts(
+                codes, np.asarray([number.get(label, -1) for label in labels], int), coded.codebook_size, len(kinds)
+            ).astype(np.int32)
+            for codes, labels in zip(coded.codes, coded.labels, strict=True)
+        ]
+    )
+    if not counts.any():
+        return {}
+    hits, frames = content.left_out_hits(counts)
+    accuracy = ratio_interval(hits, frames, seed=seed)
+    total = counts.sum(axis=0)
+
+    def spread(statistic: Callable[[np.ndarray], float]) -> Interval:
+        return _jackknifed(statistic(total), [statistic(total - own) for own in counts])
+
+    return {
+        "pnmi": spread(content.phone_information),
+        "phone_purity": spread(content.phone_purity).scaled(100),
+        "phone_accuracy": None if accuracy is None else accuracy.scaled(100),
+    }
+
+
+def _compared(coded: _Coded, seed: int) -> dict[str, Interval | None]:
+    anywhere = [dataclasses.replace(instance, neighbours=None) for instance in coded.instances]
+    found: dict[str, Interval | None] = {}
+    for key, instances, across in (
+        ("abx", coded.instances, False),
+        ("abx_any", anywhere, False),
+        ("abx_across", coded.instances, True),
+    ):
+        abx = Abx(instances, across=across, seed=seed)
+        value = abx.error()
+        found[key] = None
+        if value is not None:
+            left = [abx.error(without=number) for number in range(len(coded.codes))]
+            found[key] = _jackknifed(value, [value if x is None else x for x in left]).scaled(100)
+    return found
+
+
+def _jackknifed(value: float, left: list[float]) -> Interval:
+    """A value with its interval from the values without one utterance each."""
+    error = content.jackknife_error(left)
+    return Interval(value, value - _SIGMAS * error, value + _SIGMAS * error, len(left))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from codax.metrics import registry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = "osD^vPX"
-_WITH_ORIGINAL = ("wer", "cer")  # where the original's value is the floor that a codec can reach
+_WITH_ORIGINAL = ("wer", "cer", "speaker")  # where the original's value is what a codec can reach
+_SPLIT = ("wer", "speaker")
 _HIDDEN = ("codebook_use", "perplexity", "entropy_kbps")  # not measures of quality
 _COLUMNS = 3
 
@@ -27,27 +30,72 @@ def rate_quality(results: Results, path: Path) -> None:
       results: of an evaluation.
       path: of the PNG.
     """
-    # The object interface needs no display and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     keys = [key for key in results.keys if key not in _HIDDEN and _drawable(results, key)]
     columns = min(_COLUMNS, max(1, len(keys)))
     rows = max(1, math.ceil(len(keys) / columns))
-    layout = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.08)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=130, layout=layout)
-    FigureCanvasAgg(figure)
+    figure = _figure(columns, rows)
     handles: dict[str, Any] = {}
     for index, key in enumerate(keys):
         _panel(figure.add_subplot(rows, columns, index + 1), results, key, handles)
     if not keys:
         figure.text(0.5, 0.5, "no metric with a value at a bit rate", ha="center", va="center")
+    _save(figure, handles, path)
+
+
+def _figure(columns: int, rows: int) -> Figure:
+    """An empty figure for so many panels."""
+    # The object interface needs no display and leaves pyplot's global state alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.08)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=130, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
     if handles:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)), frameon=False
         )
     figure.savefig(path, format="png")
+
+
+def information_split(results: Results, path: Path) -> bool:
+    """Draws word error rate and speaker similarity against the number of codebooks, where codecs have both.
+
+    Args:
+      results: of an evaluation.
+      path: of the PNG.
+
+    Returns:
+      Whether there was anything to draw: both values, for two numbers of codebooks of one codec at least.
+    """
+    series: dict[str, list[SystemResult]] = {}
+    for system in results.systems:
+        if system.codebooks_used and all(system.metrics.get(key) for key in _SPLIT):
+            series.setdefault(system.series, []).append(system)
+    series = {name: sorted(group, key=_codebooks) for name, group in series.items() if len(group) > 1}
+    if not series:
+        return False
+    figure = _figure(len(_SPLIT), 1)
+    handles: dict[str, Any] = {}
+    for index, key in enumerate(_SPLIT):
+        axes = figure.add_subplot(1, len(_SPLIT), index + 1)
+        for name, group in series.items():
+            points = [(_codebooks(s), v.mean, v.low, v.high) for s in group if (v := s.metrics[key]) is not None]
+            _line(axes, points, name, handles, _style(results, name))
+        _finish(axes, results, key, handles)
+        axes.set_xlabel("codebooks, the first ones", fontsize=8)
+        axes.set_xlim(0, 1.06 * max(_codebooks(group[-1]) for group in series.values()))
+    _save(figure, handles, path)
+    return True
+
+
+def _codebooks(system: SystemResult) -> int:
+    return system.codebooks_used or 0
 
 
 def _drawable(results: Results, key: str) -> bool:
@@ -61,36 +109,49 @@ def _point(system: SystemResult, key: str) -> tuple[float, float, float, float] 
 
 
 def _panel(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> None:
-    about = registry.VALUES[key]
-    all_series = list(dict.fromkeys(s.series for s in results.systems if s.kind != "original"))
-    for index, series in enumerate(all_series):
+    for series in dict.fromkeys(s.series for s in results.systems if s.kind != "original"):
         points = sorted(p for s in results.systems if s.series == series and (p := _point(s, key)) is not None)
-        if not points:
-            continue
-        x, y, low, high = zip(*points, strict=True)
-        down = [max(0.0, a - b) for a, b in zip(y, low, strict=True)]
-        up = [max(0.0, b - a) for a, b in zip(y, high, strict=True)]
-        handles[series] = axes.errorbar(
-            x,
-            y,
-            yerr=[down, up],
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            linewidth=1.6,
-            capsize=3,
-            elinewidth=1,
-        )
+        if points:
+            _line(axes, points, series, handles, _style(results, series))
+    _finish(axes, results, key, handles)
+    axes.set_xlabel("kbps of the files, measured", fontsize=8)
+    axes.set_xlim(0, 1.06 * max(1e-3, *(s.bits_per_second.mean / 1000 for s in results.systems if s.bits_per_second)))
+
+
+def _line(axes: Axes, points: Sequence[tuple[float, ...]], name: str, handles: dict[str, Any], style: int) -> None:
+    """Draws (x, value, low, high) with intervals, in one of the styles."""
+    x, y, low, high = zip(*points, strict=True)
+    handles[name] = axes.errorbar(
+        x,
+        y,
+        yerr=[
+            [max(0.0, a - b) for a, b in zip(y, low, strict=True)],
+            [max(0.0, b - a) for a, b in zip(y, high, strict=True)],
+        ],
+        color=COLOURS[style % len(COLOURS)],
+        marker=MARKERS[style % len(MARKERS)],
+        markersize=5,
+        linewidth=1.6,
+        capsize=3,
+        elinewidth=1,
+    )
+
+
+def _style(results: Results, series: str) -> int:
+    return list(dict.fromkeys(s.series for s in results.systems if s.kind != "original")).index(series)
+
+
+def _finish(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> None:
+    """Title, the original's value, and what all panels have alike."""
+    about = registry.VALUES[key]
     original = results.systems[0].metrics.get(key)
     if key in _WITH_ORIGINAL and original is not None:
         handles["original"] = axes.axhline(original.mean, color="#777777", linestyle="--", linewidth=1.2)
     arrow = {"higher": " (higher is better)", "lower": " (lower is better)"}.get(about.better, "")
     unit = f", {about.unit}" if about.unit else ""
     axes.set_title(f"{about.label}{unit}{arrow}", fontsize=9)
-    axes.set_xlabel("kbps of the files, measured", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlim(0, 1.06 * max(1e-3, *(s.bits_per_second.mean / 1000 for s in results.systems if s.bits_per_second)))
     if about.unit == "%":
         axes.set_ylim(bottom=0)

@@ -15,6 +15,7 @@ from codax.evaluation.statistics import Interval
 from codax.metrics import registry
 
 CLIPS = 8  # utterances with players
+SPLIT = "information_split.png"
 MAX_ROWS = 3000  # of the per-file table; all of them are in per_file.csv
 
 
@@ -23,12 +24,14 @@ def write(results: Results, folder: Path) -> None:
 
     Args:
       results: of an evaluation.
-      folder: holds rate_quality.png already; the picture is put into the page.
+      folder: holds rate_quality.png already, and perhaps information_split.png; the pictures are put into the page.
     """
-    (folder / "report.html").write_text(page(results, (folder / "rate_quality.png").read_bytes()), encoding="utf-8")
+    split = (folder / SPLIT).read_bytes() if (folder / SPLIT).exists() else None
+    text = page(results, (folder / "rate_quality.png").read_bytes(), split)
+    (folder / "report.html").write_text(text, encoding="utf-8")
 
 
-def page(results: Results, plot_png: bytes) -> str:
+def page(results: Results, plot_png: bytes, split_png: bytes | None = None) -> str:
     """The page as text."""
     model = results.about["model"]
     name = model["name"] if model else "Baselines"
@@ -36,6 +39,7 @@ def page(results: Results, plot_png: bytes) -> str:
         _header(results, name),
         _section("summary", "Summary", _summary(results)),
         _section("plot", "Rate and quality", _plot(plot_png)),
+        _section("split", "What the first codebooks carry", _split(split_png)) if split_png else "",
         _section("listen", "Listen", _clips(results)),
         _section("per-file", "Every file", _files(results)),
         _section("failures", "Not measured", _failures(results)) if results.failures() else "",
@@ -101,12 +105,30 @@ def _value(interval: Interval | None, digits: int) -> str:
 
 
 def _plot(png: bytes) -> str:
+    return _figure(
+        png,
+        "rate_quality.png",
+        "One panel per metric: measured kilobits per second against the value, one line per codec. The summary table "
+        "holds the same numbers.",
+        "Bars are 95 % intervals. The dashed line is the original's value.",
+    )
+
+
+def _split(png: bytes) -> str:
+    return _figure(
+        png,
+        SPLIT,
+        "Word error rate and speaker similarity against the number of codebooks. The summary table holds the same "
+        "numbers.",
+        "Decoded from the first codebooks alone: words should be there from the first one on, the voice comes with the "
+        "others. Bars are 95 % intervals. The dashed line is the original's value.",
+    )
+
+
+def _figure(png: bytes, name: str, description: str, caption: str) -> str:
     return (
-        '<figure><img alt="One panel per metric: measured kilobits per second against the value, one line per codec. '
-        'The summary table holds the same numbers." src="data:image/png;base64,'
-        f'{base64.b64encode(png).decode("ascii")}"><figcaption>Bars are 95 % intervals. The dashed line is what the '
-        'recogniser makes of the original. Also as <a href="rate_quality.png">rate_quality.png</a>.</figcaption>'
-        "</figure>"
+        f'<figure><img alt="{_e(description)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+        f'<figcaption>{_e(caption)} Also as <a href="{name}">{name}</a>.</figcaption></figure>'
     )
 
 

@@ -58,6 +58,7 @@ class SystemResult:
     series: str
     kind: str
     nominal_kbps: float | None
+    codebooks_used: int | None
     description: str
     utterances: int
     failed: int
@@ -205,6 +206,7 @@ def summarize(
         series=system.series,
         kind=system.kind,
         nominal_kbps=system.kbps,
+        codebooks_used=getattr(system, "quantizers", None),
         description=system.description,
         utterances=len(rows),
         failed=sum(bool(row.errors) for row in rows),

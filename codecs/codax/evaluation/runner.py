@@ -17,13 +17,13 @@ from codax.data.progress import Progress
 from codax.data.sources import Utterance, load_utterances
 from codax.errors import CodaxError
 from codax.evaluation import environment, plots, report
-from codax.evaluation.content import PhoneScorer
+from codax.evaluation.content import ContentScorer
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.staging import staged
 from codax.evaluation.statistics import DRAWS, LEVEL
 from codax.evaluation.systems import BaselineSystem, CodecSystem, Original, Output, System, safe_name
-from codax.metrics import codebooks, recognizers, registry
+from codax.metrics import codebooks, phones, recognizers, registry
 from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Measure, Selection
 
@@ -36,6 +36,7 @@ def evaluate(
     out: str | Path | None,
     *,
     kbps: Sequence[float] | None = None,
+    quantizers: Sequence[int] | str | None = None,
     metrics: Sequence[str] = registry.DEFAULT,
     baselines: Sequence[str] = (),
     asr: str | Recognizer = "base",
@@ -43,6 +44,7 @@ def evaluate(
     split: str = "test",
     seed: int = 0,
     sample_rate: int | None = None,
+    labels: str | None = None,
 ) -> Results:
     """Runs systems over data, scores them, and writes results, audio, plot and report.
 
@@ -54,6 +56,7 @@ def evaluate(
       data: a SPEC of `codax.data.sources`.
       out: folder for results.json, per_file.csv, rate_quality.png, report.html and audio/; None = write nothing.
       kbps: rates of the model; None = those its config reports.
+      quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`.
       baselines: such as "opus:6".
       asr: a name for `codax.metrics.recognizers.FasterWhisper`, or a recogniser.
@@ -61,6 +64,7 @@ def evaluate(
       split: of the data, where it has splits.
       seed: of the bootstrap.
       sample_rate: Hz at which the evaluation runs; None = the model's, or 16 kHz without a model.
+      labels: folder with the utterances' phones (`codax.metrics.phones`); None = forced alignment.
 
     Raises:
       CodaxError: bad input, before anything is written; or not one signal could be coded.
@@ -68,7 +72,7 @@ def evaluate(
     selection = registry.select(metrics)
     others = [BaselineSystem(specs.parse(spec)) for spec in baselines]
     codec = _load(model)
-    coded = _codec_systems(codec, kbps)
+    coded = _codec_systems(codec, kbps, quantizers)
     if not coded and not others:
         raise CodaxError("nothing to evaluate: give a model or baselines")
     systems: list[System] = [Original(), *coded, *others]
@@ -78,7 +82,10 @@ def evaluate(
         raise CodaxError(f"limit = {limit}: must be at least 1")
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
     scorer = _scorer(asr) if selection.text else None
-    phones = PhoneScorer() if selection.phones else None
+    content = None
+    if selection.phones or selection.abx:
+        source = phones.LabelFolder(labels) if labels else phones.Aligner()
+        content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
     about = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "model": _describe_model(codec, model),
@@ -95,17 +102,21 @@ def evaluate(
             "seed": seed,
             "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
             "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
+            "phones": content.source if content else None,
             "recognizer": scorer.name if scorer else None,
-            "recognizer_settings": dict(recognizers.SETTINGS) if scorer and isinstance(asr, str) else None,
+            "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
+            if scorer and isinstance(asr, str)
+            else None,
         },
         "versions": environment.versions(),
     }
     if out is None:
-        return _run(systems, utterances, selection, scorer, phones, seed=seed, about=about, folder=None)
+        return _run(systems, utterances, selection, scorer, content, seed=seed, about=about, folder=None)
     with staged(out) as folder:
-        results = _run(systems, utterances, selection, scorer, phones, seed=seed, about=about, folder=folder)
+        results = _run(systems, utterances, selection, scorer, content, seed=seed, about=about, folder=folder)
         results.write(folder)
         plots.rate_quality(results, folder / "rate_quality.png")
+        plots.information_split(results, folder / report.SPLIT)
         report.write(results, folder)
     return results
 
@@ -115,7 +126,7 @@ def _run(
     utterances: Sequence[Utterance],
     selection: Selection,
     scorer: TextScorer | None,
-    phones: PhoneScorer | None,
+    content: ContentScorer | None,
     *,
     seed: int,
     about: dict[str, Any],
@@ -127,17 +138,17 @@ def _run(
     with Progress("evaluating", total=len(utterances) * len(systems), unit="signals") as progress:
         for utterance, name in zip(utterances, names, strict=True):
             bench = _Bench(utterance, selection, scorer)
-            if phones is not None:
-                bench.align(phones)
+            if content is not None:
+                content.start(utterance)
             for system in systems:
                 path = f"audio/{system.key}/{name}.wav"
                 row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
                 output = bench.measure(system, row)
                 if output is not None:
-                    if phones is not None and output.codes is not None and isinstance(system, CodecSystem):
-                        phones.add(system, output.codes)
-                        if phones.error:
-                            row.errors["pnmi"] = phones.error
+                    if content is not None and output.codes is not None and isinstance(system, CodecSystem):
+                        content.add(system, output.codes)
+                        if content.error:
+                            row.errors["pnmi" if selection.phones else "abx"] = content.error
                     if folder is not None:
                         path = folder / row.audio
                         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +163,8 @@ def _run(
         use = None
         if system.key in histograms and isinstance(system, CodecSystem):
             use = codebooks.codebook_use(histograms[system.key], system.frame_rate, miller_madow=True)
-        content = phones.values(system.key, seed=seed) if phones is not None else None
-        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=content))
+        values = content.values(system.key, seed=seed) if content is not None else None
+        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=values))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
         raise CodaxError(f"not one signal could be coded; {first.utterance}: {first.errors['system']}")
@@ -166,7 +177,7 @@ class _Bench:
     def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
         self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
-        self._error, self._text_error, self._text = "", "", utterance.text
+        self._error, self._text_error = "", ""
         try:
             self._original = utterance.audio
         except CodaxError as error:
@@ -179,11 +190,6 @@ class _Bench:
                 scorer.start(self._original, self._rate, utterance.text, utterance.language)
             except Exception as error:
                 self._text_error = _reason(error)
-
-    def align(self, phones: PhoneScorer) -> None:
-        """Finds the phones of the original."""
-        if not self._error:
-            phones.start(self._original, self._rate, self._text)
 
     def measure(self, system: System, row: Row) -> Output | None:
         """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""
@@ -241,11 +247,19 @@ def _load(model: Any) -> Any:
     return codax.load(model)
 
 
-def _codec_systems(codec: Any, kbps: Sequence[float] | None) -> list[CodecSystem]:
+def _codec_systems(
+    codec: Any, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
+) -> list[CodecSystem]:
+    if kbps and quantizers:
+        raise CodaxError("rates were given both as kbps and as numbers of codebooks")
     if codec is None:
-        if kbps:
-            raise CodaxError("kbps was given without a model")
+        if kbps or quantizers:
+            raise CodaxError("a rate was given without a model")
         return []
+    if quantizers == "all":
+        quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
+    if quantizers:
+        kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
     return [CodecSystem(codec, rate) for rate in (kbps or codec.config.quantizer.kbps)]
 
 

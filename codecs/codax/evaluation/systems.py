@@ -98,7 +98,7 @@ class CodecSystem:
             f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
             f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"
         )
-        self._quantizers = quantizers
+        self.quantizers = quantizers
 
     @property
     def frame_rate(self) -> float:
@@ -108,6 +108,10 @@ class CodecSystem:
     @property
     def codebook_size(self) -> int:
         return self._codec.config.quantizer.codebook_size
+
+    def first_vectors(self, codes: np.ndarray) -> np.ndarray:
+        """What the first codebook's codes stand for: float32 [streams, frames, dimension] of codes with more."""
+        return self._codec.vectors(codes[..., :1])
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         tokens = self._codec.encode(audio[None], sample_rate=sample_rate, kbps=self.kbps)

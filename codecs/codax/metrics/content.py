@@ -67,11 +67,8 @@ def left_out_hits(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hits, joint.sum(axis=(1, 2)).astype(np.float64)
 
 
-def jackknife(joint: Sequence[np.ndarray] | np.ndarray, statistic) -> tuple[float, float]:
-    """A statistic of the sum of joint counts, and its standard error by leaving out one utterance after the other."""
-    counts = np.asarray(joint)
-    total, n = counts.sum(axis=0), len(counts)
-    if n < 2:
-        return statistic(total), 0.0
-    left = np.asarray([statistic(total - own) for own in counts])
-    return statistic(total), float(np.sqrt((n - 1) / n * np.sum((left - left.mean()) ** 2)))
+def jackknife_error(left: Sequence[float]) -> float:
+    """Standard error of a statistic, of its values without one utterance each."""
+    values = np.asarray(left)
+    n = len(values)
+    return float(np.sqrt((n - 1) / n * np.sum((values - values.mean()) ** 2)))

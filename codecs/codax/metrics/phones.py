@@ -1,52 +1,74 @@
-"""Phones of speech with a known text, by forced alignment with PocketSphinx, whose English model comes with it."""
+"""Phones of speech: by forced alignment with PocketSphinx, whose English model comes with it, or from label files.
+
+Label files are Praat's TextGrid (a tier whose name has "phone" in it, as the Montreal Forced Aligner writes it) and
+TIMIT's .phn (first sample, last sample, phone).
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from codax.audio import resample
-from codax.metrics.signals import MetricError, mono
+from codax.data.entries import relative_id
+from codax.data.sources import Utterance
+from codax.errors import CodaxError
+from codax.metrics.signals import MetricError, mono, optional
 
-SAMPLE_RATE = 16_000  # Hz
+SAMPLE_RATE = 16_000  # Hz, of the aligner
 _FRAME_RATE = 100  # of the aligner, per second
-_SILENCE = "SIL"
+SILENCE = "SIL"
 # What the English model tells apart; noises count as silence.
 _VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 _STOPS = ("B", "CH", "D", "G", "JH", "K", "P", "T")
 _OTHERS = ("DH", "F", "HH", "L", "M", "N", "NG", "R", "S", "SH", "TH", "V", "W", "Y", "Z", "ZH")
-PHONES = (*_VOWELS, *_STOPS, *_OTHERS, _SILENCE)
-_NUMBER = {phone: number for number, phone in enumerate(PHONES)}
+PHONES = (*_VOWELS, *_STOPS, *_OTHERS)
+_SILENCES = ("", "sil", "sp", "spn", "h#", "pau", "epi", "<sil>", "#h")  # of label files
+_STRESSED = re.compile(r"[A-Z]{2}[012]")
+
+
+class Segment(NamedTuple):
+    """A phone from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    phone: str
+
+
+class Labels(Protocol):
+    """Where phones come from; `name` tells it to people."""
+
+    name: str
+
+    def __call__(self, utterance: Utterance) -> list[Segment]:
+        """The phones of a recording, in order. Raises MetricError if there are none for it."""
+        ...
 
 
 class Aligner:
     """Finds the phones of one recording after the other."""
 
+    name = "forced alignment (PocketSphinx)"
+
     def __init__(self) -> None:
         """Raises MetricError if PocketSphinx is not installed."""
-        try:
-            from pocketsphinx import Decoder
-        except ImportError as error:
-            raise MetricError("phones need PocketSphinx: pip install 'codax[content]'") from error
-        self._decoder = Decoder(samprate=SAMPLE_RATE, bestpath=False, loglevel="FATAL")
+        decoder = optional("pocketsphinx", "content").Decoder
+        self._decoder = decoder(samprate=SAMPLE_RATE, bestpath=False, loglevel="FATAL")
 
-    def __call__(self, audio: np.ndarray, rate: int, text: str) -> np.ndarray:
-        """Numbers in `PHONES`, int [frames of 10 ms].
-
-        Args:
-          audio: float [time, channels].
-          rate: Hz.
-          text: what is said, in English.
-
-        Raises:
-          MetricError: a word that the dictionary lacks, or audio that does not fit the text.
-        """
+    def __call__(self, utterance: Utterance) -> list[Segment]:
+        text = utterance.text
+        if not text:
+            raise MetricError("no transcript")
         words = re.findall(r"[a-z']+", text.lower())
         missing = [word for word in words if self._decoder.lookup_word(word) is None]
         if missing or not words or re.search(r"\d", text):
             raise MetricError(f"no pronunciation of {', '.join(missing) or repr(text)}")
-        signal = mono(resample(audio, rate, SAMPLE_RATE))
+        signal = mono(resample(utterance.audio, utterance.sample_rate, SAMPLE_RATE))
         samples = (np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()
         try:
             self._decoder.set_align_text(" ".join(words))
@@ -56,11 +78,12 @@ class Aligner:
             found = [phone for word in self._decoder.get_alignment() for phone in word]
         except (RuntimeError, TypeError) as error:
             raise MetricError("the audio does not fit its text") from error
-        labels = np.full(max(phone.start + phone.duration for phone in found), -1)
-        for phone in found:
-            number = _NUMBER.get(phone.name, _NUMBER[_SILENCE])
-            labels[phone.start : phone.start + phone.duration] = number
-        return labels
+        return [
+            Segment(
+                x.start / _FRAME_RATE, (x.start + x.duration) / _FRAME_RATE, x.name if x.name in PHONES else SILENCE
+            )
+            for x in found
+        ]
 
     def _run(self, samples: bytes) -> None:
         self._decoder.start_utt()
@@ -68,7 +91,83 @@ class Aligner:
         self._decoder.end_utt()
 
 
-def at_frames(labels: np.ndarray, frames: int, frame_rate: float) -> np.ndarray:
-    """Labels of 10 ms at the middle of each of a codec's frames; -1 beyond their end."""
-    places = ((np.arange(frames) + 0.5) / frame_rate * _FRAME_RATE).astype(int)
-    return np.where(places < len(labels), labels[np.minimum(places, len(labels) - 1)], -1)
+class LabelFolder:
+    """Phones from files below a folder: that of an utterance has its id, or its path from the folder with dashes.
+
+    Args:
+      folder: to look through.
+
+    Raises:
+      CodaxError: it holds no label files.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.name = f"label files in {folder}"
+        self._files: dict[str, Path] = {}
+        for path in sorted(Path(folder).rglob("*")):
+            if path.suffix.lower() in (".textgrid", ".phn"):
+                self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
+        if not self._files:
+            raise CodaxError(f"{folder}: no .TextGrid and no .phn files below it")
+
+    def __call__(self, utterance: Utterance) -> list[Segment]:
+        path = self._files.get(utterance.id)
+        if path is None:
+            raise MetricError(f"no label file {utterance.id}.TextGrid or {utterance.id}.phn")
+        is_grid = path.suffix.lower() == ".textgrid"
+        found = read_textgrid(path) if is_grid else read_phn(path, utterance.entry.sample_rate)
+        if not found:
+            raise MetricError(f"{path}: holds no phones")
+        return found
+
+
+def _phone(label: str) -> str:
+    """Without stress, so that AH0 and AH1 are one phone; all silences are one."""
+    label = label.strip()
+    if label.lower() in _SILENCES:
+        return SILENCE
+    return label[:2] if _STRESSED.fullmatch(label) else label
+
+
+def read_textgrid(path: Path) -> list[Segment]:
+    """The intervals of a TextGrid's tier of phones; raises MetricError."""
+    package = optional("praatio.textgrid", "content")
+    try:
+        grid = package.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence")
+        tier = next(grid.getTier(name) for name in grid.tierNames if "phone" in name.lower())
+        return [Segment(float(x.start), float(x.end), _phone(x.label)) for x in tier.entries]
+    except StopIteration as error:
+        raise MetricError(f"{path}: no tier with 'phone' in its name") from error
+    except Exception as error:  # the parser has errors of many kinds
+        raise MetricError(f"{path}: not a readable TextGrid ({type(error).__name__})") from error
+
+
+def read_phn(path: Path, rate: int) -> list[Segment]:
+    """The lines of a .phn file, whose numbers are samples at `rate` Hz; raises MetricError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetricError(f"{path}: cannot be read ({error})") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        match = re.fullmatch(r"\s*(\d+)\s+(\d+)\s+(\S+)\s*", line)
+        if match is not None and int(match[1]) < int(match[2]):
+            found.append(Segment(int(match[1]) / rate, int(match[2]) / rate, _phone(match[3])))
+        elif line.strip():
+            raise MetricError(f"{path}:{number}: expected first sample, last sample and phone")
+    return found
+
+
+def at_frames(segments: Sequence[Segment], frames: int, frame_rate: float) -> list[str | None]:
+    """The phone at the middle of each of a codec's frames; None where there is none."""
+    labels: list[str | None] = [None] * frames
+    for segment in segments:
+        first, end = span(segment, frames, frame_rate)
+        labels[first:end] = [segment.phone] * (end - first)
+    return labels
+
+
+def span(segment: Segment, frames: int, frame_rate: float) -> tuple[int, int]:
+    """First frame whose middle lies in a segment, and first behind it."""
+    first, end = (int(np.ceil(second * frame_rate - 0.5)) for second in (segment.start, segment.end))
+    return min(max(first, 0), frames), min(max(end, 0), frames)

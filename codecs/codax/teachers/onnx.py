@@ -10,6 +10,7 @@ import numpy as np
 
 from codax.teachers.teacher import TeacherError
 
+WAKEHUBERT_DELAY = 0.1  # seconds; its config.json says so, and its features tell of phones only when that is undone
 _PACKAGE, _FILE = "ovos_ww_plugin_wakeforge", Path("featurizers", "wakehubert-tiny", "wakehubert.onnx")
 
 
@@ -27,10 +28,19 @@ def wakehubert() -> Path:
 
 
 class OnnxTeacher:
-    """See `Teacher`."""
+    """See `Teacher`.
 
-    def __init__(self, path: Path, sample_rate: int) -> None:
-        """Raises TeacherError naming the file."""
+    Args:
+      path: of the file.
+      sample_rate: Hz, that it takes.
+      delay: seconds by which the features of a causal network come late; they are given back in time, as if silence
+        followed the audio.
+
+    Raises:
+      TeacherError: naming the file.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, delay: float = 0.0) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -41,7 +51,12 @@ class OnnxTeacher:
             self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             (source,), self._output = self._session.get_inputs(), self._session.get_outputs()[0].name
             self._path, self._input, self.sample_rate = path, source.name, sample_rate
-            self.dimension = self(np.zeros((1, sample_rate), np.float32)).shape[-1]
+            self._delay = self._late = 0
+            second = self(np.zeros((1, sample_rate), np.float32))
+            self.dimension = second.shape[-1]
+            if delay > 0:
+                self._delay = round(delay * sample_rate)
+                self._late = self(np.zeros((1, sample_rate), np.float32)).shape[1] - second.shape[1]
         except TeacherError:
             raise
         except Exception as error:  # the runtime has errors of its own kinds
@@ -49,12 +64,13 @@ class OnnxTeacher:
             raise TeacherError(f"{path}: not a teacher ({reason})") from error
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
-        found = self._session.run([self._output], {self._input: np.ascontiguousarray(audio, np.float32)})[0]
+        audio = np.pad(np.asarray(audio, np.float32), ((0, 0), (0, self._delay)))
+        found = self._session.run([self._output], {self._input: audio})[0]
         if found.ndim != 3 or len(found) != len(audio):
             raise TeacherError(
                 f"{self._path}: gives {found.shape} for audio {audio.shape}, not [batch, frames, channels]"
             )
-        return found
+        return found[:, self._late :]
 
     def whole(self, audio: np.ndarray) -> np.ndarray:
         try:

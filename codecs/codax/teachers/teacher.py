@@ -46,13 +46,15 @@ def find_teacher(config: TeacherConfig) -> Teacher:
       TeacherError: it is missing or damaged.
     """
     from codax.teachers.hubert import HubertTeacher
-    from codax.teachers.onnx import OnnxTeacher, wakehubert
+    from codax.teachers.onnx import WAKEHUBERT_DELAY, OnnxTeacher, wakehubert
 
-    path = wakehubert() if config.source == "wakehubert" else Path(config.source)
+    if config.source == "wakehubert":
+        return OnnxTeacher(wakehubert(), 16_000, WAKEHUBERT_DELAY)
+    path = Path(config.source)
     if path.is_dir():
         return HubertTeacher(path, None if config.layer < 0 else config.layer)
     if path.suffix == ".onnx":
-        return OnnxTeacher(path, config.sample_rate)
+        return OnnxTeacher(path, config.sample_rate, config.delay_seconds)
     raise TeacherError(f"teacher '{config.source}': neither wakehubert, an .onnx file nor a folder")
 
 

@@ -1,0 +1,143 @@
+"""Speaker similarity: the cosine of two embeddings of the voice encoder that comes in the package Resemblyzer.
+
+The encoder is that of "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467): three layers of LSTM
+on 40 mel bands of 1.6 s, the mean over such pieces. The package wants PyTorch and a compiler; its weights alone are
+used here, by NumPy, without its detection of voice: silences are left in.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import io
+import pickletools
+from collections.abc import Mapping
+
+import numpy as np
+
+from codax.metrics.signals import MetricError, mono
+
+SAMPLE_RATE = 16_000  # Hz
+PACKAGE = "resemblyzer"
+_VERSION = "0.1.4"
+_BANDS, _WINDOW, _HOP, _PIECE = 40, 400, 160, 160  # mel bands, samples, samples, frames
+_PIECE_STEP = 77  # frames between pieces: 1.3 of them a second
+_LEAST_COVERAGE = 0.75  # of the last piece by audio
+_LAYERS, _UNITS = 3, 256
+_LEVEL = 10 ** (-30 / 20)  # root mean square that quiet audio is raised to
+
+
+@functools.cache
+def encoder() -> dict[str, np.ndarray]:
+    """Its weights.
+
+    Raises:
+      MetricError: the package is not installed, or another version of it.
+    """
+    hint = f"speaker similarity needs the weights in {PACKAGE}: pip install --no-deps {PACKAGE}=={_VERSION}"
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+        data = next(file for file in files if file.name == "pretrained.pt").read_binary()
+        weights = read_weights(data)
+    except (importlib.metadata.PackageNotFoundError, StopIteration, OSError) as error:
+        raise MetricError(hint) from error
+    except (ValueError, IndexError, KeyError) as error:
+        raise MetricError(f"{hint} (what is installed cannot be read: {error})") from error
+    wanted = {"linear.weight": (_UNITS, _UNITS), "linear.bias": (_UNITS,)}
+    for i in range(_LAYERS):
+        wanted[f"lstm.weight_ih_l{i}"] = (4 * _UNITS, _UNITS if i else _BANDS)
+        wanted[f"lstm.weight_hh_l{i}"] = (4 * _UNITS, _UNITS)
+        wanted |= {f"lstm.bias_{kind}_l{i}": (4 * _UNITS,) for kind in ("ih", "hh")}
+    if any(name not in weights or weights[name].shape != shape for name, shape in wanted.items()):
+        raise MetricError(f"{hint} (what is installed holds another network)")
+    return weights
+
+
+def read_weights(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays under "model_state" of a checkpoint in PyTorch's first format.
+
+    Five pickles, of which the fourth names the arrays and the last the memory blocks that follow. Their operations are
+    looked through; nothing is run.
+
+    Raises:
+      ValueError, IndexError or KeyError: it is something else.
+    """
+    stream = io.BytesIO(data)
+    pickles = [list(pickletools.genops(stream)) for _ in range(5)]
+    names, keys = (
+        [arg for op, arg, _ in ops if arg is not None and "PUT" not in op.name and "GET" not in op.name]
+        for ops in (pickles[3], pickles[4])
+    )
+    blocks = {}
+    for key in [key for key in keys if isinstance(key, str)]:
+        count = int.from_bytes(stream.read(8), "little")
+        blocks[key] = np.frombuffer(stream.read(4 * count), "<f4")
+    arrays = {}
+    names = names[names.index("model_state") + 1 :]
+    for i in range(names.index("_metadata")):
+        # A key stands behind the name and, where these come for the first time, the kinds of array and of memory.
+        if names[i] not in blocks:
+            continue
+        back = i - 1
+        while "storage" in names[back].lower() or "rebuild" in names[back]:
+            back -= 1
+        # Behind it where the memory lay, its size, and the array's place in it, shape and strides.
+        first = i + 1 + isinstance(names[i + 1], str)
+        end = first
+        while isinstance(names[end], int):
+            end += 1
+        _, offset, *numbers = names[first:end]
+        shape = numbers[: len(numbers) // 2]
+        arrays[names[back]] = blocks[names[i]][offset : offset + int(np.prod(shape))].reshape(shape)
+    return arrays
+
+
+def embedding(audio: np.ndarray) -> np.ndarray:
+    """Embedding float32 [256], of length 1, of mono speech float [time] at 16 kHz; of any length but 0."""
+    weights = encoder()
+    level = np.sqrt(np.mean(np.square(audio, dtype=np.float64)))
+    if level == 0:
+        raise MetricError("silence has no speaker")
+    audio = audio * max(1.0, _LEVEL / level)
+    frames = -(-(len(audio) + 1) // _HOP)
+    starts = list(range(0, max(1, frames - _PIECE + _PIECE_STEP + 1), _PIECE_STEP))
+    if len(starts) > 1 and (len(audio) - starts[-1] * _HOP) / (_PIECE * _HOP) < _LEAST_COVERAGE:
+        starts.pop()
+    end = (starts[-1] + _PIECE) * _HOP
+    mel = _mel(np.pad(audio, (0, max(0, end - len(audio)))).astype(np.float32))
+    pieces = _network(weights, np.stack([mel[start : start + _PIECE] for start in starts]))
+    mean = pieces.mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def similarity(reference: np.ndarray, degraded: np.ndarray) -> float:
+    """Cosine of the embeddings of two signals float [time, channels] at 16 kHz: 0 to 1."""
+    return float(embedding(mono(reference)) @ embedding(mono(degraded)))
+
+
+def _mel(audio: np.ndarray) -> np.ndarray:
+    import librosa
+
+    power = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=_WINDOW, hop_length=_HOP, n_mels=_BANDS)
+    return power.astype(np.float32).T
+
+
+def _network(weights: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Mel spectra [pieces, frames, bands] to embeddings [pieces, 256] of length 1."""
+    for i in range(_LAYERS):
+        inputs = x @ weights[f"lstm.weight_ih_l{i}"].T + weights[f"lstm.bias_ih_l{i}"] + weights[f"lstm.bias_hh_l{i}"]
+        recurrent = weights[f"lstm.weight_hh_l{i}"].T
+        state = cell = np.zeros((len(x), _UNITS), np.float32)
+        states = []
+        for t in range(x.shape[1]):
+            entry, forget, new, out = np.split(inputs[:, t] + state @ recurrent, 4, axis=1)
+            cell = _sigmoid(forget) * cell + _sigmoid(entry) * np.tanh(new)
+            state = _sigmoid(out) * np.tanh(cell)
+            states.append(state)
+        x = np.stack(states, axis=1)
+    raw = np.maximum(x[:, -1] @ weights["linear.weight"].T + weights["linear.bias"], 0)
+    return raw / np.linalg.norm(raw, axis=1, keepdims=True)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
