@@ -70,7 +70,7 @@ def get_config() -> Config:
     data.gain_db = (-6.0, 3.0)
 
     train = config.train
-    train.steps = 3_000
+    train.steps = 2_000
     train.batch_size = 4
     train.segment_seconds = 1.0
     train.ema_decay = 0.995

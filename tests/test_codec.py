@@ -3,9 +3,10 @@
 import codax
 import numpy as np
 import pytest
-from codax.codec import Codec, ModelError
+from codax.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.tensorfiles import ModelError
 
 
 def small_config(**model) -> Config:

@@ -26,6 +26,7 @@ from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.model import CodecModel
 from codax.nets.weightnorm import fold
+from codax.tensorfiles import ModelError, check_arrays, read_safetensors
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -34,10 +35,6 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 HASH_BYTES = 8
 SHIPPED = Path(__file__).parent / "models"
-
-
-class ModelError(CodaxError):
-    """A model that is missing, damaged or does not fit its config; the message names the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,37 +383,6 @@ def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path
     check_arrays(weights, jax.eval_shape(lambda: _init_variables(config, 0)), source)
     variables = unflatten_dict(dict(weights), sep=".")
     return Codec(config, variables["params"], variables["codebook"], path=path)
-
-
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file. Raises ModelError naming it."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-
-
-def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Any, path: Path) -> None:
-    """Checks the name, shape, type and finiteness of every array against a tree of `jax.ShapeDtypeStruct`.
-
-    Raises:
-      ModelError: naming `path` and the array.
-    """
-    wanted = flatten_dict(shapes, sep=".")
-    for name, shape in wanted.items():
-        if name not in arrays:
-            raise ModelError(f"{path}: {name} is missing")
-        if arrays[name].shape != shape.shape or arrays[name].dtype != shape.dtype:
-            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
-            raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
-        if not np.isfinite(arrays[name]).all():
-            raise ModelError(f"{path}: {name} holds values that are not finite")
-    unknown = sorted(set(arrays) - set(wanted))
-    if unknown:
-        raise ModelError(f"{path}: {unknown[0]} does not belong to the config")
 
 
 def _init_variables(config: Config, seed: jax.Array | int) -> Any:

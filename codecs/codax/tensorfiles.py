@@ -1,4 +1,4 @@
-"""Arrays by name in files of other projects, read without ever running a pickle."""
+"""Arrays by name in files, ours and those of other projects, read without ever running a pickle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codax.codec import ModelError, read_safetensors
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from codax.errors import CodaxError
+
+
+class ModelError(CodaxError):
+    """A model that is missing, damaged or does not fit its config; the message names the file."""
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file. Raises ModelError naming it."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -37,3 +55,23 @@ def _as_numpy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _as_numpy(v) for k, v in value.items()}
     return value.detach().float().numpy() if hasattr(value, "detach") else value
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Any, path: Path) -> None:
+    """Checks the name, shape, type and finiteness of every array against a tree of `jax.ShapeDtypeStruct`.
+
+    Raises:
+      ModelError: naming `path` and the array.
+    """
+    wanted = flatten_dict(shapes, sep=".")
+    for name, shape in wanted.items():
+        if name not in arrays:
+            raise ModelError(f"{path}: {name} is missing")
+        if arrays[name].shape != shape.shape or arrays[name].dtype != shape.dtype:
+            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
+            raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
+        if not np.isfinite(arrays[name]).all():
+            raise ModelError(f"{path}: {name} holds values that are not finite")
+    unknown = sorted(set(arrays) - set(wanted))
+    if unknown:
+        raise ModelError(f"{path}: {unknown[0]} does not belong to the config")

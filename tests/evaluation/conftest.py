@@ -10,7 +10,7 @@ from codax.errors import CodaxError
 from codax.evaluation import runner
 
 RATE = 16_000
-METRICS = ("nsim", "visqol", "si_sdr", "snr", "stft", "mel", "wer", "codebooks")
+METRICS = ("nsim", "visqol", "si_sdr", "snr", "stft", "mel", "wer", "codebooks", "speaker", "phones", "abx")
 WORDS = ("alpha", "bravo", "charlie", "delta")
 
 
@@ -45,6 +45,14 @@ class FakeCodec:
         second = np.clip(np.rint((frames - (first / 127.5 - 1)) * 127.5**2 + 127.5), 0, 255)
         codes = np.stack([first, second], axis=1).astype(np.int32)[None]
         return FakeTokens(codes[:, :, : self.config.quantizers_for(kbps)], length)
+
+    def checked_levels(self, levels):
+        if not 1 <= levels <= 2:
+            raise CodaxError(f"{levels} quantizers")
+        return levels
+
+    def vectors(self, codes):
+        return np.stack([np.ones(codes.shape[:2]), codes[..., 0] / 100], axis=-1)
 
     def decode(self, tokens):
         frames = tokens.codes[0, :, 0] / 127.5 - 1
@@ -100,7 +108,7 @@ def finished(tmp_path_factory):
     transcripts = data / "transcripts.tsv"
     transcripts.write_text(transcripts.read_text().replace("alpha bravo\n", "alpha <b>bravo</b>\n"))
     results = runner.evaluate(
-        FakeCodec(), str(data), out, metrics=METRICS, baselines=("opus:12",), asr=FakeRecognizer()
+        FakeCodec(), str(data), out, metrics=METRICS, baselines=("opus:12",), asr=FakeRecognizer(), labels=str(data)
     )
     return results, out, data
 
@@ -113,6 +121,11 @@ def make_data(data):
         tones = (np.sin(2 * np.pi * (130 + 20 * index) * k * t + k * k) / k for k in range(1, 20))
         signal = 0.08 * sum(tones) * np.clip(np.sin(2 * np.pi * 3 * t), 0.05, 1)
         audio.write(data / f"clip{index}.wav", signal.astype(np.float32), RATE)
+        # Phones of 5 ms here and there: even ones are loud.
+        phones = [(4000 + 3000 * i, 4080 + 3000 * i, "AE"[i % 2]) for i in range(4)]
+        (data / f"clip{index}.phn").write_text(
+            "".join(f"{a} {b} {phone}\n" for a, b, phone in phones[: -index or None])
+        )
         lines.append(f"clip{index}.wav\t{' '.join(WORDS[: int(seconds * 2)])}")
     (data / "transcripts.tsv").write_text("\n".join(lines) + "\n")
     return data

@@ -35,6 +35,7 @@ def test_baselines_alone(folder, tmp_path):
         (["--model=no/such/model"], "no/such/model"),
         (["--baselines=opus"], "expected a rate in kbps"),
         (["--model=x", "--kbps=six"], "'six' is not a number"),
+        (["--model=x", "--codebooks=1,two"], "expected whole numbers or 'all', got 1,two"),
     ],
 )
 def test_bad_input_is_one_line_and_status_1(folder, tmp_path, arguments, message):

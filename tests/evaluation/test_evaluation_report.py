@@ -69,9 +69,10 @@ def test_tables_are_labelled(report):
     assert all(a.get("scope") in ("col", "row") for a in heads)
     assert [tag for tag, _ in page.tags].count("caption") == 2
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 1
-    assert images[0]["alt"]
-    assert images[0]["src"].startswith("data:image/png;base64,")
+    assert len(images) == 2  # quality by rate, and the information split
+    for image in images:
+        assert image["alt"]
+        assert image["src"].startswith("data:image/png;base64,")
 
 
 def test_text_is_escaped(report):

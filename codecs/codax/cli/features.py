@@ -29,7 +29,7 @@ def build_features(folder: Path, config: TeacherConfig, part: str) -> Path:
         teacher=Path(config.source).name,
         sha256=records.file_sha256(weights_file(config)),
         layer=config.layer,
-        delay_seconds=config.delay_seconds,
+        delay_seconds=teacher.delay_seconds,
         frame_rate=frame_rate(teacher),
         dimension=teacher.dimension,
     )

@@ -36,7 +36,7 @@ class About:
       teacher: its name, for people.
       sha256: of its weights, in hexadecimal.
       layer: of its states; -1 = their mean.
-      delay_seconds: that were undone.
+      delay_seconds: by which its network's features came late; undone.
       frame_rate: features per second.
       dimension: channels.
     """

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from codax.codec import ModelError
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.interop.encodec import LayoutError, State, config_24khz, config_48khz
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
-from codax.tensorfiles import read_tensors
+from codax.tensorfiles import ModelError, read_tensors
 
 # Parts of a layer here and there. PyTorch's dense kernels are [out, in].
 _LAYER = (

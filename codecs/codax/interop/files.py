@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codax.codec import Codec, ModelError, from_weights
+from codax.codec import Codec, from_weights
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.interop import audiocraft, encodec, speechtokenizer
-from codax.tensorfiles import read_tensors
+from codax.tensorfiles import ModelError, read_tensors
 
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
 

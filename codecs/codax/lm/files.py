@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from codax.codec import ModelError, read_safetensors
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights, parameter_shapes
 from codax.lm.quantize import Arrays, quantize
+from codax.tensorfiles import ModelError, read_safetensors
 
 BLOCK_SECONDS = 5.0  # of the blocks that are coded on their own
 _CONFIG, _WEIGHTS, _INTEGERS = "lm.json", "lm.safetensors", "lm_integer.safetensors"

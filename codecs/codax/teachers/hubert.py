@@ -247,6 +247,7 @@ class HubertTeacher:
     """See `Teacher`: the mean of all states, or one of them."""
 
     sample_rate = 16_000
+    delay_seconds = 0.0
 
     def __init__(self, folder: Path, layer: int | None) -> None:
         """Args: `layer` is 0 (before the first) to the number of layers; None = the mean. Raises TeacherError."""

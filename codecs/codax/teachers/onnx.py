@@ -33,14 +33,14 @@ class OnnxTeacher:
     Args:
       path: of the file.
       sample_rate: Hz, that it takes.
-      delay: seconds by which the features of a causal network come late; they are given back in time, as if silence
+      delay_seconds: by which the features of a causal network come late; they are given back in time, as if silence
         followed the audio.
 
     Raises:
       TeacherError: naming the file.
     """
 
-    def __init__(self, path: Path, sample_rate: int, delay: float = 0.0) -> None:
+    def __init__(self, path: Path, sample_rate: int, delay_seconds: float = 0.0) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -51,11 +51,11 @@ class OnnxTeacher:
             self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             (source,), self._output = self._session.get_inputs(), self._session.get_outputs()[0].name
             self._path, self._input, self.sample_rate = path, source.name, sample_rate
-            self._delay = self._late = 0
+            self.delay_seconds, self._delay, self._late = delay_seconds, 0, 0
             second = self(np.zeros((1, sample_rate), np.float32))
             self.dimension = second.shape[-1]
-            if delay > 0:
-                self._delay = round(delay * sample_rate)
+            if delay_seconds > 0:
+                self._delay = round(delay_seconds * sample_rate)
                 self._late = self(np.zeros((1, sample_rate), np.float32)).shape[1] - second.shape[1]
         except TeacherError:
             raise

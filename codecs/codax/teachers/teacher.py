@@ -25,10 +25,12 @@ class Teacher(Protocol):
     Attributes:
       sample_rate: Hz, that it takes.
       dimension: channels of its features.
+      delay_seconds: by which its network's features come late; undone in what it gives.
     """
 
     sample_rate: int
     dimension: int
+    delay_seconds: float
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         """Audio float32 [batch, time] to features float32 [batch, frames, dimension]."""

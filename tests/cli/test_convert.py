@@ -1,0 +1,76 @@
+"""`codax convert`: levels of one recording with those of another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from codax import audio
+from codax.codec import Codec, Tokens
+from codax.config import Config
+from codax.conversion import swap_levels
+from codax.errors import CodaxError
+
+
+def tokens(frames: int, quantizers: int = 3, streams: int = 1, start: int = 0) -> Tokens:
+    codes = start + np.arange(streams * frames * quantizers, dtype=np.int32).reshape(streams, frames, quantizers)
+    return Tokens(codes, frames * 80, 8000, streams)
+
+
+def test_the_voice_is_repeated_or_cut() -> None:
+    content = tokens(7)
+    for voice in (tokens(3, start=100), tokens(20, quantizers=4, start=100)):
+        for levels in (1, 2):
+            found = swap_levels(content, voice, levels)
+            assert (found.length, found.sample_rate, found.channels) == (560, 8000, 1)
+            np.testing.assert_array_equal(found.codes[..., :levels], content.codes[..., :levels])
+            for frame in range(7):
+                wanted = voice.codes[0, frame % voice.codes.shape[1], levels:3]
+                np.testing.assert_array_equal(found.codes[0, frame, levels:], wanted)
+
+
+def test_one_voice_for_all_streams() -> None:
+    found = swap_levels(tokens(4, streams=2), tokens(4, streams=2, start=100)).codes
+    np.testing.assert_array_equal(found[0, :, 1:], found[1, :, 1:])
+    assert not np.array_equal(found[0, :, 0], found[1, :, 0])
+
+
+def test_what_does_not_fit() -> None:
+    for levels in (0, 3):
+        with pytest.raises(CodaxError, match=f"{levels} of 3 codebooks"):
+            swap_levels(tokens(4), tokens(4), levels)
+    for voice in (tokens(4, quantizers=2), tokens(0)):
+        with pytest.raises(CodaxError, match="do not go with those of the content"):
+            swap_levels(tokens(4), voice)
+
+
+@pytest.fixture
+def model(tmp_path):
+    config = Config(name="tiny")
+    config.model.sample_rate, config.model.channels, config.model.strides, config.model.dimension = 8000, 2, (8, 10), 8
+    config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 3, 64, ()
+    Codec.init_random(config, seed=1).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_command(run_here, model) -> None:
+    rng = np.random.default_rng(0)
+    audio.write("said.wav", rng.normal(0, 0.1, (16_001, 1)), 16_000)
+    audio.write("voice.wav", rng.normal(0, 0.1, (4000, 2)), 8000)
+    status, out, err = run_here("convert", "said.wav", "voice.wav", "out.flac", "--model", model)
+    assert status == 0, err
+    assert out == "out.flac: 1.00 s, 1 of 3 codebooks of said.wav\n"
+    converted, rate = audio.read("out.flac")
+    assert rate == 16_000 and converted.shape == (16_001, 1)
+    # All levels of itself give the codec's own version.
+    assert run_here("convert", "said.wav", "said.wav", "same.wav", "--model", model, "--content", "2")[0] == 0
+    assert run_here("encode", "said.wav", "said.codax", "--model", model)[0] == 0
+    assert run_here("decode", "said.codax", "decoded.wav", "--model", model)[0] == 0
+    np.testing.assert_allclose(audio.read("same.wav")[0], audio.read("decoded.wav")[0], atol=1e-3)
+    for arguments, reason in (
+        (("absent.wav", "voice.wav", "a.wav"), "absent.wav"),
+        (("said.wav", "voice.wav", "voice.wav"), "voice.wav: input and output are the same file"),
+        (("said.wav", "voice.wav", "a.wav", "--content", "3"), "3 of 3 codebooks"),
+        (("said.wav", "voice.wav", "no/a.wav"), "no/a.wav"),
+    ):
+        status, _, err = run_here("convert", *arguments, "--model", model)
+        assert status == 1 and reason in err and len(err.splitlines()) == 1
