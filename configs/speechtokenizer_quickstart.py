@@ -15,6 +15,9 @@ What differs from the paper, and why:
   10 codebooks of 256         1024 entries starve on the 200 frames of a batch
   quantizer.dropout           any number of codebooks can be decoded alone, as the comparison does
   no discriminators, Muon, two stages, small batches: see configs/quickstart.py
+
+What came of it, with and without the teacher, is in the README. Speaker similarity by 1, 2, 4 and 10 codebooks: 0.571,
+0.682, 0.731 and 0.753 with, 0.605, 0.650, 0.670 and 0.684 without: the voice, too, moves behind the first codebook.
 """
 
 from codax.config import Config

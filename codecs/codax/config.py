@@ -236,8 +236,8 @@ class LanguageModelConfig:
 class TeacherConfig:
     """Network whose features the first quantizer learns to carry, if `loss.distillation` is set."""
 
-    source: str = "wakehubert"  # "wakehubert", an .onnx file, a folder of transformers' HuBERT, or "precomputed"
-    layer: int = -1  # of HuBERT: 0 is before the first; -1 = the mean of all
+    source: str = "wakehubert"  # "wakehubert", an .onnx file, a folder of HuBERT or WavLM, or "precomputed"
+    layer: int = -1  # of HuBERT or WavLM: 0 is before the first; -1 = the mean of all
     sample_rate: int = 16_000  # Hz, that an .onnx file takes
     delay_seconds: float = 0.0  # by which the features of an .onnx file come late
 

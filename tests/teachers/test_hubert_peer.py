@@ -1,4 +1,4 @@
-"""Live comparison of HuBERT with transformers on random weights, where it is installed.
+"""Live comparison of HuBERT and WavLM with transformers on random weights, where it is installed.
 
 pip install torch==2.13.0 transformers
 """
@@ -13,24 +13,32 @@ from codax.teachers.hubert import HubertTeacher, hidden_states, load
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-SIZES = {
-    "base": {},
-    "large": {
-        "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
-        "feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True,
-    },
+LARGE = {
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
+    "feat_extract_norm": "layer", "do_stable_layer_norm": True,
 }  # fmt: skip
+SIZES = {
+    "base": ("Hubert", {}),
+    "large": ("Hubert", {**LARGE, "conv_bias": True}),
+    "wavlm-base-plus": ("WavLM", {}),
+    "wavlm-large": ("WavLM", LARGE),
+}
 
 
 @pytest.fixture(scope="module", params=list(SIZES))
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hubert")
     torch.manual_seed(0)
-    model = transformers.HubertModel(transformers.HubertConfig(**SIZES[request.param])).eval()
+    kind, size = SIZES[request.param]
+    config = getattr(transformers, f"{kind}Config")(**size)
+    model = getattr(transformers, f"{kind}Model")(config).eval()
     with torch.no_grad():  # norms and biases that do something
         for parameter in model.parameters():
-            if parameter.ndim == 1:
+            if parameter.ndim in (1, 4):  # WavLM's scale of gates, too
                 parameter.add_(0.1 * torch.randn_like(parameter))
+        for name, parameter in model.named_parameters():
+            if name.endswith("rel_attn_embed.weight"):
+                parameter.normal_()
     model.save_pretrained(folder)
     return model, folder
 

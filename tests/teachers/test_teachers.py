@@ -87,7 +87,9 @@ def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"model_type": "wavlm"}, "config.json: a model of type 'wavlm'"),
+        ({"model_type": "wav2vec2"}, "config.json: a model of type 'wav2vec2'"),
+        ({"model_type": "wavlm"}, "rel_attn_embed.weight is missing"),
+        ({"model_type": "wavlm", "num_buckets": 6}, "num_buckets or max_bucket_distance cannot be"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'"),
         ({"num_hidden_layers": 3}, "model.safetensors: encoder.layers.2.attention.q_proj.weight is missing"),
         ({"hidden_size": 32}, "has 16 channels, config.json says 32"),

@@ -28,9 +28,9 @@ def build(
     ] = 30.0,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
     teacher: Annotated[
-        str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT.")
+        str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT or WavLM.")
     ] = "",
-    layer: Annotated[int, typer.Option(min=-1, help="State of HuBERT that is stored; -1: the mean of all.")] = -1,
+    layer: Annotated[int, typer.Option(min=-1, help="State of it that is stored; -1: the mean of all.")] = -1,
     delay_seconds: Annotated[
         float, typer.Option(min=0.0, help="By which the features of an .onnx file come late.")
     ] = 0.0,

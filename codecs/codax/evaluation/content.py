@@ -30,6 +30,8 @@ class _Coded:
 class ContentScorer:
     """Takes utterance after utterance: `start`, then `add` for every system.
 
+    Systems of one series are one codec at several rates, whose first codebook is the same: it is taken once.
+
     Attributes:
       source: where phones come from, for people.
       error: why the utterance at hand has no phones; "" if it has.
@@ -41,12 +43,15 @@ class ContentScorer:
         self.source = labels.name
         self._segments: list[phones.Segment] = []
         self._speaker = ""
-        self._systems: dict[str, _Coded] = {}
+        self._series: dict[str, _Coded] = {}
+        self._values: dict[str, dict[str, Interval | None]] = {}
+        self._taken: set[str] = set()  # series that the utterance at hand has been taken of
         self.error = ""
 
     def start(self, utterance: Utterance) -> None:
         """The next original."""
         self._segments, self._speaker, self.error = [], utterance.entry.speaker, ""
+        self._taken.clear()
         try:
             self._segments = self._labels(utterance)
         except CodaxError as error:
@@ -54,9 +59,10 @@ class ContentScorer:
 
     def add(self, system: CodecSystem, codes: np.ndarray) -> None:
         """The codes [streams, frames, quantizers] of the utterance at hand; those of the first stream are taken."""
-        if not self._segments:
+        if not self._segments or system.series in self._taken:
             return
-        coded = self._systems.setdefault(system.key, _Coded(system.codebook_size))
+        self._taken.add(system.series)
+        coded = self._series.setdefault(system.series, _Coded(system.codebook_size))
         number, frames = len(coded.codes), codes.shape[1]
         coded.codes.append(codes[0, :, 0])
         coded.labels.append(phones.at_frames(self._segments, frames, system.frame_rate))
@@ -70,21 +76,19 @@ class ContentScorer:
                 neighbours = (names[i], names[i + 2])
                 coded.instances.append(Instance(segment.phone, neighbours, self._speaker, number, vectors[first:end]))
 
-    def values(self, key: str, *, seed: int) -> dict[str, Interval | None]:
-        """The registry's values of a system, with 95 % intervals over utterances.
+    def values(self, series: str, *, seed: int) -> dict[str, Interval | None]:
+        """The registry's values of all systems of a series, with 95 % intervals over utterances.
 
         Those of PNMI, purity and ABX are the jackknife's: a bootstrap, which sees frames twice, would lie beside the
         value.
         """
-        coded = self._systems.get(key)
+        coded = self._series.get(series)
         if coded is None:
             return {}
-        found: dict[str, Interval | None] = {}
-        if self._counts:
-            found |= _counted(coded, seed)
-        if self._abx:
-            found |= _compared(coded, seed)
-        return found
+        if series not in self._values:
+            found = _counted(coded, seed) if self._counts else {}
+            self._values[series] = found | (_compared(coded, seed) if self._abx else {})
+        return self._values[series]
 
 
 def _counted(coded: _Coded, seed: int) -> dict[str, Interval | None]:

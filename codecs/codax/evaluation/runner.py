@@ -163,7 +163,7 @@ def _run(
         use = None
         if system.key in histograms and isinstance(system, CodecSystem):
             use = codebooks.codebook_use(histograms[system.key], system.frame_rate, miller_madow=True)
-        values = content.values(system.key, seed=seed) if content is not None else None
+        values = content.values(system.series, seed=seed) if content is not None else None
         summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=values))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]

@@ -1,4 +1,4 @@
-"""HuBERT (arXiv 2106.07447), base and large, from a folder of transformers' `HubertModel`.
+"""HuBERT (arXiv 2106.07447) and WavLM, base and large, from folders of transformers' `HubertModel` and `WavLMModel`.
 
 Convolutions take 16 kHz audio to 50 frames per second without padding; then follow a Transformer's layers, with norms
 behind each part (base) or before it (large). Weights keep the names and PyTorch's order of axes.
@@ -20,6 +20,7 @@ import numpy as np
 
 from codax.errors import CodaxError, ConfigError
 from codax.plainvalues import build
+from codax.teachers import wavlm
 from codax.teachers.teacher import TeacherError
 from codax.tensorfiles import read_tensors
 
@@ -42,6 +43,8 @@ class HubertConfig:
     feat_proj_layer_norm: bool = True
     num_conv_pos_embedding_groups: int = 16
     do_stable_layer_norm: bool = False  # norms before each part
+    num_buckets: int = 0  # of distances that attention is biased by; 0 = no bias, HuBERT
+    max_bucket_distance: int = 800
 
     @property
     def hop(self) -> int:
@@ -61,8 +64,8 @@ def config_of(values: Mapping[str, Any]) -> HubertConfig:
     Raises:
       TeacherError: another kind of model, or with parts that are not here.
     """
-    if values.get("model_type") != "hubert":
-        raise TeacherError(f"a model of type {values.get('model_type')!r}, not hubert")
+    if values.get("model_type") not in ("hubert", "wavlm"):
+        raise TeacherError(f"a model of type {values.get('model_type')!r}, neither hubert nor wavlm")
     for name, wanted in (
         ("hidden_act", _ACTIVATION),
         ("feat_extract_activation", _ACTIVATION),
@@ -71,10 +74,16 @@ def config_of(values: Mapping[str, Any]) -> HubertConfig:
         if values.get(name, wanted) != wanted:
             raise TeacherError(f"{name} = {values[name]!r} is not supported")
     known = {field.name for field in dataclasses.fields(HubertConfig)}
+    if values["model_type"] == "wavlm":
+        values = {"num_buckets": 320} | dict(values)
+    else:
+        known -= {"num_buckets"}
     try:
         config = build(HubertConfig, {k: v for k, v in values.items() if k in known}, "")
     except ConfigError as error:
         raise TeacherError(str(error)) from error
+    if config.num_buckets % 4 or not 0 <= config.num_buckets // 4 < config.max_bucket_distance:
+        raise TeacherError("num_buckets or max_bucket_distance cannot be")
     if config.feat_extract_norm not in ("group", "layer") or len(config.conv_kernel) != len(config.conv_stride):
         raise TeacherError("feat_extract_norm, conv_kernel or conv_stride cannot be")
     return config
@@ -144,11 +153,15 @@ def hidden_states(
     if not stable:
         x = _norm(w, "encoder.layer_norm", x, epsilon)
     states = [x]
+    bias = None
+    if config.num_buckets:
+        places = wavlm.buckets(x.shape[1], config.num_buckets, config.max_bucket_distance)
+        bias = jnp.moveaxis(jnp.asarray(w[wavlm.EMBEDDING])[places], -1, 0)
     for i in range(config.num_hidden_layers):
         place = f"encoder.layers.{i}"
         first = functools.partial(_norm, w, f"{place}.layer_norm", epsilon=epsilon)
         second = functools.partial(_norm, w, f"{place}.final_layer_norm", epsilon=epsilon)
-        attend = functools.partial(_attention, config, w, f"{place}.attention", seen=seen)
+        attend = functools.partial(_attention, config, w, f"{place}.attention", seen=seen, bias=bias)
         forward = functools.partial(_feed_forward, w, f"{place}.feed_forward")
         if stable:
             x = x + attend(first(x))
@@ -166,7 +179,9 @@ def _feed_forward(w: Weights, place: str, x: jax.Array) -> jax.Array:
     return _linear(w, f"{place}.output_dense", _gelu(_linear(w, f"{place}.intermediate_dense", x)))
 
 
-def _attention(config: HubertConfig, w: Weights, place: str, x: jax.Array, seen: jax.Array | None) -> jax.Array:
+def _attention(
+    config: HubertConfig, w: Weights, place: str, x: jax.Array, seen: jax.Array | None, bias: jax.Array | None
+) -> jax.Array:
     heads = config.num_attention_heads
 
     def split(name: str) -> jax.Array:
@@ -175,6 +190,8 @@ def _attention(config: HubertConfig, w: Weights, place: str, x: jax.Array, seen:
 
     queries, keys, values = (split(name) for name in ("q_proj", "k_proj", "v_proj"))
     scores = jnp.einsum("bqhd,bkhd->bhqk", queries, keys) * queries.shape[-1] ** -0.5
+    if bias is not None:
+        scores = scores + wavlm.gated_bias(w, place, x, bias)
     if seen is not None:
         scores = jnp.where(seen[:, None, None], scores, _MASKED)
     mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores, axis=-1), values)
@@ -212,7 +229,8 @@ def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
     file = weights_of(folder)
     try:
         found = {
-            name.removeprefix("hubert."): np.asarray(value, np.float32) for name, value in read_tensors(file).items()
+            name.removeprefix("hubert.").removeprefix("wavlm."): np.asarray(value, np.float32)
+            for name, value in read_tensors(file).items()
         }
     except CodaxError as error:
         raise TeacherError(str(error)) from error
@@ -229,11 +247,14 @@ def _folded(found: dict[str, np.ndarray], config: HubertConfig, file: Path) -> d
             # One length for each place of the kernel.
             found[f"{name}.weight"] = found.pop(f"{name}.{scale}") * v / np.sqrt((v**2).sum(axis=(0, 1), keepdims=True))
     wanted = [f"{name}.weight", "feature_projection.projection.weight", "encoder.layer_norm.weight"]
+    gates = ("gru_rel_pos_linear.weight", "gru_rel_pos_linear.bias", "gru_rel_pos_const") if config.num_buckets else ()
+    wanted += [wavlm.EMBEDDING] if gates else []
     wanted += [f"feature_extractor.conv_layers.{i}.conv.weight" for i in range(len(config.conv_stride))]
     for i in range(config.num_hidden_layers):
         parts = ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj", "layer_norm",
                  "final_layer_norm", "feed_forward.intermediate_dense", "feed_forward.output_dense")  # fmt: skip
         wanted += [f"encoder.layers.{i}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
+        wanted += [f"encoder.layers.{i}.attention.{gate}" for gate in gates]
     for entry in wanted:
         if entry not in found:
             raise TeacherError(f"{file}: {entry} is missing")

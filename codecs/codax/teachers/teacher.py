@@ -42,7 +42,7 @@ class Teacher(Protocol):
 
 
 def find_teacher(config: TeacherConfig) -> Teacher:
-    """The teacher of that name: "wakehubert", an .onnx file, or a folder of transformers' HuBERT.
+    """The teacher of that name: "wakehubert", an .onnx file, or a folder of transformers' HuBERT or WavLM.
 
     Raises:
       TeacherError: it is missing or damaged.
