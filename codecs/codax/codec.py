@@ -190,17 +190,13 @@ class Codec:
 
     def decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
         """Audio float32 [batch, frames * hop, channels] at the model's rate: the inverse of `encode_piece`."""
-        frames = codes.shape[1]
-        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
-        latent = self._dequantize(self.variables, padded)
-        return np.asarray(self._decode(self.folded, latent, denoise))[:, : frames * self.config.hop]
+        decoded = self._decode(self.folded, self._padded_latent(codes), denoise)
+        return np.asarray(decoded)[:, : codes.shape[1] * self.config.hop]
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
         """Sum of the codebooks' entries, float32 [batch, frames, dimension], of codes [batch, frames, quantizers]."""
         codes = self.checked_codes(codes)
-        frames = codes.shape[1]
-        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
-        return np.asarray(self._dequantize(self.variables, padded))[:, :frames]
+        return np.asarray(self._padded_latent(codes))[:, : codes.shape[1]]
 
     def semantic(self, tokens: Tokens) -> np.ndarray:
         """Features float32 [batch, frames, semantic_dimension] that the first quantizer's codes stand for.
@@ -325,6 +321,12 @@ class Codec:
             return frames
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step
+
+    def _padded_latent(self, codes: np.ndarray) -> jax.Array:
+        """Latent of codes, followed by what fills the bucket up, so that few lengths need be compiled."""
+        frames = codes.shape[1]
+        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
+        return self._dequantize(self.variables, padded)
 
     def _condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
         return jnp.full((batch, frames), float(denoise)) if self.config.model.film != "none" else None

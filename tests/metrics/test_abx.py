@@ -68,8 +68,8 @@ def test_what_can_be_compared() -> None:
     assert Abx([said("a", 0, "s"), said("a", 1, "t"), said("b", 2, "s")]).error() is None
     # Across speakers A and B are one's, X is the other's: a of t lies by b of s.
     across = [said("a", 0, "s"), said("b", 40, "s"), said("a", 30, "t")]
-    assert Abx(across, across=True).error() == 1
-    assert Abx([said("a", 0, "s"), said("b", 40, "s"), said("a", 10, "t")], across=True).error() == 0
+    assert Abx(across).error(across=True) == 1
+    assert Abx([said("a", 0, "s"), said("b", 40, "s"), said("a", 10, "t")]).error(across=True) == 0
     assert Abx(across).error() is None
 
 

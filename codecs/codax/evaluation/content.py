@@ -119,18 +119,14 @@ def _counted(coded: _Coded, seed: int) -> dict[str, Interval | None]:
 
 
 def _compared(coded: _Coded, seed: int) -> dict[str, Interval | None]:
-    anywhere = [dataclasses.replace(instance, neighbours=None) for instance in coded.instances]
+    alike = Abx(coded.instances, seed=seed)
+    anywhere = Abx([dataclasses.replace(instance, neighbours=None) for instance in coded.instances], seed=seed)
     found: dict[str, Interval | None] = {}
-    for key, instances, across in (
-        ("abx", coded.instances, False),
-        ("abx_any", anywhere, False),
-        ("abx_across", coded.instances, True),
-    ):
-        abx = Abx(instances, across=across, seed=seed)
-        value = abx.error()
+    for key, abx, across in (("abx", alike, False), ("abx_any", anywhere, False), ("abx_across", alike, True)):
+        value = abx.error(across=across)
         found[key] = None
         if value is not None:
-            left = [abx.error(without=number) for number in range(len(coded.codes))]
+            left = [abx.error(across=across, without=number) for number in range(len(coded.codes))]
             found[key] = _jackknifed(value, [value if x is None else x for x in left]).scaled(100)
     return found
 

@@ -63,15 +63,12 @@ def _save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
     figure.savefig(path, format="png")
 
 
-def information_split(results: Results, path: Path) -> bool:
-    """Draws word error rate and speaker similarity against the number of codebooks, where codecs have both.
+def information_split(results: Results, path: Path) -> None:
+    """Draws word error rate and speaker similarity against the number of codebooks.
 
     Args:
-      results: of an evaluation.
+      results: of an evaluation. Without both values for two numbers of codebooks of a codec nothing is drawn.
       path: of the PNG.
-
-    Returns:
-      Whether there was anything to draw: both values, for two numbers of codebooks of one codec at least.
     """
     series: dict[str, list[SystemResult]] = {}
     for system in results.systems:
@@ -79,7 +76,7 @@ def information_split(results: Results, path: Path) -> bool:
             series.setdefault(system.series, []).append(system)
     series = {name: sorted(group, key=_codebooks) for name, group in series.items() if len(group) > 1}
     if not series:
-        return False
+        return
     figure = _figure(len(_SPLIT), 1)
     handles: dict[str, Any] = {}
     for index, key in enumerate(_SPLIT):
@@ -91,7 +88,6 @@ def information_split(results: Results, path: Path) -> bool:
         axes.set_xlabel("codebooks, the first ones", fontsize=8)
         axes.set_xlim(0, 1.06 * max(_codebooks(group[-1]) for group in series.values()))
     _save(figure, handles, path)
-    return True
 
 
 def _codebooks(system: SystemResult) -> int:

@@ -206,7 +206,7 @@ def summarize(
         series=system.series,
         kind=system.kind,
         nominal_kbps=system.kbps,
-        codebooks_used=getattr(system, "quantizers", None),
+        codebooks_used=system.quantizers,
         description=system.description,
         utterances=len(rows),
         failed=sum(bool(row.errors) for row in rows),

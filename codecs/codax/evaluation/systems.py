@@ -42,6 +42,7 @@ class System(Protocol):
       series: systems of one series are joined by a line in plots.
       kind: "original", "codec" or "baseline".
       kbps: nominal kilobits per second of one channel's file; None for the original.
+      quantizers: codebooks in use; None where there are none.
       description: settings.
     """
 
@@ -56,6 +57,8 @@ class System(Protocol):
     @property
     def kbps(self) -> float | None: ...
     @property
+    def quantizers(self) -> int | None: ...
+    @property
     def description(self) -> str: ...
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
@@ -66,7 +69,8 @@ class System(Protocol):
 class Original:
     """The hidden reference: what every other system is measured against, and what the recogniser makes of it."""
 
-    key, label, series, kind, kbps = "original", "original", "original", "original", None
+    key, label, series, kind = "original", "original", "original", "original"
+    kbps = quantizers = None
     description = "the signal itself"
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
@@ -98,7 +102,7 @@ class CodecSystem:
             f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
             f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"
         )
-        self.quantizers = quantizers
+        self.quantizers: int | None = quantizers
 
     @property
     def frame_rate(self) -> float:
@@ -138,6 +142,7 @@ class BaselineSystem:
     """A classical codec at one rate."""
 
     kind = "baseline"
+    quantizers = None
 
     def __init__(self, baseline: Baseline):
         self._baseline = baseline

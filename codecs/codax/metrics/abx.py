@@ -74,14 +74,13 @@ def _warped(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.nda
 
 
 class Abx:
-    """The errors of some instances; `error` counts them, `without` an utterance if wanted."""
+    """The distances of some instances; `error` counts the errors, `without` an utterance if wanted."""
 
-    def __init__(self, instances: Sequence[Instance], *, across: bool = False, seed: int = 0) -> None:
+    def __init__(self, instances: Sequence[Instance], *, seed: int = 0) -> None:
         """Computes all distances.
 
         Args:
           instances: at most 40 of a kind are taken, drawn at random.
-          across: X is by another speaker than A and B.
           seed: of that draw.
         """
         rng = np.random.default_rng(seed)
@@ -95,13 +94,18 @@ class Abx:
                 kept = rng.permutation(len(found))[:_PER_KIND] if len(found) > _PER_KIND else range(len(found))
                 chosen += [found[i] for i in kept]
             if len({x.phone for x in chosen}) > 1:
-                self._cells.append(_Cell(chosen, across))
+                self._cells.append(_Cell(chosen))
 
-    def error(self, without: int | None = None) -> float | None:
-        """Share of errors, 0 to 1; None where there is nothing to compare."""
+    def error(self, *, across: bool = False, without: int | None = None) -> float | None:
+        """Share of errors, 0 to 1; None where there is nothing to compare.
+
+        Args:
+          across: X is by another speaker than A and B.
+          without: number of an utterance that is left out.
+        """
         by_pair = defaultdict(list)
         for cell in self._cells:
-            for pair, value in cell.errors(without):
+            for pair, value in cell.errors(across, without):
                 by_pair[pair].append(value)
         return float(np.mean([np.mean(values) for values in by_pair.values()])) if by_pair else None
 
@@ -109,8 +113,7 @@ class Abx:
 class _Cell:
     """Instances with the same neighbours, and all their distances."""
 
-    def __init__(self, instances: Sequence[Instance], across: bool) -> None:
-        self._across = across
+    def __init__(self, instances: Sequence[Instance]) -> None:
         self._utterances = np.asarray([x.utterance for x in instances])
         self._members: dict[Any, list[int]] = defaultdict(list)
         for i, instance in enumerate(instances):
@@ -122,7 +125,7 @@ class _Cell:
         self._distance[upper] = found
         self._distance += self._distance.T
 
-    def errors(self, without: int | None) -> list[tuple[Any, float]]:
+    def errors(self, across: bool, without: int | None) -> list[tuple[Any, float]]:
         """(A's and B's phones, error) of every pair of kinds, over the speakers of this cell."""
         kept = {
             kind: np.asarray([i for i in m if self._utterances[i] != without], int) for kind, m in self._members.items()
@@ -133,7 +136,7 @@ class _Cell:
                 if other == phone or theirs != speaker or not len(different):
                     continue
                 for (third, voice), probes in kept.items():
-                    if third != phone or (voice == speaker) == self._across:
+                    if third != phone or (voice == speaker) == across:
                         continue
                     value = self._share(probes, same, different)
                     if value is not None:

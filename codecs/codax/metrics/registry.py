@@ -49,12 +49,14 @@ class Measure:
       compute: (reference, degraded, rate) with float [time, channels] to values by key.
       rate: Hz at which it wants the signals; None = as they are.
       packages: import names and the extra that installs them.
+      check: raises MetricError where something else is missing.
     """
 
     values: tuple[Value, ...]
     compute: Compute
     rate: int | None = None
     packages: tuple[tuple[str, str], ...] = ()
+    check: Callable[[], object] | None = None
 
 
 def _visqol_speech(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
@@ -189,6 +191,7 @@ MEASURES: tuple[Measure, ...] = (
         ),
         lambda r, d, _: {"speaker": speakers.similarity(r, d)},
         rate=speakers.SAMPLE_RATE,
+        check=speakers.encoder,
     ),
 )
 
@@ -318,6 +321,8 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
     for measure in measures:
         for module, extra in measure.packages:
             optional(module, extra)
+        if measure.check is not None:
+            measure.check()
         for mapping in {v.mapping for v in measure.values} & {"lattice", "svr"}:
             _check_visqol_model(mapping)
     text = any(v.key in wanted for v in TEXT_VALUES)
@@ -325,8 +330,6 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
         from codax.metrics import wer
 
         wer.check_installed()
-    if "speaker" in wanted:
-        speakers.encoder()
     keys = tuple(key for key in VALUES if key in wanted)
     codes = any(v.key in wanted for v in CODE_VALUES)
     return Selection(keys, measures, text, codes, phones="pnmi" in wanted, abx="abx" in wanted)
