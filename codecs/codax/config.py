@@ -38,6 +38,18 @@ class SEANetConfig:
 
 
 @dataclasses.dataclass
+class TransformerConfig:
+    """The Transformers on both sides of the quantizer of the family "mimi"; the defaults are the released Mimi's."""
+
+    layers: int = 8
+    heads: int = 8
+    hidden: int = 2048  # channels of the feed-forward part
+    context: int = 250  # steps that a step sees, itself and those before it
+    layer_scale: float = 0.01  # initial scale of what a layer adds
+    period: float = 10_000.0  # the rotary positions' longest wavelength is about 2 pi times so many steps
+
+
+@dataclasses.dataclass
 class ModelConfig:
     """Encoder and decoder network.
 
@@ -63,7 +75,9 @@ class ModelConfig:
     segment_overlap: float = 0.01  # share of a segment that the next one overlaps
     normalize: bool = False  # divide each segment by its RMS, which is coded beside it
     semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
-    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the family "encodec"
+    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the families "encodec" and "mimi"
+    resample_stride: int = 1  # of "mimi": steps of the Transformers in a frame
+    transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)  # of "mimi"
 
 
 @dataclasses.dataclass
@@ -76,7 +90,13 @@ class QuantizerConfig:
     epsilon: float = 1e-5  # Laplace smoothing of the running counts
     kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
     dead_threshold: float = 2.0  # an entry whose running count falls below this is replaced
-    dropout: bool = True  # number of quantizers drawn per example
+    dead_ratio: float = 0.0  # > 0: instead, one whose count falls below this share of its level's mean
+    dead_every: int = 1  # steps from one search for dead entries to the next
+    smoothing: bool = True  # Laplace smoothing of the counts that the sums are divided by
+    semantic: int = 0  # first quantizers that work on a projection of their own, beside the others (split RVQ)
+    projection: int = 0  # > 0: linear projections into so many channels in front of the codebooks, and back
+    unquantized: float = 0.0  # chance that an example goes to the decoder without quantization
+    dropout: bool = True  # number of quantizers drawn per example; those of `semantic` are always used
     dropout_kbps: bool = False  # instead, one of `kbps` drawn for each batch
     start_step: int = 0  # steps before it train an autoencoder without quantization; k-means then starts the codebooks
     kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
@@ -120,7 +140,7 @@ class LossConfig:
     feature: float = 100.0
     commitment: float = 1.0
     distillation: float = 0.0  # of the teacher's features into the first quantizer
-    distillation_form: str = "d_axis"  # or "t_axis"; see losses/distillation.py
+    distillation_form: str = "d_axis"  # "t_axis" or "cosine"; see losses/distillation.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them
     mels: int = 64
@@ -148,6 +168,7 @@ class OptimizerConfig:
     beta1: float = 0.5
     beta2: float = 0.9
     weight_decay: float = 0.0
+    decay_transformers_only: bool = False  # of the generator's parameters
     warmup_steps: int = 0
     schedule: str = "constant"  # after the warm-up: "constant" or "cosine" (to `final_fraction` of the rate)
     final_fraction: float = 0.0
@@ -240,6 +261,8 @@ class TeacherConfig:
     layer: int = -1  # of HuBERT or WavLM: 0 is before the first; -1 = the mean of all
     sample_rate: int = 16_000  # Hz, that an .onnx file takes
     delay_seconds: float = 0.0  # by which the features of an .onnx file come late
+    pool: int = 1  # features that are averaged into one frame of the codec's, around the frame's middle
+    pool_stride: int = 1  # features from one frame to the next
 
     @property
     def precomputed(self) -> bool:
@@ -284,7 +307,7 @@ class Config:
     @property
     def hop(self) -> int:
         """Samples per latent frame."""
-        return self.model.stem_stride * math.prod(self.model.strides)
+        return self.model.stem_stride * math.prod(self.model.strides) * self.model.resample_stride
 
     @property
     def frame_rate(self) -> float:

@@ -9,7 +9,7 @@ from codax.errors import ConfigError
 if TYPE_CHECKING:
     from codax.config import Config
 
-FAMILIES = ("soundstream", "encodec")
+FAMILIES = ("soundstream", "encodec", "mimi")
 ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
 Check = tuple[bool, str, object, str]  # does it hold, the field, its value, what it must be
 
@@ -19,12 +19,14 @@ def checks(config: Config) -> list[Check]:
     return [
         *_model(config),
         *_seanet(config),
+        *_mimi(config),
         *_quantizer(config),
         *_discriminator(config),
         *_loss(config),
         *_optimizer(config),
         *_data(config),
         *_mixture(config),
+        *_teacher(config),
         *_train(config),
     ]
 
@@ -85,11 +87,41 @@ def _seanet(config: Config) -> list[Check]:
         (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
         (not (n.bidirectional and m.causal), "model.seanet.bidirectional", n.bidirectional, "False for a causal model"),
         (
-            m.family != "encodec" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
+            m.family == "soundstream" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
             "model.family",
             m.family,
             "soundstream for model.stem_stride, max_channels and film",
         ),
+    ]
+
+
+def _mimi(config: Config) -> list[Check]:
+    m, t = config.model, config.model.transformer
+    mimi = m.family == "mimi"
+    plain = m.causal and not m.segment_seconds and m.seanet.pad_mode == "zeros" and m.seanet.trim_right_ratio == 1
+    return [
+        (
+            not mimi or (plain and not m.seanet.lstm_layers),
+            "model.family",
+            m.family,
+            "another than mimi, or else causal, with model.seanet.pad_mode zeros, without LSTM and segments",
+        ),
+        (
+            m.resample_stride == 1 if not mimi else m.resample_stride >= 1,
+            "model.resample_stride",
+            m.resample_stride,
+            "1 or more with family mimi, 1 with others",
+        ),
+        _at_least("model.transformer.layers", t.layers, 0),
+        (
+            t.heads >= 1 and (not mimi or m.dimension % (2 * t.heads) == 0),
+            "model.transformer.heads",
+            t.heads,
+            "a divisor of half of model.dimension",
+        ),
+        _at_least("model.transformer.hidden", t.hidden, 1),
+        _at_least("model.transformer.context", t.context, 1),
+        (t.period > 1, "model.transformer.period", t.period, "above 1"),
     ]
 
 
@@ -99,6 +131,16 @@ def _quantizer(config: Config) -> list[Check]:
         _at_least("quantizer.num_quantizers", q.num_quantizers, 1),
         (2 <= q.codebook_size <= 65536, "quantizer.codebook_size", q.codebook_size, "2 to 65536"),
         (0 < q.decay < 1, "quantizer.decay", q.decay, "between 0 and 1"),
+        (0 <= q.dead_ratio < 1, "quantizer.dead_ratio", q.dead_ratio, "0 or more and below 1"),
+        _at_least("quantizer.dead_every", q.dead_every, 1),
+        (
+            0 <= q.semantic < q.num_quantizers,
+            "quantizer.semantic",
+            q.semantic,
+            "0 or more and fewer than quantizer.num_quantizers",
+        ),
+        _at_least("quantizer.projection", q.projection, 0),
+        (0 <= q.unquantized < 1, "quantizer.unquantized", q.unquantized, "0 or more and below 1"),
         (
             not q.dropout_kbps or (q.dropout and len(q.kbps) > 0),
             "quantizer.dropout_kbps",
@@ -149,7 +191,7 @@ def _loss(config: Config) -> list[Check]:
             config.teacher.source,
             "a teacher: mixtures of named sources have no features beside them",
         ),
-        _one_of("loss.distillation_form", loss.distillation_form, "d_axis", "t_axis"),
+        _one_of("loss.distillation_form", loss.distillation_form, "d_axis", "t_axis", "cosine"),
         (
             not loss.distillation or config.model.semantic_dimension > 0,
             "model.semantic_dimension",
@@ -249,6 +291,15 @@ def _pools(config: Config) -> list[Check]:
     except ConfigError as error:
         return [(False, "data.mixture.pools", m.pools, f"names in data.mixture.sources, or '*': {error}")]
     return []
+
+
+def _teacher(config: Config) -> list[Check]:
+    t = config.teacher
+    return [
+        _at_least("teacher.pool", t.pool, 1),
+        (1 <= t.pool_stride <= t.pool, "teacher.pool_stride", t.pool_stride, "1 to teacher.pool"),
+        ((t.pool - t.pool_stride) % 2 == 0, "teacher.pool", t.pool, "as odd or even as teacher.pool_stride"),
+    ]
 
 
 def _train(config: Config) -> list[Check]:

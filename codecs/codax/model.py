@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import Config
-from codax.nets import seanet, soundstream
+from codax.nets import mimi, seanet, soundstream
 from codax.nets.film import FiLM
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
-NETWORKS = {"soundstream": soundstream, "encodec": seanet}
+NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -106,6 +106,8 @@ class CodecModel(nn.Module):
         update: bool = False,
         axis: str | None = None,
         condition: jax.Array | None = None,
+        bypass: jax.Array | None = None,
+        revive: jax.Array | bool = True,
     ) -> ForwardOutput:
         """One training forward pass; see `ResidualVectorQuantizer.__call__` for the arguments.
 
@@ -115,7 +117,7 @@ class CodecModel(nn.Module):
         latent = self.encode_latent(audio, condition)
         if not quantize and not self.is_initializing():
             return ForwardOutput(self.decode_latent(latent, condition) * scale, jnp.zeros(()), None, None, {})
-        out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis)
+        out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
         decoded = self.decode_latent(out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
         return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics)

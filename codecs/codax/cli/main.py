@@ -57,6 +57,7 @@ class ExportFormat(enum.StrEnum):
 
     huggingface = "huggingface"
     speechtokenizer = "speechtokenizer"
+    kyutai = "kyutai"
 
 
 def _version(wanted: bool) -> None:
@@ -187,7 +188,10 @@ def info(
 @app.command("import")
 def import_command(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Folder of EnCodec or SpeechTokenizer, or .th or .safetensors file.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Folder of EnCodec, SpeechTokenizer or Mimi, or .th or .safetensors file."
+        ),
     ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
 ) -> None:
@@ -216,18 +220,20 @@ def export_command(
         ExportFormat,
         typer.Option(
             "--format",
-            help="huggingface: for transformers' EncodecModel; speechtokenizer: config.json and SpeechTokenizer.pt.",
+            help="huggingface: for transformers' EncodecModel or MimiModel; speechtokenizer: config.json and "
+            "SpeechTokenizer.pt; kyutai: mimi.safetensors and mimi_config.json.",
         ),
     ] = ExportFormat.huggingface,
 ) -> None:
     """Write a model for another project."""
     from codax.cli.models import load_model
-    from codax.interop.files import export_huggingface
+    from codax.interop.files import export_huggingface, export_kyutai
     from codax.interop.speechtokenizer import export_speechtokenizer
 
     exporters = {
         ExportFormat.huggingface: export_huggingface,
         ExportFormat.speechtokenizer: export_speechtokenizer,
+        ExportFormat.kyutai: export_kyutai,
     }
     exporters[form](load_model(model), target)
     print(f"{target}: {form.value}")

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from codax.codec import Codec, from_weights
+from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop import audiocraft, encodec, speechtokenizer
+from codax.interop import audiocraft, encodec, mimi, mimi_config, speechtokenizer
 from codax.tensorfiles import ModelError, read_tensors
 
+KYUTAI_CONFIG = "mimi_config.json"
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -20,8 +22,9 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
     """Reads a model of another project.
 
     Args:
-      source: a Hugging Face `EncodecModel` folder (safetensors or .bin), a checkpoint of the `encodec` package, an
-        export of audiocraft, or a folder of SpeechTokenizer.
+      source: a Hugging Face folder of `EncodecModel` or `MimiModel` (safetensors or .bin), a checkpoint of the
+        `encodec` package, an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's weights of Mimi (a
+        .safetensors file, with its mimi_config.json beside it unless it is the released model; or their folder).
       state: what `read_tensors` found in it, if that was read before.
 
     Raises:
@@ -31,27 +34,47 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
     if not source.exists():
         raise ModelError(f"{source}: no such file or folder")
     try:
-        if source.is_dir():
-            values = _read_json(source / "config.json")
-            if speechtokenizer.is_config(values):
-                config, layout = speechtokenizer.config_of(values), encodec.NATIVE
-            else:
-                config, layout = encodec.config_from_huggingface(values), encodec.HUGGINGFACE
-            weights = _weights_file(source)
-            arrays = read_tensors(weights)
-        else:
-            weights, layout = source, encodec.NATIVE
-            arrays = read_tensors(source) if state is None else dict(state)
-            if audiocraft.is_export(arrays):
-                config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
-            else:
-                config = encodec.config_of_state(arrays)
-        flat = encodec.to_codax(arrays, config, layout)
+        config, flat, weights = _from_folder(source) if source.is_dir() else _from_file(source, state)
     except ModelError:
         raise
     except CodaxError as error:
         raise ModelError(f"{source}: {error}") from error
     return from_weights(flat, config, weights)
+
+
+_Found = tuple[Config, dict[str, Any], Path]
+
+
+def _from_folder(folder: Path) -> _Found:
+    if (folder / KYUTAI_CONFIG).is_file():
+        found = sorted(folder.glob("mimi*.safetensors")) or sorted(folder.glob("tokenizer-*.safetensors"))
+        if not found:
+            raise ModelError(f"{folder}: no mimi*.safetensors is beside {KYUTAI_CONFIG}")
+        return _from_file(found[0], None)
+    values, weights = _read_json(folder / "config.json"), _weights_file(folder)
+    if speechtokenizer.is_config(values):
+        config = speechtokenizer.config_of(values)
+        return config, encodec.to_codax(read_tensors(weights), config, encodec.NATIVE), weights
+    if values["model_type"] == "mimi":
+        config = mimi_config.config_from_huggingface(values)
+        return config, mimi.to_codax(read_tensors(weights), config, mimi.HUGGINGFACE), weights
+    config = encodec.config_from_huggingface(values)
+    return config, encodec.to_codax(read_tensors(weights), config, encodec.HUGGINGFACE), weights
+
+
+def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Found:
+    arrays = read_tensors(path) if state is None else dict(state)
+    if mimi.is_state(arrays):
+        about = path.parent / KYUTAI_CONFIG
+        config = mimi_config.config_24khz()
+        if about.is_file():
+            config = mimi_config.config_from_kyutai(_json_object(about))
+        return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
+    if audiocraft.is_export(arrays):
+        config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
+    else:
+        config = encodec.config_of_state(arrays)
+    return config, encodec.to_codax(arrays, config, encodec.NATIVE), path
 
 
 def _weights_file(folder: Path) -> Path:
@@ -62,30 +85,40 @@ def _weights_file(folder: Path) -> Path:
     raise ModelError(f"{folder}: none of {', '.join(names)} is there")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _json_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable config ({error})") from error
-    if not isinstance(values, dict) or not (values.get("model_type") == "encodec" or speechtokenizer.is_config(values)):
-        raise ModelError(f"{path}: not the config of a model that codax imports (EnCodec or SpeechTokenizer)")
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: not a config but a {type(values).__name__}")
+    return values
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    values = _json_object(path)
+    if values.get("model_type") not in ("encodec", "mimi") and not speechtokenizer.is_config(values):
+        raise ModelError(f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer or Mimi)")
     return values
 
 
 def export_huggingface(codec: Codec, folder: str | Path) -> None:
-    """Writes a folder that `transformers.EncodecModel.from_pretrained` and `AutoProcessor` load.
+    """Writes a folder that transformers' `EncodecModel` or `MimiModel`, and their `AutoProcessor`, load.
 
     Raises:
       CodaxError: a model that transformers does not have, or a folder that cannot be written.
     """
-    from safetensors.numpy import save
-
-    folder = Path(folder)
     config = codec.config
-    if config.model.family != "encodec":
+    if config.model.family == "encodec":
+        values = encodec.config_to_huggingface(config)
+        state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
+        pieces = {"chunk_length_s": values["chunk_length_s"], "overlap": values["overlap"]}
+    elif config.model.family == "mimi":
+        values = mimi_config.config_to_huggingface(config)
+        state = mimi.from_codax(codec.flat(), config, mimi.HUGGINGFACE)
+        pieces = {"chunk_length_s": None, "overlap": None}
+    else:
         raise ModelError(f"model {codec.model_id} of family {config.model.family} is not in transformers")
-    values = encodec.config_to_huggingface(config)
-    state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
     processor = {
         "feature_extractor_type": "EncodecFeatureExtractor",
         "feature_size": config.model.audio_channels,
@@ -93,13 +126,32 @@ def export_huggingface(codec: Codec, folder: str | Path) -> None:
         "padding_side": "right",
         "padding_value": 0.0,
         "return_attention_mask": True,
-        "chunk_length_s": values["chunk_length_s"],
-        "overlap": values["overlap"],
+        **pieces,
     }
+    _write(folder, {"config.json": values, "preprocessor_config.json": processor}, "model.safetensors", state)
+
+
+def export_kyutai(codec: Codec, folder: str | Path) -> None:
+    """Writes mimi.safetensors and mimi_config.json, as `moshi.models.loaders.get_mimi` takes them.
+
+    Raises:
+      CodaxError: a model that is no Mimi, or a folder that cannot be written.
+    """
+    values = mimi_config.config_to_kyutai(codec.config)
+    _write(
+        folder, {KYUTAI_CONFIG: values}, "mimi.safetensors", mimi.from_codax(codec.flat(), codec.config, mimi.KYUTAI)
+    )
+
+
+def _write(folder: str | Path, texts: Mapping[str, Any], name: str, state: dict[str, Any]) -> None:
+    """Writes the weights into `name` and every one of `texts` as JSON."""
+    from safetensors.numpy import save
+
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "model.safetensors", save(state, metadata={"format": "pt"}))
-        write_whole(folder / "config.json", (json.dumps(values, indent=2) + "\n").encode())
-        write_whole(folder / "preprocessor_config.json", (json.dumps(processor, indent=2) + "\n").encode())
+        write_whole(folder / name, save(state, metadata={"format": "pt"}))
+        for other, values in texts.items():
+            write_whole(folder / other, (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:
         raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error

@@ -54,7 +54,13 @@ def with_context(
         joined = pad_time(x, left, right, mode)
     else:
         context = module.variable("stream", "context", lambda: pad_time(x, left, 0, mode)[:, :left])
-        joined = jnp.concatenate([context.value, x], axis=1)
+        before = context.value
+        if mode == "replicate":
+            # A session may hand in a state of zeros to begin with.
+            started = module.variable("stream", "started", lambda: jnp.zeros((), jnp.bool_))
+            before = jnp.where(started.value, before, x[:, :1])
+            started.value = jnp.ones((), jnp.bool_)
+        joined = jnp.concatenate([before, x], axis=1)
         context.value = joined[:, joined.shape[1] - left :]
         joined = pad_time(joined, 0, right, mode)
     return joined if valid is None else continue_from(joined, left + valid, mode)

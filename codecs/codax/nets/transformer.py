@@ -41,13 +41,13 @@ def sinusoids(positions: jax.Array, dim: int, period: float) -> jax.Array:
     return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
 
 
-def ring_frames(count: jax.Array, size: int) -> jax.Array:
-    """Which frames, int32 [size], lie in a ring that has taken in the frames from BEFORE to `count` - 1.
+def ring_frames(count: jax.Array, size: int, first: int = BEFORE) -> jax.Array:
+    """Which frames, int32 [size], lie in a ring that has taken in the frames from `first` to `count` - 1.
 
-    Frame f lies in slot (f - BEFORE) % size. A number below BEFORE means that the slot is still empty.
+    Frame f lies in slot (f - first) % size. A number below `first` means that the slot is still empty.
     """
     newest = count - 1
-    return newest - jnp.mod(newest - BEFORE - jnp.arange(size), size)
+    return newest - jnp.mod(newest - first - jnp.arange(size), size)
 
 
 def attend(
@@ -55,6 +55,7 @@ def attend(
     frames: jax.Array,
     pieces: Sequence[tuple[jax.Array, jax.Array, jax.Array]],
     past_context: int,
+    first: int = BEFORE,
 ) -> jax.Array:
     """Attention over keys that come in pieces, which are not copied together.
 
@@ -63,6 +64,7 @@ def attend(
       frames: of the queries, int32 [time].
       pieces: keys and values, each [batch, heads, keys, width], and their frames, int32 [keys].
       past_context: frames before its own that a query sees.
+      first: the first frame; those before it are not there.
 
     Returns:
       [batch, heads, time, width].
@@ -71,7 +73,7 @@ def attend(
     scores = []
     for keys, _, places in pieces:
         age = frames[:, None] - places
-        seen = (age >= 0) & (age <= past_context) & (places >= BEFORE)
+        seen = (age >= 0) & (age <= past_context) & (places >= first)
         score = jnp.einsum("bhqd,bhkd->bhqk", queries, keys).astype(jnp.float32)
         scores.append(jnp.where(seen, score, _MASKED))
     sizes = np.cumsum([score.shape[-1] for score in scores])[:-1]

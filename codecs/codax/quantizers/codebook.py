@@ -97,40 +97,52 @@ def kmeans(
 
 
 def moving_average(
-    state: CodebookState, count: jax.Array, total: jax.Array, *, decay: float, epsilon: float
+    state: CodebookState, count: jax.Array, total: jax.Array, *, decay: float, epsilon: float, smoothing: bool = True
 ) -> CodebookState:
     """One exponential-moving-average update (van den Oord et al., 2017, appendix A.1) from global statistics.
 
     Args:
       count: [levels, entries], vectors assigned in this step over all replicas.
       total: [levels, entries, dimension], their sum.
+      smoothing: Laplace smoothing of the counts that the sums are divided by, with `epsilon`.
     """
     new_count = decay * state.count + (1 - decay) * count
     new_total = decay * state.total + (1 - decay) * total
     entries = new_count.shape[-1]
     used = jnp.sum(new_count, axis=-1, keepdims=True)
-    smoothed = (new_count + epsilon) / (used + entries * epsilon) * used
+    smoothed = (new_count + epsilon) / (used + entries * epsilon) * used if smoothing else new_count
     embedding = new_total / jnp.maximum(smoothed, epsilon)[..., None]
     # A level that has never been used (quantizer dropout) keeps its embedding.
     embedding = jnp.where(used[..., None] > 0, embedding, state.embedding)
     return CodebookState(embedding=embedding, total=new_total, count=new_count)
 
 
-def revive_dead(state: CodebookState, frames: jax.Array, *, threshold: float) -> tuple[CodebookState, jax.Array]:
-    """Replaces every entry whose running count is below `threshold` by a frame of the batch.
+def revive_dead(
+    state: CodebookState,
+    frames: jax.Array,
+    *,
+    threshold: float,
+    ratio: float = 0.0,
+    enabled: jax.Array | bool = True,
+) -> tuple[CodebookState, jax.Array]:
+    """Replaces every dead entry by a frame of the batch.
 
     Embedding, running sum and running count are all reset, else the next moving average would undo it. The entry
     restarts at the mean count of its level, or at twice the threshold where that is more, to give it time.
 
     Args:
       frames: [levels, entries, dimension] candidate frames, the same on every replica.
+      threshold: running count below which an entry is dead.
+      ratio: if positive, the threshold is this share of the level's mean count instead.
+      enabled: scalar bool; without it nothing is replaced.
 
     Returns:
       The state, and the number of replaced entries [levels].
     """
-    dead = state.count < threshold
-    restart = jnp.maximum(jnp.mean(state.count, axis=-1, keepdims=True), 2 * threshold)
-    count = jnp.where(dead, restart, state.count)
+    mean = jnp.mean(state.count, axis=-1, keepdims=True)
+    limit = ratio * mean if ratio > 0 else jnp.full_like(mean, threshold)
+    dead = (state.count < limit) & jnp.asarray(enabled)
+    count = jnp.where(dead, jnp.maximum(mean, 2 * limit), state.count)
     revived = CodebookState(
         embedding=jnp.where(dead[..., None], frames, state.embedding),
         total=jnp.where(dead[..., None], frames * count[..., None], state.total),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -22,61 +26,144 @@ class QuantizerOutput:
     metrics: dict[str, jax.Array]  # per level: perplexity, used share, dead entries replaced
 
 
-def draw_levels(key: jax.Array, batch: int, levels: int) -> jax.Array:
-    """Quantizer dropout: the number of levels of each example, uniform in [1, levels]; int32 [batch]."""
-    return jax.random.randint(key, (batch,), 1, levels + 1)
+def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0) -> jax.Array:
+    """Quantizer dropout: the number of levels of each example, uniform in [semantic + 1, levels]; int32 [batch]."""
+    return jax.random.randint(key, (batch,), semantic + 1, levels + 1)
+
+
+def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:
+    """Vectors [n, dimension] with codebooks [levels, entries, dimension] to codes int32 [levels, n]."""
+
+    def level(residual: jax.Array, entries: jax.Array):
+        codes = cb.nearest(residual, entries)
+        return residual - entries[codes], codes
+
+    return jax.lax.scan(level, x, embedding)[1]
+
+
+def initialise(
+    x: jax.Array, key: jax.Array, levels: int, entries: int, iterations: int, axis: str | None
+) -> cb.CodebookState:
+    """Codebooks by k-means of one level after the other on the vectors x [n, dimension]."""
+
+    def level(residual: jax.Array, level_key: jax.Array):
+        centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis)
+        return residual - centroids[cb.nearest(residual, centroids)], (centroids, count)
+
+    _, (centroids, count) = jax.lax.scan(level, x, jax.random.split(key, levels))
+    # An entry that won no frame starts with the mean count, so that it is tried before it counts as dead.
+    count = jnp.maximum(count, jnp.mean(count, axis=-1, keepdims=True))
+    return cb.CodebookState(embedding=centroids, total=centroids * count[..., None], count=count)
+
+
+@flax.struct.dataclass
+class Quantized:
+    """What `quantize` makes of n vectors."""
+
+    codes: jax.Array  # int32 [levels, n]
+    parts: jax.Array  # [levels, n, dimension], what each level adds; 0 where it is not used
+    errors: jax.Array  # [levels, n], squared; 0 where it is not used
+    residuals: jax.Array  # [levels, n, dimension], what each level was given; without gradient
+
+
+def quantize(x: jax.Array, embedding: jax.Array, used: jax.Array) -> Quantized:
+    """Quantizes the vectors x [n, dimension]; used [levels, n] is 1 where a level counts, else 0."""
+
+    def level(residual: jax.Array, inputs):
+        entries, weight = inputs
+        codes = cb.nearest(jax.lax.stop_gradient(residual), entries)
+        # Detached at every level: the gradient of each commitment term reaches x once, directly.
+        quantized = jax.lax.stop_gradient(entries[codes])
+        error = jnp.mean((residual - quantized) ** 2, axis=-1)
+        return residual - quantized, (codes, quantized * weight[:, None], error * weight, residual)
+
+    _, (codes, parts, errors, residuals) = jax.lax.scan(level, x, (jax.lax.stop_gradient(embedding), used))
+    return Quantized(codes, parts, errors, jax.lax.stop_gradient(residuals))
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Trees of arrays [levels, ...], one after the other."""
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
 
 class ResidualVectorQuantizer(nn.Module):
-    """Stack of codebooks held in the `codebook` collection; nothing here is trained by gradient."""
+    """Stack of codebooks held in the `codebook` collection; they are not trained by gradient.
+
+    With `QuantizerConfig.semantic` the quantizer is split as in Mimi (arXiv 2410.00037, section 3.3.2): the first
+    levels and the others are two stacks on the same input, and their outputs are added. With `projection` each stack
+    works between two linear maps, which are trained.
+    """
 
     config: QuantizerConfig
     dimension: int
 
     def setup(self) -> None:
         c = self.config
-        shape = (c.num_quantizers, c.codebook_size, self.dimension)
+        inner = c.projection or self.dimension
+        shape = (c.num_quantizers, c.codebook_size, inner)
         self.embedding = self.variable("codebook", "embedding", jnp.zeros, shape)
         self.total = self.variable("codebook", "total", jnp.zeros, shape)
         self.count = self.variable("codebook", "count", jnp.zeros, shape[:2])
         self.initialised = self.variable("codebook", "initialised", jnp.zeros, (), jnp.bool_)
+        bounds = {"semantic": (0, c.semantic), "acoustic": (c.semantic, c.num_quantizers)}
+        self.stacks = {name: slice(*ends) for name, ends in bounds.items() if ends[0] < ends[1]}
+        if c.projection:
+            dense = functools.partial(nn.Dense, use_bias=False, precision=jax.lax.Precision.HIGHEST)
+            self.inward = {name: dense(inner) for name in self.stacks}
+            self.outward = {name: dense(self.dimension) for name in self.stacks}
+
+    def _projected(self, x: jax.Array) -> Iterator[tuple[str, slice, jax.Array]]:
+        """Yields every stack's name, levels and input, float32 [batch * frames, inner dimension]."""
+        x = x.astype(jnp.float32)
+        for name, levels in self.stacks.items():
+            inner = self.inward[name](x) if self.config.projection else x
+            yield name, levels, inner.reshape(-1, inner.shape[-1])
+
+    def _back(self, name: str, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """A stack's output [batch * frames, inner dimension] as [batch, frames, dimension]."""
+        x = x.reshape(*shape[:2], -1)
+        return self.outward[name](x) if self.config.projection else x
 
     def encode(self, x: jax.Array, num_quantizers: int | None = None) -> jax.Array:
         """[batch, frames, dimension] -> int32 codes [batch, frames, num_quantizers]."""
-        flat = x.astype(jnp.float32).reshape(-1, self.dimension)
-
-        def level(residual: jax.Array, embedding: jax.Array):
-            codes = cb.nearest(residual, embedding)
-            return residual - embedding[codes], codes
-
-        _, codes = jax.lax.scan(level, flat, self.embedding.value[:num_quantizers])
+        books = self.embedding.value[:num_quantizers]
+        codes = joined([encode(inner, books[levels]) for _, levels, inner in self._projected(x)])
         return jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1)
 
     def decode(self, codes: jax.Array) -> jax.Array:
         """Codes [batch, frames, n] with n up to the number of levels -> [batch, frames, dimension]."""
-        levels = codes.shape[-1]
-        vectors = self.embedding.value[jnp.arange(levels), codes]  # [batch, frames, n, dimension]
-        return jnp.sum(vectors, axis=-2)
+        total = jnp.zeros(())
+        for name, levels in self.stacks.items():
+            first, last, _ = levels.indices(codes.shape[-1])
+            if first < last:
+                vectors = self.embedding.value[jnp.arange(first, last), codes[..., levels]]
+                total = total + self._back(name, jnp.sum(vectors, axis=-2), codes.shape)
+        return total
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
         """K-means of every level in turn on the frames x [batch, frames, dimension]; needs `codebook` mutable."""
         c = self.config
-        flat = x.astype(jnp.float32).reshape(-1, self.dimension)
-
-        def level(residual: jax.Array, level_key: jax.Array):
-            centroids, count = cb.kmeans(residual, level_key, c.codebook_size, c.kmeans_iterations, axis)
-            return residual - centroids[cb.nearest(residual, centroids)], (centroids, count)
-
-        _, (centroids, count) = jax.lax.scan(level, flat, jax.random.split(key, c.num_quantizers))
-        # An entry that won no frame starts with the mean count, so that it is tried before it counts as dead.
-        count = jnp.maximum(count, jnp.mean(count, axis=-1, keepdims=True))
-        self.embedding.value = centroids
-        self.count.value = count
-        self.total.value = centroids * count[..., None]
+        states = []
+        for number, (_, levels, inner) in enumerate(self._projected(x)):
+            stack_key = jax.random.fold_in(key, number) if number else key
+            count = levels.stop - levels.start
+            states.append(initialise(inner, stack_key, count, c.codebook_size, c.kmeans_iterations, axis))
+        self._set(joined(states))
         self.initialised.value = jnp.ones((), jnp.bool_)
 
+    def _set(self, state: cb.CodebookState) -> None:
+        self.embedding.value, self.total.value, self.count.value = state.embedding, state.total, state.count
+
     def __call__(
-        self, x: jax.Array, *, levels: jax.Array, key: jax.Array, update: bool, axis: str | None = None
+        self,
+        x: jax.Array,
+        *,
+        levels: jax.Array,
+        key: jax.Array,
+        update: bool,
+        axis: str | None = None,
+        bypass: jax.Array | None = None,
+        revive: jax.Array | bool = True,
     ) -> QuantizerOutput:
         """Quantizes, and with `update` moves the codebooks.
 
@@ -86,50 +173,53 @@ class ResidualVectorQuantizer(nn.Module):
           key: randomness of the revival of dead entries; the same on every replica.
           update: change the codebooks (the `codebook` collection must be mutable).
           axis: mapped axis of data parallelism.
+          bypass: bool [batch], examples whose output is not quantized; the codebooks learn from them all the same.
+          revive: replace dead entries in this step.
         """
         c = self.config
-        batch, frames, _ = x.shape
-        flat = x.astype(jnp.float32).reshape(-1, self.dimension)
+        frames = x.shape[1]
         # used[l, i]: does frame i's example use level l?
         used = (levels[None, :] > jnp.arange(c.num_quantizers)[:, None]).astype(jnp.float32)
         used = jnp.repeat(used, frames, axis=1)
         per_frame = 1.0 / jnp.repeat(levels, frames)
 
-        def level(residual: jax.Array, inputs):
-            embedding, weight = inputs
-            codes = cb.nearest(jax.lax.stop_gradient(residual), embedding)
-            # Detached at every level: the gradient of each commitment term reaches x once, directly.
-            quantized = jax.lax.stop_gradient(embedding[codes])
-            error = jnp.mean((residual - quantized) ** 2, axis=-1)
-            weighted = quantized * weight[:, None]
-            return residual - quantized, (codes, weighted, error * weight, residual)
+        found, quantized, first = [], jnp.zeros(()), None
+        for name, stack, inner in self._projected(x):
+            q = quantize(inner, self.embedding.value[stack], used[stack])
 
-        embedding = jax.lax.stop_gradient(self.embedding.value)
-        _, (codes, parts, errors, residuals) = jax.lax.scan(level, flat, (embedding, used))
-        residuals = jax.lax.stop_gradient(residuals)
-        errors = jnp.sum(errors, axis=0)
+            def straight(part: jax.Array, inner: jax.Array = inner) -> jax.Array:
+                return inner + jax.lax.stop_gradient(part - inner)
+
+            whole = straight(jnp.sum(q.parts, axis=0))
+            if bypass is not None:
+                whole = jnp.where(jnp.repeat(bypass, frames)[:, None], inner, whole)
+            quantized = quantized + self._back(name, whole, x.shape)
+            if first is None:
+                first = self._back(name, straight(q.parts[0]), x.shape)
+            found.append(q)
+        q = joined(found)
         # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
-        commitment = jnp.mean(errors * per_frame)
-        quantized = jnp.sum(parts, axis=0)
-        straight, first = (flat + jax.lax.stop_gradient(part - flat) for part in (quantized, parts[0]))
+        commitment = jnp.mean(jnp.sum(q.errors, axis=0) * per_frame)
 
         count, total = jax.vmap(lambda r, k, w: cb.assignment_statistics(r, k, w, c.codebook_size))(
-            residuals, codes, used
+            q.residuals, q.codes, used
         )
         count, total = cb.all_sum((count, total), axis)
         perplexity, share = cb.usage(count)
         metrics = {"perplexity": perplexity, "used": share}
         if update:
             state = cb.CodebookState(self.embedding.value, self.total.value, self.count.value)
-            state = cb.moving_average(state, count, total, decay=c.decay, epsilon=c.epsilon)
-            candidates = cb.global_frames(residuals, key, c.codebook_size, axis)
-            state, dead = cb.revive_dead(state, candidates, threshold=c.dead_threshold)
-            self.embedding.value, self.total.value, self.count.value = state.embedding, state.total, state.count
+            state = cb.moving_average(state, count, total, decay=c.decay, epsilon=c.epsilon, smoothing=c.smoothing)
+            candidates = cb.global_frames(q.residuals, key, c.codebook_size, axis)
+            state, dead = cb.revive_dead(
+                state, candidates, threshold=c.dead_threshold, ratio=c.dead_ratio, enabled=revive
+            )
+            self._set(state)
             metrics["dead"] = dead.astype(jnp.float32)
         return QuantizerOutput(
-            quantized=straight.reshape(x.shape).astype(x.dtype),
-            first=first.reshape(x.shape).astype(x.dtype),
-            codes=jnp.moveaxis(codes, 0, -1).reshape(batch, frames, -1),
+            quantized=quantized.astype(x.dtype),
+            first=first.astype(x.dtype),
+            codes=jnp.moveaxis(q.codes, 0, -1).reshape(*x.shape[:2], -1),
             commitment=commitment,
             metrics=metrics,
         )

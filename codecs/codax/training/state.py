@@ -17,7 +17,7 @@ from codax.losses.balancer import BalancerState, init_balancer
 from codax.model import CodecModel
 
 # Purposes of randomness. Every key is fold_in(fold_in(key(seed), purpose), step).
-KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE, KEY_OFFSET = range(8)
+KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE, KEY_OFFSET, KEY_BYPASS = range(9)
 BALANCED = ("waveform", "spectral", "adversarial", "feature")  # losses that a balancer weighs
 
 

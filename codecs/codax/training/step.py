@@ -77,7 +77,16 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
         return jnp.full((batch,), choices[draw_rate(config, step)], jnp.int32)
     replicas = 1 if axis is None else jax.lax.axis_size(axis)
     key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    return shard_of(rvq.draw_levels(key, batch * replicas, n), axis)
+    return shard_of(rvq.draw_levels(key, batch * replicas, n, config.quantizer.semantic), axis)
+
+
+def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array | None:
+    """Which examples of this shard go to the decoder without quantization, bool [batch]; None = the recipe has none."""
+    if not config.quantizer.unquantized:
+        return None
+    replicas = 1 if axis is None else jax.lax.axis_size(axis)
+    draws = jax.random.uniform(st.make_key(config.seed, st.KEY_BYPASS, step), (batch * replicas,))
+    return shard_of(draws < config.quantizer.unquantized, axis)
 
 
 def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | None):
@@ -163,6 +172,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         source, target, condition = denoising_batch(config, batch, state.step, axis)
         levels = draw_levels(config, state.step, source.shape[0], axis)
+        bypass = draw_bypass(config, state.step, source.shape[0], axis)
         metrics: Metrics = {}
 
         def generate(params):
@@ -175,6 +185,8 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 update=phase.quantize,
                 axis=axis,
                 condition=condition,
+                bypass=bypass,
+                revive=state.step % config.quantizer.dead_every == 0,
                 mutable=["codebook"],
             )
             inner = {"commitment": output.commitment} if phase.quantize else {}

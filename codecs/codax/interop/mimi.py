@@ -1,0 +1,243 @@
+"""Mimi's weights in two layouts: Kyutai's own and Hugging Face transformers' `MimiModel`.
+
+Both name SEANet's layers as EnCodec's do (`codax.interop.encodec`). Kyutai keeps queries, keys and values in one matrix
+and turns neighbouring channels as pairs; transformers has three matrices and pairs of channels half a head apart, as
+here. Where a codebook is the sum of its vectors by their number, codax also keeps the quotient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from codax.config import Config, ModelConfig
+from codax.interop import encodec
+from codax.interop.encodec import LayoutError
+from codax.nets.weightnorm import fold
+
+State = dict[str, np.ndarray]
+_EPSILON = 1e-5  # counts are not taken for less
+_QKV = ("q_proj", "k_proj", "v_proj")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a project spells its names; `{side}` is encoder or decoder, `{stack}` one of `stacks`."""
+
+    seanet: encodec.Layout
+    transformer: str
+    parts: Mapping[str, str]  # of a layer, by their names here
+    downsample: str
+    upsample: str
+    stacks: tuple[str, str]
+    codebook: str
+    initialised: str
+    total: str
+    count: str
+
+
+HUGGINGFACE = Layout(
+    seanet=encodec.HUGGINGFACE,
+    transformer="{side}_transformer.layers.{layer}",
+    parts={
+        "attention.out_kernel": "self_attn.o_proj.weight",
+        "norm1.scale": "input_layernorm.weight",
+        "norm1.bias": "input_layernorm.bias",
+        "norm2.scale": "post_attention_layernorm.weight",
+        "norm2.bias": "post_attention_layernorm.bias",
+        "attention_scale": "self_attn_layer_scale.scale",
+        "dense_scale": "mlp_layer_scale.scale",
+        "dense1.kernel": "mlp.fc1.weight",
+        "dense2.kernel": "mlp.fc2.weight",
+    },
+    downsample="downsample.conv.weight",
+    upsample="upsample.conv.weight",
+    stacks=("quantizer.semantic_residual_vector_quantizer", "quantizer.acoustic_residual_vector_quantizer"),
+    codebook="{stack}.layers.{level}.codebook",
+    initialised="initialized",
+    total="embed_sum",
+    count="cluster_usage",
+)
+KYUTAI = Layout(
+    seanet=encodec.NATIVE,
+    transformer="{side}_transformer.transformer.layers.{layer}",
+    parts={
+        "attention.kernel": "self_attn.in_proj_weight",
+        "attention.out_kernel": "self_attn.out_proj.weight",
+        "norm1.scale": "norm1.weight",
+        "norm1.bias": "norm1.bias",
+        "norm2.scale": "norm2.weight",
+        "norm2.bias": "norm2.bias",
+        "attention_scale": "layer_scale_1.scale",
+        "dense_scale": "layer_scale_2.scale",
+        "dense1.kernel": "linear1.weight",
+        "dense2.kernel": "linear2.weight",
+    },
+    downsample="downsample.conv.conv.conv.weight",
+    upsample="upsample.convtr.convtr.convtr.weight",
+    stacks=("quantizer.rvq_first", "quantizer.rvq_rest"),
+    codebook="{stack}.vq.layers.{level}._codebook",
+    initialised="_initialized",
+    total="embedding_sum",
+    count="cluster_usage",
+)
+# Names in other versions of Kyutai's files, as regular expressions, and the ones in `KYUTAI`.
+_OTHER_NAMES = (
+    (r"self_attn\.in_projs\.0\.weight$", "self_attn.in_proj_weight"),
+    (r"self_attn\.in_proj\.weight$", "self_attn.in_proj_weight"),
+    (r"self_attn\.out_projs\.0\.weight$", "self_attn.out_proj.weight"),
+    (r"_codebook\.inited$", "_codebook._initialized"),
+    (r"_codebook\.cluster_size$", "_codebook.cluster_usage"),
+    (r"_codebook\.embed_(avg|sum)$", "_codebook.embedding_sum"),
+)
+
+
+def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yields (codax name, name in the layout, order of PyTorch's axes here) of the parameters that fit one to one."""
+    model = config.model
+    for ours, theirs, order in encodec.arrays(dataclasses.replace(config, model=_plain(model)), layout.seanet):
+        _, side, rest = ours.split(".", 2)
+        yield f"params.{side}.seanet.{rest}", theirs, order
+    for side in ("encoder", "decoder"):
+        for layer in range(model.transformer.layers):
+            place = layout.transformer.format(side=side, layer=layer)
+            for ours, theirs in layout.parts.items():
+                order = (1, 0) if ours.endswith("kernel") else (0,)
+                yield f"params.{side}.transformer.layer{layer}.{ours}", f"{place}.{theirs}", order
+    if model.resample_stride > 1:
+        yield "params.encoder.downsample.kernel", layout.downsample, (2, 1, 0)
+
+
+def _plain(model: ModelConfig) -> ModelConfig:
+    """The same without what the layouts of EnCodec do not have, or would spell in another way."""
+    return dataclasses.replace(
+        model, semantic_dimension=0, seanet=dataclasses.replace(model.seanet, norm="none", lstm_layers=0)
+    )
+
+
+def _books(config: Config, layout: Layout) -> Iterator[str]:
+    """Where the codebooks are, level by level."""
+    semantic = config.quantizer.semantic
+    for level in range(config.quantizer.num_quantizers):
+        stack = layout.stacks[level >= semantic]
+        yield layout.codebook.format(stack=stack, level=level if level < semantic else level - semantic)
+
+
+def _projections(layout: Layout) -> Iterator[tuple[str, str]]:
+    for ours, stack in zip(("semantic", "acoustic"), layout.stacks, strict=True):
+        for way, theirs in (("inward", "input_proj"), ("outward", "output_proj")):
+            yield f"params.quantizer.{way}_{ours}.kernel", f"{stack}.{theirs}.weight"
+
+
+def _attentions(config: Config) -> Iterator[tuple[str, int]]:
+    for side in ("encoder", "decoder"):
+        for layer in range(config.model.transformer.layers):
+            yield side, layer
+
+
+def halves(kernel: np.ndarray, heads: int) -> np.ndarray:
+    """Output channels [in, heads * width] from neighbouring pairs to pairs half a head apart."""
+    return kernel.reshape(kernel.shape[0], heads, -1, 2).swapaxes(2, 3).reshape(kernel.shape)
+
+
+def neighbours(kernel: np.ndarray, heads: int) -> np.ndarray:
+    """The inverse of `halves`."""
+    return kernel.reshape(kernel.shape[0], heads, 2, -1).swapaxes(2, 3).reshape(kernel.shape)
+
+
+def _turned(kernel: np.ndarray, heads: int, turn: Any) -> np.ndarray:
+    """Queries' and keys' channels of a joint kernel [in, 3 * dim] in another order."""
+    queries, keys, values = np.split(kernel, 3, axis=1)
+    return np.concatenate([turn(queries, heads), turn(keys, heads), values], axis=1)
+
+
+def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
+    """Weights in a layout as codax's flat variables.
+
+    Raises:
+      LayoutError: an entry is missing or has no place.
+    """
+    left = {_usual_name(name): value for name, value in state.items()}
+
+    def take(name: str) -> np.ndarray:
+        if name not in left:
+            raise LayoutError(f"{name} is missing")
+        return np.asarray(left.pop(name), np.float32)
+
+    flat: dict[str, Any] = {}
+    for ours, theirs, order in arrays(config, layout):
+        flat[ours] = take(theirs).transpose(order)
+    for side, layer in _attentions(config):
+        name = f"params.{side}.transformer.layer{layer}.attention.kernel"
+        if name in flat:
+            flat[name] = _turned(flat[name], config.model.transformer.heads, halves)
+        else:
+            place = layout.transformer.format(side=side, layer=layer)
+            flat[name] = np.concatenate([take(f"{place}.self_attn.{part}.weight").T for part in _QKV], axis=1)
+    if config.model.resample_stride > 1:
+        flat["params.decoder.upsample.kernel"] = _each_channel(take(layout.upsample), layout.upsample)
+    for ours, theirs in _projections(layout):
+        flat[ours] = take(theirs)[:, :, 0].T
+    books = list(_books(config, layout))
+    total = np.stack([take(f"{place}.{layout.total}") for place in books])
+    count = np.stack([take(f"{place}.{layout.count}") for place in books])
+    initialised = [bool(take(f"{place}.{layout.initialised}").all()) for place in books]
+    if left:
+        raise LayoutError(f"{min(left)} has no place in the model")
+    flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
+    return flat | {
+        "codebook.quantizer.embedding": total / np.maximum(count, np.float32(_EPSILON))[..., None],
+        "codebook.quantizer.total": total,
+        "codebook.quantizer.count": count,
+        "codebook.quantizer.initialised": np.asarray(all(initialised)),
+    }
+
+
+def _usual_name(name: str) -> str:
+    for pattern, usual in _OTHER_NAMES:
+        name = re.sub(pattern, usual, name)
+    return name
+
+
+def _each_channel(kernel: np.ndarray, name: str) -> np.ndarray:
+    """A transposed convolution's kernel [channels, 1, width] as [width, channels]."""
+    if kernel.ndim != 3 or kernel.shape[1] != 1:
+        raise LayoutError(f"{name} has the shape {list(kernel.shape)}: every channel must be upsampled by itself")
+    return kernel[:, 0].T
+
+
+def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
+    """The inverse of `to_codax`. Weight normalisation is folded in; the head of distillation is left out."""
+    variables = unflatten_dict(dict(flat), sep=".")
+    folded = flatten_dict({**variables, "params": fold(variables["params"])}, sep=".")
+    flat, heads = {name: np.asarray(value) for name, value in folded.items()}, config.model.transformer.heads
+    state: State = {}
+    for ours, theirs, order in arrays(config, layout):
+        value = _turned(flat[ours], heads, neighbours) if ours.endswith("attention.kernel") else flat[ours]
+        state[theirs] = value.transpose(np.argsort(order))
+    for side, layer in _attentions(config):
+        if "attention.kernel" not in layout.parts:
+            parts = np.split(flat[f"params.{side}.transformer.layer{layer}.attention.kernel"], 3, axis=1)
+            place = layout.transformer.format(side=side, layer=layer)
+            state |= {f"{place}.self_attn.{name}.weight": part.T for name, part in zip(_QKV, parts, strict=True)}
+    if config.model.resample_stride > 1:
+        state[layout.upsample] = flat["params.decoder.upsample.kernel"].T[:, None]
+    for ours, theirs in _projections(layout):
+        state[theirs] = flat[ours].T[:, :, None]
+    embedding, total, count = (flat[f"codebook.quantizer.{name}"] for name in ("embedding", "total", "count"))
+    kept = np.maximum(count, np.float32(_EPSILON))[..., None]
+    total = np.where(total / kept == embedding, total, embedding * kept)  # what divides into the same entries
+    for level, place in enumerate(_books(config, layout)):
+        state[f"{place}.{layout.total}"], state[f"{place}.{layout.count}"] = total[level], count[level]
+        state[f"{place}.{layout.initialised}"] = np.asarray([flat["codebook.quantizer.initialised"]], np.float32)
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
+
+
+def is_state(state: Mapping[str, Any]) -> bool:
+    """Are these Mimi's weights in Kyutai's layout?"""
+    return any(name.startswith("quantizer.rvq_first.") for name in state)

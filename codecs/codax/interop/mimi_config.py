@@ -1,0 +1,243 @@
+"""Mimi's configurations: transformers' config.json and Kyutai's mimi_config.json, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.interop.encodec import LayoutError
+
+
+def config_24khz() -> Config:
+    """The released model: 24 kHz, 12.5 frames a second, 1.1 kbps with 8 of its 32 codebooks."""
+    return Config(
+        name="mimi_24khz",
+        model=ModelConfig(
+            family="mimi",
+            channels=64,
+            dimension=512,
+            strides=(4, 5, 6, 8),
+            dilations=(1,),
+            resample_stride=2,
+            seanet=SEANetConfig(last_kernel_size=3, shortcut="identity", norm="none", pad_mode="zeros", lstm_layers=0),
+        ),
+        quantizer=QuantizerConfig(
+            num_quantizers=32,
+            codebook_size=2048,
+            kmeans_iterations=50,
+            smoothing=False,
+            dead_ratio=0.1,
+            dead_every=5,
+            semantic=1,
+            projection=256,
+            kbps=(0.1375, 0.55, 1.1, 2.2, 4.4),
+        ),
+    )
+
+
+# Name of a field of transformers' MimiConfig, and where it is here.
+_HF = (
+    ("sampling_rate", "model.sample_rate"),
+    ("audio_channels", "model.audio_channels"),
+    ("num_filters", "model.channels"),
+    ("hidden_size", "model.dimension"),
+    ("kernel_size", "model.kernel_size"),
+    ("use_causal_conv", "model.causal"),
+    ("residual_kernel_size", "model.seanet.residual_kernel_size"),
+    ("last_kernel_size", "model.seanet.last_kernel_size"),
+    ("compress", "model.seanet.compress"),
+    ("trim_right_ratio", "model.seanet.trim_right_ratio"),
+    ("num_hidden_layers", "model.transformer.layers"),
+    ("num_attention_heads", "model.transformer.heads"),
+    ("intermediate_size", "model.transformer.hidden"),
+    ("sliding_window", "model.transformer.context"),
+    ("layer_scale_initial_scale", "model.transformer.layer_scale"),
+    ("num_quantizers", "quantizer.num_quantizers"),
+    ("num_semantic_quantizers", "quantizer.semantic"),
+    ("codebook_size", "quantizer.codebook_size"),
+    ("codebook_dim", "quantizer.projection"),
+)
+# Fields that have one value here.
+_HF_FIXED = {"hidden_act": "gelu", "attention_bias": False, "norm_eps": 1e-5, "pad_mode": "constant"}
+
+
+def _get(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _set(config: Any, path: str, value: Any) -> None:
+    place, _, name = path.rpartition(".")
+    setattr(_get(config, place) if place else config, name, value)
+
+
+def _finished(config: Config) -> Config:
+    """The config with a name, and with rates that it has."""
+    config.name = f"mimi_{config.model.sample_rate // 1000}khz"
+    levels = [n for n in (1, 4, 8, 16, 32) if n < config.quantizer.num_quantizers]
+    config.quantizer.kbps = tuple(config.kbps(n) for n in (*levels, config.quantizer.num_quantizers))
+    return Config.from_dict(config.to_dict())
+
+
+def config_from_huggingface(values: Mapping[str, Any]) -> Config:
+    """Config of a transformers `MimiConfig` (its config.json); what is missing there has the released model's value.
+
+    Raises:
+      LayoutError: a field has a value that codax does not have.
+    """
+    config = config_24khz()
+    model = config.model
+    try:
+        for name, wanted in _HF_FIXED.items():
+            if values.get(name, wanted) != wanted:
+                raise LayoutError(f"{name} is {values[name]!r}: codax has {wanted!r} alone")
+        for theirs, ours in _HF:
+            _set(config, ours, values.get(theirs, _get(config, ours)))
+        heads = config.model.transformer.heads
+        if (values.get("num_key_value_heads") or heads) != heads:
+            raise LayoutError("num_key_value_heads is not num_attention_heads")
+        model.strides = tuple(reversed(values.get("upsampling_ratios") or (8, 6, 5, 4)))
+        model.dilations = tuple(
+            values.get("dilation_growth_rate", 2) ** i for i in range(values.get("num_residual_layers", 1))
+        )
+        model.seanet.shortcut = "conv" if values.get("use_conv_shortcut", False) else "identity"
+        rotary = values.get("rope_parameters") or {}
+        model.transformer.period = float(rotary.get("rope_theta", values.get("rope_theta", 10_000.0)))
+        if (values.get("upsample_groups") or model.dimension) != model.dimension:
+            raise LayoutError("upsample_groups is not hidden_size")
+        rate = values.get("frame_rate") or values.get("_frame_rate")
+        if rate:
+            model.resample_stride = round(config.frame_rate * model.resample_stride / float(rate))
+        return _finished(config)
+    except (ConfigError, LayoutError):
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
+
+
+def check_shape(config: Config) -> int:
+    """The base of the dilations. Raises LayoutError if neither Kyutai nor transformers has such a model."""
+    model, net, q = config.model, config.model.seanet, config.quantizer
+    base = model.dilations[1] if len(model.dilations) > 1 else 2
+    fits = (
+        model.family == "mimi"
+        and model.dilations == tuple(base**i for i in range(len(model.dilations)))
+        and model.decoder_channels in (0, model.channels)
+        and model.resample_stride == 2
+        and q.semantic >= 1
+        and q.projection > 0
+        and net.norm in ("none", "weight")
+    )
+    if not fits:
+        raise LayoutError(
+            f"model {config.name} has not the shape of a Mimi: two steps a frame, a split quantizer with projections"
+        )
+    return base
+
+
+def config_to_huggingface(config: Config) -> dict[str, Any]:
+    """The inverse of `config_from_huggingface`. Raises LayoutError if transformers has no such model."""
+    model = config.model
+    base = check_shape(config)
+    return {
+        "architectures": ["MimiModel"],
+        "model_type": "mimi",
+        "torch_dtype": "float32",
+        **{theirs: _get(config, ours) for theirs, ours in _HF},
+        **_HF_FIXED,
+        "num_key_value_heads": model.transformer.heads,
+        "head_dim": model.dimension // model.transformer.heads,
+        "vector_quantization_hidden_dimension": config.quantizer.projection,
+        "upsampling_ratios": list(reversed(model.strides)),
+        "num_residual_layers": len(model.dilations),
+        "dilation_growth_rate": base,
+        "use_conv_shortcut": model.seanet.shortcut == "conv",
+        "upsample_groups": model.dimension,
+        "rope_theta": model.transformer.period,
+        "rope_parameters": {"rope_type": "default", "rope_theta": model.transformer.period},
+        "frame_rate": config.frame_rate,
+    }
+
+
+# Name of a field of Kyutai's mimi_config.json, and where it is here.
+_KYUTAI = (
+    ("sample_rate", "model.sample_rate"),
+    ("channels", "model.audio_channels"),
+    ("seanet.n_filters", "model.channels"),
+    ("seanet.dimension", "model.dimension"),
+    ("seanet.kernel_size", "model.kernel_size"),
+    ("seanet.residual_kernel_size", "model.seanet.residual_kernel_size"),
+    ("seanet.last_kernel_size", "model.seanet.last_kernel_size"),
+    ("seanet.compress", "model.seanet.compress"),
+    ("transformer.num_layers", "model.transformer.layers"),
+    ("transformer.num_heads", "model.transformer.heads"),
+    ("transformer.dim_feedforward", "model.transformer.hidden"),
+    ("transformer.context", "model.transformer.context"),
+    ("transformer.layer_scale", "model.transformer.layer_scale"),
+    ("transformer.max_period", "model.transformer.period"),
+    ("quantizer.n_q", "quantizer.num_quantizers"),
+    ("quantizer.bins", "quantizer.codebook_size"),
+    ("quantizer.dimension", "quantizer.projection"),
+)
+
+
+def config_from_kyutai(values: Mapping[str, Any]) -> Config:
+    """Config of a mimi_config.json. Raises LayoutError as `config_from_huggingface` does."""
+    config = config_24khz()
+    model = config.model
+    try:
+        for theirs, ours in _KYUTAI:
+            place: Any = values
+            for part in theirs.split("."):
+                place = place[part]
+            _set(config, ours, type(_get(config, ours))(place))
+        net = values["seanet"]
+        model.strides = tuple(reversed(net["ratios"]))
+        model.dilations = tuple(net["dilation_base"] ** i for i in range(net["n_residual_layers"]))
+        model.seanet.shortcut = "identity" if net.get("true_skip", True) else "conv"
+        config.quantizer.semantic = int(values["quantizer"].get("n_q_semantic", 1))
+        model.resample_stride = round(config.frame_rate * model.resample_stride / float(values["frame_rate"]))
+        return _finished(config)
+    except (ConfigError, LayoutError):
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
+
+
+def config_to_kyutai(config: Config) -> dict[str, Any]:
+    """The inverse of `config_from_kyutai`, as `moshi.models.loaders.get_mimi` takes it."""
+    base, model = check_shape(config), config.model
+    values: dict[str, Any] = {"frame_rate": config.frame_rate, "seanet": {}, "transformer": {}, "quantizer": {}}
+    for theirs, ours in _KYUTAI:
+        place, _, name = theirs.rpartition(".")
+        (values[place] if place else values)[name] = _get(config, ours)
+    values["seanet"] |= {
+        "channels": model.audio_channels,
+        "causal": True,
+        "n_residual_layers": len(model.dilations),
+        "activation": "ELU",
+        "dilation_base": base,
+        "disable_norm_outer_blocks": 0,
+        "norm": "none",
+        "pad_mode": "constant",
+        "ratios": list(reversed(model.strides)),
+        "true_skip": model.seanet.shortcut == "identity",
+    }
+    values["transformer"] |= {
+        "d_model": model.dimension,
+        "causal": True,
+        "conv_layout": True,
+        "gating": "none",
+        "norm": "layer_norm",
+        "positional_embedding": "rope",
+        "input_dimension": model.dimension,
+        "output_dimensions": [model.dimension],
+    }
+    values["quantizer"] |= {
+        "n_q_semantic": config.quantizer.semantic,
+        "input_dimension": model.dimension,
+        "output_dimension": model.dimension,
+    }
+    return values

@@ -1,0 +1,86 @@
+"""Mimi's encoder and decoder (arXiv 2410.00037, section 3.3): SEANet, a Transformer, and resampling by convolutions.
+
+SEANet's latent has `ModelConfig.resample_stride` steps for each frame of codes. Signals are padded with zeros to whole
+frames before they come here.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.config import ModelConfig
+from codax.nets import seanet
+from codax.nets.conv import Conv
+from codax.nets.padding import with_context
+from codax.nets.rotary import RotaryTransformer
+
+
+def _transformer(config: ModelConfig, dtype: jnp.dtype | None) -> RotaryTransformer:
+    t = config.transformer
+    return RotaryTransformer(
+        t.layers, t.heads, t.hidden, t.context, t.period, t.layer_scale, dtype=dtype, name="transformer"
+    )
+
+
+class Upsample(nn.Module):
+    """Transposed convolution of width 2 * stride, every channel by itself, causal, without bias.
+
+    [batch, frames, channels] to [batch, frames * stride, channels].
+    """
+
+    stride: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, frames, channels = x.shape
+        # Each output sums over two frames; the kernel starts near holding each frame for `stride` steps.
+        kernel = self.param("kernel", nn.initializers.normal(0.5**0.5), (2 * self.stride, channels))
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        x = with_context(self, x, 1)[:, :, None]
+        y = x[:, 1:] * kernel[: self.stride] + x[:, :-1] * kernel[self.stride :]
+        return y.reshape(batch, frames * self.stride, channels)
+
+
+class Encoder(nn.Module):
+    """Audio [batch, time, audio_channels] to latent frames [batch, ceil(time / hop), dimension]."""
+
+    config: ModelConfig
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, audio: jax.Array) -> jax.Array:
+        c = self.config
+        hop = c.resample_stride
+        for stride in c.strides:
+            hop *= stride
+        audio = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % hop), (0, 0)))
+        x = seanet.Encoder(c, dtype=self.dtype, name="seanet")(audio)
+        x = _transformer(c, self.dtype)(x)
+        if c.resample_stride == 1:
+            return x
+        return Conv(
+            c.dimension,
+            2 * c.resample_stride,
+            stride=c.resample_stride,
+            use_bias=False,
+            pad_mode="replicate",
+            dtype=self.dtype,
+            name="downsample",
+        )(x)
+
+
+class Decoder(nn.Module):
+    """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
+
+    config: ModelConfig
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, latent: jax.Array) -> jax.Array:
+        c = self.config
+        x = latent if c.resample_stride == 1 else Upsample(c.resample_stride, dtype=self.dtype, name="upsample")(latent)
+        x = _transformer(c, self.dtype)(x)
+        return seanet.Decoder(c, dtype=self.dtype, name="seanet")(x)
