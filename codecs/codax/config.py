@@ -76,6 +76,7 @@ class ModelConfig:
     normalize: bool = False  # divide each segment by its RMS, which is coded beside it
     semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
     seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the families "encodec" and "mimi"
+    convolutions: str = "seanet"  # of "mimi": or "soundstream"
     resample_stride: int = 1  # of "mimi": steps of the Transformers in a frame
     transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)  # of "mimi"
 
@@ -261,8 +262,7 @@ class TeacherConfig:
     layer: int = -1  # of HuBERT or WavLM: 0 is before the first; -1 = the mean of all
     sample_rate: int = 16_000  # Hz, that an .onnx file takes
     delay_seconds: float = 0.0  # by which the features of an .onnx file come late
-    pool: int = 1  # features that are averaged into one frame of the codec's, around the frame's middle
-    pool_stride: int = 1  # features from one frame to the next
+    pool: int = 1  # its features in a frame of the codec; more than 1 are averaged, see teachers/fitting.py
 
     @property
     def precomputed(self) -> bool:

@@ -34,6 +34,7 @@ def build(
     delay_seconds: Annotated[
         float, typer.Option(min=0.0, help="By which the features of an .onnx file come late.")
     ] = 0.0,
+    pool: Annotated[int, typer.Option(min=1, help="So many of its features make one that is stored (see docs).")] = 1,
     part: Annotated[
         str, typer.Option(help="Of the features, only those of this part of the shards, such as 1/4 ... 4/4.")
     ] = "",
@@ -68,7 +69,7 @@ def build(
     if teacher and out is not None:
         from codax.cli.features import build_features
 
-        path = build_features(out, TeacherConfig(teacher, layer, delay_seconds=delay_seconds), part or "1/1")
+        path = build_features(out, TeacherConfig(teacher, layer, delay_seconds=delay_seconds, pool=pool), part or "1/1")
     typer.echo(str(path))
 
 

@@ -28,4 +28,6 @@ def distillation(student: jax.Array, teacher: jax.Array, form: str) -> jax.Array
     a, b = (x[:, :frames].astype(jnp.float32) for x in (student, teacher))
     if form == "d_axis":
         return -jnp.mean(jax.nn.log_sigmoid(cosine(a, b, axis=1)))
+    if form == "cosine":
+        return 1 - jnp.mean(cosine(a, b, axis=-1))
     return jnp.mean(jnp.abs(a - b)) - jnp.mean(jax.nn.log_sigmoid(cosine(a, b, axis=-1)))

@@ -42,22 +42,26 @@ class Teacher(Protocol):
 
 
 def find_teacher(config: TeacherConfig) -> Teacher:
-    """The teacher of that name: "wakehubert", an .onnx file, or a folder of transformers' HuBERT or WavLM.
+    """The teacher of that name: "wakehubert", an .onnx file, or a folder of transformers' HuBERT or WavLM; pooled.
 
     Raises:
       TeacherError: it is missing or damaged.
     """
+    from codax.teachers.fitting import Pooled
     from codax.teachers.hubert import HubertTeacher
     from codax.teachers.onnx import WAKEHUBERT_DELAY, OnnxTeacher, wakehubert
 
-    if config.source == "wakehubert":
-        return OnnxTeacher(wakehubert(), 16_000, WAKEHUBERT_DELAY)
     path = Path(config.source)
-    if path.is_dir():
-        return HubertTeacher(path, None if config.layer < 0 else config.layer)
-    if path.suffix == ".onnx":
-        return OnnxTeacher(path, config.sample_rate, config.delay_seconds)
-    raise TeacherError(f"teacher '{config.source}': neither wakehubert, an .onnx file nor a folder")
+    teacher: Teacher
+    if config.source == "wakehubert":
+        teacher = OnnxTeacher(wakehubert(), 16_000, WAKEHUBERT_DELAY)
+    elif path.is_dir():
+        teacher = HubertTeacher(path, None if config.layer < 0 else config.layer)
+    elif path.suffix == ".onnx":
+        teacher = OnnxTeacher(path, config.sample_rate, config.delay_seconds)
+    else:
+        raise TeacherError(f"teacher '{config.source}': neither wakehubert, an .onnx file nor a folder")
+    return teacher if config.pool == 1 else Pooled(teacher, config.pool)
 
 
 def weights_file(config: TeacherConfig) -> Path:
@@ -78,15 +82,17 @@ def frame_rate(teacher: Teacher) -> float:
 
 
 def open_teacher(config: Config) -> Teacher:
-    """The teacher of a recipe.
+    """The teacher of a recipe; it takes audio at the codec's rate.
 
     Raises:
-      TeacherError: it is missing or damaged, or its sample rate, frame rate or dimension is not the codec's.
+      TeacherError: it is missing or damaged, or its frame rate or dimension is not the codec's.
     """
+    from codax.teachers.fitting import Resampled
+
     source, rate = config.teacher.source, config.model.sample_rate
     teacher = find_teacher(config.teacher)
     if teacher.sample_rate != rate:
-        raise TeacherError(f"teacher {source} takes {teacher.sample_rate} Hz; model.sample_rate is {rate}")
+        teacher = Resampled(teacher, rate)
     if teacher.dimension != config.model.semantic_dimension:
         raise TeacherError(
             f"teacher {source} has {teacher.dimension} channels; model.semantic_dimension is "

