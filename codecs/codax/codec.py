@@ -322,19 +322,24 @@ class Codec:
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step
 
+    def dequantize(self, codes: np.ndarray) -> jax.Array:
+        """Latent float32 [batch, frames, dimension] of codes, compiled for their shape."""
+        return self._dequantize(self.variables, codes)
+
     def _padded_latent(self, codes: np.ndarray) -> jax.Array:
         """Latent of codes, followed by what fills the bucket up, so that few lengths need be compiled."""
         frames = codes.shape[1]
         padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
         return self._dequantize(self.variables, padded)
 
-    def _condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
+    def condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
+        """The denoising switch as the model takes it, [batch, frames]; None where it has none."""
         return jnp.full((batch, frames), float(denoise)) if self.config.model.film != "none" else None
 
     @functools.cached_property
     def _encode(self):
         def encode(variables, audio, valid, denoise):
-            condition = self._condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
+            condition = self.condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
             return self.model.apply(variables, audio, None, condition, valid, method=CodecModel.encode)
 
         return jax.jit(encode, static_argnums=3)
@@ -348,7 +353,7 @@ class Codec:
     @functools.cached_property
     def _decode(self):
         def decode(variables, latent, denoise):
-            condition = self._condition(latent.shape[0], latent.shape[1], denoise)
+            condition = self.condition(latent.shape[0], latent.shape[1], denoise)
             return self.model.apply(variables, latent, condition, method=CodecModel.decode_latent)
 
         return jax.jit(decode, static_argnums=2)

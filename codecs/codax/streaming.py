@@ -25,7 +25,9 @@ LARGEST_PIECE = 256  # frames run at once
 class _Session:
     """A jitted causal function with its streaming state."""
 
-    def __init__(self, codec: Codec, method: Any, example: jax.ShapeDtypeStruct, denoise: bool) -> None:
+    def __init__(
+        self, codec: Codec, method: Any, example: jax.ShapeDtypeStruct, denoise: bool, levels: int | None = None
+    ) -> None:
         if not codec.config.model.causal:
             raise CodaxError(f"model {codec.model_id} is not causal and cannot stream")
         codec.check_denoise(denoise)
@@ -36,8 +38,8 @@ class _Session:
 
         def step(variables, stream, x, valid=None):
             frames = -(-x.shape[1] // codec.config.hop) if encodes else x.shape[1]
-            condition = codec._condition(x.shape[0], frames, denoise)
-            extra = (None, condition, valid) if encodes else (condition,)
+            condition = codec.condition(x.shape[0], frames, denoise)
+            extra = (levels, condition, valid) if encodes else (condition,)
             return model.apply({**variables, "stream": stream}, x, *extra, method=method, mutable=["stream"])
 
         self._stream = {}
@@ -46,7 +48,8 @@ class _Session:
             _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.variables, example)
             self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stream"])
         cache = codec.__dict__.setdefault("_stream_steps", {})
-        self._step = cache.setdefault((method.__name__, denoise), jax.jit(step))
+        # The state is donated: its memory serves the next state, so rings of keys and values are not copied.
+        self._step = cache.setdefault((method.__name__, denoise, levels), jax.jit(step, donate_argnums=1))
         self._started = False
         self._finished = False
         self._sizes: set[int] = set()  # numbers of frames that are compiled
@@ -72,7 +75,7 @@ class _Session:
             raise CodaxError("a session is prepared before it starts")
         start = self.codec.config.start_frames
         self._prepared = tuple(sorted({1, start, *sizes}))
-        initial = self._stream
+        initial = jax.device_get(self._stream)
         for size in (start, *self._prepared):
             run(size)
         self._stream, self._started = initial, False
@@ -110,7 +113,7 @@ class EncoderSession(_Session):
         config = codec.config
         self.levels = codec.checked_levels(num_quantizers or config.quantizer.num_quantizers)
         shape = (batch, config.hop, config.model.audio_channels)
-        super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise)
+        super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise, self.levels)
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
         self._pads_inside = config.pads_inside
 
@@ -147,7 +150,7 @@ class EncoderSession(_Session):
             parts.append(self._codes(audio, self._last_size(frames))[:, :frames])
         elif frames:
             # All of the signal, and too short to be reflected: the layers see it as it is.
-            parts.append(self._run(audio)[..., : self.levels])
+            parts.append(self._run(audio))
         return self._joined(parts)
 
     def _with_rest(self, audio: np.ndarray) -> np.ndarray:
@@ -162,7 +165,7 @@ class EncoderSession(_Session):
         length = audio.shape[1]
         audio = np.pad(audio, ((0, 0), (0, frames * self.codec.config.hop - length), (0, 0)))
         self._sizes.add(frames)
-        return self._run(audio, np.asarray(length, np.int32) if self._pads_inside else None)[..., : self.levels]
+        return self._run(audio, np.asarray(length, np.int32) if self._pads_inside else None)
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.zeros((self._rest.shape[0], 0, self.levels), np.int32), *parts], axis=1)
@@ -217,7 +220,7 @@ class DecoderSession(_Session):
         codec = self.codec
         self._sizes.add(frames)
         codes = np.pad(codes, ((0, 0), (0, frames - codes.shape[1]), (0, 0)))
-        return self._run(codec._dequantize(codec.variables, codes))
+        return self._run(codec.dequantize(codes))
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         nothing = np.zeros((self._batch, 0, self.codec.config.model.audio_channels), np.float32)

@@ -51,7 +51,7 @@ def all_sum(tree, axis: str | None):
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
-def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None) -> jax.Array:
+def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None, half: jax.Array | None = None):
     """Draws frames, with replacement, uniformly from the global batch.
 
     Args:
@@ -59,36 +59,45 @@ def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None) ->
       key: the same key on every replica.
       draws: number of frames.
       axis: mapped axis or None.
+      half: int32 scalar, 0 or 1: draw only from the frames with even or with odd numbers.
 
     Returns:
       [levels, draws, dimension], equal on every replica: each replica gives the frames it holds, and a sum joins them.
     """
     n = x.shape[1]
+    size = n if axis is None else n * jax.lax.axis_size(axis)
+    if half is None or size < 2:
+        index = jax.random.randint(key, (draws,), 0, size)
+    else:
+        index = 2 * jax.random.randint(key, (draws,), 0, size // 2) + half
     if axis is None:
-        return x[:, jax.random.randint(key, (draws,), 0, n)]
-    first = jax.lax.axis_index(axis) * n
-    index = jax.random.randint(key, (draws,), 0, n * jax.lax.axis_size(axis)) - first
+        return x[:, index]
+    index = index - jax.lax.axis_index(axis) * n
     mine = (index >= 0) & (index < n)
     return jax.lax.psum(jnp.where(mine[None, :, None], x[:, jnp.clip(index, 0, n - 1)], 0.0), axis)
 
 
 def kmeans(
-    x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None
+    x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None, half: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Lloyd's k-means over the global batch, started from random frames.
 
     Args:
       x: [n, dimension].
+      half: as in `global_frames`; the frames of the other half are left out.
 
     Returns:
       Centroids [entries, dimension] and the number of frames of each [entries]. A centroid without frames stays put.
     """
-    start = global_frames(x[None], key, entries, axis)[0]
-    ones = jnp.ones(x.shape[0], x.dtype)
+    start = global_frames(x[None], key, entries, axis, half)[0]
+    weight = jnp.ones(x.shape[0], x.dtype)
+    if half is not None:
+        first = 0 if axis is None else jax.lax.axis_index(axis) * x.shape[0]
+        weight = ((first + jnp.arange(x.shape[0])) % 2 == half).astype(x.dtype)
 
     def step(carry, _):
         centroids, _ = carry
-        count, total = all_sum(assignment_statistics(x, nearest(x, centroids), ones, entries), axis)
+        count, total = all_sum(assignment_statistics(x, nearest(x, centroids), weight, entries), axis)
         moved = total / jnp.maximum(count, 1.0)[:, None]
         return (jnp.where(count[:, None] > 0, moved, centroids), count), None
 

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from codax.config import QuantizerConfig
 from codax.quantizers import codebook as cb
 
+_FRAMES_PER_ENTRY = 8  # with fewer, k-means comes close to giving every frame an entry
+
 
 @flax.struct.dataclass
 class QuantizerOutput:
@@ -44,13 +46,22 @@ def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:
 def initialise(
     x: jax.Array, key: jax.Array, levels: int, entries: int, iterations: int, axis: str | None
 ) -> cb.CodebookState:
-    """Codebooks by k-means of one level after the other on the vectors x [n, dimension]."""
+    """Codebooks by k-means of one level after the other on the vectors x [n, dimension].
 
-    def level(residual: jax.Array, level_key: jax.Array):
-        centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis)
+    Where frames are few, levels take every other of them in turn: a level that may have an entry for each frame would
+    leave nothing for the next one to learn from.
+    """
+    frames = x.shape[0] if axis is None else x.shape[0] * jax.lax.axis_size(axis)
+    few = frames < _FRAMES_PER_ENTRY * entries
+
+    def level(residual: jax.Array, inputs: tuple[jax.Array, jax.Array]):
+        level_key, number = inputs
+        half = number % 2 if few else None
+        centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis, half)
         return residual - centroids[cb.nearest(residual, centroids)], (centroids, count)
 
-    _, (centroids, count) = jax.lax.scan(level, x, jax.random.split(key, levels))
+    inputs = (jax.random.split(key, levels), jnp.arange(levels))
+    _, (centroids, count) = jax.lax.scan(level, x, inputs)
     # An entry that won no frame starts with the mean count, so that it is tried before it counts as dead.
     count = jnp.maximum(count, jnp.mean(count, axis=-1, keepdims=True))
     return cb.CodebookState(embedding=centroids, total=centroids * count[..., None], count=count)

@@ -1,0 +1,150 @@
+"""Streams of a codec with Transformers: equal to offline far beyond their window, alone and many at once."""
+
+import numpy as np
+import pytest
+from codax.codec import Codec
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.sessions import Sessions
+
+
+def mimi_config() -> Config:
+    """A Mimi of hop 16 whose Transformers see 5 steps."""
+    config = Config(name="tiny_mimi")
+    model = config.model
+    model.family = "mimi"
+    model.sample_rate = 8_000
+    model.channels = 4
+    model.strides = (2, 4)
+    model.dilations = (1,)
+    model.dimension = 16
+    model.resample_stride = 2
+    model.seanet.pad_mode, model.seanet.lstm_layers, model.seanet.shortcut = "zeros", 0, "identity"
+    model.transformer.layers, model.transformer.heads, model.transformer.hidden = 2, 2, 24
+    model.transformer.context = 5
+    quantizer = config.quantizer
+    quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 16, ()
+    quantizer.semantic, quantizer.projection = 1, 8
+    return config.validate()
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec.init_random(mimi_config(), seed=1)
+
+
+def signal(batch: int, frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.3, (batch, frames * 16, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("chunk", [7, 16, 333])
+def test_streaming_equals_offline_beyond_the_window(codec: Codec, chunk: int) -> None:
+    audio = signal(2, 60)[:, :-3]  # 120 steps: the window, 24 times
+    offline = codec.encode(audio)
+    encoder, decoder = codec.stream(batch=2)
+    pieces = [encoder.push(audio[:, i : i + chunk]) for i in range(0, audio.shape[1], chunk)] + [encoder.finish()]
+    codes = np.concatenate(pieces, axis=1)
+    np.testing.assert_array_equal(codes, offline.codes)
+    step = max(1, chunk // 16)
+    pieces = [decoder.push(codes[:, i : i + step]) for i in range(0, codes.shape[1], step)]
+    streamed = np.concatenate(pieces, axis=1)[:, : audio.shape[1]]
+    np.testing.assert_allclose(streamed, codec.decode(offline), atol=1e-5)
+
+
+def test_the_window_ends(codec: Codec) -> None:
+    """A step hears nothing from further back than the windows of all layers together, and hears what is nearer."""
+    model = codec.config.model
+    reach = model.transformer.layers * (model.transformer.context - 1)  # steps
+    audio, changed = signal(1, 60), signal(1, 60)
+    changed[:, : 16 * 20] = signal(1, 20, seed=5)
+    latent, other = (
+        np.asarray(codec.model.apply(codec.variables, x, method="encode_latent")) for x in (audio, changed)
+    )
+    difference = np.abs(latent - other).max(axis=(0, 2))
+    convolutions = 6  # frames, more than SEANet and the downsampling look back
+    assert difference[20 : 20 + reach // 2].min() > 1e-6
+    assert difference[20 + reach // 2 + convolutions :].max() == 0
+
+
+def test_sessions_start_stop_and_begin_anew_one_by_one(codec: Codec) -> None:
+    hop = codec.config.hop
+    sessions = Sessions(codec, 3, num_quantizers=3)
+    # Which signal each slot hears, frame by frame: the second comes late, the third pauses, the first begins anew.
+    plan = {0: list(range(0, 20)), 1: list(range(6, 26)), 2: [*range(2, 9), *range(15, 28)]}
+    signals = {slot: signal(1, len(when), seed=slot) for slot, when in plan.items()}
+    restart = 9
+    codes: dict[int, list[np.ndarray]] = {slot: [] for slot in plan}
+    heard: dict[int, list[np.ndarray]] = {slot: [] for slot in plan}
+    for time in range(28):
+        audio, talking = np.full((3, hop, 1), 7.0, np.float32), np.zeros(3, bool)
+        for slot, when in plan.items():
+            if time == 0:
+                assert sessions.start() == slot
+            if slot == 0 and time == restart:
+                sessions.reset(0)
+            if time in when:
+                number = len(codes[slot])
+                audio[slot] = signals[slot][0, number * hop : (number + 1) * hop]
+                talking[slot] = True
+        found = sessions.encode(audio, talking)
+        decoded = sessions.decode(found, talking)
+        assert not found[~talking].any() and not decoded[~talking].any()
+        for slot in np.flatnonzero(talking):
+            codes[slot].append(found[slot])
+            heard[slot].append(decoded[slot])
+    expected = {slot: [signals[slot]] for slot in plan}
+    expected[0] = [signals[0][:, : restart * hop], signals[0][:, restart * hop :]]
+    for slot, parts in expected.items():
+        tokens = [codec.encode(part, num_quantizers=3) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(codes[slot])[None], np.concatenate([t.codes for t in tokens], 1))
+        audio = np.concatenate([codec.decode(t) for t in tokens], axis=1)[0]
+        np.testing.assert_allclose(np.concatenate(heard[slot]), audio, atol=1e-5)
+
+
+def test_a_freed_slot_is_as_new(codec: Codec) -> None:
+    sessions, audio = Sessions(codec, 1), signal(1, 1)
+    sessions.start()
+    first = sessions.encode(audio)
+    assert (sessions.encode(audio) != first).any()  # the past counts
+    sessions.stop(0)
+    assert sessions.start() == 0
+    np.testing.assert_array_equal(sessions.encode(audio), first)
+
+
+def test_one_program_serves_every_frame(codec: Codec) -> None:
+    sessions = Sessions(codec, 2)
+    sessions.start()
+    for number in range(12):
+        sessions.decode(sessions.encode(signal(2, 1, seed=number)))
+        if number == 3:
+            sessions.start()
+        if number == 7:
+            sessions.stop(0)
+    assert sessions._encoder._steps._cache_size() == 1
+    assert sessions._decoder._steps._cache_size() == 1
+
+
+def test_wrong_use_is_refused(codec: Codec) -> None:
+    sessions = Sessions(codec, 2)
+    with pytest.raises(CodaxError, match="session 1 is not started"):
+        sessions.stop(1)
+    sessions.start()
+    sessions.start()
+    with pytest.raises(CodaxError, match="all 2 sessions are busy"):
+        sessions.start()
+    sessions.stop(0)
+    with pytest.raises(CodaxError, match="started"):
+        sessions.encode(signal(2, 1), np.array([True, True]))
+    with pytest.raises(CodaxError, match="audio must be"):
+        sessions.encode(signal(2, 2))
+    with pytest.raises(CodaxError, match="one frame"):
+        sessions.decode(np.zeros((2, 3, 1), int))
+    with pytest.raises(CodaxError, match="codes must lie"):
+        sessions.decode(np.full((2, 1, 1), 99))
+    encodec = Config(name="reflecting")
+    encodec.model.family = "encodec"
+    with pytest.raises(CodaxError, match="reflects"):
+        Sessions(Codec.init_random(encodec), 1)
+    encodec.model.causal = False
+    with pytest.raises(CodaxError, match="cannot stream"):
+        Sessions(Codec.init_random(encodec), 1)
