@@ -1,0 +1,99 @@
+"""Time of a live frame of Mimi, 80 ms of audio: encoding and decoding, codax and the moshi package in one run.
+
+    pip install torch==2.13.0 einops && pip install --no-deps moshi==0.2.13
+    python benchmarks/mimi_streaming.py --frames=500 --levels=8
+
+Both have the same random weights of full size. Frames alternate, so that both see the same load of the machine.
+"""
+
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+from codax.interop.files import import_model
+
+_FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
+_LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")
+_THREADS = flags.DEFINE_integer("threads", 2, "Of PyTorch.")
+_ALONE = flags.DEFINE_bool("alone", False, "Time codax alone; PyTorch is not needed.")
+_WARM_UP = 20
+
+
+def moshi_model(levels: int):
+    """A Mimi of the moshi package."""
+    # It imports packages for text that Mimi does not use.
+    for name in ("sentencepiece",):
+        stand_in = types.ModuleType(name)
+        stand_in.SentencePieceProcessor = object
+        sys.modules.setdefault(name, stand_in)
+    from moshi.models import loaders
+
+    return loaders.get_mimi(None, num_codebooks=levels)
+
+
+def report(name: str, seconds: list[float]) -> None:
+    times = 1000 * np.asarray(seconds[_WARM_UP:])
+    print(
+        f"{name}: median {np.median(times):.1f} ms, 99th percentile {np.percentile(times, 99):.1f} ms, "
+        f"most {times.max():.1f} ms"
+    )
+
+
+def main(_: list[str]) -> None:
+    if _ALONE.value:
+        from codax.codec import Codec
+        from codax.interop.mimi_config import config_24khz
+
+        theirs, codec = None, Codec.init_random(config_24khz())
+    else:
+        import torch
+        from safetensors.torch import save_file
+
+        torch.set_num_threads(_THREADS.value)
+        torch.manual_seed(0)
+        theirs = moshi_model(_LEVELS.value)
+        with torch.no_grad():
+            for buffer in theirs.buffers():
+                if buffer.ndim == 2:
+                    buffer.copy_(torch.randn_like(buffer))
+        with tempfile.TemporaryDirectory() as folder:
+            save_file(theirs.state_dict(), Path(folder) / "mimi.safetensors")
+            codec = import_model(Path(folder) / "mimi.safetensors")
+        theirs.streaming_forever(1)
+
+    hop = codec.config.hop
+    audio = np.random.default_rng(0).normal(0, 0.1, (1, (_FRAMES.value + _WARM_UP) * hop, 1)).astype(np.float32)
+    encoder, decoder = codec.stream(num_quantizers=_LEVELS.value)
+    encoder.prepare([1])
+    decoder.prepare([1], _LEVELS.value)
+    ours_encoding: list[float] = []
+    ours: list[float] = []
+    other: list[float] = []
+    for start in range(0, audio.shape[1], hop):
+        frame = audio[:, start : start + hop]
+        began = time.perf_counter()
+        codes = encoder.push(frame)
+        ours_encoding.append(time.perf_counter() - began)
+        decoder.push(codes)
+        ours.append(time.perf_counter() - began)
+        if theirs is not None:
+            import torch
+
+            signal = torch.from_numpy(frame.transpose(0, 2, 1).copy())
+            began = time.perf_counter()
+            with torch.no_grad():
+                theirs.decode(theirs.encode(signal))
+            other.append(time.perf_counter() - began)
+    report("codax, encoding alone", ours_encoding)
+    report("codax", ours)
+    if theirs is not None:
+        report("moshi", other)
+        print(f"ratio of medians, moshi / codax: {np.median(other[_WARM_UP:]) / np.median(ours[_WARM_UP:]):.2f}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,130 @@
+"""Speech over a socket with any codec that streams: PCM in at one process, PCM out at the other, as it is spoken.
+
+    python examples/socket_call.py listen --model MODEL --port 7000 > heard.pcm
+    python examples/socket_call.py talk --model MODEL --port 7000 --kbps 1.1 < microphone.pcm
+
+PCM is 16-bit little-endian mono at the model's rate. `talk` takes a file at the pace at which a microphone would give
+it (or `--no-pace`: what stdin gives, when it gives it). At its end `listen` says how many bits a second came over the
+wire and how long after its first sample was spoken each frame could be heard; both processes must see one clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import codax
+import numpy as np
+from codax.codec import Codec
+from codax.entropy import packets
+from codax.entropy.container import Meta
+from codax.errors import CodaxError
+
+PIECE_SECONDS = 0.01  # what a microphone gives at a time
+
+
+def microphone(codec: Codec, pace: bool) -> Iterator[np.ndarray]:
+    """Yields pieces of stdin, float32 [1, time, 1]; with `pace` each when its last sample has been spoken."""
+    rate = codec.config.model.sample_rate
+    samples = max(1, round(PIECE_SECONDS * rate))
+    began, taken = time.monotonic(), 0
+    while data := sys.stdin.buffer.read(2 * samples):
+        taken += len(data) // 2
+        if pace:
+            time.sleep(max(0.0, began + taken / rate - time.monotonic()))
+        yield codax.audio.from_int16(np.frombuffer(data, "<i2", count=len(data) // 2))[None, :, None]
+
+
+def talk(codec: Codec, host: str, port: int, kbps: float | None, pace: bool) -> None:
+    """Encodes stdin and sends every frame as soon as it is complete."""
+    config = codec.config
+    meta = Meta(
+        model_id=codec.model_id,
+        model_hash=codec.hash,
+        sample_rate=config.model.sample_rate,
+        channels=1,
+        num_samples=0,
+        codebook_size=config.quantizer.codebook_size,
+        num_quantizers=config.quantizers_for(kbps),
+        streams=1,
+    )
+    encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers)
+    encoder.prepare([1])  # whatever is to be compiled is compiled before anyone speaks
+    with socket.create_connection((host, port)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line.sendall(json.dumps({"began": time.time()}).encode() + b"\n" + packets.header(meta))
+        taken = frames = 0
+        for piece in microphone(codec, pace):
+            codes = encoder.push(piece)
+            taken, frames = taken + piece.shape[1], frames + codes.shape[1]
+            for packet in packets.packets(codes, meta):
+                line.sendall(packet)
+        codes = encoder.finish()
+        frames += codes.shape[1]
+        line.sendall(packets.last_packet(codes, frames * config.hop - taken, meta))
+
+
+def listen(codec: Codec, host: str, port: int) -> None:
+    """Takes one call and writes what it hears to stdout, every frame as soon as it is there."""
+    rate, hop = codec.config.model.sample_rate, codec.config.hop
+    decoder = codec.stream_decoder()
+    with socket.create_server((host, port)) as door:
+        print(f"listening on port {door.getsockname()[1]}", file=sys.stderr, flush=True)
+        # The number of codebooks is known only with the call: all of them are as good for compiling.
+        decoder.prepare([1], codec.config.quantizer.num_quantizers)
+        line, _ = door.accept()
+    delays, payload, wire, given = [], 0, 0, 0
+    with line, line.makefile("rb") as stream:
+        began = json.loads(stream.readline())["began"]
+        meta = packets.read_header(stream.read)
+        if meta.model_hash != codec.hash:
+            raise CodaxError(f"the caller's model is {meta.model_id}, and not the same as {codec.model_id} here")
+        for codes, excess in packets.read_packets(stream.read, meta):
+            audio = decoder.push(codes)
+            if excess is not None:
+                audio = np.concatenate([audio, decoder.finish()], axis=1)
+                audio = audio[:, : audio.shape[1] - excess]
+            sys.stdout.buffer.write(codax.audio.to_int16(audio[0, :, 0]).astype("<i2").tobytes())
+            sys.stdout.buffer.flush()
+            if audio.shape[1]:
+                delays.append(time.time() - began - given / rate)
+            given += audio.shape[1]
+            payload += codes.size * meta.bits_per_code
+            wire += 8 * sum(len(packet) for packet in packets.packets(codes, meta))
+    seconds = max(given / rate, hop / rate)
+    milliseconds = 1000 * np.asarray(delays or [0.0])
+    print(
+        f"{given / rate:.2f} s heard; {payload / seconds:.0f} bits per second of codes, {wire / seconds:.0f} with "
+        f"packet heads; a frame of {1000 * hop / rate:.0f} ms was heard {np.median(milliseconds):.0f} ms after its "
+        f"first sample (median; 99th percentile {np.percentile(milliseconds, 99):.0f} ms)",
+        file=sys.stderr,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("role", choices=["listen", "talk"])
+    parser.add_argument("--model", required=True, help="model folder, or the name of a shipped model")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="0: any free one, which `listen` names")
+    parser.add_argument("--kbps", type=float, help="of `talk`; default: all codebooks")
+    parser.add_argument("--no-pace", dest="pace", action="store_false", help="of `talk`: stdin is live itself")
+    options = parser.parse_args()
+    codec = codax.load(options.model)
+    if not codec.streams or codec.config.model.audio_channels != 1:
+        raise CodaxError(f"model {codec.model_id} does not stream mono audio")
+    if options.role == "listen":
+        listen(codec, options.host, options.port)
+    else:
+        talk(codec, options.host, options.port, options.kbps, options.pace)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (CodaxError, OSError) as error:
+        sys.exit(f"error: {error}")
