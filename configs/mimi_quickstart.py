@@ -13,7 +13,7 @@ What differs from the paper, and why:
   teacher                     a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels
   32 codebooks of 256         entries starve on the 100 frames of a batch; 3.2 kbps with all of them
   reconstruction losses       without discriminators, which would double the time of a step
-  Muon, two stages, batches   see configs/quickstart.py
+  Muon, a start without quantizer, small batches: see configs/quickstart.py
 """
 
 from codax.config import Config
@@ -52,13 +52,12 @@ def get_config() -> Config:
     quantizer.smoothing = False
     quantizer.dead_ratio = 0.1
     quantizer.dead_every = 5
-    quantizer.start_step = 400
+    quantizer.start_step = 800
     quantizer.kbps = (0.1, 0.8, 1.6, 3.2)
 
     loss = config.loss
     loss.waveform = 30.0
     loss.spectral = 60.0
-    loss.spectral_start_step = 400
     loss.windows = (512, 2048)
     loss.log_floor = 1e-3
     loss.normalize_windows = True
@@ -86,7 +85,7 @@ def get_config() -> Config:
     data.gain_db = (-6.0, 3.0)
 
     train = config.train
-    train.steps = 4_000
+    train.steps = 6_000
     train.batch_size = 4
     train.segment_seconds = 2.0
     train.ema_decay = 0.995
