@@ -48,6 +48,31 @@ def test_features_of_the_packaged_teacher(run_here, folder) -> None:
     assert path.read_bytes() == before
 
 
+def test_pooled_features(run_here, folder) -> None:
+    build = (
+        "data",
+        "build",
+        folder,
+        "--out",
+        "out",
+        "--sample-rate",
+        "16000",
+        "--teacher",
+        "wakehubert",
+        "--pool",
+        "4",
+    )
+    assert run_here(*build)[0] == 0
+    with open("out/features.json", encoding="utf-8") as file:
+        assert json.load(file)["frame_rate"] == 12.5
+    entry = max(open_source("out", sample_rate=16_000), key=lambda e: e.frames)
+    record = records.Shard(features.beside(entry.file)).parse(entry.record, features.decode)
+    assert record.shape == (-(-entry.frames // 320 // 4), 128)
+    # The same teacher with others is another.
+    status, _, err = run_here(*build[:-1], "2")
+    assert status == 1 and "other features are there already" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -13,7 +13,7 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + np.exp(-x))
 
 
-def test_both_forms() -> None:
+def test_all_forms() -> None:
     rng = np.random.default_rng(0)
     student, teacher = rng.standard_normal((2, 9, 4)), rng.standard_normal((2, 7, 4))
     cut = student[:, :7]
@@ -22,9 +22,11 @@ def test_both_forms() -> None:
     across = [-np.log(_sigmoid(_cosine(cut[b, t], teacher[b, t]))) for b in range(2) for t in range(7)]
     wanted = np.mean(across) + np.abs(cut - teacher).mean()
     np.testing.assert_allclose(distillation(student, teacher, "t_axis"), wanted, rtol=1e-5)
+    wanted = np.mean([1 - _cosine(cut[b, t], teacher[b, t]) for b in range(2) for t in range(7)])
+    np.testing.assert_allclose(distillation(student, teacher, "cosine"), wanted, rtol=1e-5)
 
 
 def test_silence_gives_finite_gradients() -> None:
-    for form in ("d_axis", "t_axis"):
+    for form in ("d_axis", "t_axis", "cosine"):
         slope = jax.grad(lambda x, form=form: distillation(x, np.zeros((1, 5, 3)), form))(np.zeros((1, 5, 3)))
         assert np.isfinite(slope).all()

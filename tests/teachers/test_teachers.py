@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from codax.config import Config, TeacherConfig
 from codax.teachers import onnx
+from codax.teachers.fitting import pool
 from codax.teachers.hubert import HubertConfig, HubertTeacher, config_of, load
 from codax.teachers.teacher import TeacherError, find_teacher, frame_rate, open_teacher, weights_file
 from safetensors.numpy import save_file
@@ -72,7 +73,8 @@ def test_a_folder_of_hubert(folder) -> None:
 def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
     for change, reason in [
         (lambda c: setattr(c.model, "semantic_dimension", 24), "has 16 channels; model.semantic_dimension is 24"),
-        (lambda c: setattr(c.model, "sample_rate", 24_000), "takes 16000 Hz; model.sample_rate is 24000"),
+        (lambda c: setattr(c.model, "sample_rate", 24_000), "gives 199 frames for 4 s; the codec 75 a second"),
+        (lambda c: setattr(c.teacher, "pool", 4), "gives 50 frames for 4 s; the codec 50 a second"),
         (lambda c: setattr(c.model, "strides", (2, 4, 5)), "gives 199 frames for 4 s; the codec 400 a second"),
         (lambda c: setattr(c.teacher, "layer", 3), "layer 3 is none of 0 to 2"),
         (lambda c: setattr(c.teacher, "source", "absent"), "teacher 'absent': neither wakehubert"),
@@ -82,6 +84,32 @@ def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
         change(config)
         with pytest.raises(TeacherError, match=reason):
             open_teacher(config)
+
+
+def test_pooled_features_lie_around_the_middle_of_a_frame() -> None:
+    features = np.arange(10, dtype=np.float32)[:, None]
+    # Frames of 4: of features -2 to 5, 2 to 9 and 6 to 13, as far as they are there.
+    np.testing.assert_allclose(
+        pool(features, 4)[:, 0], [np.mean(range(6)), np.mean(range(2, 10)), np.mean([6, 7, 8, 9])]
+    )
+    assert pool(features[None], 2).shape == (1, 5, 1)
+    assert pool(features[:0], 4).shape == (0, 1)
+
+
+def test_a_teacher_at_another_rate(folder) -> None:
+    """Mimi's: 24 kHz, 12.5 frames a second, of a teacher of 16 kHz and 50."""
+    config = _config(folder)
+    config.model.sample_rate, config.model.strides, config.teacher.pool = 24_000, (4, 5, 6, 16), 4
+    teacher = open_teacher(config)
+    assert (teacher.sample_rate, teacher.dimension, teacher.delay_seconds) == (24_000, 16, 0.0)
+    time = np.arange(4 * 24_000) / 24_000
+    audio = np.stack([np.sin(2 * np.pi * f * time) for f in (300, 700)]).astype(np.float32)
+    found = teacher(audio)
+    assert found.shape == (2, 50, 16)
+    at_16 = np.stack([np.sin(2 * np.pi * f * np.arange(4 * 16_000) / 16_000) for f in (300, 700)])
+    wanted = pool(HubertTeacher(folder, None)(at_16), 4)
+    np.testing.assert_allclose(found[:, 2:-2], wanted[:, 2:-2], atol=2e-2)
+    np.testing.assert_allclose(teacher.whole(audio[0]), found[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,24 @@ def test_muon_finds_a_minimum():
     for _ in range(200):
         params, state = step(params, state)
     assert loss(params) < 1e-3 * start
+
+
+def test_transformers_alone_decay_and_get_muon() -> None:
+    params = {
+        "encoder": {
+            "transformer": {"layer0": {"dense1": {"kernel": jnp.ones((4, 8))}}},
+            "stem": {"kernel": jnp.ones((3, 1, 4))},
+        },
+        "transform": {"kernel": jnp.ones((4, 8))},
+    }
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    for kind in ("adam", "muon"):
+        config = OptimizerConfig(kind=kind, learning_rate=0.1, weight_decay=0.5, decay_transformers_only=True)
+        optimizer = st.make_optimizer(config, 0.1, 10)
+        moved = optimizer.update(zeros, optimizer.init(params), params)[0]
+        np.testing.assert_allclose(moved["encoder"]["transformer"]["layer0"]["dense1"]["kernel"], -0.05, rtol=1e-5)
+        assert not np.any(moved["encoder"]["stem"]["kernel"]) and not np.any(moved["transform"]["kernel"])
+    kinds = st.kernel_matrices(params)
+    assert kinds["encoder"]["transformer"]["layer0"]["dense1"]["kernel"].reduction_axis == (0,)
+    assert kinds["encoder"]["stem"]["kernel"].reduction_axis == (0, 1)
+    assert kinds["transform"]["kernel"] is None

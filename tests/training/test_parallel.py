@@ -51,13 +51,26 @@ def test_eight_devices_equal_one(kind: str, cache: Path, one_device: dict[str, n
     assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
 
 
-def test_discriminators_for_each_rate_are_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
+def on_two_devices(recipe: str, cache: Path, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """What a recipe's steps give on one device and on two."""
     env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=2")
     results = {}
     for kind in ("jit", "shard_map"):
-        done = run_program(WORKER, "steps", kind, tmp_path / f"{kind}.npz", "per_rate_config", env=env)
+        done = run_program(WORKER, "steps", kind, folder / f"{kind}.npz", recipe, env=env)
         assert done.returncode == 0, done.stderr
-        results[kind] = dict(np.load(tmp_path / f"{kind}.npz"))
+        results[kind] = dict(np.load(folder / f"{kind}.npz"))
+    return results
+
+
+def test_mimi_is_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
+    results = on_two_devices("mimi_config", cache, tmp_path)
+    dead = [results["jit"][f"step{i}['codebook/dead']"].sum() for i in range(3)]
+    assert dead[0] > 0 and dead[1] == 0  # every other step
+    assert_close(results["shard_map"], results["jit"])
+
+
+def test_discriminators_for_each_rate_are_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
+    results = on_two_devices("per_rate_config", cache, tmp_path)
     counts = results["jit"]["state.discriminator_optimizer[0].count"]
     assert counts.shape == (2,) and counts.min() > 0
     assert_close(results["shard_map"], results["jit"])

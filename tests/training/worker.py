@@ -50,6 +50,21 @@ def per_rate_config() -> Config:
     return config.validate()
 
 
+def mimi_config() -> Config:
+    """Mimi's network, split quantizer with examples that skip it, and decay of the Transformers' weights alone."""
+    config = step_config()
+    model, quantizer = config.model, config.quantizer
+    model.family, model.resample_stride = "mimi", 2
+    model.seanet.pad_mode, model.seanet.lstm_layers, model.seanet.shortcut = "zeros", 0, "identity"
+    model.transformer.layers, model.transformer.heads, model.transformer.hidden = 1, 2, 12
+    model.transformer.context, model.transformer.layer_scale = 4, 0.5
+    quantizer.semantic, quantizer.projection, quantizer.unquantized = 1, 4, 0.5
+    quantizer.smoothing, quantizer.dead_ratio, quantizer.dead_every = False, 0.9503, 2
+    quantizer.kbps = ()
+    config.optimizer.weight_decay, config.optimizer.decay_transformers_only = 0.1, True
+    return config.validate()
+
+
 def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
     """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
     batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
@@ -64,7 +79,8 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
 
 def steps(kind: str, out: str, recipe: str = "step_config") -> None:
     """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
-    config = {"step_config": step_config, "per_rate_config": per_rate_config}[recipe]()
+    recipes = {"step_config": step_config, "per_rate_config": per_rate_config, "mimi_config": mimi_config}
+    config = recipes[recipe]()
     if kind == "jit":
         initial = jax.jit(lambda: init_state(config))()
         results = run_steps(config, jax.jit, lambda b: b, initial, None)

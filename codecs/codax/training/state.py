@@ -112,7 +112,8 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
     """Adam (AdamW with a weight decay) or Muon, behind gradient clipping where it is asked for.
 
     Muon (Jordan et al., 2024) makes the momentum of each kernel orthogonal; its updates are scaled to the RMS of Adam's
-    (arXiv 2502.16982), so that one learning rate serves both.
+    (arXiv 2502.16982), so that one learning rate serves both. With `decay_transformers_only` only what Muon moves there
+    decays.
     """
     schedule = learning_rate(config, rate, total_steps)
     mask = transformers_alone if config.decay_transformers_only else None
@@ -122,7 +123,7 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
             weight_decay=config.weight_decay,
             adam_b1=config.beta1,
             adam_b2=config.beta2,
-            adam_weight_decay=config.weight_decay,
+            adam_weight_decay=0.0 if config.decay_transformers_only else config.weight_decay,
             consistent_rms=0.2,
             muon_weight_dimension_numbers=kernel_matrices,
             weight_decay_mask=mask,
