@@ -49,6 +49,7 @@ def get_config() -> Config:
     quantizer.semantic = 1
     quantizer.projection = 128
     quantizer.unquantized = 0.25
+    quantizer.kmeans_alternate = True
     quantizer.smoothing = False
     quantizer.dead_ratio = 0.1
     quantizer.dead_every = 5

@@ -90,6 +90,7 @@ class QuantizerConfig:
     decay: float = 0.99
     epsilon: float = 1e-5  # Laplace smoothing of the running counts
     kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
+    kmeans_alternate: bool = False  # levels take every other frame in turn, for batches with few frames for an entry
     dead_threshold: float = 2.0  # an entry whose running count falls below this is replaced
     dead_ratio: float = 0.0  # > 0: instead, one whose count falls below this share of its level's mean
     dead_every: int = 1  # steps from one search for dead entries to the next

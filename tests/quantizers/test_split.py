@@ -101,9 +101,13 @@ def test_dropout_leaves_the_semantic_level_and_one_more() -> None:
 def test_few_frames_leave_something_for_every_level() -> None:
     """With an entry for each frame the first level would leave zeros, and the others would learn those."""
     x = jax.random.normal(jax.random.key(0), (20, 3))
-    state = rvq.initialise(x, jax.random.key(1), 4, 32, 10, None)
-    size = np.linalg.norm(np.asarray(state.embedding), axis=-1).mean(axis=-1)
-    assert size[1:].min() > 0.1 * size[0]
+    size = {}
+    for alternate in (False, True):
+        config = QuantizerConfig(codebook_size=32, kmeans_iterations=10, kmeans_alternate=alternate)
+        state = rvq.initialise(x, jax.random.key(1), 4, config, None)
+        size[alternate] = np.linalg.norm(np.asarray(state.embedding), axis=-1).mean(axis=-1)
+    assert size[True][1:].min() > 0.1 * size[True][0]
+    assert size[False][1:].max() < 0.1 * size[True][0]
 
 
 def test_dead_entries_by_their_share_of_the_mean() -> None:

@@ -60,7 +60,7 @@ def mimi_config() -> Config:
     model.transformer.context, model.transformer.layer_scale = 4, 0.5
     quantizer.semantic, quantizer.projection, quantizer.unquantized = 1, 4, 0.5
     quantizer.smoothing, quantizer.dead_ratio, quantizer.dead_every = False, 0.9503, 2
-    quantizer.kbps = ()
+    quantizer.kmeans_alternate, quantizer.kbps = True, ()
     config.optimizer.weight_decay, config.optimizer.decay_transformers_only = 0.1, True
     return config.validate()
 

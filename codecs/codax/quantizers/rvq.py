@@ -14,8 +14,6 @@ import jax.numpy as jnp
 from codax.config import QuantizerConfig
 from codax.quantizers import codebook as cb
 
-_FRAMES_PER_ENTRY = 8  # with fewer, k-means comes close to giving every frame an entry
-
 
 @flax.struct.dataclass
 class QuantizerOutput:
@@ -44,19 +42,18 @@ def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:
 
 
 def initialise(
-    x: jax.Array, key: jax.Array, levels: int, entries: int, iterations: int, axis: str | None
+    x: jax.Array, key: jax.Array, levels: int, config: QuantizerConfig, axis: str | None
 ) -> cb.CodebookState:
     """Codebooks by k-means of one level after the other on the vectors x [n, dimension].
 
-    Where frames are few, levels take every other of them in turn: a level that may have an entry for each frame would
-    leave nothing for the next one to learn from.
+    With `kmeans_alternate` levels take every other frame in turn. Where frames are few, a level that may have an entry
+    for each of them would leave nothing for the next one to learn from.
     """
-    frames = x.shape[0] if axis is None else x.shape[0] * jax.lax.axis_size(axis)
-    few = frames < _FRAMES_PER_ENTRY * entries
+    entries, iterations = config.codebook_size, config.kmeans_iterations
 
     def level(residual: jax.Array, inputs: tuple[jax.Array, jax.Array]):
         level_key, number = inputs
-        half = number % 2 if few else None
+        half = number % 2 if config.kmeans_alternate else None
         centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis, half)
         return residual - centroids[cb.nearest(residual, centroids)], (centroids, count)
 
@@ -157,8 +154,7 @@ class ResidualVectorQuantizer(nn.Module):
         states = []
         for number, (_, levels, inner) in enumerate(self._projected(x)):
             stack_key = jax.random.fold_in(key, number) if number else key
-            count = levels.stop - levels.start
-            states.append(initialise(inner, stack_key, count, c.codebook_size, c.kmeans_iterations, axis))
+            states.append(initialise(inner, stack_key, levels.stop - levels.start, c, axis))
         self._set(joined(states))
         self.initialised.value = jnp.ones((), jnp.bool_)
 
