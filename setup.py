@@ -43,7 +43,15 @@ setup(
         ],
         "teachers": ["onnxruntime>=1.20"],
         "content": ["pocketsphinx>=5.0", "praatio>=6.2"],
-        "metrics": ["visqol-python>=3.8", "pystoi>=0.4.1", "pesq>=0.0.4"],
+        # speechmos does not say what it imports.
+        "metrics": [
+            "visqol-python>=3.8",
+            "pystoi>=0.4.1",
+            "pesq>=0.0.4",
+            "speechmos>=0.0.1.1",
+            "onnxruntime>=1.20",
+            "requests>=2",
+        ],
         # The classical codecs go through PyAV, which the core already needs to read compressed audio.
         "baselines": ["av>=15"],
         "tpu": ["jax[tpu]>=0.10.2"],

@@ -48,6 +48,19 @@ def test_pesq_of_silence(speechlike):
         intelligibility.pesq(np.zeros_like(speechlike), speechlike)
 
 
+def test_dnsmos(speechlike):
+    pytest.importorskip("speechmos")
+    clean, rough = (intelligibility.dnsmos(noisy(speechlike, x)) for x in (0.0, 0.03))
+    assert set(clean) == {"dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"}
+    assert clean["dnsmos_bak"] > rough["dnsmos_bak"] + 0.5
+    assert all(0.5 < value < 5 for value in [*clean.values(), *rough.values()])
+    # Channels are averaged, and what is beyond full scale is clipped, not refused.
+    assert intelligibility.dnsmos(np.stack([speechlike, speechlike], axis=1)) == pytest.approx(clean)
+    assert intelligibility.dnsmos(100 * speechlike)["dnsmos"] < clean["dnsmos"]
+    with pytest.raises(MetricError, match="silent"):
+        intelligibility.dnsmos(np.zeros(16_000))
+
+
 def test_missing_package_names_the_extra(speechlike, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pesq", None)
     with pytest.raises(MetricError, match=r'pip install "codax\[metrics\]"'):

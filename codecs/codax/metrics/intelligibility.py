@@ -1,4 +1,4 @@
-"""STOI, ESTOI and PESQ of mono speech at 16 kHz, computed by the pystoi and pesq packages.
+"""STOI, ESTOI, PESQ and DNSMOS of mono speech at 16 kHz, computed by the packages pystoi, pesq and speechmos.
 
 PESQ's code is the ITU's own reference; its wide-band scores (P.862.2) and narrow-band scores (P.862.1) are on different
 scales and are never to be compared with each other.
@@ -60,3 +60,28 @@ def pesq(reference: np.ndarray, degraded: np.ndarray, *, wide_band: bool = True)
         reason = error.args[0] if error.args else type(error).__name__
         reason = reason.decode() if isinstance(reason, bytes) else str(reason)
         raise MetricError(f"PESQ: {reason}") from error
+
+
+def dnsmos(degraded: np.ndarray) -> dict[str, float]:
+    """What listeners would give a signal that they hear alone, mean opinion scores 1 to 5.
+
+    DNSMOS P.835 (Reddy et al., 2022: overall, speech and background) and P.808 (2021); the means over windows of 9 s
+    that begin every second. Shorter signals are repeated until they fill one.
+
+    Args:
+      degraded: [time] or [time, channels] at 16 kHz; channels are averaged, samples beyond full scale are clipped.
+
+    Returns:
+      Values by key: "dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808".
+
+    Raises:
+      MetricError: the signal is silent, or the speechmos package is missing.
+    """
+    module = optional("speechmos.dnsmos", "metrics")
+    _, signal = pair(degraded, degraded)
+    signal = np.clip(mono(signal), -1, 1).astype(np.float32)
+    if not signal.any():
+        raise MetricError("DNSMOS is not defined: the signal is silent")
+    found = module.run(signal, SAMPLE_RATE)
+    names = {"dnsmos": "ovrl_mos", "dnsmos_sig": "sig_mos", "dnsmos_bak": "bak_mos", "dnsmos_p808": "p808_mos"}
+    return {key: float(found[name]) for key, name in names.items()}

@@ -193,6 +193,20 @@ MEASURES: tuple[Measure, ...] = (
         rate=speakers.SAMPLE_RATE,
         check=speakers.encoder,
     ),
+    Measure(
+        tuple(
+            Value(key, label, "higher", f"{label}: {what} (speechmos), without the original, 16 kHz.", "MOS")
+            for key, label, what in (
+                ("dnsmos", "DNSMOS", "DNSMOS P.835, overall quality"),
+                ("dnsmos_sig", "DNSMOS speech", "DNSMOS P.835, quality of the speech"),
+                ("dnsmos_bak", "DNSMOS background", "DNSMOS P.835, quality of the background"),
+                ("dnsmos_p808", "DNSMOS P.808", "DNSMOS P.808, overall quality"),
+            )
+        ),
+        lambda _, d, __: intelligibility.dnsmos(d),
+        rate=intelligibility.SAMPLE_RATE,
+        packages=(("speechmos.dnsmos", "metrics"),),
+    ),
 )
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
@@ -278,6 +292,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "phones": ("pnmi", "phone_purity", "phone_accuracy"),
     "abx": ("abx", "abx_any", "abx_across"),
     "speaker": ("speaker",),
+    "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
 
