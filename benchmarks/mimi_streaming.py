@@ -2,6 +2,7 @@
 
     pip install torch==2.13.0 einops && pip install --no-deps moshi==0.2.13
     python benchmarks/mimi_streaming.py --frames=500 --levels=8
+    python benchmarks/mimi_streaming.py --alone --sessions=4      # many conversations at once, a frame of each per step
 
 Both have the same random weights of full size. Frames alternate, so that both see the same load of the machine.
 """
@@ -20,6 +21,7 @@ _FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
 _LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")
 _THREADS = flags.DEFINE_integer("threads", 2, "Of PyTorch.")
 _ALONE = flags.DEFINE_bool("alone", False, "Time codax alone; PyTorch is not needed.")
+_SESSIONS = flags.DEFINE_integer("sessions", 0, "Time so many sessions at once instead.")
 _WARM_UP = 20
 
 
@@ -41,6 +43,23 @@ def report(name: str, seconds: list[float]) -> None:
         f"{name}: median {np.median(times):.1f} ms, 99th percentile {np.percentile(times, 99):.1f} ms, "
         f"most {times.max():.1f} ms"
     )
+
+
+def time_sessions(codec, slots: int) -> list[float]:
+    """Seconds of every step of so many sessions, there and back."""
+    from codax.sessions import Sessions
+
+    sessions = Sessions(codec, slots, num_quantizers=_LEVELS.value)
+    for _ in range(slots):
+        sessions.start()
+    rng = np.random.default_rng(0)
+    seconds = []
+    for _ in range(_FRAMES.value + _WARM_UP):
+        audio = rng.normal(0, 0.1, (slots, codec.config.hop, 1)).astype(np.float32)
+        began = time.perf_counter()
+        sessions.decode(sessions.encode(audio))
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def main(_: list[str]) -> None:
@@ -65,6 +84,9 @@ def main(_: list[str]) -> None:
             codec = import_model(Path(folder) / "mimi.safetensors")
         theirs.streaming_forever(1)
 
+    if _SESSIONS.value:
+        report(f"codax, {_SESSIONS.value} sessions", time_sessions(codec, _SESSIONS.value))
+        return
     hop = codec.config.hop
     audio = np.random.default_rng(0).normal(0, 0.1, (1, (_FRAMES.value + _WARM_UP) * hop, 1)).astype(np.float32)
     encoder, decoder = codec.stream(num_quantizers=_LEVELS.value)

@@ -1,6 +1,7 @@
 """Configs: validation, JSON, and the recipes of the repository."""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_there_are_recipes():
         ("train", "compute_dtype", "float16", "train.compute_dtype"),
         ("optimizer", "schedule", "linear", "optimizer.schedule"),
         ("loss", "random_windows", 7, "loss.random_windows"),
+        ("model", "family", "mimi", "model.family"),  # the defaults of SEANet reflect
+        ("model", "resample_stride", 2, "model.resample_stride"),
+        ("model", "convolutions", "wavenet", "model.convolutions"),
+        ("quantizer", "semantic", 24, "quantizer.semantic"),
+        ("quantizer", "unquantized", 1.0, "quantizer.unquantized"),
+        ("quantizer", "dead_ratio", 1.5, "quantizer.dead_ratio"),
+        ("teacher", "pool", 3, "teacher.pool"),
     ],
 )
 def test_invalid_values_are_named(section, field, value, message):
@@ -40,6 +48,16 @@ def test_invalid_values_are_named(section, field, value, message):
     setattr(getattr(config, section), field, value)
     with pytest.raises(ConfigError, match=message):
         config.validate()
+
+
+def test_the_recipe_of_mimi_has_its_variants():
+    path = Path(__file__).parents[1] / "configs" / "mimi_24khz.py"
+    get_config = runpy.run_path(str(path))["get_config"]
+    plain, other = get_config().validate(), get_config("reconstruction").validate()
+    assert plain.loss.spectral == plain.loss.waveform == 0 < min(other.loss.spectral, other.loss.waveform)
+    assert plain.loss.adversarial == other.loss.adversarial > 0
+    with pytest.raises(ValueError, match="adversarial or reconstruction"):
+        get_config("both")
 
 
 @pytest.mark.parametrize(

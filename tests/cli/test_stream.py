@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 from codax.codec import Codec
-from codax.config import Config
+from codax.config import Config, TransformerConfig
 from codax.entropy import packets
-from codax.interop import encodec
+from codax.interop import encodec, mimi_config
 
 RATE = 2400
 COMMAND = [sys.executable, "-m", "codax.cli.main", "stream"]
@@ -23,13 +23,18 @@ def place(tmp_path_factory):
     for name, config in (("causal", encodec.config_24khz()), ("segments", encodec.config_48khz())):
         _small(config)
         Codec.init_random(config, seed=1).save(folder / name)
+    config = mimi_config.config_24khz()
+    _small(config)
+    config.model.transformer = TransformerConfig(layers=1, heads=1, hidden=8, context=6)
+    config.quantizer.projection, config.quantizer.kbps = 4, ()
+    Codec.init_random(config, seed=1).save(folder / "mimi")
     return folder
 
 
 def _small(config: Config) -> None:
     config.model.sample_rate = RATE
     config.model.channels, config.model.dimension, config.model.strides = 4, 8, (4, 6)
-    config.model.seanet.lstm_layers = 1
+    config.model.seanet.lstm_layers = min(1, config.model.seanet.lstm_layers)
     config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 4, 32, (0.5, 2.0)
 
 
@@ -66,6 +71,18 @@ def test_the_way_there_and_back_is_what_the_library_gives(place, coded):
     codec = codax.load(place / "causal")
     wanted = codec.decode(codec.encode(_signal(2)[None], kbps=0.5))[0]
     np.testing.assert_allclose(coded[1], wanted, atol=1e-5)
+
+
+def test_mimi_streams_through_pipes_beyond_its_window(place):
+    import codax
+
+    codec, signal = codax.load(place / "mimi"), _signal(1, 60 * 48 - 7)
+    status, stream, report = _run(place, signal.astype("<f4").tobytes(), "encode", "--model", "mimi")
+    assert status == 0, report
+    status, pcm, report = _run(place, stream, "decode", "--model", "mimi")
+    assert status == 0, report
+    wanted = codec.decode(codec.encode(signal[None]))[0]
+    np.testing.assert_allclose(np.frombuffer(pcm, "<f4").reshape(-1, 1), wanted, atol=1e-5)
 
 
 def test_16_bit_samples(place, coded):

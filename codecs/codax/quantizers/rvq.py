@@ -190,7 +190,7 @@ class ResidualVectorQuantizer(nn.Module):
         used = jnp.repeat(used, frames, axis=1)
         per_frame = 1.0 / jnp.repeat(levels, frames)
 
-        found, quantized, first = [], jnp.zeros(()), None
+        found, quantized, firsts = [], jnp.zeros(()), {}
         for name, stack, inner in self._projected(x):
             q = quantize(inner, self.embedding.value[stack], used[stack])
 
@@ -201,8 +201,7 @@ class ResidualVectorQuantizer(nn.Module):
             if bypass is not None:
                 whole = jnp.where(jnp.repeat(bypass, frames)[:, None], inner, whole)
             quantized = quantized + self._back(name, whole, x.shape)
-            if first is None:
-                first = self._back(name, straight(q.parts[0]), x.shape)
+            firsts[name] = straight(q.parts[0])
             found.append(q)
         q = joined(found)
         # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
@@ -223,9 +222,10 @@ class ResidualVectorQuantizer(nn.Module):
             )
             self._set(state)
             metrics["dead"] = dead.astype(jnp.float32)
+        name = next(iter(firsts))
         return QuantizerOutput(
             quantized=quantized.astype(x.dtype),
-            first=first.astype(x.dtype),
+            first=self._back(name, firsts[name], x.shape).astype(x.dtype),
             codes=jnp.moveaxis(q.codes, 0, -1).reshape(*x.shape[:2], -1),
             commitment=commitment,
             metrics=metrics,
