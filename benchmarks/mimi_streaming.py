@@ -15,7 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from codax.codec import Codec
 from codax.interop.files import import_model
+from codax.interop.mimi_config import config_24khz
+from codax.sessions import Sessions
 
 _FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
 _LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")
@@ -25,16 +28,34 @@ _SESSIONS = flags.DEFINE_integer("sessions", 0, "Time so many sessions at once i
 _WARM_UP = 20
 
 
-def moshi_model(levels: int):
-    """A Mimi of the moshi package."""
-    # It imports packages for text that Mimi does not use.
-    for name in ("sentencepiece",):
-        stand_in = types.ModuleType(name)
-        stand_in.SentencePieceProcessor = object
-        sys.modules.setdefault(name, stand_in)
+def moshi_pair(levels: int, threads: int):
+    """A Mimi of the moshi package with random weights, as a function of a frame [1, hop, 1], and the same one here."""
+    import torch
+    from safetensors.torch import save_file
+
+    # The package imports one for text that Mimi does not use.
+    stand_in = types.ModuleType("sentencepiece")
+    stand_in.SentencePieceProcessor = object
+    sys.modules.setdefault("sentencepiece", stand_in)
     from moshi.models import loaders
 
-    return loaders.get_mimi(None, num_codebooks=levels)
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = loaders.get_mimi(None, num_codebooks=levels)
+    with torch.no_grad():
+        for buffer in model.buffers():
+            if buffer.ndim == 2:
+                buffer.copy_(torch.randn_like(buffer))
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(model.state_dict(), Path(folder) / "mimi.safetensors")
+        codec = import_model(Path(folder) / "mimi.safetensors")
+    model.streaming_forever(1)
+
+    def there_and_back(frame: np.ndarray) -> None:
+        with torch.no_grad():
+            model.decode(model.encode(torch.from_numpy(frame.transpose(0, 2, 1).copy())))
+
+    return there_and_back, codec
 
 
 def report(name: str, seconds: list[float]) -> None:
@@ -45,10 +66,8 @@ def report(name: str, seconds: list[float]) -> None:
     )
 
 
-def time_sessions(codec, slots: int) -> list[float]:
+def time_sessions(codec: Codec, slots: int) -> list[float]:
     """Seconds of every step of so many sessions, there and back."""
-    from codax.sessions import Sessions
-
     sessions = Sessions(codec, slots, num_quantizers=_LEVELS.value)
     for _ in range(slots):
         sessions.start()
@@ -63,27 +82,11 @@ def time_sessions(codec, slots: int) -> list[float]:
 
 
 def main(_: list[str]) -> None:
+    theirs = None
     if _ALONE.value:
-        from codax.codec import Codec
-        from codax.interop.mimi_config import config_24khz
-
-        theirs, codec = None, Codec.init_random(config_24khz())
+        codec = Codec.init_random(config_24khz())
     else:
-        import torch
-        from safetensors.torch import save_file
-
-        torch.set_num_threads(_THREADS.value)
-        torch.manual_seed(0)
-        theirs = moshi_model(_LEVELS.value)
-        with torch.no_grad():
-            for buffer in theirs.buffers():
-                if buffer.ndim == 2:
-                    buffer.copy_(torch.randn_like(buffer))
-        with tempfile.TemporaryDirectory() as folder:
-            save_file(theirs.state_dict(), Path(folder) / "mimi.safetensors")
-            codec = import_model(Path(folder) / "mimi.safetensors")
-        theirs.streaming_forever(1)
-
+        theirs, codec = moshi_pair(_LEVELS.value, _THREADS.value)
     if _SESSIONS.value:
         report(f"codax, {_SESSIONS.value} sessions", time_sessions(codec, _SESSIONS.value))
         return
@@ -103,12 +106,8 @@ def main(_: list[str]) -> None:
         decoder.push(codes)
         ours.append(time.perf_counter() - began)
         if theirs is not None:
-            import torch
-
-            signal = torch.from_numpy(frame.transpose(0, 2, 1).copy())
             began = time.perf_counter()
-            with torch.no_grad():
-                theirs.decode(theirs.encode(signal))
+            theirs(frame)
             other.append(time.perf_counter() - began)
     report("codax, encoding alone", ours_encoding)
     report("codax", ours)
