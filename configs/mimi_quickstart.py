@@ -1,14 +1,13 @@
 """A small Mimi for 16 kHz speech that two CPU cores train: 12.5 frames per second, the first codebook carries content.
 
-After: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3; made smaller, with the convolutions of
-configs/quickstart.py.
+After: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3; made smaller. It exports as Mimi does.
 
     pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     codax data build starter --out data/starter12 --sample-rate 16000 --teacher wakehubert --pool 4
     python train.py --config=configs/mimi_quickstart.py --workdir=runs/mimi
 
 What differs from the paper, and why:
-  the convolutions            SEANet at full rate is too much for a CPU; 25 steps and 12.5 frames per second are kept
+  16 kHz, C = 16, D = 256     a sixteenth of the paper's parameters; 25 steps and 12.5 frames per second are kept
   Transformers                2 layers of 256 channels on each side
   teacher                     a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels
   32 codebooks of 256         entries starve on the 100 frames of a batch; 3.2 kbps with all of them
@@ -24,18 +23,15 @@ def get_config() -> Config:
 
     model = config.model
     model.family = "mimi"
-    model.convolutions = "soundstream"
     model.sample_rate = 16_000
-    model.channels = 96
-    model.max_channels = 256
-    model.stem_stride = 16
-    model.strides = (5, 8)
+    model.channels = 16
+    model.strides = (4, 5, 8, 4)
     model.dimension = 256
-    model.kernel_size = 3
-    model.dilations = (1, 3)
-    model.residual_scale = 0.1
+    model.dilations = (1,)
     model.semantic_dimension = 128
     model.resample_stride = 2
+    model.seanet.shortcut = "identity"
+    model.seanet.last_kernel_size = 3
     model.seanet.pad_mode = "zeros"
     model.seanet.lstm_layers = 0
     model.transformer.layers = 2

@@ -36,7 +36,6 @@ def test_there_are_recipes():
         ("loss", "random_windows", 7, "loss.random_windows"),
         ("model", "family", "mimi", "model.family"),  # the defaults of SEANet reflect
         ("model", "resample_stride", 2, "model.resample_stride"),
-        ("model", "convolutions", "wavenet", "model.convolutions"),
         ("quantizer", "semantic", 24, "quantizer.semantic"),
         ("quantizer", "unquantized", 1.0, "quantizer.unquantized"),
         ("quantizer", "dead_ratio", 1.5, "quantizer.dead_ratio"),

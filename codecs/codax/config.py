@@ -77,7 +77,6 @@ class ModelConfig:
     normalize: bool = False  # divide each segment by its RMS, which is coded beside it
     semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
     seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)  # of the families "encodec" and "mimi"
-    convolutions: str = "seanet"  # of "mimi": or "soundstream"
     resample_stride: int = 1  # of "mimi": steps of the Transformers in a frame
     transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)  # of "mimi"
 

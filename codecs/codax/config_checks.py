@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from codax.errors import ConfigError
 
 if TYPE_CHECKING:
-    from codax.config import Config, ModelConfig
+    from codax.config import Config
 
 FAMILIES = ("soundstream", "encodec", "mimi")
 ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
@@ -87,17 +87,12 @@ def _seanet(config: Config) -> list[Check]:
         (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
         (not (n.bidirectional and m.causal), "model.seanet.bidirectional", n.bidirectional, "False for a causal model"),
         (
-            uses_soundstream(m) or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
+            m.family == "soundstream" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
             "model.family",
             m.family,
-            "soundstream, or mimi with its convolutions, for model.stem_stride, max_channels and film",
+            "soundstream for model.stem_stride, max_channels and film",
         ),
     ]
-
-
-def uses_soundstream(model: ModelConfig) -> bool:
-    """Are the convolutions those of SoundStream?"""
-    return model.family == "soundstream" or (model.family == "mimi" and model.convolutions == "soundstream")
 
 
 def _mimi(config: Config) -> list[Check]:
@@ -111,7 +106,6 @@ def _mimi(config: Config) -> list[Check]:
             m.family,
             "another than mimi, or else causal, with model.seanet.pad_mode zeros, without LSTM and segments",
         ),
-        _one_of("model.convolutions", m.convolutions, "seanet", "soundstream"),
         (
             m.resample_stride == 1 if not mimi else m.resample_stride >= 1,
             "model.resample_stride",

@@ -153,7 +153,7 @@ def test_other_configs_of_transformers_are_refused(codec: Codec, tmp_path: Path,
 
 def test_a_mimi_of_another_shape_is_not_exported(tmp_path: Path) -> None:
     config = mimi_config.config_from_kyutai(VALUES)
-    config.model.convolutions = "soundstream"
+    config.quantizer.projection = 0
     codec = Codec.init_random(config.validate())
     for export in (files.export_huggingface, files.export_kyutai):
         with pytest.raises(CodaxError, match="has not the shape of a Mimi"):

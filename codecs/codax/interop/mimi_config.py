@@ -123,7 +123,6 @@ def check_shape(config: Config) -> int:
     base = model.dilations[1] if len(model.dilations) > 1 else 2
     fits = (
         model.family == "mimi"
-        and model.convolutions == "seanet"
         and model.dilations == tuple(base**i for i in range(len(model.dilations)))
         and model.decoder_channels in (0, model.channels)
         and model.resample_stride == 2
@@ -133,8 +132,7 @@ def check_shape(config: Config) -> int:
     )
     if not fits:
         raise LayoutError(
-            f"model {config.name} has not the shape of a Mimi: SEANet, two steps a frame, a split quantizer with "
-            "projections"
+            f"model {config.name} has not the shape of a Mimi: two steps a frame, a split quantizer with projections"
         )
     return base
 

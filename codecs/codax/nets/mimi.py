@@ -1,7 +1,7 @@
 """Mimi's encoder and decoder (arXiv 2410.00037, section 3.3): SEANet, a Transformer, and resampling by convolutions.
 
-The latent of SEANet (or of SoundStream's convolutions, `ModelConfig.convolutions`) has `ModelConfig.resample_stride`
-steps for each frame of codes. Signals that end within a frame are padded with zeros.
+SEANet's latent has `ModelConfig.resample_stride` steps for each frame of codes. Signals that end within a frame are
+padded with zeros.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import ModelConfig
-from codax.nets import seanet, soundstream
+from codax.nets import seanet
 from codax.nets.conv import Conv
 from codax.nets.padding import with_context
 from codax.nets.rotary import RotaryTransformer
-
-CONVOLUTIONS = {"seanet": seanet, "soundstream": soundstream}
 
 
 def _transformer(config: ModelConfig, dtype: jnp.dtype | None) -> RotaryTransformer:
@@ -57,9 +55,9 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        hop = c.stem_stride * math.prod(c.strides) * c.resample_stride
+        hop = math.prod(c.strides) * c.resample_stride
         audio = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % hop), (0, 0)))
-        x = CONVOLUTIONS[c.convolutions].Encoder(c, dtype=self.dtype, name=c.convolutions)(audio)
+        x = seanet.Encoder(c, dtype=self.dtype, name="seanet")(audio)
         x = _transformer(c, self.dtype)(x)
         if c.resample_stride == 1:
             return x
@@ -85,4 +83,4 @@ class Decoder(nn.Module):
         c = self.config
         x = latent if c.resample_stride == 1 else Upsample(c.resample_stride, dtype=self.dtype, name="upsample")(latent)
         x = _transformer(c, self.dtype)(x)
-        return CONVOLUTIONS[c.convolutions].Decoder(c, dtype=self.dtype, name=c.convolutions)(x)
+        return seanet.Decoder(c, dtype=self.dtype, name="seanet")(x)
