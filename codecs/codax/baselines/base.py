@@ -64,6 +64,10 @@ class Baseline(abc.ABC):
     def decode(self, data: bytes) -> tuple[np.ndarray, int]:
         """A file to float32 [time, channels] and its sample rate in Hz."""
 
+    def file_bytes(self, encoded: Encoded) -> int:
+        """Bytes that a file takes."""
+        return len(encoded.data)
+
     def code(self, audio: np.ndarray, sample_rate: int) -> Coded:
         """Encodes to a file in memory and decodes that.
 
@@ -90,7 +94,7 @@ class Baseline(abc.ABC):
                 raise BaselineError(f"{self.name}: {part.shape[1]} channels went in, {out.shape[1]} came out")
             out = out[self.delay * out_rate // rate :]
             decoded.append(_fit(resample(out, out_rate, sample_rate), len(audio)))
-            file_bytes += len(encoded.data)
+            file_bytes += self.file_bytes(encoded)
             payload_bytes += encoded.payload_bytes
         return Coded(np.concatenate(decoded, axis=1), file_bytes, payload_bytes)
 

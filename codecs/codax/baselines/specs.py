@@ -1,8 +1,8 @@
-"""Baselines by name: `opus:6`, `mp3:32`, `amrwb:12.65`."""
+"""Baselines by name: `opus:6`, `mp3:32`, `amrwb:12.65`, `external:evs.json`."""
 
 from __future__ import annotations
 
-from codax.baselines import amrwb, pyav
+from codax.baselines import amrwb, external, pyav
 from codax.baselines.base import Baseline, BaselineError
 
 NAMES = (*pyav.FORMATS, "amrwb")
@@ -12,14 +12,18 @@ def parse(spec: str) -> Baseline:
     """A baseline that is ready to run.
 
     Args:
-      spec: NAME:KBPS.
+      spec: NAME:KBPS, or external:FILE with a codec's commands (`codax.baselines.external`).
 
     Raises:
       BaselineError: unknown name, a rate that the codec does not have, or an encoder that is not installed.
     """
     name, _, rate = spec.strip().partition(":")
+    if name == "external":
+        return external.External(rate)
     if name not in NAMES:
-        raise BaselineError(f"unknown baseline {spec!r}: expected NAME:KBPS with NAME one of {', '.join(NAMES)}")
+        raise BaselineError(
+            f"unknown baseline {spec!r}: expected NAME:KBPS with NAME one of {', '.join(NAMES)}, or external:FILE"
+        )
     try:
         kbps = float(rate)
     except ValueError as error:

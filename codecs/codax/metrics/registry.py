@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from codax.metrics import distances, intelligibility, speakers
+from codax.metrics import distances, intelligibility, pitch, speakers
 from codax.metrics.signals import MetricError, mono, optional
 
 Compute = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
@@ -79,6 +79,7 @@ def _visqol_audio(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dic
 
 _VISQOL = "ViSQOL v3 (conformance version 333) of the mean over channels, equal to the published program"
 _SPEECH = "speech mode at 16 kHz"
+_PITCH = "frames voiced in original and decoded signal, both tracked by pYIN (librosa), 60 to 500 Hz, 16 kHz"
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
@@ -194,6 +195,15 @@ MEASURES: tuple[Measure, ...] = (
         check=speakers.encoder,
     ),
     Measure(
+        (
+            Value("f0_correlation", "F0 correlation", "higher", f"Pearson's, of frequencies in Hz; {_PITCH}.", "", 3),
+            Value("f0_rmse", "F0 RMSE", "lower", f"Of frequencies; {_PITCH}.", "cents", 0),
+            Value("voicing_error", "Voicing error", "lower", "Frames voiced in one signal only, pYIN, 16 kHz.", "%", 1),
+        ),
+        lambda r, d, _: pitch.f0(r, d),
+        rate=pitch.SAMPLE_RATE,
+    ),
+    Measure(
         tuple(
             Value(key, label, "higher", f"{label}: {what} (speechmos), without the original, 16 kHz.", "MOS")
             for key, label, what in (
@@ -292,6 +302,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "phones": ("pnmi", "phone_purity", "phone_accuracy"),
     "abx": ("abx", "abx_any", "abx_across"),
     "speaker": ("speaker",),
+    "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
     "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
