@@ -7,7 +7,7 @@ from codax.errors import CodaxError
 from codax.metrics import registry
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", "", "Model folder or name; empty = baselines alone.")
+flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, of other projects too; empty = baselines alone.")
 flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
 flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")

@@ -67,7 +67,7 @@ def test_tables_are_labelled(report):
     heads = [attributes for tag, attributes in page.tags if tag == "th"]
     assert heads
     assert all(a.get("scope") in ("col", "row") for a in heads)
-    assert [tag for tag, _ in page.tags].count("caption") == 2
+    assert [tag for tag, _ in page.tags].count("caption") == 3
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 2  # quality by rate, and the information split
     for image in images:

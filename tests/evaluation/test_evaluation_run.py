@@ -6,8 +6,12 @@ import json
 import numpy as np
 import pytest
 from codax import audio
+from codax.codec import Codec
 from codax.errors import CodaxError
 from codax.evaluation import runner, table
+from codax.evaluation.models import Model
+from codax.interop import encodec
+from codax.interop.files import export_huggingface
 from codax.metrics import registry
 
 RATE = 16_000
@@ -28,7 +32,15 @@ def evaluate(codec, recognizer, folder, tmp_path):
 
 def test_everything_is_written(finished):
     results, out, data = finished
-    names = ["audio", "information_split.png", "per_file.csv", "rate_quality.png", "report.html", "results.json"]
+    names = [
+        "audio",
+        "comparisons.csv",
+        "information_split.png",
+        "per_file.csv",
+        "rate_quality.png",
+        "report.html",
+        "results.json",
+    ]
     assert sorted(p.name for p in out.iterdir()) == names
     assert [p.name for p in out.parent.iterdir()] == ["out"]  # no stage is left
     assert [s.key for s in results.systems] == ["original", "fake_64kbps", "fake_128kbps", "opus_12kbps"]
@@ -46,7 +58,7 @@ def test_results_json(finished):
     document = json.loads((finished[1] / "results.json").read_text())
     assert (document["format"], document["version"]) == ("codax-results", 1)
     assert document["failures"] == []
-    assert document["model"]["name"] == "fake"
+    assert [model["name"] for model in document["models"]] == ["fake"]
     assert document["data"]["utterances"] == 3
     assert document["settings"]["recognizer"] == "fake recogniser"
     assert {"codax", "numpy", "python", "av"} <= set(document["versions"])
@@ -62,6 +74,49 @@ def test_results_json(finished):
     assert by_key["original"]["metrics"]["nsim"]["mean"] == pytest.approx(1)
     assert by_key["fake_64kbps"]["metrics"]["visqol"]["mapping"] == "lattice"
     assert by_key["fake_64kbps"]["metrics"]["visqol_exponential"]["mapping"] == "exponential"
+
+
+def test_comparisons_by_hand(finished):
+    results, out, _ = finished
+    with open(out / "comparisons.csv", newline="") as file:
+        lines = {(x["metric"], x["first"], x["second"]): x for x in csv.DictReader(file)}
+    assert {(a, b) for _, a, b in lines} == {
+        ("fake_64kbps", "fake_128kbps"), ("fake_64kbps", "opus_12kbps"), ("fake_128kbps", "opus_12kbps")
+    }  # fmt: skip
+    low, high = (results.system(key).metrics for key in ("fake_64kbps", "fake_128kbps"))
+    for metric in ("wer", "nsim"):
+        line = lines[metric, "fake_64kbps", "fake_128kbps"]
+        assert float(line["difference"]) == pytest.approx(low[metric].mean - high[metric].mean, rel=1e-4)
+        assert float(line["low"]) <= float(line["difference"]) <= float(line["high"])
+        assert line["utterances"] == "3"
+    page = (out / "report.html").read_text()
+    assert "fake 64 kbps − fake 128 kbps" in page and "<strong>" in page
+
+
+def test_several_models_by_name(evaluate, codec, tmp_path):
+    results = evaluate(model=[codec, Model("other", codec)], kbps=[64.0], baselines=(), metrics=("snr",))
+    assert [s.label for s in results.systems] == ["original", "fake 64 kbps", "other 64 kbps"]
+    assert [m["name"] for m in results.about["models"]] == ["fake", "other"]
+    with pytest.raises(CodaxError, match="two models are called fake"):
+        evaluate(model=[codec, codec])
+    with pytest.raises(CodaxError, match="no/such"):
+        evaluate(model="a=no/such")
+    other = type(codec)()
+    other.config.model.sample_rate, other.model_id = 8000, "slow"
+    with pytest.raises(CodaxError, match="8000 and 16000 Hz"):
+        evaluate(model=[codec, other], quantizers=[1])
+
+
+def test_a_folder_of_another_project_takes_part(evaluate, tmp_path):
+    config = encodec.config_24khz()
+    config.model.sample_rate, config.model.channels, config.model.dimension = RATE, 4, 8
+    config.quantizer.codebook_size, config.quantizer.kbps = 32, (1.5, 3.0)
+    config.quantizer.num_quantizers = 12
+    codec = Codec.init_random(config)
+    export_huggingface(codec, tmp_path / "hf")
+    results = evaluate(model=f"theirs={tmp_path / 'hf'}", kbps=[1.5], metrics=("snr",), baselines=())
+    assert results.systems[1].label == "theirs 1.5 kbps"
+    assert results.about["models"][0]["path"].endswith("hf")
 
 
 def test_bits_are_those_of_the_files(finished):

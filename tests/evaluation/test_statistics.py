@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from codax.evaluation.statistics import Interval, mean_interval, ratio_interval
+from codax.evaluation.statistics import Interval, difference_interval, mean_interval, ratio_interval
 
 
 def test_mean_and_missing_values():
@@ -57,3 +57,21 @@ def test_coverage():
         assert interval is not None
         covered += interval.low <= 1 <= interval.high
     assert 0.87 <= covered / 200 <= 0.98
+
+
+def test_differences_are_paired():
+    """Utterances differ by far more than the systems do, which agree on all of them."""
+    rng = np.random.default_rng(0)
+    second = rng.normal(0, 10, 40)
+    first = second + rng.normal(0.5, 0.1, 40)
+    ones = np.ones(40)
+    difference = difference_interval(first, second, ones, ones)
+    assert difference is not None
+    assert difference.mean == pytest.approx(0.5, abs=0.1)
+    assert 0.4 < difference.low < difference.mean < difference.high < 0.6
+    assert mean_interval(first).low < mean_interval(second).high  # their own intervals overlap
+    # Pooled rates: 1 of 10 against 3 of 10.
+    rates = difference_interval([1, 0], [3, 0], [1, 9], [1, 9])
+    assert rates.mean == pytest.approx(-0.2)
+    assert difference_interval([], [], [], []) is None
+    assert difference_interval([1], [1], [0], [1]) is None

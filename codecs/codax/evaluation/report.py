@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from codax.evaluation import table
+from codax.evaluation import comparisons, table
+from codax.evaluation.comparisons import Comparison
 from codax.evaluation.report_page import SCRIPT, STYLE
 from codax.evaluation.results import Results, Row, SystemResult
 from codax.evaluation.statistics import Interval
@@ -19,27 +20,28 @@ SPLIT = "information_split.png"
 MAX_ROWS = 3000  # of the per-file table; all of them are in per_file.csv
 
 
-def write(results: Results, folder: Path) -> None:
+def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -> None:
     """Writes report.html beside rate_quality.png and audio/.
 
     Args:
       results: of an evaluation.
+      compared: differences between its systems.
       folder: holds rate_quality.png already, and perhaps information_split.png; the pictures are put into the page.
     """
     split = (folder / SPLIT).read_bytes() if (folder / SPLIT).exists() else None
-    text = page(results, (folder / "rate_quality.png").read_bytes(), split)
+    text = page(results, (folder / "rate_quality.png").read_bytes(), split, compared)
     (folder / "report.html").write_text(text, encoding="utf-8")
 
 
-def page(results: Results, plot_png: bytes, split_png: bytes | None = None) -> str:
+def page(results: Results, plot_png: bytes, split_png: bytes | None = None, compared: Sequence[Comparison] = ()) -> str:
     """The page as text."""
-    model = results.about["model"]
-    name = model["name"] if model else "Baselines"
+    name = ", ".join(model["name"] for model in results.about["models"]) or "Baselines"
     sections = [
-        _header(results, name),
+        _header(results, name, bool(compared)),
         _section("summary", "Summary", _summary(results)),
         _section("plot", "Rate and quality", _plot(plot_png)),
         _section("split", "What the first codebooks carry", _split(split_png)) if split_png else "",
+        _section("differences", "Differences", _differences(results, compared)) if compared else "",
         _section("listen", "Listen", _clips(results)),
         _section("per-file", "Every file", _files(results)),
         _section("failures", "Not measured", _failures(results)) if results.failures() else "",
@@ -55,10 +57,11 @@ def page(results: Results, plot_png: bytes, split_png: bytes | None = None) -> s
     )
 
 
-def _header(results: Results, name: str) -> str:
+def _header(results: Results, name: str, compared: bool) -> str:
     about = results.about
-    links = [("summary", "Summary"), ("plot", "Plot"), ("listen", "Listen"), ("per-file", "Every file")]
-    links.append(("definitions", "Definitions"))
+    links = [("summary", "Summary"), ("plot", "Plot"), ("differences", "Differences"), ("listen", "Listen")]
+    links += [("per-file", "Every file"), ("definitions", "Definitions")]
+    links = [link for link in links if compared or link[0] != "differences"]
     return (
         f'<header><h1>{_e(name)}</h1>\n<p class="soft">{_e(table.subject(results))}. '
         f'Measured {_e(about["created"])}. Raw: <a href="results.json">results.json</a>, '
@@ -90,6 +93,34 @@ def _summary_row(system: SystemResult, keys: Iterable[str]) -> str:
     cells += [_value(system.metrics.get(key), registry.VALUES[key].digits) for key in keys]
     kind = ' class="original"' if system.kind == "original" else ""
     return f'<tr{kind}><th scope="row">{_e(system.label)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>'
+
+
+def _differences(results: Results, compared: Sequence[Comparison]) -> str:
+    keys = [key for key in results.keys if any(c.metric == key for c in compared)]
+    labels = {system.key: system.label for system in results.systems}
+    head = "".join(f'<th scope="col">{_e(table.heading(key))}</th>' for key in keys)
+    found = {(c.first, c.second, c.metric): c for c in compared}
+    rows = []
+    for first, second in dict.fromkeys((c.first, c.second) for c in compared):
+        cells = "".join(f"<td>{_difference(found.get((first, second, key)))}</td>" for key in keys)
+        rows.append(f'<tr><th scope="row">{_e(labels[first])} − {_e(labels[second])}</th>{cells}</tr>')
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Differences"><table>\n'
+        "<caption>First minus second over the utterances that both have, with the 95 % bootstrap interval of the "
+        "difference. Bold: the interval leaves 0 out. Nothing is corrected for the number of comparisons. Also as "
+        f'<a href="{comparisons.NAME}">{comparisons.NAME}</a>.</caption>\n'
+        f'<thead><tr><th scope="col">Systems</th>{head}</tr></thead>\n<tbody>\n' + "\n".join(rows) + "\n"
+        "</tbody></table></div>"
+    )
+
+
+def _difference(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return _value(None, 0)
+    digits, d = registry.VALUES[comparison.metric].digits, comparison.difference
+    mean = f"{d.mean:+.{digits}f}"
+    mean = f"<strong>{mean}</strong>" if comparison.distinct else mean
+    return f'{mean}<span class="range">{d.low:+.{digits}f} to {d.high:+.{digits}f}</span>'
 
 
 def _rate(bits: Interval | None) -> str:
@@ -240,8 +271,8 @@ def _environment(results: Results) -> str:
     about = results.about
     pairs = [(k.replace("_", " "), v) for k, v in about["settings"].items() if v is not None]
     pairs += [(f"data: {k.replace('_', ' ')}", v) for k, v in about["data"].items()]
-    if about["model"]:
-        pairs += [(f"model: {k}", v) for k, v in about["model"].items() if k != "config"]
+    for model in about["models"]:
+        pairs += [(f"model: {k}", v) for k, v in model.items() if k != "config"]
     pairs += list(about["versions"].items())
     return "<dl>\n" + "\n".join(f"<dt>{_e(str(k))}</dt><dd>{_e(_plain(v))}</dd>" for k, v in pairs) + "\n</dl>"
 

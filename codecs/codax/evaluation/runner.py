@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import time
 from collections.abc import Sequence
@@ -16,8 +15,9 @@ from codax.baselines import specs
 from codax.data.progress import Progress
 from codax.data.sources import Utterance, load_utterances
 from codax.errors import CodaxError
-from codax.evaluation import environment, plots, report
+from codax.evaluation import comparisons, environment, plots, report
 from codax.evaluation.content import ContentScorer
+from codax.evaluation.models import Model, describe, find_models
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.staging import staged
@@ -52,10 +52,10 @@ def evaluate(
     is left out of that mean, counted, and named in the results.
 
     Args:
-      model: folder or name of a model, a loaded `codax.Codec`, or None for baselines alone.
+      model: what `codax.evaluation.models.find_models` takes, or None for baselines alone.
       data: a SPEC of `codax.data.sources`.
       out: folder for results.json, per_file.csv, rate_quality.png, report.html and audio/; None = write nothing.
-      kbps: rates of the model; None = those its config reports.
+      kbps: rates of the models; None = those that their configs report.
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`.
       baselines: such as "opus:6".
@@ -63,7 +63,7 @@ def evaluate(
       limit: number of utterances, evenly spread; None = all.
       split: of the data, where it has splits.
       seed: of the bootstrap.
-      sample_rate: Hz at which the evaluation runs; None = the model's, or 16 kHz without a model.
+      sample_rate: Hz at which the evaluation runs; None = the models', or 16 kHz without a model.
       labels: folder with the utterances' phones (`codax.metrics.phones`); None = forced alignment.
 
     Raises:
@@ -71,13 +71,18 @@ def evaluate(
     """
     selection = registry.select(metrics)
     others = [BaselineSystem(specs.parse(spec)) for spec in baselines]
-    codec = _load(model)
-    coded = _codec_systems(codec, kbps, quantizers)
+    models = find_models(model)
+    if not models and (kbps or quantizers):
+        raise CodaxError("a rate was given without a model")
+    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers)]
     if not coded and not others:
         raise CodaxError("nothing to evaluate: give a model or baselines")
     systems: list[System] = [Original(), *coded, *others]
     _refuse_duplicates(systems)
-    rate = sample_rate or (codec.config.model.sample_rate if codec is not None else BASELINE_RATE)
+    rates = {each.codec.config.model.sample_rate for each in models}
+    if len(rates) > 1 and not sample_rate:
+        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: say at which rate they are compared")
+    rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
     if limit is not None and limit < 1:
         raise CodaxError(f"limit = {limit}: must be at least 1")
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
@@ -88,7 +93,7 @@ def evaluate(
         content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
     about = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "model": _describe_model(codec, model),
+        "models": [describe(each) for each in models],
         "data": {
             "spec": data,
             "split": split,
@@ -115,9 +120,11 @@ def evaluate(
     with staged(out) as folder:
         results = _run(systems, utterances, selection, scorer, content, seed=seed, about=about, folder=folder)
         results.write(folder)
+        compared = comparisons.compare(results, seed=seed)
+        comparisons.write(compared, folder)
         plots.rate_quality(results, folder / "rate_quality.png")
         plots.information_split(results, folder / report.SPLIT)
-        report.write(results, folder)
+        report.write(results, folder, compared)
     return results
 
 
@@ -239,28 +246,17 @@ class _Bench:
         row.counts = {key: counts for key, counts in score.counts.items() if key in self._selection.keys}
 
 
-def _load(model: Any) -> Any:
-    if model is None or not isinstance(model, str | Path):
-        return model
-    import codax
-
-    return codax.load(model)
-
-
 def _codec_systems(
-    codec: Any, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
+    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
 ) -> list[CodecSystem]:
+    codec = model.codec
     if kbps and quantizers:
         raise CodaxError("rates were given both as kbps and as numbers of codebooks")
-    if codec is None:
-        if kbps or quantizers:
-            raise CodaxError("a rate was given without a model")
-        return []
     if quantizers == "all":
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
         kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
-    return [CodecSystem(codec, rate) for rate in (kbps or codec.config.quantizer.kbps)]
+    return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
 
 
 def _scorer(asr: str | Recognizer) -> TextScorer:
@@ -268,17 +264,6 @@ def _scorer(asr: str | Recognizer) -> TextScorer:
     if isinstance(asr, str):
         recognizer = recognizers.CachedRecognizer(recognizer, recognizers.transcript_cache())
     return TextScorer(recognizer)
-
-
-def _describe_model(codec: Any, model: Any) -> dict[str, Any] | None:
-    if codec is None:
-        return None
-    described: dict[str, Any] = {"name": codec.model_id, "hash": codec.hash.hex()}
-    if isinstance(model, str | Path):
-        described["path"] = str(model)
-    if dataclasses.is_dataclass(codec.config) and not isinstance(codec.config, type):
-        described["config"] = dataclasses.asdict(codec.config)
-    return described
 
 
 def _refuse_duplicates(systems: Sequence[System]) -> None:

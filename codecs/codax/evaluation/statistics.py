@@ -71,3 +71,37 @@ def ratio_interval(
     samples = top[chosen].sum(axis=1)[sums > 0] / sums[sums > 0]
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(estimate, float(low), float(high), len(top))
+
+
+def difference_interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    first_weights: Sequence[float],
+    second_weights: Sequence[float],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Interval | None:
+    """Ratio of the first minus ratio of the second, over the same utterances, which are drawn for both at once.
+
+    Args:
+      first, second: numerators, one per utterance.
+      first_weights, second_weights: denominators; ones give the difference of means.
+      seed: of the draws.
+      draws: number of bootstrap samples.
+
+    Returns:
+      None where the denominators of one add up to nothing.
+    """
+    tops = np.asarray([first, second], np.float64)
+    bottoms = np.asarray([first_weights, second_weights], np.float64)
+    count = tops.shape[1]
+    if count == 0 or bottoms.sum(axis=1).min() <= 0:
+        return None
+    rates = tops.sum(axis=1) / bottoms.sum(axis=1)
+    chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
+    sums = bottoms[:, chosen].sum(axis=2)
+    kept = (sums > 0).all(axis=0)
+    samples = tops[:, chosen].sum(axis=2)[:, kept] / sums[:, kept]
+    low, high = np.quantile(samples[0] - samples[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(rates[0] - rates[1]), float(low), float(high), count)

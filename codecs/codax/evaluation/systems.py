@@ -83,6 +83,7 @@ class CodecSystem:
     Args:
       codec: a `codax.Codec` or anything with its `config`, `model_id`, `hash`, `encode` and `decode`.
       kbps: kilobits per second.
+      name: in results; "" = the codec's own.
 
     Raises:
       ConfigError: the codec does not have that rate.
@@ -90,14 +91,14 @@ class CodecSystem:
 
     kind = "codec"
 
-    def __init__(self, codec: Any, kbps: float):
+    def __init__(self, codec: Any, kbps: float, name: str = ""):
         config = codec.config
         quantizers = config.quantizers_for(kbps)
         self._codec = codec
         self.kbps: float | None = config.kbps(quantizers)
-        self.series = codec.model_id
-        self.label = f"{codec.model_id} {self.kbps:g} kbps"
-        self.key = safe_name(f"{codec.model_id}_{self.kbps:g}kbps")
+        self.series = name or codec.model_id
+        self.label = f"{self.series} {self.kbps:g} kbps"
+        self.key = safe_name(f"{self.series}_{self.kbps:g}kbps")
         self.description = (
             f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
             f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"

@@ -42,6 +42,20 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
     return from_weights(flat, config, weights)
 
 
+def is_foreign(path: str | Path) -> bool:
+    """Is there something at the path that is not a model folder of codax?"""
+    path = Path(path)
+    if path.is_file():
+        return True
+    if not path.is_dir():
+        return False
+    try:
+        values = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return (path / KYUTAI_CONFIG).is_file()
+    return isinstance(values, dict) and "quantizer" not in values
+
+
 _Found = tuple[Config, dict[str, Any], Path]
 
 

@@ -1,0 +1,89 @@
+"""Differences between systems, utterance by utterance, with their bootstrap intervals.
+
+Two systems' own intervals overlap easily where one of them is better on nearly every utterance: what utterances have in
+common cancels in the difference.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from codax.evaluation.results import Results, Row
+from codax.evaluation.statistics import Interval, difference_interval
+from codax.metrics import registry
+
+NAME = "comparisons.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One metric of two systems.
+
+    Attributes:
+      metric: key of the value.
+      first, second: keys of the systems.
+      difference: first minus second, over the utterances that both have; of error rates in per cent, pooled.
+    """
+
+    metric: str
+    first: str
+    second: str
+    difference: Interval
+
+    @property
+    def distinct(self) -> bool:
+        """Does the 95 % interval leave 0 out?"""
+        return self.difference.low > 0 or self.difference.high < 0
+
+
+def compare(results: Results, *, seed: int = 0) -> list[Comparison]:
+    """Every metric with values for single utterances, for every pair of systems but the original."""
+    rows: dict[str, list[Row]] = {}
+    for row in results.rows:
+        rows.setdefault(row.system, []).append(row)
+    systems = [system.key for system in results.systems if system.kind != "original"]
+    found = []
+    for first, second in itertools.combinations(systems, 2):
+        for key in results.keys:
+            difference = _difference(rows[first], rows[second], key, seed)
+            if difference is not None:
+                found.append(Comparison(key, first, second, difference))
+    return found
+
+
+def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int) -> Interval | None:
+    both = {row.utterance: row for row in second}
+    pairs = [(row, both[row.utterance]) for row in first if row.utterance in both]
+    counts = [(a.counts[key], b.counts[key]) for a, b in pairs if key in a.counts and key in b.counts]
+    if counts:
+        errors = ([pair[i].errors for pair in counts] for i in range(2))
+        lengths = ([pair[i].reference_length for pair in counts] for i in range(2))
+        difference = difference_interval(*errors, *lengths, seed=seed)
+        return None if difference is None else difference.scaled(100)
+    scores = [(a.scores[key], b.scores[key]) for a, b in pairs if key in a.scores and key in b.scores]
+    if not scores:
+        return None
+    ones = [1.0] * len(scores)
+    return difference_interval([a for a, _ in scores], [b for _, b in scores], ones, ones, seed=seed)
+
+
+def to_csv(comparisons: Sequence[Comparison]) -> str:
+    """One line for each."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances"])
+    for c in comparisons:
+        about, d = registry.VALUES[c.metric], c.difference
+        numbers = [f"{x:.6g}" for x in (d.mean, d.low, d.high)]
+        writer.writerow([c.metric, about.unit, about.better, c.first, c.second, *numbers, d.n])
+    return out.getvalue()
+
+
+def write(comparisons: Sequence[Comparison], folder: Path) -> None:
+    """Writes comparisons.csv."""
+    (folder / NAME).write_text(to_csv(comparisons), encoding="utf-8")
