@@ -1,0 +1,67 @@
+"""Seconds of audio that ViSQOL scores in a second: codax against the visqol-python package, in the same run.
+
+    python benchmarks/visqol_speed.py [--clips 100] [--mode speech]
+
+Both score the same clips of the starter corpus against their Opus at 12 kbps, from arrays in memory, after one that is
+not counted. Clip by clip they take turns.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from codax.audio import resample
+from codax.baselines import specs
+from codax.data.sources import load_utterances
+from codax.metrics import visqol
+
+RATES = {"speech": 16_000, "audio": 48_000}
+
+
+def clips(count: int, rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(original, degraded), each [time] at `rate` Hz; prompts come again where there are too few."""
+    prompts = load_utterances("starter", sample_rate=16_000)
+    opus = specs.parse("opus:12")
+    made = []
+    for prompt in prompts[:count]:
+        decoded = opus.code(prompt.audio, 16_000).audio
+        made.append(tuple(resample(x[:, 0], 16_000, rate).astype(np.float64) for x in (prompt.audio, decoded)))
+    return [made[i % len(made)] for i in range(count)]
+
+
+def package(mode: str):
+    """The package's score of a pair; by its own polynomial for speech, which needs no TensorFlow."""
+    from visqol import VisqolApi
+
+    api = VisqolApi()
+    api.create(mode=mode, use_lattice_model=False)
+    return lambda pair, rate: api.measure_from_arrays(*pair, rate).moslqo
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--mode", choices=sorted(RATES), default="speech")
+    options = parser.parse_args()
+    rate = RATES[options.mode]
+    mapping = {"speech": "exponential", "audio": "svr"}[options.mode]
+
+    def ours(pair: tuple[np.ndarray, np.ndarray], rate: int) -> float:
+        return visqol.visqol(*pair, rate, mode=options.mode, mapping=mapping).moslqo
+
+    scorers = {"codax": ours, "visqol-python": package(options.mode)}
+    pairs = clips(options.clips + 1, rate)
+    spent, scores = dict.fromkeys(scorers, 0.0), {name: [] for name in scorers}
+    for index, pair in enumerate(pairs):
+        for name, score in scorers.items():
+            began = time.perf_counter()
+            scores[name].append(score(pair, rate))
+            spent[name] += (time.perf_counter() - began) * (index > 0)
+    seconds = sum(len(reference) for reference, _ in pairs[1:]) / rate
+    for name, taken in spent.items():
+        print(f"{name}: {seconds / taken:.1f} s of audio in a second, mean score {np.mean(scores[name][1:]):.3f}")
+    print(f"ratio, codax / visqol-python: {spent['visqol-python'] / spent['codax']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
