@@ -17,6 +17,9 @@ flags.DEFINE_list("baselines", [], "Other codecs, such as opus:6,amrwb:12.65,ext
 flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
 flags.DEFINE_string("labels", "", "Folder with the phones of each utterance, ID.TextGrid or ID.phn; empty = alignment.")
 flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spread; 0 = all.", lower_bound=0)
+flags.DEFINE_enum("report", "quality", ["quality", "bitrates"], "Quality of models, or the rates of their files.")
+flags.DEFINE_list("recipes", [], "Of --report=bitrates: recipes beside the models, with random weights.")
+flags.DEFINE_float("seconds", 20.0, "Of --report=bitrates: speech that is coded.", lower_bound=1.0)
 flags.DEFINE_string("split", "test", "Split of the data, where it has splits.")
 flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
 flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, or 16000 without one.", lower_bound=0)
@@ -25,6 +28,12 @@ flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, o
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
+        if FLAGS.report == "bitrates":
+            from codax.cli import bitrates
+
+            found = bitrates.measure(FLAGS.model, FLAGS.recipes, FLAGS.data, seconds=FLAGS.seconds, split=FLAGS.split)
+            bitrates.report(found, FLAGS.out or None)
+            return
         if not FLAGS.out:
             raise CodaxError("--out=DIR is missing")
         from codax.evaluation import runner, table

@@ -1,0 +1,223 @@
+"""`eval.py --report=bitrates`: what each recipe promises, what its files really take, and what its paper says."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from codax import audio
+from codax.cli.files import decode_file, encode_file, find_lm
+from codax.codec import Codec
+from codax.config import Config
+from codax.data.sources import load_utterances
+from codax.errors import CodaxError
+from codax.evaluation.models import find_models
+from codax.files import write_whole
+from codax.recipes import load_recipe
+
+NAME = "bitrates.csv"
+_WIDTH = 180  # characters, where there is no terminal
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """What a paper reports.
+
+    Attributes:
+      source: where.
+      coded: kbps after entropy coding, by nominal kbps.
+      latency_ms: algorithmic.
+    """
+
+    source: str
+    coded: dict[float, float] = dataclasses.field(default_factory=dict)
+    latency_ms: float | None = None
+
+
+PAPERS = {
+    "soundstream_24khz": Paper("arXiv 2107.03312", latency_ms=13.3),
+    "encodec_24khz": Paper("arXiv 2210.13438", {1.5: 0.9, 3.0: 1.9, 6.0: 4.1, 12.0: 8.9}, 13.3),
+    "encodec_48khz": Paper("arXiv 2210.13438", {6.0: 4.2, 12.0: 8.9, 24.0: 19.4}, 1000.0),
+    "speechtokenizer_16khz": Paper("arXiv 2308.16692"),
+    "mimi_24khz": Paper("arXiv 2410.00037", latency_ms=80.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """One model at one rate; None = there is none, or it was not measured.
+
+    Attributes:
+      model: its name; `random` says that it has a recipe's size and random weights.
+      quantizers, frame_rate: levels, and frames a second.
+      nominal: kbps of the codes of one signal.
+      file: kbps of complete `.codax` files.
+      adaptive, lm: the same, entropy-coded by the codes' frequencies and by the model's language model.
+      latency_ms: algorithmic: a frame, or a segment, or None where a signal is coded as a whole.
+      encode_speed, decode_speed: seconds of audio in a second.
+      paper, paper_coded, paper_latency_ms: see `Paper`.
+    """
+
+    model: str
+    random: bool
+    quantizers: int
+    frame_rate: float
+    nominal: float
+    file: float
+    adaptive: float | None
+    lm: float | None
+    latency_ms: float | None
+    encode_speed: float
+    decode_speed: float
+    paper: str
+    paper_coded: float | None
+    paper_latency_ms: float | None
+
+
+def measure(models: Any, recipes: Sequence[str], data: str, *, seconds: float, split: str = "test") -> list[Rate]:
+    """Codes the same speech with every model and recipe at every one of its rates, into files and back.
+
+    Args:
+      models: what `find_models` takes.
+      recipes: files; models of their size get random weights, whose codes say nothing about entropy coding.
+      data: a SPEC of `codax.data.sources`; its utterances are joined.
+      seconds: of them that are coded.
+      split: of the data.
+
+    Raises:
+      CodaxError: bad input.
+    """
+    given = [(model.name, model.codec, False) for model in find_models(models)]
+    configs = [load_recipe(path).validate() for path in recipes]
+    if not given and not configs:
+        raise CodaxError("nothing to measure: give models or recipes")
+    rates = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, codec, random in given:
+            rates += _rates(name, codec, random, _speech(codec.config, data, seconds, split, Path(folder)))
+        for config in configs:
+            if config.lm.codec:
+                continue  # a language model's recipe has no codec of its own
+            source = _speech(config, data, seconds, split, Path(folder))
+            rates += _rates(config.name, Codec.init_random(config), True, source)
+    return rates
+
+
+def _speech(config: Config, data: str, seconds: float, split: str, folder: Path) -> Path:
+    """A file of joined utterances at the model's rate and with its channels."""
+    rate, parts, left = config.model.sample_rate, [], round(seconds * config.model.sample_rate)
+    for utterance in load_utterances(data, split=split, sample_rate=rate):
+        parts.append(utterance.audio[:left, :1])
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    path = folder / f"{rate}_{config.model.audio_channels}.wav"
+    audio.write(path, np.tile(np.concatenate(parts), (1, config.model.audio_channels)), rate)
+    return path
+
+
+def _rates(name: str, codec: Codec, random: bool, source: Path) -> list[Rate]:
+    config, paper = codec.config, PAPERS.get(name, Paper(""))
+    found = []
+    for kbps in config.quantizer.kbps or (config.kbps(config.quantizer.num_quantizers),):
+        levels = config.quantizers_for(kbps)
+        target, out = str(source.with_suffix(".codax")), str(source.with_name("decoded.wav"))
+
+        def encoded(entropy: str | None = None, levels: int = levels, target: str = target):
+            return encode_file(codec, str(source), target, num_quantizers=levels, entropy=entropy)
+
+        encoded()  # compiles
+        there = encoded()
+        decode_file(lambda _: codec, target, out)
+        back = decode_file(lambda _: codec, target, out)
+        adaptive = None if random else encoded("adaptive").kbps
+        lm = None if random or find_lm(codec, None) is None else encoded("lm").kbps
+        nominal = config.kbps(levels)
+        coded = [value for rate, value in paper.coded.items() if abs(rate - nominal) < 0.02 * nominal]
+        segment = config.segment[0]
+        latency = config.latency_ms if codec.streams else 1000 * segment / config.model.sample_rate or None
+        found.append(
+            Rate(
+                name,
+                random,
+                levels,
+                config.frame_rate,
+                nominal,
+                there.kbps,
+                adaptive,
+                lm,
+                latency,
+                there.real_time_factor,
+                back.real_time_factor,
+                paper.source,
+                coded[0] if coded else None,
+                paper.latency_ms,
+            )
+        )
+    return found
+
+
+_COLUMNS = (
+    ("model", "model", ""),
+    ("quantizers", "levels", "d"),
+    ("frame_rate", "frames/s", "g"),
+    ("nominal", "nominal kbps", ".4g"),
+    ("file", "file kbps", ".2f"),
+    ("adaptive", "adaptive", ".2f"),
+    ("lm", "lm", ".2f"),
+    ("paper_coded", "paper coded", ".1f"),
+    ("latency_ms", "latency ms", ".1f"),
+    ("paper_latency_ms", "paper ms", ".1f"),
+    ("encode_speed", "encode x", ".1f"),
+    ("decode_speed", "decode x", ".1f"),
+    ("paper", "paper", ""),
+)
+
+
+def to_csv(rates: Sequence[Rate]) -> str:
+    """One line for each, empty where there is no value."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [field.name for field in dataclasses.fields(Rate)]
+    writer.writerow(names)
+    for rate in rates:
+        values = (getattr(rate, name) for name in names)
+        writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    return out.getvalue()
+
+
+def report(rates: Sequence[Rate], out: str | None) -> None:
+    """Prints the table; writes bitrates.csv into `out`, if given."""
+    table = Table(box=None, header_style="bold")
+    for _, title, form in _COLUMNS:
+        table.add_column(title, justify="right" if form else "left", no_wrap=True)
+    for rate in rates:
+        cells = []
+        for name, _, form in _COLUMNS:
+            value = getattr(rate, name)
+            cells.append("" if value is None else format(value, form))
+        cells[0] += " *" if rate.random else ""
+        table.add_row(*cells)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console.print(table)
+    if any(rate.random for rate in rates):
+        console.print(
+            "* random weights: rates, latency and speed are the recipe's, entropy coding needs a trained model"
+        )
+    if out:
+        folder = Path(out)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / NAME, to_csv(rates))
+        except OSError as error:
+            raise CodaxError(f"{folder}: cannot be written ({error.strerror or error})") from error
