@@ -21,6 +21,7 @@ flags.DEFINE_enum("report", "quality", ["quality", "bitrates"], "Quality of mode
 flags.DEFINE_list("recipes", [], "Of --report=bitrates: recipes beside the models, with random weights.")
 flags.DEFINE_float("seconds", 20.0, "Of --report=bitrates: speech that is coded.", lower_bound=1.0)
 flags.DEFINE_string("split", "test", "Split of the data, where it has splits.")
+flags.DEFINE_integer("processes", 1, "Processes that share the utterances.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
 flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, or 16000 without one.", lower_bound=0)
 
@@ -52,6 +53,7 @@ def main(_: list[str]) -> None:
             seed=FLAGS.seed,
             sample_rate=FLAGS.sample_rate or None,
             labels=FLAGS.labels or None,
+            processes=FLAGS.processes,
         )
         table.print_table(results)
         print(f"Report: {FLAGS.out}/report.html")

@@ -1,33 +1,29 @@
-"""Systems x utterances x metrics: the loop behind eval.py and the end of `make train`."""
+"""Systems x utterances x metrics: what eval.py and the end of `make train` run."""
 
 from __future__ import annotations
 
-import datetime
+import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from codax import audio as audio_files
-from codax.baselines import specs
 from codax.data.progress import Progress
-from codax.data.sources import Utterance, load_utterances
+from codax.data.sources import Utterance
 from codax.errors import CodaxError
-from codax.evaluation import comparisons, environment, plots, report
-from codax.evaluation.content import ContentScorer
-from codax.evaluation.models import Model, describe, find_models
-from codax.evaluation.recognition import TextScorer
+from codax.evaluation import comparisons, plots, report
+from codax.evaluation.journal import Journal
+from codax.evaluation.measuring import Measured, measure
 from codax.evaluation.results import Results, Row, SystemResult, summarize
+from codax.evaluation.setup import Setup, prepare
 from codax.evaluation.staging import staged
-from codax.evaluation.statistics import DRAWS, LEVEL
-from codax.evaluation.systems import BaselineSystem, CodecSystem, Original, Output, System, safe_name
-from codax.metrics import codebooks, phones, recognizers, registry
+from codax.evaluation.systems import CodecSystem, safe_name
+from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
-from codax.metrics.registry import Measure, Selection
 
-BASELINE_RATE = 16_000  # Hz, of an evaluation without a model
+_POLL_SECONDS = 0.5
 
 
 def evaluate(
@@ -45,16 +41,19 @@ def evaluate(
     seed: int = 0,
     sample_rate: int | None = None,
     labels: str | None = None,
+    processes: int = 1,
 ) -> Results:
-    """Runs systems over data, scores them, and writes results, audio, plot and report.
+    """Runs systems over data, scores them, and writes results, audio, plots and report.
 
     The original always takes part, as a hidden system. What cannot be scored for a file (too short for a metric, say)
-    is left out of that mean, counted, and named in the results.
+    is left out of that mean, counted, and named in the results. If this is interrupted, the same call goes on where it
+    was, as long as `out` stays the same.
 
     Args:
       model: what `codax.evaluation.models.find_models` takes, or None for baselines alone.
       data: a SPEC of `codax.data.sources`.
-      out: folder for results.json, per_file.csv, rate_quality.png, report.html and audio/; None = write nothing.
+      out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html and audio/; None = write
+        nothing.
       kbps: rates of the models; None = those that their configs report.
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`.
@@ -65,60 +64,26 @@ def evaluate(
       seed: of the bootstrap.
       sample_rate: Hz at which the evaluation runs; None = the models', or 16 kHz without a model.
       labels: folder with the utterances' phones (`codax.metrics.phones`); None = forced alignment.
+      processes: that share the utterances; more than one want `out`, and models and recogniser by name.
 
     Raises:
       CodaxError: bad input, before anything is written; or not one signal could be coded.
     """
-    selection = registry.select(metrics)
-    others = [BaselineSystem(specs.parse(spec)) for spec in baselines]
-    models = find_models(model)
-    if not models and (kbps or quantizers):
-        raise CodaxError("a rate was given without a model")
-    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers)]
-    if not coded and not others:
-        raise CodaxError("nothing to evaluate: give a model or baselines")
-    systems: list[System] = [Original(), *coded, *others]
-    _refuse_duplicates(systems)
-    rates = {each.codec.config.model.sample_rate for each in models}
-    if len(rates) > 1 and not sample_rate:
-        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: say at which rate they are compared")
-    rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
-    if limit is not None and limit < 1:
-        raise CodaxError(f"limit = {limit}: must be at least 1")
-    utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
-    scorer = _scorer(asr) if selection.text else None
-    content = None
-    if selection.phones or selection.abx:
-        source = phones.LabelFolder(labels) if labels else phones.Aligner()
-        content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
-    about = {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "models": [describe(each) for each in models],
-        "data": {
-            "spec": data,
-            "split": split,
-            "utterances": len(utterances),
-            "sample_rate": rate,
-            "languages": sorted({u.language for u in utterances if u.language}),
-            "with_transcript": sum(u.text is not None for u in utterances),
-        },
-        "settings": {
-            "metrics": list(metrics),
-            "seed": seed,
-            "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
-            "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
-            "phones": content.source if content else None,
-            "recognizer": scorer.name if scorer else None,
-            "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
-            if scorer and isinstance(asr, str)
-            else None,
-        },
-        "versions": environment.versions(),
-    }
+    arguments = {
+        "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "metrics": metrics,
+        "baselines": baselines, "asr": asr, "limit": limit, "split": split, "seed": seed, "sample_rate": sample_rate,
+        "labels": labels,
+    }  # fmt: skip
+    if processes > 1:
+        _check_shared(model, asr, out)
+    setup = prepare(**arguments)
     if out is None:
-        return _run(systems, utterances, selection, scorer, content, seed=seed, about=about, folder=None)
-    with staged(out) as folder:
-        results = _run(systems, utterances, selection, scorer, content, seed=seed, about=about, folder=folder)
+        return _summarized(setup, _measured(setup, None, None), seed)
+    with staged(out, setup.fingerprint()) as folder:
+        journal = Journal(folder)
+        if processes > 1:
+            _share(arguments, setup, folder, journal, processes)
+        results = _summarized(setup, _measured(setup, folder, journal), seed)
         results.write(folder)
         compared = comparisons.compare(results, seed=seed)
         comparisons.write(compared, folder)
@@ -128,43 +93,40 @@ def evaluate(
     return results
 
 
-def _run(
-    systems: Sequence[System],
-    utterances: Sequence[Utterance],
-    selection: Selection,
-    scorer: TextScorer | None,
-    content: ContentScorer | None,
-    *,
-    seed: int,
-    about: dict[str, Any],
-    folder: Path | None,
-) -> Results:
+def _measured(setup: Setup, folder: Path | None, journal: Journal | None) -> Iterator[Measured]:
+    """Yields every utterance's measurements; those that the journal does not have are made."""
+    names = _file_names(setup.utterances)
+    with Progress("evaluating", total=len(names), unit="utterances") as progress:
+        for number, (utterance, name) in enumerate(zip(setup.utterances, names, strict=True)):
+            if journal is not None and number in journal:
+                measured = journal.read(number)
+            else:
+                measured = measure(utterance, name, setup.systems, setup.selection, setup.scorer, folder)
+                if journal is not None:
+                    journal.write(number, measured)
+            yield measured
+            progress.advance()
+
+
+def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Results:
+    systems, selection, content = setup.systems, setup.selection, setup.content
     rows: dict[str, list[Row]] = {system.key: [] for system in systems}
     histograms: dict[str, np.ndarray] = {}
-    names = _file_names(utterances)
-    with Progress("evaluating", total=len(utterances) * len(systems), unit="signals") as progress:
-        for utterance, name in zip(utterances, names, strict=True):
-            bench = _Bench(utterance, selection, scorer)
+    for utterance, measured in zip(setup.utterances, measurements, strict=True):
+        if content is not None:
+            content.start(utterance)
+        for system, row in zip(systems, measured.rows, strict=True):
+            rows[system.key].append(row)
+            codes = measured.codes.get(system.key)
+            if codes is None or not isinstance(system, CodecSystem):
+                continue
             if content is not None:
-                content.start(utterance)
-            for system in systems:
-                path = f"audio/{system.key}/{name}.wav"
-                row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
-                output = bench.measure(system, row)
-                if output is not None:
-                    if content is not None and output.codes is not None and isinstance(system, CodecSystem):
-                        content.add(system, output.codes)
-                        if content.error:
-                            row.errors["pnmi" if selection.phones else "abx"] = content.error
-                    if folder is not None:
-                        path = folder / row.audio
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        audio_files.write(path, output.audio, utterance.sample_rate)
-                    if selection.codes and output.codes is not None and isinstance(system, CodecSystem):
-                        counts = codebooks.count_codes(output.codes, system.codebook_size)
-                        histograms[system.key] = histograms.get(system.key, 0) + counts
-                rows[system.key].append(row)
-                progress.advance()
+                content.add(system, codes)
+                if content.error:
+                    row.errors["pnmi" if selection.phones else "abx"] = content.error
+            if selection.codes:
+                counts = codebooks.count_codes(codes, system.codebook_size)
+                histograms[system.key] = histograms.get(system.key, 0) + counts
     summaries: list[SystemResult] = []
     for system in systems:
         use = None
@@ -175,103 +137,43 @@ def _run(
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
         raise CodaxError(f"not one signal could be coded; {first.utterance}: {first.errors['system']}")
-    return Results(selection.keys, summaries, [row for system in systems for row in rows[system.key]], about)
+    return Results(selection.keys, summaries, [row for system in systems for row in rows[system.key]], setup.about)
 
 
-class _Bench:
-    """One utterance: what is the same for all systems is prepared once."""
-
-    def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
-        self._rate, self.seconds = utterance.sample_rate, utterance.seconds
-        self._selection, self._scorer = selection, scorer
-        self._error, self._text_error = "", ""
-        try:
-            self._original = utterance.audio
-        except CodaxError as error:
-            self._error = _reason(error)
-            return
-        self.seconds = len(self._original) / self._rate
-        self._resampled: dict[int, np.ndarray] = {self._rate: self._original}
-        if scorer is not None:
-            try:
-                scorer.start(self._original, self._rate, utterance.text, utterance.language)
-            except Exception as error:
-                self._text_error = _reason(error)
-
-    def measure(self, system: System, row: Row) -> Output | None:
-        """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""
-        if self._error:
-            row.errors["system"] = self._error
-            return None
-        begin = time.perf_counter()
-        try:
-            output = system(self._original, self._rate)
-        except Exception as error:  # whatever a codec stumbles over concerns this file, not the evaluation
-            row.errors["system"] = _reason(error)
-            return None
-        row.elapsed = time.perf_counter() - begin
-        row.file_bytes, row.payload_bytes = output.file_bytes, output.payload_bytes
-        if not np.isfinite(output.audio).all():
-            row.errors["system"] = "the decoded audio holds values that are not finite"
-            return None
-        for measure in self._selection.measures:
-            self._apply(measure, output.audio, row)
-        if self._scorer is not None:
-            self._listen(output.audio, row)
-        return output
-
-    def _apply(self, measure: Measure, decoded: np.ndarray, row: Row) -> None:
-        rate = measure.rate or self._rate
-        wanted = [value.key for value in measure.values if value.key in self._selection.keys]
-        try:
-            if rate not in self._resampled:
-                self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
-            scores = measure.compute(self._resampled[rate], audio_files.resample(decoded, self._rate, rate), rate)
-        except Exception as error:
-            row.errors[wanted[0]] = _reason(error)
-            return
-        row.scores.update({key: float(scores[key]) for key in wanted})
-
-    def _listen(self, decoded: np.ndarray, row: Row) -> None:
-        assert self._scorer is not None
-        if self._text_error:
-            row.errors["wer"] = self._text_error
-            return
-        try:
-            score = self._scorer.score(decoded, self._rate)
-        except Exception as error:
-            row.errors["wer"] = _reason(error)
-            return
-        row.heard = score.heard
-        row.counts = {key: counts for key, counts in score.counts.items() if key in self._selection.keys}
+def _check_shared(model: Any, asr: Any, out: Any) -> None:
+    models = model if isinstance(model, list | tuple) else [model]
+    if out is None or not isinstance(asr, str) or not all(m is None or isinstance(m, str | Path) for m in models):
+        raise CodaxError("several processes want a folder for the results, and models and recogniser by their names")
 
 
-def _codec_systems(
-    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
-) -> list[CodecSystem]:
-    codec = model.codec
-    if kbps and quantizers:
-        raise CodaxError("rates were given both as kbps and as numbers of codebooks")
-    if quantizers == "all":
-        quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
-    if quantizers:
-        kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
-    return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
+def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journal, processes: int) -> None:
+    """Lets other processes measure, each its part of the utterances. Raises CodaxError if one of them ends early."""
+    context = multiprocessing.get_context("spawn")  # a fork of a process that runs JAX may hang
+    workers = [
+        context.Process(target=_work, args=(arguments, folder, number, processes), daemon=True)
+        for number in range(processes)
+    ]
+    with Progress("evaluating", total=len(setup.utterances), unit="utterances") as progress:
+        done = 0
+        for worker in workers:
+            worker.start()
+        while any(worker.is_alive() for worker in workers):
+            time.sleep(_POLL_SECONDS)
+            progress.advance(len(journal) - done)
+            done = len(journal)
+    failed = [worker.exitcode for worker in workers if worker.exitcode]
+    if failed:
+        raise CodaxError(f"a process of the evaluation ended with status {failed[0]}: see what it said above")
 
 
-def _scorer(asr: str | Recognizer) -> TextScorer:
-    recognizer = recognizers.FasterWhisper(asr) if isinstance(asr, str) else asr
-    if isinstance(asr, str):
-        recognizer = recognizers.CachedRecognizer(recognizer, recognizers.transcript_cache())
-    return TextScorer(recognizer)
-
-
-def _refuse_duplicates(systems: Sequence[System]) -> None:
-    seen = set()
-    for system in systems:
-        if system.key in seen:
-            raise CodaxError(f"{system.label} is asked for twice")
-        seen.add(system.key)
+def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
+    """What a process does: every `processes`th utterance from `number` on."""
+    setup, journal = prepare(**arguments), Journal(folder)
+    names = _file_names(setup.utterances)
+    for index in range(number, len(names), processes):
+        if index not in journal:
+            utterance = setup.utterances[index]
+            journal.write(index, measure(utterance, names[index], setup.systems, setup.selection, setup.scorer, folder))
 
 
 def _file_names(utterances: Sequence[Utterance]) -> list[str]:
@@ -287,8 +189,3 @@ def _file_names(utterances: Sequence[Utterance]) -> list[str]:
         used.add(name.lower())
         names.append(name)
     return names
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, CodaxError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,46 +1,78 @@
 """A folder of results that appears complete or not at all.
 
 Everything is written beside the target first and moved into it at the end, file by file, so that an evaluation that
-fails, or is stopped, leaves earlier results as they were.
+fails, or is stopped, leaves earlier results as they were. One that is stopped leaves what it has written there, for the
+next one like it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from codax.errors import CodaxError
 
+_FINGERPRINT, _LOCK = ".fingerprint", ".lock"
+
 
 @contextlib.contextmanager
-def staged(out: str | Path) -> Iterator[Path]:
-    """Gives an empty folder to write into; its entries replace those of the same name in `out` when the block ends.
+def staged(out: str | Path, fingerprint: str) -> Iterator[Path]:
+    """Gives a folder to write into; its entries replace those of the same name in `out` when the block ends.
+
+    Entries whose name begins with a dot stay behind and are removed. If the block is interrupted, the folder is kept,
+    and the next block with the same `fingerprint` gets it as it was; any other gets an empty one.
 
     Args:
       out: the folder that gets the results; made if it does not exist.
+      fingerprint: of what is written.
 
     Raises:
-      CodaxError: the folder cannot be made or written, or the disk is full; nothing of the block's files is left.
+      CodaxError: the folder cannot be made or written, the disk is full, or somebody else is writing into it. Nothing
+        of the block's files is left then, nor where the block raises one.
     """
     target = Path(out)
     if target.exists() and not target.is_dir():
         raise CodaxError(f"{target}: is a file, not a folder for results")
+    stage = target.absolute().parent / f".{target.name}.part"
+    lock = None
     try:
-        target.absolute().parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent))
+        stage.mkdir(parents=True, exist_ok=True)
+        lock = (stage / _LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _empty_unless(stage, fingerprint)
+    except BlockingIOError as error:
+        raise CodaxError(f"{target}: another evaluation is writing its results there") from error
     except OSError as error:
         raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
     try:
         yield stage
         _move(stage, target)
-    except OSError as error:
-        raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
+    except CodaxError:
         shutil.rmtree(stage, ignore_errors=True)
+        raise
+    except OSError as error:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
+    else:
+        shutil.rmtree(stage, ignore_errors=True)
+    finally:
+        lock.close()
+
+
+def _empty_unless(stage: Path, fingerprint: str) -> None:
+    note = stage / _FINGERPRINT
+    if note.exists() and note.read_text(encoding="utf-8") == fingerprint:
+        return
+    for entry in stage.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+    note.write_text(fingerprint, encoding="utf-8")
 
 
 def _move(stage: Path, target: Path) -> None:
@@ -48,9 +80,9 @@ def _move(stage: Path, target: Path) -> None:
     os.umask(mask)
     target.mkdir(exist_ok=True, mode=0o777 & ~mask)
     replaced = stage / ".replaced"
-    replaced.mkdir()
+    replaced.mkdir(exist_ok=True)
     for entry in sorted(stage.iterdir()):
-        if entry == replaced:
+        if entry.name.startswith("."):
             continue
         if (target / entry.name).is_dir():  # a folder cannot be replaced by a rename: the old one steps aside
             os.replace(target / entry.name, replaced / entry.name)

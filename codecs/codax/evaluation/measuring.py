@@ -1,0 +1,140 @@
+"""One utterance through every system, and every metric on what comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from codax import audio as audio_files
+from codax.data.sources import Utterance
+from codax.errors import CodaxError
+from codax.evaluation.recognition import TextScorer
+from codax.evaluation.results import Row
+from codax.evaluation.systems import Output, System
+from codax.metrics.registry import Measure, Selection
+
+
+@dataclasses.dataclass
+class Measured:
+    """What was found for an utterance.
+
+    Attributes:
+      rows: of every system, in their order.
+      codes: int [streams, frames, quantizers] by the key of a system that has any.
+    """
+
+    rows: list[Row]
+    codes: dict[str, np.ndarray]
+
+
+def measure(
+    utterance: Utterance,
+    name: str,
+    systems: Sequence[System],
+    selection: Selection,
+    scorer: TextScorer | None,
+    folder: Path | None,
+) -> Measured:
+    """Runs the systems and scores them; failures are noted in the rows.
+
+    Args:
+      utterance: to be coded.
+      name: of its audio files.
+      systems: the original first.
+      selection: the metrics.
+      scorer: of words, if they are wanted.
+      folder: gets audio/SYSTEM/NAME.wav; None = nothing is written.
+    """
+    bench = _Bench(utterance, selection, scorer)
+    found = Measured([], {})
+    for system in systems:
+        path = f"audio/{system.key}/{name}.wav"
+        row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
+        output = bench.measure(system, row)
+        found.rows.append(row)
+        if output is None:
+            continue
+        if output.codes is not None:
+            found.codes[system.key] = output.codes
+        if folder is not None:
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            audio_files.write(target, output.audio, utterance.sample_rate)
+    return found
+
+
+class _Bench:
+    """One utterance: what is the same for all systems is prepared once."""
+
+    def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
+        self._rate, self.seconds = utterance.sample_rate, utterance.seconds
+        self._selection, self._scorer = selection, scorer
+        self._error, self._text_error = "", ""
+        try:
+            self._original = utterance.audio
+        except CodaxError as error:
+            self._error = _reason(error)
+            return
+        self.seconds = len(self._original) / self._rate
+        self._resampled: dict[int, np.ndarray] = {self._rate: self._original}
+        if scorer is not None:
+            try:
+                scorer.start(self._original, self._rate, utterance.text, utterance.language)
+            except Exception as error:
+                self._text_error = _reason(error)
+
+    def measure(self, system: System, row: Row) -> Output | None:
+        """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""
+        if self._error:
+            row.errors["system"] = self._error
+            return None
+        begin = time.perf_counter()
+        try:
+            output = system(self._original, self._rate)
+        except Exception as error:  # whatever a codec stumbles over concerns this file, not the evaluation
+            row.errors["system"] = _reason(error)
+            return None
+        row.elapsed = time.perf_counter() - begin
+        row.file_bytes, row.payload_bytes = output.file_bytes, output.payload_bytes
+        if not np.isfinite(output.audio).all():
+            row.errors["system"] = "the decoded audio holds values that are not finite"
+            return None
+        for measure in self._selection.measures:
+            self._apply(measure, output.audio, row)
+        if self._scorer is not None:
+            self._listen(output.audio, row)
+        return output
+
+    def _apply(self, measure: Measure, decoded: np.ndarray, row: Row) -> None:
+        rate = measure.rate or self._rate
+        wanted = [value.key for value in measure.values if value.key in self._selection.keys]
+        try:
+            if rate not in self._resampled:
+                self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
+            scores = measure.compute(self._resampled[rate], audio_files.resample(decoded, self._rate, rate), rate)
+        except Exception as error:
+            row.errors[wanted[0]] = _reason(error)
+            return
+        row.scores.update({key: float(scores[key]) for key in wanted})
+
+    def _listen(self, decoded: np.ndarray, row: Row) -> None:
+        assert self._scorer is not None
+        if self._text_error:
+            row.errors["wer"] = self._text_error
+            return
+        try:
+            score = self._scorer.score(decoded, self._rate)
+        except Exception as error:
+            row.errors["wer"] = _reason(error)
+            return
+        row.heard = score.heard
+        row.counts = {key: counts for key, counts in score.counts.items() if key in self._selection.keys}
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, CodaxError) else f"{type(error).__name__}: {text}".rstrip(": ")
