@@ -29,52 +29,11 @@ flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, o
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
-        if FLAGS.report == "bitrates":
-            from codax.cli import bitrates
+        from codax.cli import evaluation
 
-            found = bitrates.measure(FLAGS.model, FLAGS.recipes, FLAGS.data, seconds=FLAGS.seconds, split=FLAGS.split)
-            bitrates.report(found, FLAGS.out or None)
-            return
-        if not FLAGS.out:
-            raise CodaxError("--out=DIR is missing")
-        from codax.evaluation import runner, table
-
-        results = runner.evaluate(
-            FLAGS.model or None,
-            FLAGS.data,
-            FLAGS.out,
-            kbps=[_number(text) for text in FLAGS.kbps],
-            quantizers=_codebooks(FLAGS.codebooks),
-            metrics=FLAGS.metrics,
-            baselines=FLAGS.baselines,
-            asr=FLAGS.asr,
-            limit=FLAGS.limit or None,
-            split=FLAGS.split,
-            seed=FLAGS.seed,
-            sample_rate=FLAGS.sample_rate or None,
-            labels=FLAGS.labels or None,
-            processes=FLAGS.processes,
-        )
-        table.print_table(results)
-        print(f"Report: {FLAGS.out}/report.html")
+        evaluation.run(FLAGS)
     except CodaxError as error:
         sys.exit(f"eval.py: {error}")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise CodaxError(f"--kbps: {text!r} is not a number") from error
-
-
-def _codebooks(texts: list[str]) -> list[int] | str:
-    if texts == ["all"]:
-        return "all"
-    try:
-        return [int(text) for text in texts]
-    except ValueError as error:
-        raise CodaxError(f"--codebooks: expected whole numbers or 'all', got {','.join(texts)}") from error
 
 
 if __name__ == "__main__":

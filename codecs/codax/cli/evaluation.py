@@ -1,0 +1,55 @@
+"""What eval.py does with its flags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codax.errors import CodaxError
+
+
+def run(flags: Any) -> None:
+    """Evaluates as the flags of eval.py say, and prints what was found. Raises CodaxError for bad input."""
+    if flags.report == "bitrates":
+        from codax.cli import bitrates
+
+        rates = bitrates.measure(flags.model, flags.recipes, flags.data, seconds=flags.seconds, split=flags.split)
+        bitrates.report(rates, flags.out or None)
+        return
+    if not flags.out:
+        raise CodaxError("--out=DIR is missing")
+    from codax.evaluation import runner, table
+
+    results = runner.evaluate(
+        flags.model or None,
+        flags.data,
+        flags.out,
+        kbps=[_number(text) for text in flags.kbps],
+        quantizers=_codebooks(flags.codebooks),
+        metrics=flags.metrics,
+        baselines=flags.baselines,
+        asr=flags.asr,
+        limit=flags.limit or None,
+        split=flags.split,
+        seed=flags.seed,
+        sample_rate=flags.sample_rate or None,
+        labels=flags.labels or None,
+        processes=flags.processes,
+    )
+    table.print_table(results)
+    print(f"Report: {flags.out}/report.html")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CodaxError(f"--kbps: {text!r} is not a number") from error
+
+
+def _codebooks(texts: list[str]) -> list[int] | str:
+    if texts == ["all"]:
+        return "all"
+    try:
+        return [int(text) for text in texts]
+    except ValueError as error:
+        raise CodaxError(f"--codebooks: expected whole numbers or 'all', got {','.join(texts)}") from error
