@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -155,8 +157,9 @@ def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journ
     ]
     with Progress("evaluating", total=len(setup.utterances), unit="utterances") as progress:
         done = 0
-        for worker in workers:
-            worker.start()
+        with _threads(max(1, (os.cpu_count() or 1) // processes)):
+            for worker in workers:
+                worker.start()
         while any(worker.is_alive() for worker in workers):
             time.sleep(_POLL_SECONDS)
             progress.advance(len(journal) - done)
@@ -164,6 +167,20 @@ def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journ
     failed = [worker.exitcode for worker in workers if worker.exitcode]
     if failed:
         raise CodaxError(f"a process of the evaluation ended with status {failed[0]}: see what it said above")
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Processes that start in the block use so many threads each: as many as there are cores, each, only get in each
+    other's way.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
