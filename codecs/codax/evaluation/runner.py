@@ -20,12 +20,12 @@ from codax.evaluation import environment, plots, report
 from codax.evaluation.content import ContentScorer
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Results, Row, SystemResult, summarize
-from codax.evaluation.staging import staged
 from codax.evaluation.statistics import DRAWS, LEVEL
 from codax.evaluation.systems import BaselineSystem, CodecSystem, Original, Output, System, safe_name
 from codax.metrics import codebooks, phones, recognizers, registry
 from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Measure, Selection
+from codax.staging import staged
 
 BASELINE_RATE = 16_000  # Hz, of an evaluation without a model
 

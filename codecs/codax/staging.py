@@ -1,6 +1,6 @@
 """A folder of results that appears complete or not at all.
 
-Everything is written beside the target first and moved into it at the end, file by file, so that an evaluation that
+Everything is written beside the target first and moved into it at the end, file by file, so that a command that
 fails, or is stopped, leaves earlier results as they were.
 """
 
