@@ -35,7 +35,11 @@ class Browser:
             [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         assert self._process.stdout is not None
-        port = next(line for line in self._process.stdout if "success" in line and "on port" in line).split("on port")[1].strip(" .\n")
+        port = (
+            next(line for line in self._process.stdout if "success" in line and "on port" in line)
+            .split("on port")[1]
+            .strip(" .\n")
+        )
         self._root = f"http://127.0.0.1:{port}"
         arguments = [
             "--headless=new",

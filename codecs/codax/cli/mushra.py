@@ -84,3 +84,45 @@ def build(
         f"{out / 'index.html'}: {len(built.manifest['trials'])} trials, {len(folders)} systems, {size / 1e6:.1f} MB, "
         f"test {built.manifest['test']}"
     )
+
+
+class Screening(enum.StrEnum):
+    """Rules that drop listeners."""
+
+    bs1534 = "bs1534"
+    encodec = "encodec"
+    usac = "usac"
+    none = "none"
+
+
+class Correction(enum.StrEnum):
+    """Corrections for many comparisons."""
+
+    hochberg = "hochberg"
+    holm = "holm"
+
+
+@mushra_app.command()
+def analyze(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="JSON or CSV files, or folders of them.")],
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="manifest.json of the test.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for analysis.json, mushra.csv and boxplot.png.")],
+    screening: Annotated[
+        Screening,
+        typer.Option(help="Which listeners are dropped: by BS.1534-3, as for EnCodec, as for MPEG USAC, or none."),
+    ] = Screening.bs1534,
+    correction: Annotated[Correction, typer.Option(help="For many comparisons.")] = Correction.hochberg,
+    seed: Annotated[int, typer.Option(min=0, help="Of the permutation tests.")] = 0,
+) -> None:
+    """Merge results, drop listeners by a rule, and compare the systems."""
+    from codax.cli.listening_tables import show
+    from codax.listening.analysis import analyze as analyze_results
+    from codax.listening.manifest import read_manifest
+
+    analysis = analyze_results(
+        results, read_manifest(manifest), out, screening=screening.value, correction=correction.value, seed=seed
+    )
+    for note in analysis.notes:
+        print(f"codax: {note}", file=sys.stderr)
+    show(analysis)
+    print(out / "analysis.json")

@@ -38,7 +38,9 @@ def anchor_filter(name: str, rate: int) -> np.ndarray:
             f"{lowest_rate(name):g} Hz"
         )
     taps, beta = signal.kaiserord(_ATTENUATION, _WIDTH / (rate / 2))
-    return signal.firwin(taps | 1, EDGES[name] + _WIDTH / 2, window=("kaiser", beta), fs=rate)
+    window = ("kaiser", beta)
+    designed = signal.firwin(taps | 1, EDGES[name] + _WIDTH / 2, window=window, fs=rate)  # pyright: ignore[reportArgumentType]
+    return np.asarray(designed)
 
 
 def anchor(name: str, audio: np.ndarray, rate: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import soundfile
 from codax.errors import CodaxError
 from codax.listening import page
 from codax.listening.manifest import FORMAT, VERSION
-from codax.listening.material import REFERENCE, Item, Rules, Signal, find_items, load_items
+from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
 from codax.staging import staged
 
 LARGE_PAGE = 150_000_000  # bytes from which on one file is too much for many browsers
@@ -70,6 +70,8 @@ def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, r
       CodaxError: naming the file and the reason; nothing is written then.
     """
     rules = dataclasses.replace(rules, anchors=plan.kind == "mushra")
+    check_systems(systems, anchors=rules.anchors)
+    _refuse_names(plan.title, systems)
     rng = np.random.default_rng([plan.seed, 1534])
     names = list(find_items(reference))
     if plan.items is not None and plan.items < len(names):
@@ -108,7 +110,6 @@ def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, r
     if plan.embed and (size := sum(map(len, audio.values())) * 4 // 3) > LARGE_PAGE:
         warnings.append(f"the page holds {size / 1e6:.0f} MB of audio: --side-folder loads one trial at a time")
     html = page.render(content, audio if plan.embed else {})
-    _refuse_names(plan.title, systems)
     with staged(out) as folder:
         (folder / "index.html").write_text(html, encoding="utf-8")
         files = {"index.html": html.encode()}
@@ -185,7 +186,7 @@ def _abx_trials(
                         "signals": [_entry(*version) for version in versions.values()],
                     }
                 )
-                shown.append({"id": trial, "signals": [waves[REFERENCE][0], waves[system][0], hidden]})
+                shown.append({"id": trial, "signals": [waves[REFERENCE][0], coded[0], hidden]})
     return trials, sorted(shown, key=lambda trial: trial["id"]), audio
 
 

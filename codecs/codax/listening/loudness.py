@@ -1,7 +1,7 @@
 """Integrated loudness of Recommendation ITU-R BS.1770-4: K-weighting, 400 ms blocks, absolute and relative gate.
 
 The Recommendation tabulates the two filters for 48 kHz only. Their analogue prototypes, recovered from those tables,
-are transformed again for other rates, so that the weighting is the same at every rate.
+are transformed again for other rates; from 16 kHz on the weighting at 1 kHz is the same within 0.05 dB.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ def k_weighting(rate: float) -> np.ndarray:
     ]
     k = math.tan(math.pi * _HIGH_PASS_HZ / rate)
     a0 = 1 + k / _HIGH_PASS_Q + k * k
-    # The numerator is (1, -2, 1) as in the table: its gain above the pass band's 1 belongs to the standard.
-    high_pass = [1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / _HIGH_PASS_Q + k * k) / a0]
+    # The table's numerator, (1, -2, 1), has a gain of 1.005 in the pass band. It belongs to the standard at every rate.
+    k48 = math.tan(math.pi * _HIGH_PASS_HZ / 48_000)
+    gain = (1 + k48 / _HIGH_PASS_Q + k48 * k48) / a0
+    high_pass = [gain, -2 * gain, gain, 1.0, 2 * (k * k - 1) / a0, (1 - k / _HIGH_PASS_Q + k * k) / a0]
     return np.array([shelf, high_pass])
 
 
@@ -55,7 +57,7 @@ def block_powers(audio: np.ndarray, rate: int) -> np.ndarray:
     Returns:
       [blocks]; a signal of less than 400 ms has none.
     """
-    weighted = signal.sosfilt(k_weighting(rate), np.asarray(audio, np.float64), axis=0)
+    weighted = np.asarray(signal.sosfilt(k_weighting(rate), np.asarray(audio, np.float64), axis=0))
     energy = np.concatenate([[0.0], np.cumsum((weighted**2).sum(axis=1))])
     size = round(BLOCK * rate)
     count = 1 + int((len(weighted) - size) / (STEP * rate)) if len(weighted) >= size else 0

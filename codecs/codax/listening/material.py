@@ -126,7 +126,6 @@ def load_items(
     Raises:
       CodaxError: naming the file and the reason.
     """
-    _check_names(systems, anchors=rules.anchors)
     originals = find_items(reference)
     chosen = list(originals) if names is None else list(names)
     folders = {system: find_items(folder) for system, folder in systems.items()}
@@ -149,7 +148,8 @@ def load_items(
     return items, warnings
 
 
-def _check_names(systems: Mapping[str, Path], *, anchors: bool) -> None:
+def check_systems(systems: Mapping[str, Path], *, anchors: bool) -> None:
+    """Raises CodaxError for no systems, too many, or a name that stands for something else in results."""
     if not systems:
         raise CodaxError("no system to rate: give --systems NAME=DIR or --evaluation DIR")
     for name in systems:
@@ -191,7 +191,8 @@ def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], 
     if gain < 1 and peaks[loudest] > 1:
         who = f"{files[REFERENCE]}: its {loudest}" if loudest in ANCHORS else f"{files[loudest]}: it"
         notes.append(
-            f"{who} peaks at {peaks[loudest]:.3f} of full scale; the whole trial is turned down by {-20 * math.log10(gain):.2f} dB"
+            f"{who} peaks at {peaks[loudest]:.3f} of full scale; "
+            f"the whole trial is turned down by {-20 * math.log10(gain):.2f} dB"
         )
     signals = []
     for version, (signal, own_gain) in versions.items():
