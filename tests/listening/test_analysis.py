@@ -11,7 +11,7 @@ from codax.listening.analysis import analyze
 from codax.listening.build import Plan, build
 from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
-from conftest import result_of, systems_of
+from excerpts import result_of, systems_of
 from typer.testing import CliRunner
 
 SCORES = {"reference": 100.0, "anchor35": 20.0, "anchor70": 40.0, "secretone": 80.0, "secrettwo": 60.0}

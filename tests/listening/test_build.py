@@ -13,7 +13,7 @@ from codax.errors import CodaxError
 from codax.listening.build import Plan, build
 from codax.listening.loudness import integrated_loudness
 from codax.listening.material import Rules
-from conftest import RATE, excerpt, systems_of
+from excerpts import RATE, excerpt, systems_of
 
 
 def make(material: Path, out: Path, plan: Plan | None = None, rules: Rules | None = None, **more: Path):

@@ -1,6 +1,7 @@
 // All signals of a trial run together on one clock; what is heard is chosen by their gains alone. So switching keeps the
 // place to the sample, however fast it is done.
 
+const APART = 0.001; // s between two switches: a gain refuses curves that overlap by as little as a rounding error
 const AHEAD = 0.02; // s between a key and its effect, so that the audio thread never comes too late
 
 class Player {
@@ -59,7 +60,7 @@ class Player {
 
   switchTo(id) {
     const when = Math.max(this.context.currentTime + AHEAD, this.busy);
-    this.busy = scheduleSwitch(this.gains.get(this.chosen), this.gains.get(id), when);
+    this.busy = scheduleSwitch(this.gains.get(this.chosen), this.gains.get(id), when) + APART;
   }
 
   start() {
@@ -80,7 +81,7 @@ class Player {
       this.gains.set(id, gain);
       this.sources.push(source);
     }
-    this.busy = scheduleSwitch(null, this.gains.get(this.chosen), this.began - FADE);
+    this.busy = scheduleSwitch(null, this.gains.get(this.chosen), this.began - FADE) + APART;
     this.playing = true;
     this.heardSince = performance.now();
     this.onchange();

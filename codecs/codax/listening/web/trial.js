@@ -173,14 +173,21 @@ class TrialView {
   choose(id) {
     this.record.plays[id] = (this.record.plays[id] || 0) + 1;
     this.player.choose(id);
-    // The slider gets the keys, so that arrows rate and the space bar still stops.
-    this.sliders.get(id)?.slider.focus({ preventScroll: true });
+    this.focus();
     this.changed();
   }
 
   toggle() {
     if (this.player.chosen === null) this.choose(this.kind === 'abx' ? this.trial.signals[0] : this.trial.reference);
-    else this.player.toggle();
+    else {
+      this.player.toggle();
+      this.focus();
+    }
+  }
+
+  // The slider of what plays gets the keys, so that arrows rate and the space bar still stops.
+  focus() {
+    if (this.player.playing) this.sliders.get(this.player.chosen)?.slider.focus({ preventScroll: true });
   }
 
   rate(id, score, final) {
@@ -215,7 +222,10 @@ class TrialView {
     }
     for (const [id, { slider, output }] of this.sliders) {
       const score = record.scores[id];
-      slider.disabled = !(player.playing && player.chosen === id);
+      const off = !(player.playing && player.chosen === id);
+      // Browsers take the focus from what is disabled at a time of their own, which may be after it was given back.
+      if (off && document.activeElement === slider) slider.blur();
+      slider.disabled = off;
       slider.classList.toggle('unset', score === undefined);
       slider.setAttribute('aria-valuetext', score === undefined ? 'not rated' : `${score}, ${bandOf(score)}`);
       output.textContent = score === undefined ? '–' : String(score);
