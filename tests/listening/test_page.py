@@ -261,6 +261,41 @@ def test_switching_is_aligned_to_the_sample(browser, built):
     assert abs(heard[middle]) < 1e-4  # one is gone before the other comes
 
 
+def test_the_player_as_a_whole(browser, built):
+    """Two signals and a section in the page's own player, rendered offline: the loop goes on under the switch."""
+    browser.open(built / "index.html")
+    rate_, section = 16_000, (0.1, 0.7)
+    script = """
+        const [rate, section] = arguments;
+        const offline = new OfflineAudioContext(1, 2 * rate, rate);
+        offline.resume = () => {};
+        window.AudioContext = function () { return offline; };
+        const random = randomFrom('noise');
+        const noise = Float32Array.from({ length: rate }, () => random() * 1.8 - 0.9);
+        const player = new Player();
+        const other = noise.map(value => -0.5 * value);
+        player.load(new Map([['a', { rate, channels: [noise] }], ['b', { rate, channels: [other] }]]));
+        player.setSection(section);
+        player.choose('a');
+        const { began, busy } = player;
+        player.choose('b');
+        const heard = out => Array.from(out.getChannelData(0));
+        return offline.startRendering().then(out => [began, busy, Array.from(noise), heard(out)]);
+    """
+    began, busy, noise, heard = browser.run(script, rate_, section)
+    first, last = (round(rate_ * edge) for edge in section)
+    loop = np.array(noise[first:last])
+    rise = 0.5 - 0.5 * np.cos(np.pi * np.arange(80) / 80)
+    loop[:80] *= rise
+    loop[-80:] *= rise[::-1]
+    start = round(began * rate_)
+    looped = np.concatenate([np.zeros(start), np.resize(loop, len(heard) - start)])
+    _, into_a = envelope(rate_, 2, began - 0.005, 0.005)
+    out_a, into_b = envelope(rate_, 2, busy, 0.005)
+    level = 10 ** (-4 / 20)  # 0 dB on the page lies 4 dB below full scale
+    np.testing.assert_allclose(heard, level * looped * (into_a * out_a - 0.5 * into_b), atol=3e-4)
+
+
 def test_loops_are_faded_at_both_ends(browser, built):
     browser.open(built / "index.html")
     loop = np.array(browser.run("return Array.from(loopOf(new Float32Array(2000).fill(1), 500, 1500, 48000))"))
@@ -291,17 +326,14 @@ def test_orders(browser, built):
             assert sorted(order[place] for order in orders) == sorted(trial["signals"] * 2)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
+def test_sections(browser, built):
+    browser.open(built / "index.html")
+    for arguments, expected in (
         ((1, 2, 10, "start"), [1, 2]),
         ((1.8, 2, 10, "start"), [1.5, 2]),
         ((-1, 2, 10, "start"), [0, 2]),
         ((3, 3.1, 10, "end"), [3, 3.5]),
         ((3, 12, 10, "end"), [3, 10]),
         ((0, 0.3, 0.3, "end"), [0, 0.3]),
-    ],
-)
-def test_sections(browser, built, arguments, expected):
-    browser.open(built / "index.html")
-    assert browser.run("return clampSection(...arguments)", *arguments) == pytest.approx(expected)
+    ):
+        assert browser.run("return clampSection(...arguments)", *arguments) == pytest.approx(expected)
