@@ -14,6 +14,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "codecs"},
     packages=find_packages("codecs"),
+    package_data={"codax.listening": ["web/*"]},
     install_requires=[
         "jax>=0.10.2",
         "flax>=0.12.8",

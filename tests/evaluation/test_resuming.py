@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from codax import staging
 from codax.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.evaluation import runner, staging
+from codax.evaluation import runner
 
 SETTINGS = {"metrics": ("snr", "codebooks"), "baselines": ("opus:12",), "kbps": [64.0]}
 
@@ -78,7 +79,7 @@ def setup_fingerprint(codec, folder, **changes):
 def test_two_at_once_are_refused(tmp_path):
     with staging.staged(tmp_path / "out", "a") as stage:
         (stage / "file").write_text("x")
-        with pytest.raises(CodaxError, match="another evaluation is writing"), staging.staged(tmp_path / "out", "a"):
+        with pytest.raises(CodaxError, match="another command is writing"), staging.staged(tmp_path / "out", "a"):
             pass
     assert (tmp_path / "out" / "file").read_text() == "x"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]

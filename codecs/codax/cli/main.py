@@ -16,6 +16,7 @@ import typer
 import codax
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
+from codax.cli.mushra import mushra_app
 from codax.cli.options import Kbps, Model
 from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
@@ -243,6 +244,7 @@ app.command("convert")(convert_command)
 app.command("visqol")(visqol_command)
 app.add_typer(data_app, name="data")
 app.add_typer(stream_app, name="stream")
+app.add_typer(mushra_app, name="mushra")
 
 
 def _summary(report) -> str:

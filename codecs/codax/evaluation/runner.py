@@ -20,10 +20,10 @@ from codax.evaluation.journal import Journal
 from codax.evaluation.measuring import Measured, measure
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.setup import Setup, prepare
-from codax.evaluation.staging import staged
 from codax.evaluation.systems import CodecSystem, safe_name
 from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
+from codax.staging import staged
 
 _POLL_SECONDS = 0.5
 

@@ -1,7 +1,7 @@
 """A folder of results that appears complete or not at all.
 
-Everything is written beside the target first and moved into it at the end, file by file, so that an evaluation that
-fails, or is stopped, leaves earlier results as they were. One that is stopped leaves what it has written there, for the
+Everything is written beside the target first and moved into it at the end, file by file, so that a command that
+fails, or is stopped, leaves earlier results as they were. One that can go on leaves what it has written there, for the
 next one like it.
 """
 
@@ -20,15 +20,16 @@ _FINGERPRINT, _LOCK = ".fingerprint", ".lock"
 
 
 @contextlib.contextmanager
-def staged(out: str | Path, fingerprint: str) -> Iterator[Path]:
+def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
     """Gives a folder to write into; its entries replace those of the same name in `out` when the block ends.
 
-    Entries whose name begins with a dot stay behind and are removed. If the block is interrupted, the folder is kept,
-    and the next block with the same `fingerprint` gets it as it was; any other gets an empty one.
+    Entries whose name begins with a dot stay behind and are removed. With a `fingerprint` of what is written the folder
+    is kept if the block is interrupted, and the next block with the same one gets it as it was; any other gets an empty
+    folder.
 
     Args:
       out: the folder that gets the results; made if it does not exist.
-      fingerprint: of what is written.
+      fingerprint: see above; None = nothing is kept.
 
     Raises:
       CodaxError: the folder cannot be made or written, the disk is full, or somebody else is writing into it. Nothing
@@ -45,34 +46,35 @@ def staged(out: str | Path, fingerprint: str) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _empty_unless(stage, fingerprint)
     except BlockingIOError as error:
-        raise CodaxError(f"{target}: another evaluation is writing its results there") from error
+        raise CodaxError(f"{target}: another command is writing its results there") from error
     except OSError as error:
         raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
     try:
         yield stage
         _move(stage, target)
-    except CodaxError:
-        shutil.rmtree(stage, ignore_errors=True)
+    except BaseException as error:
+        if fingerprint is None or isinstance(error, CodaxError | OSError):
+            shutil.rmtree(stage, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
         raise
-    except OSError as error:
-        shutil.rmtree(stage, ignore_errors=True)
-        raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
     else:
         shutil.rmtree(stage, ignore_errors=True)
     finally:
         lock.close()
 
 
-def _empty_unless(stage: Path, fingerprint: str) -> None:
+def _empty_unless(stage: Path, fingerprint: str | None) -> None:
     note = stage / _FINGERPRINT
-    if note.exists() and note.read_text(encoding="utf-8") == fingerprint:
+    if fingerprint and note.exists() and note.read_text(encoding="utf-8") == fingerprint:
         return
     for entry in stage.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
         elif entry.name != _LOCK:
             entry.unlink()
-    note.write_text(fingerprint, encoding="utf-8")
+    if fingerprint:
+        note.write_text(fingerprint, encoding="utf-8")
 
 
 def _move(stage: Path, target: Path) -> None:

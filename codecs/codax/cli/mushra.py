@@ -1,0 +1,128 @@
+"""`codax mushra`: build the page of a listening test, and analyse what listeners send back."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codax.errors import CodaxError
+
+mushra_app = typer.Typer(no_args_is_help=True, help="Listening tests: MUSHRA (ITU-R BS.1534-3) and ABX.")
+
+
+class Kind(enum.StrEnum):
+    """Kinds of tests."""
+
+    mushra = "mushra"
+    abx = "abx"
+
+
+@mushra_app.command()
+def build(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for index.html and manifest.json.")],
+    more: Annotated[list[str] | None, typer.Argument(metavar="[NAME=DIR]...", help="More systems.")] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the originals.")] = None,
+    systems: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Systems: each with the originals' files, coded and decoded."),
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take originals and systems from what eval.py wrote.")
+    ] = None,
+    kind: Annotated[Kind, typer.Option(help="mushra: rate all systems; abx: tell a system from the original.")] = (
+        Kind.mushra
+    ),
+    title: Annotated[str, typer.Option(help="Shown to listeners; must not name a system.")] = "Listening test",
+    seed: Annotated[int, typer.Option(min=0, help="Of blind ids and orders.")] = 0,
+    items: Annotated[int | None, typer.Option(min=1, help="Take so many items. Default: all.")] = None,
+    training: Annotated[int, typer.Option(min=0, help="Training trials, whose ratings are dropped.")] = 1,
+    listeners: Annotated[int, typer.Option(min=1, help="Listeners planned; they are numbered from 1.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="ABX: trials of each item and system.")] = 1,
+    lufs_tolerance: Annotated[
+        float, typer.Option(min=0.0, help="LU that a system may be louder or softer than the original.")
+    ] = 0.5,
+    match_loudness: Annotated[
+        bool, typer.Option("--match-loudness", help="Give systems outside of it the original's loudness.")
+    ] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed/--side-folder", help="Audio inside the page, or in a folder beside it.")
+    ] = True,
+) -> None:
+    """Make a page that runs in any browser without a server, and the manifest that tells what was heard.
+
+    Keep manifest.json to yourself: it names the signals, of which the page has blind ids only.
+    """
+    from codax.listening.build import Plan, Rules
+    from codax.listening.build import build as build_test
+
+    folders: dict[str, Path] = {}
+    if evaluation is not None:
+        from codax.listening.material import systems_of_evaluation
+
+        if reference is not None:
+            raise CodaxError("--reference: the originals come from --evaluation already")
+        reference, folders = systems_of_evaluation(evaluation)
+    if reference is None:
+        raise CodaxError("--reference: give the folder of the originals, or --evaluation DIR")
+    for text in [*(systems or []), *(more or [])]:
+        name, separator, folder = text.partition("=")
+        if not (name and separator and folder):
+            raise CodaxError(f"--systems {text}: must be NAME=DIR")
+        if name in folders:
+            raise CodaxError(f"--systems {text}: {name} is given twice")
+        folders[name] = Path(folder)
+    plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats)
+    built = build_test(reference, folders, out, plan, Rules(lufs_tolerance, match_loudness))
+    for warning in built.warnings:
+        print(f"codax: {warning}", file=sys.stderr)
+    size = (out / "index.html").stat().st_size
+    print(
+        f"{out / 'index.html'}: {len(built.manifest['trials'])} trials, {len(folders)} systems, {size / 1e6:.1f} MB, "
+        f"test {built.manifest['test']}"
+    )
+
+
+class Screening(enum.StrEnum):
+    """Rules that drop listeners."""
+
+    bs1534 = "bs1534"
+    encodec = "encodec"
+    usac = "usac"
+    none = "none"
+
+
+class Correction(enum.StrEnum):
+    """Corrections for many comparisons."""
+
+    hochberg = "hochberg"
+    holm = "holm"
+
+
+@mushra_app.command()
+def analyze(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="JSON or CSV files, or folders of them.")],
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="manifest.json of the test.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for analysis.json, mushra.csv and boxplot.png.")],
+    screening: Annotated[
+        Screening,
+        typer.Option(help="Which listeners are dropped: by BS.1534-3, as for EnCodec, as for MPEG USAC, or none."),
+    ] = Screening.bs1534,
+    correction: Annotated[Correction, typer.Option(help="For many comparisons.")] = Correction.hochberg,
+    seed: Annotated[int, typer.Option(min=0, help="Of the permutation tests.")] = 0,
+) -> None:
+    """Merge results, drop listeners by a rule, and compare the systems."""
+    from codax.cli.listening_tables import show
+    from codax.listening.analysis import analyze as analyze_results
+    from codax.listening.manifest import read_manifest
+
+    analysis = analyze_results(
+        results, read_manifest(manifest), out, screening=screening.value, correction=correction.value, seed=seed
+    )
+    for note in analysis.notes:
+        print(f"codax: {note}", file=sys.stderr)
+    show(analysis)
+    print(out / "analysis.json")

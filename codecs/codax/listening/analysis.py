@@ -1,0 +1,230 @@
+"""From results to analysis.json: screening, summaries by system and item, and tests between systems."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codax.errors import CodaxError
+from codax.listening import plots
+from codax.listening.manifest import Manifest
+from codax.listening.material import ANCHORS, REFERENCE
+from codax.listening.results import Session, read_results, to_csv
+from codax.listening.screening import Dropped, Scores, screen
+from codax.listening.statistics import (
+    CORRECTIONS,
+    DRAWS,
+    LEVEL,
+    Summary,
+    binomial_p,
+    effect_size,
+    permutation_test,
+    summarize,
+)
+from codax.staging import staged
+
+FORMAT = "codax-listening-analysis"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two stimuli on the same listeners and items; differences are first - second.
+
+    Attributes:
+      pairs: listeners x items.
+      p: of the permutation test; `adjusted` for the number of comparisons.
+      effect: Cohen's d of the differences.
+    """
+
+    first: str
+    second: str
+    pairs: int
+    difference: float
+    effect: float | None
+    p: float
+    adjusted: float
+
+
+@dataclasses.dataclass(frozen=True)
+class AbxResult:
+    """How often listeners told a system from the reference; `listeners` has (correct, trials) by listener."""
+
+    system: str
+    correct: int
+    trials: int
+    p: float
+    adjusted: float
+    listeners: dict[str, tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """What a test showed.
+
+    Attributes:
+      content: of analysis.json.
+      overall: summary by stimulus over all items, best median first.
+      comparisons: between systems and with the hidden reference.
+      abx: of an ABX test.
+      dropped: listeners who do not count.
+      notes: one line each.
+    """
+
+    content: dict[str, Any]
+    overall: dict[str, Summary]
+    comparisons: list[Comparison]
+    abx: list[AbxResult]
+    dropped: list[Dropped]
+    notes: list[str]
+
+
+def analyze(
+    results: Sequence[Path],
+    manifest: Manifest,
+    out: Path,
+    *,
+    screening: str = "bs1534",
+    correction: str = "hochberg",
+    seed: int = 0,
+) -> Analysis:
+    """Reads results and writes analysis.json, and for MUSHRA mushra.csv (webMUSHRA's columns) and boxplot.png.
+
+    Args:
+      results: files, or folders of them.
+      manifest: of the test.
+      out: folder to write.
+      screening: a rule of `screening.RULES`.
+      correction: "hochberg" or "holm".
+      seed: of the permutations.
+
+    Raises:
+      CodaxError: naming the file and the reason; nothing is written then.
+    """
+    if correction not in CORRECTIONS:
+        raise CodaxError(f"--correction {correction}: must be one of {', '.join(CORRECTIONS)}")
+    sessions, notes = read_results(results, manifest)
+    names = _listener_names(sessions)
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "test": manifest.test,
+        "kind": manifest.kind,
+        "listeners": len(sessions),
+        "notes": notes,
+    }
+    if manifest.kind == "abx":
+        abx = _abx(sessions, names, manifest, correction)
+        about |= {"correction": correction, "systems": [dataclasses.asdict(result) for result in abx]}
+        analysis = Analysis(about, {}, [], abx, [], notes)
+        with staged(out) as folder:
+            _write(folder, about)
+        return analysis
+    scores: dict[str, dict[str, dict[str, float]]] = {names[s.session]: s.scores() for s in sessions}
+    dropped = screen(scores, screening)
+    gone = {entry.listener for entry in dropped}
+    kept = {listener: trials for listener, trials in scores.items() if listener not in gone}
+    if not kept:
+        first = dropped[0]
+        raise CodaxError(
+            f"--screening {screening}: drops all {len(scores)} listeners; {first.listener}: {first.reason}"
+        )
+    stimuli = [REFERENCE, *manifest.systems, *ANCHORS]
+    overall = {name: overall_summary(kept, name) for name in stimuli}
+    overall = dict(sorted(overall.items(), key=lambda entry: (-entry[1].median, -entry[1].mean)))
+    items = sorted({item for trials in kept.values() for item in trials})
+    comparisons = compare(kept, [REFERENCE, *manifest.systems], correction=correction, seed=seed)
+    about |= {
+        "screening": {
+            "rule": screening,
+            "kept": len(kept),
+            "dropped": [dataclasses.asdict(entry) for entry in dropped],
+        },
+        "settings": {
+            "interval": f"{LEVEL:.0%} t interval; over all items, of the listeners' means",
+            "test": f"paired permutation, {DRAWS} sign flips over listeners x items (all flips where fewer), two-sided",
+            "correction": correction,
+            "seed": seed,
+        },
+        "systems": [
+            {
+                "name": name,
+                "overall": _facts(summary),
+                "items": {
+                    item: _facts(summarize([trials[item][name] for trials in kept.values() if item in trials]))
+                    for item in items
+                },
+            }
+            for name, summary in overall.items()
+        ],
+        "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
+    }
+    with staged(out) as folder:
+        _write(folder, about)
+        (folder / "mushra.csv").write_text(to_csv(sessions, manifest), encoding="utf-8", newline="")
+        plots.box_plot(
+            {name: [trial[name] for trials in kept.values() for trial in trials.values()] for name in overall},
+            overall,
+            folder / "boxplot.png",
+        )
+    return Analysis(about, overall, comparisons, [], dropped, notes)
+
+
+def overall_summary(scores: Scores, stimulus: str) -> Summary:
+    """Summary over all items. The mean's interval is that of the listeners' means, whose ratings belong together."""
+    by_listener = [[trial[stimulus] for trial in trials.values()] for trials in scores.values()]
+    means = [sum(values) / len(values) for values in by_listener]
+    return summarize([score for values in by_listener for score in values], means)
+
+
+def compare(scores: Scores, stimuli: Sequence[str], *, correction: str, seed: int) -> list[Comparison]:
+    """Every pair of `stimuli`, tested on the same listeners and items."""
+    pairs = list(itertools.combinations(stimuli, 2))
+    differences = [
+        [trial[first] - trial[second] for trials in scores.values() for trial in trials.values()]
+        for first, second in pairs
+    ]
+    p_values = [permutation_test(values, seed=[seed, index]) for index, values in enumerate(differences)]
+    adjusted = CORRECTIONS[correction](p_values)
+    return [
+        Comparison(first, second, len(values), sum(values) / len(values), effect_size(values), p, corrected)
+        for (first, second), values, p, corrected in zip(pairs, differences, p_values, adjusted, strict=True)
+    ]
+
+
+def _abx(sessions: Sequence[Session], names: Mapping[str, str], manifest: Manifest, correction: str) -> list[AbxResult]:
+    tallies = {}
+    for system in manifest.systems:
+        answers = {names[s.session]: [a.correct for a in s.answers if a.system == system] for s in sessions}
+        tallies[system] = {listener: (sum(given), len(given)) for listener, given in answers.items() if given}
+    sums = {
+        system: (sum(c for c, _ in tally.values()), sum(n for _, n in tally.values()))
+        for system, tally in tallies.items()
+    }
+    p_values = [binomial_p(*total) for total in sums.values()]
+    adjusted = CORRECTIONS[correction](p_values)
+    return [
+        AbxResult(system, *sums[system], p, corrected, tallies[system])
+        for system, p, corrected in zip(sums, p_values, adjusted, strict=True)
+    ]
+
+
+def _listener_names(sessions: Sequence[Session]) -> dict[str, str]:
+    """A name by session: the listener's number, with the session where it was used twice."""
+    numbers = [session.listener for session in sessions]
+    return {
+        s.session: s.listener if numbers.count(s.listener) == 1 else f"{s.listener} ({s.session[:8]})" for s in sessions
+    }
+
+
+def _facts(summary: Summary) -> dict[str, Any]:
+    return dataclasses.asdict(summary) | {"bimodal": summary.bimodal}
+
+
+def _write(folder: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / "analysis.json").write_text(text, encoding="utf-8")

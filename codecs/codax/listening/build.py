@@ -1,0 +1,233 @@
+"""Makes a listening test: items under blind ids, the page that plays them, and the manifest that names them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from codax.errors import CodaxError
+from codax.listening import page
+from codax.listening.manifest import FORMAT, VERSION
+from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
+from codax.staging import staged
+
+LARGE_PAGE = 150_000_000  # bytes from which on one file is too much for many browsers
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a test is made.
+
+    Attributes:
+      kind: "mushra" or "abx".
+      title: shown to the listeners: it must not name a system.
+      seed: of blind ids, choice of items, orders, and of X in ABX.
+      embed: audio inside the page; otherwise in a folder beside it.
+      training: trials of the training page, whose ratings are dropped.
+      listeners: number of listeners that are planned.
+      items: take so many of the items; None = all.
+      repeats: ABX trials of each item and system.
+    """
+
+    kind: str = "mushra"
+    title: str = "Listening test"
+    seed: int = 0
+    embed: bool = True
+    training: int = 1
+    listeners: int = 20
+    items: int | None = None
+    repeats: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """What was made: the manifest's content, and warnings, one line each."""
+
+    manifest: dict[str, Any]
+    warnings: list[str]
+
+
+def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, rules: Rules) -> Built:
+    """Writes index.html, manifest.json and, unless embedded, audio/ into `out`. One seed gives the same bytes.
+
+    Args:
+      reference: folder of the originals.
+      systems: folder by name of system.
+      out: folder to write.
+      plan: how the test is made.
+      rules: what is asked of the material; ABX has no anchors.
+
+    Raises:
+      CodaxError: naming the file and the reason; nothing is written then.
+    """
+    rules = dataclasses.replace(rules, anchors=plan.kind == "mushra")
+    check_systems(systems, anchors=rules.anchors)
+    _refuse_names(plan.title, systems)
+    rng = np.random.default_rng([plan.seed, 1534])
+    names = list(find_items(reference))
+    if plan.items is not None and plan.items < len(names):
+        names = [names[i] for i in sorted(rng.permutation(len(names))[: plan.items])]
+    items, warnings = load_items(reference, systems, rules, names=names)
+    if plan.training > len(items):
+        raise CodaxError(f"--training {plan.training}: the test has {len(items)} items")
+    if plan.training == 0:
+        warnings.append("no training: BS.1534-3 demands it")
+    make = _mushra_trials if plan.kind == "mushra" else _abx_trials
+    trials, shown, audio = make(items, plan, _BlindIds(rng), rng)
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "test": "",
+        "kind": plan.kind,
+        "title": plan.title,
+        "seed": plan.seed,
+        "listeners": plan.listeners,
+        "systems": list(systems),
+        "lufs_tolerance": rules.tolerance,
+        "warnings": warnings,
+        "trials": trials,
+    }
+    # Results carry this id, so that those of another test, or of another build, are noticed.
+    manifest["test"] = hashlib.sha256(_as_json(manifest).encode()).hexdigest()[:16]
+    content = {
+        "kind": plan.kind,
+        "test": manifest["test"],
+        "title": plan.title,
+        "seed": plan.seed,
+        "listeners": plan.listeners,
+        "training": [shown[i]["id"] for i in sorted(rng.permutation(len(shown))[: plan.training])],
+        "trials": shown,
+    }
+    if plan.embed and (size := sum(map(len, audio.values())) * 4 // 3) > LARGE_PAGE:
+        warnings.append(f"the page holds {size / 1e6:.0f} MB of audio: --side-folder loads one trial at a time")
+    html = page.render(content, audio if plan.embed else {})
+    with staged(out) as folder:
+        (folder / "index.html").write_text(html, encoding="utf-8")
+        files = {"index.html": html.encode()}
+        if not plan.embed:
+            (folder / "audio").mkdir()
+            for blind, data in audio.items():
+                script = page.side_script(blind, data)
+                (folder / "audio" / f"{blind}.js").write_bytes(script)
+                files[f"audio/{blind}.js"] = script
+        manifest["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
+    return Built(manifest, warnings)
+
+
+class _BlindIds:
+    """Ids that say nothing about what they stand for, not even by their order."""
+
+    def __init__(self, rng: np.random.Generator):
+        self._rng, self._used = rng, set[str]()
+
+    def __call__(self) -> str:
+        while (name := f"{self._rng.integers(16**8):08x}") in self._used:
+            pass
+        self._used.add(name)
+        return name
+
+
+def _mushra_trials(
+    items: Sequence[Item], plan: Plan, blind: _BlindIds, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
+    """Trials for the manifest, the same for the page, and the audio by blind id."""
+    trials, shown, audio = [], [], {}
+    for item in items:
+        trial, opened = blind(), blind()
+        waves = {blind(): (signal, wave(signal.audio, item.rate)) for signal in item.signals}
+        audio |= {key: data for key, (_, data) in waves.items()}
+        audio[opened] = wave(item.signals[0].audio, item.rate)
+        trials.append(
+            _about(item, trial)
+            | {
+                "reference": opened,
+                "signals": [_entry(key, signal, data) for key, (signal, data) in waves.items()],
+            }
+        )
+        # Sorted by id the signals stand in random order; each listener's order is made from that.
+        shown.append({"id": trial, "reference": opened, "signals": sorted(waves)})
+    return trials, sorted(shown, key=lambda trial: trial["id"]), audio
+
+
+def _abx_trials(
+    items: Sequence[Item], plan: Plan, blind: _BlindIds, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
+    """As `_mushra_trials`: A is the reference, B the system, and X a copy of one of them with an id of its own."""
+    trials, shown, audio = [], [], {}
+    for item in items:
+        waves = {signal.name: (blind(), signal, wave(signal.audio, item.rate)) for signal in item.signals}
+        audio |= {key: data for key, _, data in waves.values()}
+        for system, coded in waves.items():
+            if system == REFERENCE:
+                continue
+            # Half of the repeats are A, as nearly as their number allows.
+            odd = [str(rng.choice(["a", "b"]))] * (plan.repeats % 2)
+            answers = rng.permutation(["a", "b"] * (plan.repeats // 2) + odd)
+            for answer in answers:
+                trial, hidden = blind(), blind()
+                versions = {"a": waves[REFERENCE], "b": coded}
+                audio[hidden] = versions[str(answer)][2]
+                trials.append(
+                    _about(item, trial)
+                    | {
+                        "system": system,
+                        "x": str(answer),
+                        "hidden": hidden,
+                        "signals": [_entry(*version) for version in versions.values()],
+                    }
+                )
+                shown.append({"id": trial, "signals": [waves[REFERENCE][0], coded[0], hidden]})
+    return trials, sorted(shown, key=lambda trial: trial["id"]), audio
+
+
+def _about(item: Item, trial: str) -> dict[str, Any]:
+    frames, channels = item.signals[0].audio.shape
+    return {
+        "id": trial,
+        "item": item.name,
+        "rate": item.rate,
+        "channels": channels,
+        "frames": frames,
+        "gain_db": round(item.gain_db, 4),
+    }
+
+
+def _entry(blind: str, signal: Signal, data: bytes) -> dict[str, Any]:
+    return {
+        "id": blind,
+        "name": signal.name,
+        "source": signal.source,
+        "source_sha256": signal.source_sha256,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "lufs": round(signal.loudness, 3) if math.isfinite(signal.loudness) else None,
+        "peak": round(signal.peak, 5),
+        "gain_db": round(signal.gain_db, 4),
+    }
+
+
+def wave(audio: np.ndarray, rate: int) -> bytes:
+    """A 16-bit WAV file of int16 [time, channels] at `rate` Hz."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio, rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _refuse_names(title: str, systems: Mapping[str, Path]) -> None:
+    words = title.lower().split()
+    for name in systems:
+        if name.lower() in words:
+            raise CodaxError(f"--title: names system {name}, which listeners must not know")
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)

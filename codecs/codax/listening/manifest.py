@@ -1,0 +1,78 @@
+"""manifest.json: which blind id is which signal, and the SHA-256 of every file. It stays with the experimenter."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from codax.errors import CodaxError
+from codax.listening.material import REFERENCE
+
+FORMAT = "codax-listening-test"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The key of a test.
+
+    Attributes:
+      path: where it was read.
+      test: id of the test; results carry it.
+      kind: "mushra" or "abx".
+      items: item by trial id, in order.
+      systems: names, in order.
+      names: per trial id, what each blind id stands for: "reference", "anchor35", "anchor70" or a system.
+      keys: of ABX: per trial id, "a" or "b": what X is.
+    """
+
+    path: Path
+    test: str
+    kind: str
+    items: dict[str, str]
+    systems: tuple[str, ...]
+    names: dict[str, dict[str, str]]
+    keys: dict[str, str]
+
+    @property
+    def anchors(self) -> bool:
+        """Whether both anchors are in every trial."""
+        return all({"anchor35", "anchor70"} <= set(names.values()) for names in self.names.values())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads and checks a manifest.
+
+    Raises:
+      CodaxError: not a manifest of a listening test; the message says what is wrong.
+    """
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CodaxError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise CodaxError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise CodaxError(f"{path}: is not a manifest of `codax mushra build`")
+    if data.get("version") != VERSION:
+        raise CodaxError(f"{path}: version {data.get('version')} of the manifest; this program reads {VERSION}")
+    try:
+        manifest = Manifest(
+            path=path,
+            test=str(data["test"]),
+            kind=str(data["kind"]),
+            items={str(trial["id"]): str(trial["item"]) for trial in data["trials"]},
+            systems=tuple(str(name) for name in data["systems"]),
+            names={
+                str(trial["id"]): {str(entry["id"]): str(entry["name"]) for entry in trial["signals"]}
+                for trial in data["trials"]
+            },
+            keys={str(trial["id"]): str(trial["x"]) for trial in data["trials"] if "x" in trial},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CodaxError(f"{path}: damaged manifest ({type(error).__name__}: {error})") from error
+    if not manifest.items or any(REFERENCE not in names.values() for names in manifest.names.values()):
+        raise CodaxError(f"{path}: damaged manifest: a trial has no reference")
+    return manifest

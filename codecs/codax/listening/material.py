@@ -1,0 +1,248 @@
+"""The signals of a listening test: found in folders, checked against each other, and made ready to be played."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from codax import audio as audio_files
+from codax.errors import CodaxError
+from codax.listening.anchors import EDGES, anchor
+from codax.listening.loudness import integrated_loudness
+
+REFERENCE = "reference"
+ANCHORS = tuple(EDGES)
+RESERVED = (REFERENCE, *ANCHORS)
+MOST_SIGNALS = 12  # of a trial: hidden reference, two anchors, nine systems (BS.1534-3)
+MOST_SECONDS = 12.0
+FEWEST_ITEMS = 5
+SLACK = 0.1  # s by which a system's signal may be longer or shorter at its end
+
+
+@dataclasses.dataclass(frozen=True)
+class Signal:
+    """One version of an item.
+
+    Attributes:
+      name: "reference", "anchor35", "anchor70", or the system.
+      audio: int16 [time, channels], as the page plays it.
+      loudness: LUFS of it (BS.1770); -inf where it is silent or shorter than 400 ms.
+      peak: of the signal before the trial's gain, 1 = full scale.
+      gain_db: that this signal alone was given to match the reference's loudness.
+      source: name of the file below its folder; "" for what was made here.
+      source_sha256: of that file.
+    """
+
+    name: str
+    audio: np.ndarray
+    loudness: float
+    peak: float
+    gain_db: float = 0.0
+    source: str = ""
+    source_sha256: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """An excerpt with all its versions, the reference first; all of one rate (Hz), shape and trial gain."""
+
+    name: str
+    rate: int
+    gain_db: float
+    signals: tuple[Signal, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What is asked of the material.
+
+    Attributes:
+      tolerance: LU by which a system may be louder or softer than the reference.
+      match: give systems outside of it the reference's loudness, instead of refusing them.
+      anchors: make the two low-passed anchors.
+    """
+
+    tolerance: float = 0.5
+    match: bool = False
+    anchors: bool = True
+
+
+def find_items(folder: Path) -> dict[str, Path]:
+    """Audio files below a folder by their path without suffix, sorted.
+
+    Raises:
+      CodaxError: no such folder, no audio in it, or two files of one name.
+    """
+    if not folder.is_dir():
+        raise CodaxError(f"{folder}: is not a folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in audio_files.AUDIO_SUFFIXES or not path.is_file():
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise CodaxError(f"{path}: item {name} is there twice, also as {found[name].name}")
+        found[name] = path
+    if not found:
+        raise CodaxError(f"{folder}: holds no audio files")
+    return found
+
+
+def systems_of_evaluation(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Reference folder and systems of an evaluation's results (the folder that eval.py wrote with --out).
+
+    Raises:
+      CodaxError: there is no decoded audio in it.
+    """
+    audio = folder / "audio"
+    reference = audio / "original"
+    if not reference.is_dir():
+        raise CodaxError(f"{folder}: holds no audio/original; give the folder that eval.py wrote with --out")
+    systems = {path.name: path for path in sorted(audio.iterdir()) if path.is_dir() and path != reference}
+    if not systems:
+        raise CodaxError(f"{audio}: holds no system beside the original")
+    return reference, systems
+
+
+def load_items(
+    reference: Path, systems: Mapping[str, Path], rules: Rules, *, names: Sequence[str] | None = None
+) -> tuple[list[Item], list[str]]:
+    """Reads and checks everything.
+
+    Args:
+      reference: folder of the originals.
+      systems: folder by name of system; each holds every item under the reference's file name (the suffix may differ).
+      rules: what is asked.
+      names: items to take; None = all.
+
+    Returns:
+      The items, and warnings: one line each.
+
+    Raises:
+      CodaxError: naming the file and the reason.
+    """
+    originals = find_items(reference)
+    chosen = list(originals) if names is None else list(names)
+    folders = {system: find_items(folder) for system, folder in systems.items()}
+    for system, found in folders.items():
+        if missing := [name for name in chosen if name not in found]:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise CodaxError(f"{systems[system]}: system {system} lacks item {missing[0]}{more}")
+    items, warnings = [], []
+    for name in chosen:
+        files = {REFERENCE: originals[name]} | {system: found[name] for system, found in folders.items()}
+        roots = {REFERENCE: reference, **systems}
+        item, notes = _load_item(name, files, roots, rules)
+        items.append(item)
+        warnings += notes
+    if len(items) < FEWEST_ITEMS:
+        warnings.append(f"{len(items)} items: BS.1534-3 asks for at least {FEWEST_ITEMS}")
+    wanted = math.ceil(1.5 * len(systems))
+    if FEWEST_ITEMS <= len(items) < wanted:
+        warnings.append(f"{len(items)} items for {len(systems)} systems: BS.1534-3 recommends {wanted}")
+    return items, warnings
+
+
+def check_systems(systems: Mapping[str, Path], *, anchors: bool) -> None:
+    """Raises CodaxError for no systems, too many, or a name that stands for something else in results."""
+    if not systems:
+        raise CodaxError("no system to rate: give --systems NAME=DIR or --evaluation DIR")
+    for name in systems:
+        if name.lower() in RESERVED:
+            raise CodaxError(f"--systems {name}: this name is taken by the {name.lower()} of every trial")
+    signals = len(systems) + 1 + (len(ANCHORS) if anchors else 0)
+    if anchors and signals > MOST_SIGNALS:
+        raise CodaxError(
+            f"{len(systems)} systems make {signals} signals a trial with hidden reference and anchors; "
+            f"BS.1534-3 allows {MOST_SIGNALS}"
+        )
+
+
+def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], rules: Rules) -> tuple[Item, list[str]]:
+    notes: list[str] = []
+    original, rate = audio_files.read(files[REFERENCE])
+    if original.shape[1] > 2:
+        raise CodaxError(f"{files[REFERENCE]}: {original.shape[1]} channels; listening tests take mono and stereo")
+    if len(original) / rate > MOST_SECONDS:
+        notes.append(f"{files[REFERENCE]}: {len(original) / rate:.1f} s; BS.1534-3 asks for at most {MOST_SECONDS:g} s")
+    versions: dict[str, tuple[np.ndarray, float]] = {REFERENCE: (original, 0.0)}
+    target = integrated_loudness(original, rate)
+    for system, path in files.items():
+        if system == REFERENCE:
+            continue
+        signal, note = _read_like(path, files[REFERENCE], original, rate)
+        gain, warning = _level(path, integrated_loudness(signal, rate), target, rules)
+        versions[system] = (signal * np.float32(10 ** (gain / 20)), gain)
+        notes += [line for line in (note, warning) if line]
+    for anchor_name in ANCHORS if rules.anchors else ():
+        try:
+            versions[anchor_name] = (anchor(anchor_name, original, rate), 0.0)
+        except CodaxError as error:
+            raise CodaxError(f"{files[REFERENCE]}: {error}") from error
+    peaks = {version: float(np.abs(signal).max()) for version, (signal, _) in versions.items()}
+    loudest = max(peaks, key=lambda version: peaks[version])
+    # One gain for the whole trial: what would clip in 16 bits may not become softer than the rest.
+    gain = min(1.0, 32767 / 32768 / peaks[loudest]) if peaks[loudest] > 0 else 1.0
+    if gain < 1 and peaks[loudest] > 1:
+        who = f"{files[REFERENCE]}: its {loudest}" if loudest in ANCHORS else f"{files[loudest]}: it"
+        notes.append(
+            f"{who} peaks at {peaks[loudest]:.3f} of full scale; "
+            f"the whole trial is turned down by {-20 * math.log10(gain):.2f} dB"
+        )
+    signals = []
+    for version, (signal, own_gain) in versions.items():
+        path = files.get(version)
+        played = audio_files.to_int16(signal * np.float32(gain))
+        signals.append(
+            Signal(
+                name=version,
+                audio=played,
+                loudness=integrated_loudness(audio_files.from_int16(played), rate),
+                peak=peaks[version],
+                gain_db=own_gain,
+                source=path.relative_to(roots[version]).as_posix() if path else "",
+                source_sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
+            )
+        )
+    return Item(name, rate, 20 * math.log10(gain), tuple(signals)), notes
+
+
+def _read_like(path: Path, reference_path: Path, reference: np.ndarray, rate: int) -> tuple[np.ndarray, str]:
+    """A system's signal, of the reference's length; what had to be done for that."""
+    signal, own_rate = audio_files.read(path)
+    if own_rate != rate:
+        raise CodaxError(f"{path}: {own_rate} Hz, but {reference_path} has {rate} Hz")
+    if signal.shape[1] != reference.shape[1]:
+        raise CodaxError(f"{path}: {signal.shape[1]} channels, but {reference_path} has {reference.shape[1]}")
+    excess = len(signal) - len(reference)
+    if excess == 0:
+        return signal, ""
+    if abs(excess) > SLACK * rate:
+        raise CodaxError(
+            f"{path}: {abs(excess) / rate * 1000:.0f} ms {'longer' if excess > 0 else 'shorter'} than "
+            f"{reference_path}; at most {SLACK * 1000:.0f} ms can be cut or padded"
+        )
+    note = f"{path}: {abs(excess)} samples {'cut from' if excess > 0 else 'of silence added to'} its end"
+    return np.pad(signal[: len(reference)], ((0, max(0, -excess)), (0, 0))), note
+
+
+def _level(path: Path, loudness: float, target: float, rules: Rules) -> tuple[float, str]:
+    """Gain in dB for a system's signal, and a warning."""
+    if not math.isfinite(target):
+        return 0.0, ""
+    if not math.isfinite(loudness):
+        raise CodaxError(f"{path}: is silent, and the reference is not")
+    difference = loudness - target
+    if abs(difference) <= rules.tolerance:
+        return 0.0, ""
+    how = f"{abs(difference):.2f} LU {'louder' if difference > 0 else 'softer'} than the reference"
+    if not rules.match:
+        raise CodaxError(
+            f"{path}: {how}; allowed are {rules.tolerance:g} (--lufs-tolerance), or even it out with --match-loudness"
+        )
+    return -difference, f"{path}: {how}; evened out"
