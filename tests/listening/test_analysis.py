@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from codax.cli import main as cli
 from codax.errors import CodaxError
@@ -12,6 +13,7 @@ from codax.listening.build import Plan, build
 from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
 from excerpts import result_of, systems_of
+from mutations import mutated
 from typer.testing import CliRunner
 
 SCORES = {"reference": 100.0, "anchor35": 20.0, "anchor70": 40.0, "secretone": 80.0, "secrettwo": 60.0}
@@ -135,6 +137,40 @@ def test_files_that_are_no_results(built, tmp_path, text, message):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(CodaxError, match=f"x.csv: {message}"):
         analyze([tmp_path / "x.csv"], read_manifest(built / "manifest.json"), tmp_path / "out")
+
+
+def test_damaged_files_are_refused_or_read(built, tmp_path):
+    """Whatever happens to a result or a manifest, the user gets an analysis or one line."""
+    manifest = built / "manifest.json"
+    result = result_of(built, 1, SCORES, tmp_path / "r.json")
+    analyze([result], read_manifest(manifest), tmp_path / "out", screening="none")
+    table = tmp_path / "out" / "mushra.csv"
+    rng, refused = np.random.default_rng(0), 0
+    for source in [result, manifest, table] * 40:
+        damaged = tmp_path / f"damaged{source.suffix}"
+        damaged.write_bytes(mutated(source.read_bytes(), rng))
+        key = damaged if source is manifest else manifest
+        try:
+            analyze([result if source is manifest else damaged], read_manifest(key), tmp_path / "b", screening="none")
+        except CodaxError as error:
+            assert str(tmp_path) in str(error) or "no result" in str(error)
+            refused += 1
+    assert refused > 40
+    for text in ("[" * 100_000, '{"a":' * 100_000, '{"format": NaN}'):
+        (tmp_path / "deep.json").write_text(text)
+        with pytest.raises(CodaxError, match="deep.json: "):
+            read_manifest(tmp_path / "deep.json")
+        with pytest.raises(CodaxError, match="deep.json: "):
+            analyze([tmp_path / "deep.json"], read_manifest(manifest), tmp_path / "b")
+
+
+def test_times_that_make_no_sense_are_no_matter(built, tmp_path):
+    path = result_of(built, 1, SCORES, tmp_path / "r.json")
+    for seconds in ("NaN", "1e999", '"x"', "null", "-5"):
+        (tmp_path / "s.json").write_text(path.read_text().replace('"seconds": 12.5', f'"seconds": {seconds}'))
+        analyze([tmp_path / "s.json"], read_manifest(built / "manifest.json"), tmp_path / "out")
+        with (tmp_path / "out" / "mushra.csv").open(newline="") as file:
+            assert {row["rating_time"] for row in csv.DictReader(file)} == {"0"}
 
 
 def test_rule_that_leaves_nobody(built, tmp_path):

@@ -52,7 +52,7 @@ def read_manifest(path: Path) -> Manifest:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CodaxError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CodaxError(f"{path}: is not JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a manifest of `codax mushra build`")
@@ -73,6 +73,9 @@ def read_manifest(path: Path) -> Manifest:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise CodaxError(f"{path}: damaged manifest ({type(error).__name__}: {error})") from error
-    if not manifest.items or any(REFERENCE not in names.values() for names in manifest.names.values()):
-        raise CodaxError(f"{path}: damaged manifest: a trial has no reference")
+    wanted = {REFERENCE, *(manifest.systems if manifest.kind == "mushra" else ())}
+    if not manifest.items or any(not wanted <= set(names.values()) for names in manifest.names.values()):
+        raise CodaxError(f"{path}: damaged manifest: a trial lacks the reference or a system")
+    if manifest.kind == "abx" and not all(manifest.keys.get(trial) in ("a", "b") for trial in manifest.items):
+        raise CodaxError(f"{path}: damaged manifest: a trial does not say what X is")
     return manifest

@@ -127,13 +127,16 @@ def _read_file(path: Path, manifest: Manifest) -> list[Session]:
         return [_from_json(path, text, manifest)]
     if path.suffix.lower() == ".json":
         raise CodaxError(f"{path}: is not a result of a listening test")
-    return _from_csv(path, text, manifest)
+    try:
+        return _from_csv(path, text, manifest)
+    except csv.Error as error:
+        raise CodaxError(f"{path}: is not CSV ({error})") from error
 
 
 def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
     try:
         data: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CodaxError(f"{path}: is not JSON ({error})") from error
     if data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a result of a listening test")
@@ -148,7 +151,7 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
             {str(key): str(value) for key, value in data["questionnaire"].items()},
         )
         for trial in data["trials"]:
-            blind, comment, seconds = str(trial["trial"]), str(trial["comment"]), float(trial["seconds"])
+            blind, comment, seconds = str(trial["trial"]), str(trial["comment"]), _seconds(trial["seconds"])
             if blind not in manifest.items:
                 raise CodaxError(f"{path}: unknown trial {blind}")
             if manifest.kind == "abx":
@@ -156,7 +159,7 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
                 continue
             for rating in trial["ratings"]:
                 _add(session, blind, str(rating["signal"]), rating["score"], seconds, comment, manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CodaxError(f"{path}: damaged result ({type(error).__name__}: {error})") from error
     _check_whole(session, manifest)
     return session
@@ -177,15 +180,21 @@ def _from_csv(path: Path, text: str, manifest: Manifest) -> list[Session]:
         if uuid not in sessions:
             answers = {name: row[name] or "" for name in questions}
             sessions[uuid] = Session(uuid, answers.pop("listener", "") or uuid, path, answers)
-        try:
-            seconds = float(row.get("rating_time") or 0) / 1000
-        except ValueError:
-            seconds = 0.0
+        seconds = _seconds(row.get("rating_time") or 0) / 1000
         comment = row.get("rating_comment") or ""
         _add(sessions[uuid], row["trial_id"], row["rating_stimulus"], row["rating_score"], seconds, comment, manifest)
     for session in sessions.values():
         _check_whole(session, manifest)
     return list(sessions.values())
+
+
+def _seconds(value: Any) -> float:
+    """A time as it was noted; 0 for one that makes no sense, since nothing depends on it."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return seconds if 0 <= seconds < 1e9 else 0.0
 
 
 def _check_test(path: Path, test: str, manifest: Manifest) -> None:
@@ -210,7 +219,7 @@ def _add(
         raise CodaxError(f"{where}: unknown signal {signal} in trial {trial}")
     try:
         value = float(score)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0 <= value <= 100:
         raise CodaxError(f"{where}: score {score} of signal {signal} in trial {trial}; must be 0 to 100")

@@ -24,6 +24,7 @@ class Player {
     this.signals = signals;
     this.duration = first.channels[0].length / first.rate;
     this.section = [0, this.duration];
+    this.loops = null;
     this.offset = 0;
     this.chosen = null;
     if (!this.context || this.rate !== first.rate) {
@@ -66,25 +67,49 @@ class Player {
   start() {
     if (this.chosen === null) return;
     this.context.resume();
-    const [first, last] = this.section.map(seconds => Math.round(seconds * this.rate));
-    this.gains = new Map();
-    this.sources = [];
-    this.began = Math.max(this.context.currentTime + AHEAD, this.free);
-    for (const [id, { rate, channels }] of this.signals) {
-      const buffer = this.context.createBuffer(channels.length, last - first, rate);
-      channels.forEach((samples, i) => buffer.copyToChannel(loopOf(samples, first, last, rate), i));
-      const gain = this.context.createGain();
-      gain.gain.value = 0;
-      const source = new AudioBufferSourceNode(this.context, { buffer, loop: true });
-      source.connect(gain).connect(this.master);
-      source.start(this.began, this.offset);
-      this.gains.set(id, gain);
-      this.sources.push(source);
-    }
+    let ahead = AHEAD + this.cutLoops();
+    while (!this.startAll(ahead)) ahead *= 2;
     this.busy = scheduleSwitch(null, this.gains.get(this.chosen), this.began - FADE) + APART;
     this.playing = true;
     this.heardSince = performance.now();
     this.onchange();
+  }
+
+  // Makes the loops of the section, unless they are there. Gives the seconds that it took, by which the context's time
+  // may be late when it is read next.
+  cutLoops() {
+    if (this.loops) return 0;
+    const before = performance.now();
+    const [first, last] = this.section.map(seconds => Math.round(seconds * this.rate));
+    this.loops = new Map();
+    for (const [id, { rate, channels }] of this.signals) {
+      const buffer = this.context.createBuffer(channels.length, last - first, rate);
+      channels.forEach((samples, i) => buffer.copyToChannel(loopOf(samples, first, last, rate), i));
+      this.loops.set(id, buffer);
+    }
+    return (performance.now() - before) / 1000;
+  }
+
+  // Starts all signals at one time in the future. False if that took so long that the time may have passed before the
+  // last of them, which then would come late: nothing plays in that case.
+  startAll(ahead) {
+    const before = performance.now();
+    this.gains = new Map();
+    // Times are those of samples: between two of them the browser would interpolate, which dulls the sound.
+    this.began = Math.ceil(Math.max(this.context.currentTime + ahead, this.free) * this.context.sampleRate) / this.context.sampleRate;
+    const offset = Math.round(this.offset * this.rate) / this.rate;
+    this.sources = Array.from(this.loops, ([id, buffer]) => {
+      const gain = this.context.createGain();
+      gain.gain.value = 0;
+      const source = new AudioBufferSourceNode(this.context, { buffer, loop: true });
+      source.connect(gain).connect(this.master);
+      source.start(this.began, offset);
+      this.gains.set(id, gain);
+      return source;
+    });
+    if (performance.now() - before < 500 * ahead) return true;
+    for (const source of this.sources) source.disconnect();
+    return false;
   }
 
   // Fades out and stops; the next start goes on from here.
@@ -115,6 +140,7 @@ class Player {
     const again = this.playing;
     this.pause();
     this.section = section;
+    this.loops = null;
     this.offset = 0;
     if (again) this.start();
     else this.onchange();

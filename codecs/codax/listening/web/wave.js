@@ -22,7 +22,8 @@ function textOf(id) {
 
 // Gives the rate in Hz and one Float32Array for each channel. A sample is its integer / 32768.
 function decodeWave(text) {
-  const bytes = Uint8Array.from(atob(text), character => character.charCodeAt(0));
+  const binary = atob(text), bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
   const view = new DataView(bytes.buffer);
   const name = at => String.fromCharCode(...bytes.subarray(at, at + 4));
   let rate = 0, count = 0;
