@@ -13,6 +13,8 @@ What differs from the paper, and why:
   32 codebooks of 256         entries starve on the 100 frames of a batch; 3.2 kbps with all of them
   reconstruction losses       without discriminators, which would double the time of a step
   Muon, a start without quantizer, small batches: see configs/quickstart.py
+
+What came of it is in the README.
 """
 
 from codax.config import Config
