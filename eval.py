@@ -13,7 +13,7 @@ flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_qual
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
 flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
 flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
-flags.DEFINE_list("baselines", [], "Other codecs, such as opus:6,amrwb:12.65,external:evs.json.")
+flags.DEFINE_list("baselines", [], "Others, such as opus:6,amrwb:12.65,external:evs.json,anchor35.")
 flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
 flags.DEFINE_string("labels", "", "Folder with the phones of each utterance, ID.TextGrid or ID.phn; empty = alignment.")
 flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spread; 0 = all.", lower_bound=0)

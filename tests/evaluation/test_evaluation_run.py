@@ -107,6 +107,17 @@ def test_several_models_by_name(evaluate, codec, tmp_path):
         evaluate(model=[codec, other], quantizers=[1])
 
 
+def test_anchors_take_part(evaluate):
+    results = evaluate(model=None, baselines=("anchor35", "anchor70"), metrics=("snr", "nsim"))
+    assert [s.label for s in results.systems] == ["original", "low-pass 3.5 kHz", "low-pass 7 kHz"]
+    _, low, high = results.systems
+    assert low.bits_per_second is None and low.nominal_kbps is None and low.kind == "anchor"
+    assert low.metrics["nsim"].mean < high.metrics["nsim"].mean < 1
+    assert "low-pass 3.5 kHz" in table.format_table(results)
+    with pytest.raises(CodaxError, match="anchor35 or anchor70"):
+        evaluate(model=None, baselines=("anchor",))
+
+
 def test_a_folder_of_another_project_takes_part(evaluate, tmp_path):
     config = encodec.config_24khz()
     config.model.sample_rate, config.model.channels, config.model.dimension = RATE, 4, 8

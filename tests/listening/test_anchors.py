@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from codax.anchors import EDGES, anchor, anchor_filter
 from codax.errors import CodaxError
-from codax.listening.anchors import EDGES, anchor, anchor_filter
 from scipy import signal
 
 RATES = [16_000, 24_000, 44_100, 48_000]

@@ -22,7 +22,8 @@ def parse(spec: str) -> Baseline:
         return external.External(rate)
     if name not in NAMES:
         raise BaselineError(
-            f"unknown baseline {spec!r}: expected NAME:KBPS with NAME one of {', '.join(NAMES)}, or external:FILE"
+            f"unknown baseline {spec!r}: expected NAME:KBPS with NAME one of {', '.join(NAMES)}, "
+            "external:FILE, anchor35 or anchor70"
         )
     try:
         kbps = float(rate)

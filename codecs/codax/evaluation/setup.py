@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from codax import anchors
 from codax.baselines import specs
 from codax.data.sources import Utterance, load_utterances
 from codax.errors import CodaxError
@@ -18,7 +19,7 @@ from codax.evaluation.content import ContentScorer
 from codax.evaluation.models import Model, describe, find_models
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.statistics import DRAWS, LEVEL
-from codax.evaluation.systems import BaselineSystem, CodecSystem, Original, System
+from codax.evaluation.systems import Anchor, BaselineSystem, CodecSystem, Original, System
 from codax.metrics import phones, recognizers, registry
 from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Selection
@@ -83,7 +84,7 @@ def prepare(
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for bad input."""
     selection = registry.select(metrics)
-    others = [BaselineSystem(specs.parse(spec)) for spec in baselines]
+    others: list[System] = [_other(spec.strip()) for spec in baselines]
     models = find_models(model)
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
@@ -142,6 +143,10 @@ def _codec_systems(
     if quantizers:
         kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
     return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
+
+
+def _other(spec: str) -> System:
+    return Anchor(spec) if spec in anchors.EDGES else BaselineSystem(specs.parse(spec))
 
 
 def _scorer(asr: str | Recognizer) -> TextScorer:

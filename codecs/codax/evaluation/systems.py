@@ -1,4 +1,4 @@
-"""What is compared: the original, a codec at one rate, a baseline at one rate.
+"""What is compared: the original, the anchors of listening tests, a codec at one rate, a baseline at one rate.
 
 Each takes a signal and gives back what a listener would hear and the size of the file that carries it.
 """
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codax import anchors
 from codax.baselines.base import Baseline
 from codax.entropy import container
 from codax.errors import CodaxError
@@ -22,8 +23,8 @@ class Output:
 
     Attributes:
       audio: float32 [time, channels], aligned with the original and of its shape.
-      file_bytes: size of the complete file; None for the original.
-      payload_bytes: the part of it that is codes; None for the original.
+      file_bytes: size of the complete file; None for the original and anchors.
+      payload_bytes: the part of it that is codes; None for the original and anchors.
       codes: int32 [streams, frames, quantizers] of a codec.
     """
 
@@ -40,7 +41,7 @@ class System(Protocol):
       key: name of it in files and folders.
       label: name of it for people.
       series: systems of one series are joined by a line in plots.
-      kind: "original", "codec" or "baseline".
+      kind: "original", "anchor", "codec" or "baseline".
       kbps: nominal kilobits per second of one channel's file; None for the original.
       quantizers: codebooks in use; None where there are none.
       description: settings.
@@ -75,6 +76,23 @@ class Original:
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         return Output(audio)
+
+
+class Anchor:
+    """The original, low-passed as an anchor of listening tests is (`codax.anchors`): a known fault to compare with."""
+
+    kind = "anchor"
+    kbps = quantizers = None
+
+    def __init__(self, name: str) -> None:
+        """Args: a key of `codax.anchors.EDGES`."""
+        self.key = self.series = name
+        self._name = name
+        self.label = f"low-pass {anchors.EDGES[name] / 1000:g} kHz"
+        self.description = f"the signal itself, without what is above {anchors.EDGES[name]:g} Hz"
+
+    def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
+        return Output(anchors.anchor(self._name, audio, sample_rate))
 
 
 class CodecSystem:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio as audio_files
+from codax.anchors import EDGES, anchor
 from codax.errors import CodaxError
-from codax.listening.anchors import EDGES, anchor
 from codax.listening.loudness import integrated_loudness
 
 REFERENCE = "reference"
