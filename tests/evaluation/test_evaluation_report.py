@@ -69,10 +69,11 @@ def test_tables_are_labelled(report):
     assert all(a.get("scope") in ("col", "row") for a in heads)
     assert [tag for tag, _ in page.tags].count("caption") == 3
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 2  # quality by rate, and the information split
-    for image in images:
-        assert image["alt"]
-        assert image["src"].startswith("data:image/png;base64,")
+    assert all(image["alt"] for image in images)
+    inside = [image for image in images if image["src"].startswith("data:image/png;base64,")]
+    assert len(inside) == 2  # quality by rate, and the information split
+    # Every clip has its spectrograms beside the page.
+    assert [image["src"] for image in images if image not in inside] == [f"spectrograms/0{i}.png" for i in range(3)]
 
 
 def test_text_is_escaped(report):

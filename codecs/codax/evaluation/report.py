@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from codax.evaluation import comparisons, table
+from codax.evaluation import clips, comparisons, table
+from codax.evaluation.clips import Clip
 from codax.evaluation.comparisons import Comparison
 from codax.evaluation.report_page import SCRIPT, STYLE
 from codax.evaluation.results import Results, Row, SystemResult
 from codax.evaluation.statistics import Interval
 from codax.metrics import registry
 
-CLIPS = 8  # utterances with players
 SPLIT = "information_split.png"
 MAX_ROWS = 3000  # of the per-file table; all of them are in per_file.csv
 
@@ -29,11 +29,19 @@ def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -
       folder: holds rate_quality.png already, and perhaps information_split.png; the pictures are put into the page.
     """
     split = (folder / SPLIT).read_bytes() if (folder / SPLIT).exists() else None
-    text = page(results, (folder / "rate_quality.png").read_bytes(), split, compared)
+    labels = {system.key: system.label for system in results.systems}
+    chosen = clips.draw(clips.choose(results), labels, folder)
+    text = page(results, (folder / "rate_quality.png").read_bytes(), split, compared, chosen)
     (folder / "report.html").write_text(text, encoding="utf-8")
 
 
-def page(results: Results, plot_png: bytes, split_png: bytes | None = None, compared: Sequence[Comparison] = ()) -> str:
+def page(
+    results: Results,
+    plot_png: bytes,
+    split_png: bytes | None = None,
+    compared: Sequence[Comparison] = (),
+    chosen: Sequence[Clip] = (),
+) -> str:
     """The page as text."""
     name = ", ".join(model["name"] for model in results.about["models"]) or "Baselines"
     sections = [
@@ -42,7 +50,7 @@ def page(results: Results, plot_png: bytes, split_png: bytes | None = None, comp
         _section("plot", "Rate and quality", _plot(plot_png)),
         _section("split", "What the first codebooks carry", _split(split_png)) if split_png else "",
         _section("differences", "Differences", _differences(results, compared)) if compared else "",
-        _section("listen", "Listen", _clips(results)),
+        _section("listen", "Listen", _clips(results, chosen)),
         _section("per-file", "Every file", _files(results)),
         _section("failures", "Not measured", _failures(results)) if results.failures() else "",
         _section("definitions", "What was measured", _definitions(results)),
@@ -163,20 +171,21 @@ def _figure(png: bytes, name: str, description: str, caption: str) -> str:
     )
 
 
-def _clips(results: Results) -> str:
-    by_utterance: dict[str, list[Row]] = {}
-    for row in results.rows:
-        by_utterance.setdefault(row.utterance, []).append(row)
-    names = list(by_utterance)
-    if len(names) > CLIPS:
-        names = [names[i * len(names) // CLIPS] for i in range(CLIPS)]
+def _clips(results: Results, chosen: Sequence[Clip]) -> str:
     labels = {system.key: system.label for system in results.systems}
-    return "\n".join(_clip(name, by_utterance[name], labels) for name in names)
+    return "\n".join(_clip(clip, labels) for clip in chosen)
 
 
-def _clip(name: str, rows: list[Row], labels: dict[str, str]) -> str:
-    transcript = rows[0].transcript
+def _clip(clip: Clip, labels: dict[str, str]) -> str:
+    name, rows, transcript = clip.name, clip.rows, clip.rows[0].transcript
     said = f'<p class="small">Said: {_e(transcript)}</p>' if transcript else ""
+    why = f' <span class="small soft">{_e(clip.why)}</span>' if clip.why else ""
+    picture = ""
+    if clip.picture:
+        picture = (
+            f'<details><summary class="small">Spectrograms</summary><img loading="lazy" src="{quote(clip.picture)}" '
+            f'alt="Spectrograms of {_e(name)}: {_e(", ".join(labels[row.system] for row in rows))}"></details>'
+        )
     players = []
     for row in rows:
         label = labels[row.system]
@@ -189,7 +198,10 @@ def _clip(name: str, rows: list[Row], labels: dict[str, str]) -> str:
             if row.heard:
                 inner += f'<span class="small soft heard">heard: {_e(row.heard)}</span>'
         players.append(f"<figure><strong>{_e(label)}</strong>{inner}</figure>")
-    return f'<article class="clip"><h3>{_e(name)}</h3>{said}<div class="players">{"".join(players)}</div></article>'
+    return (
+        f'<article class="clip"><h3>{_e(name)}{why}</h3>{said}<div class="players">{"".join(players)}</div>{picture}'
+        "</article>"
+    )
 
 
 def _files(results: Results) -> str:

@@ -1,0 +1,99 @@
+"""Which utterances a report plays, and the pictures beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from codax import audio
+from codax.evaluation.results import Results, Row
+from codax.metrics import registry
+from codax.spectrograms import spectrograms
+
+FOLDER = "spectrograms"
+_EXTREMES = 2  # of the worst and of the best
+_REST = 4  # evenly spread
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """An utterance.
+
+    Attributes:
+      rows: of every system.
+      why: it was chosen.
+      picture: path of its spectrograms, relative to the folder of results; "" = none.
+    """
+
+    rows: list[Row]
+    why: str
+    picture: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.rows[0].utterance
+
+
+def choose(results: Results) -> list[Clip]:
+    """The worst, the best and some other utterances, by the mean of the first metric over all systems but the original.
+
+    Utterances without that metric are not ranked.
+    """
+    rows: dict[str, list[Row]] = {}
+    for row in results.rows:
+        rows.setdefault(row.utterance, []).append(row)
+    original = results.systems[0].key
+    key, values = "", {}
+    for key in results.keys:
+        values = _means(rows, key, original) if registry.VALUES[key].better in ("higher", "lower") else {}
+        if values:
+            break
+    names, chosen = list(rows), {}
+    if len(names) <= 2 * _EXTREMES + _REST:
+        chosen = dict.fromkeys(names, "")
+    elif values:
+        sign = 1 if registry.VALUES[key].better == "higher" else -1
+        ranked = sorted(values, key=lambda name: sign * values[name])
+        label = registry.VALUES[key].label
+        chosen = dict.fromkeys(ranked[:_EXTREMES], f"worst by {label}")
+        chosen |= {name: f"best by {label}" for name in ranked[::-1][:_EXTREMES] if name not in chosen}
+    others = [name for name in names if name not in chosen]
+    wanted = 2 * _EXTREMES + _REST - len(chosen)
+    chosen |= {others[i * len(others) // wanted]: "" for i in range(min(wanted, len(others)))} if wanted > 0 else {}
+    return [Clip(rows[name], why) for name, why in chosen.items()]
+
+
+def _means(rows: dict[str, list[Row]], key: str, original: str) -> dict[str, float]:
+    """Mean over the systems but the original, of utterances for which all of them have a value."""
+    means = {}
+    for name, group in rows.items():
+        values = [row.value(key) for row in group if row.system != original]
+        known = [value for value in values if value is not None]
+        if known and len(known) == len(values):
+            means[name] = float(np.mean(known))
+    return means
+
+
+def draw(clips: list[Clip], labels: dict[str, str], folder: Path) -> list[Clip]:
+    """Writes the spectrograms of what every system made of the clips, and notes where they are.
+
+    Args:
+      clips: as `choose` gives them.
+      labels: by keys of systems.
+      folder: of results, with audio/.
+    """
+    drawn = []
+    for number, clip in enumerate(clips):
+        signals, rate = {}, 1
+        for row in clip.rows:
+            if "system" not in row.errors and (folder / row.audio).exists():
+                signal, rate = audio.read(folder / row.audio)
+                signals[labels[row.system]] = signal.mean(axis=1)
+        path = f"{FOLDER}/{number:02d}.png" if signals else ""
+        if signals:
+            (folder / FOLDER).mkdir(exist_ok=True)
+            (folder / path).write_bytes(spectrograms(signals, rate)[0])
+        drawn.append(dataclasses.replace(clip, picture=path))
+    return drawn
