@@ -56,7 +56,10 @@ def talk(codec: Codec, host: str, port: int, kbps: float | None, pace: bool) -> 
     encoder.prepare([1])  # whatever is to be compiled is compiled before anyone speaks
     with socket.create_connection((host, port)) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line.sendall(json.dumps({"began": time.time()}).encode() + b"\n" + packets.header(meta))
+        line.sendall(packets.header(meta))
+        if not line.recv(1):  # the other side is ready: it has compiled what it needs for this many codebooks
+            raise CodaxError("the call was not taken")
+        line.sendall(json.dumps({"began": time.time()}).encode() + b"\n")
         taken = frames = 0
         for piece in microphone(codec, pace):
             codes = encoder.push(piece)
@@ -74,15 +77,15 @@ def listen(codec: Codec, host: str, port: int) -> None:
     decoder = codec.stream_decoder()
     with socket.create_server((host, port)) as door:
         print(f"listening on port {door.getsockname()[1]}", file=sys.stderr, flush=True)
-        # The number of codebooks is known only with the call: all of them are as good for compiling.
-        decoder.prepare([1], codec.config.quantizer.num_quantizers)
         line, _ = door.accept()
     delays, payload, wire, given = [], 0, 0, 0
     with line, line.makefile("rb") as stream:
-        began = json.loads(stream.readline())["began"]
         meta = packets.read_header(stream.read)
         if meta.model_hash != codec.hash:
             raise CodaxError(f"the caller's model is {meta.model_id}, and not the same as {codec.model_id} here")
+        decoder.prepare([1], meta.num_quantizers)
+        line.sendall(b"!")
+        began = json.loads(stream.readline())["began"]
         for codes, excess in packets.read_packets(stream.read, meta):
             audio = decoder.push(codes)
             if excess is not None:
