@@ -329,8 +329,7 @@ class Codec:
     def _padded_latent(self, codes: np.ndarray) -> jax.Array:
         """Latent of codes, followed by what fills the bucket up, so that few lengths need be compiled."""
         frames = codes.shape[1]
-        padded = np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0)))
-        return self._dequantize(self.variables, padded)
+        return self.dequantize(np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0))))
 
     def condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
         """The denoising switch as the model takes it, [batch, frames]; None where it has none."""

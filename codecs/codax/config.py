@@ -80,6 +80,11 @@ class ModelConfig:
     resample_stride: int = 1  # of "mimi": steps of the Transformers in a frame
     transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)  # of "mimi"
 
+    @property
+    def hop(self) -> int:
+        """Samples per latent frame."""
+        return self.stem_stride * math.prod(self.strides) * self.resample_stride
+
 
 @dataclasses.dataclass
 class QuantizerConfig:
@@ -265,7 +270,7 @@ class Config:
     @property
     def hop(self) -> int:
         """Samples per latent frame."""
-        return self.model.stem_stride * math.prod(self.model.strides) * self.model.resample_stride
+        return self.model.hop
 
     @property
     def frame_rate(self) -> float:

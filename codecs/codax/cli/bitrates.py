@@ -116,12 +116,14 @@ def measure(models: Any, recipes: Sequence[str], data: str, *, seconds: float, s
 def _speech(config: Config, data: str, seconds: float, split: str, folder: Path) -> Path:
     """A file of joined utterances at the model's rate and with its channels."""
     rate, parts, left = config.model.sample_rate, [], round(seconds * config.model.sample_rate)
+    path = folder / f"{rate}_{config.model.audio_channels}.wav"
+    if path.exists():
+        return path
     for utterance in load_utterances(data, split=split, sample_rate=rate):
         parts.append(utterance.audio[:left, :1])
         left -= len(parts[-1])
         if left <= 0:
             break
-    path = folder / f"{rate}_{config.model.audio_channels}.wav"
     audio.write(path, np.tile(np.concatenate(parts), (1, config.model.audio_channels)), rate)
     return path
 

@@ -80,12 +80,12 @@ def evaluate(
         _check_shared(model, asr, out)
     setup = prepare(**arguments)
     if out is None:
-        return _summarized(setup, _measured(setup, None, None), seed)
+        return _summarized(setup, _all_measured(setup, None, None), seed)
     with staged(out, setup.fingerprint()) as folder:
         journal = Journal(folder)
         if processes > 1:
             _share(arguments, setup, folder, journal, processes)
-        results = _summarized(setup, _measured(setup, folder, journal), seed)
+        results = _summarized(setup, _all_measured(setup, folder, journal), seed)
         results.write(folder)
         compared = comparisons.compare(results, seed=seed)
         comparisons.write(compared, folder)
@@ -95,17 +95,26 @@ def evaluate(
     return results
 
 
-def _measured(setup: Setup, folder: Path | None, journal: Journal | None) -> Iterator[Measured]:
-    """Yields every utterance's measurements; those that the journal does not have are made."""
+def _measured(setup: Setup, folder: Path | None, journal: Journal | None, numbers: Sequence[int]) -> Iterator[Measured]:
+    """Yields the measurements of the utterances of these numbers; those that the journal does not have are made."""
     names = _file_names(setup.utterances)
-    with Progress("evaluating", total=len(names), unit="utterances") as progress:
-        for number, (utterance, name) in enumerate(zip(setup.utterances, names, strict=True)):
-            if journal is not None and number in journal:
-                measured = journal.read(number)
-            else:
-                measured = measure(utterance, name, setup.systems, setup.selection, setup.scorer, folder)
-                if journal is not None:
-                    journal.write(number, measured)
+    for number in numbers:
+        if journal is not None and number in journal:
+            yield journal.read(number)
+            continue
+        measured = measure(
+            setup.utterances[number], names[number], setup.systems, setup.selection, setup.scorer, folder
+        )
+        if journal is not None:
+            journal.write(number, measured)
+        yield measured
+
+
+def _all_measured(setup: Setup, folder: Path | None, journal: Journal | None) -> Iterator[Measured]:
+    """As `_measured`, of all utterances and with their progress."""
+    numbers = range(len(setup.utterances))
+    with Progress("evaluating", total=len(numbers), unit="utterances") as progress:
+        for measured in _measured(setup, folder, journal, numbers):
             yield measured
             progress.advance()
 
@@ -185,12 +194,9 @@ def _threads(count: int) -> Iterator[None]:
 
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
     """What a process does: every `processes`th utterance from `number` on."""
-    setup, journal = prepare(**arguments), Journal(folder)
-    names = _file_names(setup.utterances)
-    for index in range(number, len(names), processes):
-        if index not in journal:
-            utterance = setup.utterances[index]
-            journal.write(index, measure(utterance, names[index], setup.systems, setup.selection, setup.scorer, folder))
+    setup = prepare(**arguments)
+    for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):
+        pass  # what is measured is in the journal
 
 
 def _file_names(utterances: Sequence[Utterance]) -> list[str]:

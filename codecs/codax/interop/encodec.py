@@ -117,19 +117,32 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
         yield "params.transform.bias", "transform.bias", (0,)
 
 
+class Entries:
+    """Weights by name, each of which has to be taken once."""
+
+    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
+        self._left = dict(state)
+
+    def take(self, name: str) -> np.ndarray:
+        """An entry, float32. Raises LayoutError if it is missing."""
+        if name not in self._left:
+            raise LayoutError(f"{name} is missing")
+        return np.asarray(self._left.pop(name), np.float32)
+
+    def check_empty(self) -> None:
+        """Raises LayoutError if an entry was not taken."""
+        if self._left:
+            raise LayoutError(f"{min(self._left)} has no place in the model")
+
+
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
     """Weights in a layout as codax's flat variables ("params.encoder.stem.kernel": array, ...).
 
     Raises:
       LayoutError: an entry is missing or has no place.
     """
-    left = {_plain_name(name): value for name, value in state.items()}
-
-    def take(name: str) -> np.ndarray:
-        if name not in left:
-            raise LayoutError(f"{name} is missing")
-        return np.asarray(left.pop(name), np.float32)
-
+    entries = Entries({_plain_name(name): value for name, value in state.items()})
+    take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
         flat[ours] = take(theirs).transpose(order)
@@ -145,8 +158,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
         inited.append(bool(take(f"{place}.inited").all()))
     for ours, _ in _BOOK:
         flat[f"codebook.quantizer.{ours}"] = np.stack(books[ours])
-    if left:
-        raise LayoutError(f"{min(left)} has no place in the model")
+    entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
     return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
 

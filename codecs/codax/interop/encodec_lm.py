@@ -11,7 +11,7 @@ import numpy as np
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop.encodec import LayoutError, State, config_24khz, config_48khz
+from codax.interop.encodec import Entries, LayoutError, State, config_24khz, config_48khz
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
 from codax.tensorfiles import ModelError, read_tensors
@@ -55,13 +55,8 @@ def to_codax(state: Mapping[str, np.ndarray], config: LMConfig) -> State:
     Raises:
       LayoutError: an entry is missing, has no place, or the codebooks' shapes differ.
     """
-    left = dict(state)
-
-    def take(name: str) -> np.ndarray:
-        if name not in left:
-            raise LayoutError(f"{name} is missing")
-        return np.asarray(left.pop(name), np.float32)
-
+    entries = Entries(state)
+    take = entries.take
     flat = {ours: np.ascontiguousarray(take(theirs).T) for ours, theirs in arrays(config.layers)}
     for ours, theirs, axis in _STACKED:
         # Of these only the heads' kernels are turned: [size, dim] there, [dim, codebooks, size] here.
@@ -69,8 +64,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: LMConfig) -> State:
         if len({part.shape for part in parts}) > 1:
             raise LayoutError(f"{theirs.format('*')} have several shapes")
         flat[ours] = np.stack([part.T if axis else part for part in parts], axis)
-    if left:
-        raise LayoutError(f"{min(left)} has no place in the model")
+    entries.check_empty()
     return flat
 
 

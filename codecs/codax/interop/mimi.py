@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.config import Config, ModelConfig
 from codax.interop import encodec
-from codax.interop.encodec import LayoutError
+from codax.interop.encodec import Entries, LayoutError
 from codax.nets.weightnorm import fold
 
 State = dict[str, np.ndarray]
@@ -103,12 +103,11 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
     for ours, theirs, order in encodec.arrays(dataclasses.replace(config, model=_plain(model)), layout.seanet):
         _, side, rest = ours.split(".", 2)
         yield f"params.{side}.seanet.{rest}", theirs, order
-    for side in ("encoder", "decoder"):
-        for layer in range(model.transformer.layers):
-            place = layout.transformer.format(side=side, layer=layer)
-            for ours, theirs in layout.parts.items():
-                order = (1, 0) if ours.endswith("kernel") else (0,)
-                yield f"params.{side}.transformer.layer{layer}.{ours}", f"{place}.{theirs}", order
+    for side, layer in _transformer_layers(config):
+        place = layout.transformer.format(side=side, layer=layer)
+        for ours, theirs in layout.parts.items():
+            order = (1, 0) if ours.endswith("kernel") else (0,)
+            yield f"params.{side}.transformer.layer{layer}.{ours}", f"{place}.{theirs}", order
     if model.resample_stride > 1:
         yield "params.encoder.downsample.kernel", layout.downsample, (2, 1, 0)
 
@@ -134,7 +133,7 @@ def _projections(layout: Layout) -> Iterator[tuple[str, str]]:
             yield f"params.quantizer.{way}_{ours}.kernel", f"{stack}.{theirs}.weight"
 
 
-def _attentions(config: Config) -> Iterator[tuple[str, int]]:
+def _transformer_layers(config: Config) -> Iterator[tuple[str, int]]:
     for side in ("encoder", "decoder"):
         for layer in range(config.model.transformer.layers):
             yield side, layer
@@ -162,17 +161,12 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     Raises:
       LayoutError: an entry is missing or has no place.
     """
-    left = {_usual_name(name): value for name, value in state.items()}
-
-    def take(name: str) -> np.ndarray:
-        if name not in left:
-            raise LayoutError(f"{name} is missing")
-        return np.asarray(left.pop(name), np.float32)
-
+    entries = Entries({_usual_name(name): value for name, value in state.items()})
+    take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
         flat[ours] = take(theirs).transpose(order)
-    for side, layer in _attentions(config):
+    for side, layer in _transformer_layers(config):
         name = f"params.{side}.transformer.layer{layer}.attention.kernel"
         if name in flat:
             flat[name] = _turned(flat[name], config.model.transformer.heads, halves)
@@ -187,8 +181,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     total = np.stack([take(f"{place}.{layout.total}") for place in books])
     count = np.stack([take(f"{place}.{layout.count}") for place in books])
     initialised = [bool(take(f"{place}.{layout.initialised}").all()) for place in books]
-    if left:
-        raise LayoutError(f"{min(left)} has no place in the model")
+    entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
     return flat | {
         "codebook.quantizer.embedding": total / np.maximum(count, np.float32(_EPSILON))[..., None],
@@ -220,7 +213,7 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     for ours, theirs, order in arrays(config, layout):
         value = _turned(flat[ours], heads, neighbours) if ours.endswith("attention.kernel") else flat[ours]
         state[theirs] = value.transpose(np.argsort(order))
-    for side, layer in _attentions(config):
+    for side, layer in _transformer_layers(config):
         if "attention.kernel" not in layout.parts:
             parts = np.split(flat[f"params.{side}.transformer.layer{layer}.attention.kernel"], 3, axis=1)
             place = layout.transformer.format(side=side, layer=layer)

@@ -6,8 +6,6 @@ padded with zeros.
 
 from __future__ import annotations
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -55,8 +53,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        hop = math.prod(c.strides) * c.resample_stride
-        audio = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % hop), (0, 0)))
+        audio = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % c.hop), (0, 0)))
         x = seanet.Encoder(c, dtype=self.dtype, name="seanet")(audio)
         x = _transformer(c, self.dtype)(x)
         if c.resample_stride == 1:

@@ -53,6 +53,11 @@ def mean_over(tree: Any, axis: str | None) -> Any:
     return tree if axis is None else jax.lax.pmean(tree, axis)
 
 
+def global_size(batch: int, axis: str | None) -> int:
+    """Examples of all replicas together, of which each has `batch`."""
+    return batch if axis is None else batch * jax.lax.axis_size(axis)
+
+
 def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
     """This replica's part of an array drawn for the global batch [replicas * n, ...] -> [n, ...]."""
     if axis is None:
@@ -75,17 +80,15 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
     if config.quantizer.dropout_kbps:
         choices = jnp.asarray([config.quantizers_for(kbps) for kbps in config.quantizer.kbps], jnp.int32)
         return jnp.full((batch,), choices[draw_rate(config, step)], jnp.int32)
-    replicas = 1 if axis is None else jax.lax.axis_size(axis)
     key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    return shard_of(rvq.draw_levels(key, batch * replicas, n, config.quantizer.semantic), axis)
+    return shard_of(rvq.draw_levels(key, global_size(batch, axis), n, config.quantizer.semantic), axis)
 
 
 def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array | None:
     """Which examples of this shard go to the decoder without quantization, bool [batch]; None = the recipe has none."""
     if not config.quantizer.unquantized:
         return None
-    replicas = 1 if axis is None else jax.lax.axis_size(axis)
-    draws = jax.random.uniform(st.make_key(config.seed, st.KEY_BYPASS, step), (batch * replicas,))
+    draws = jax.random.uniform(st.make_key(config.seed, st.KEY_BYPASS, step), (global_size(batch, axis),))
     return shard_of(draws < config.quantizer.unquantized, axis)
 
 
@@ -99,9 +102,8 @@ def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | N
     if config.model.film == "none":
         return audio, audio, None
     examples, frames = audio.shape[0], audio.shape[1] // config.hop
-    replicas = 1 if axis is None else jax.lax.axis_size(axis)
     key = st.make_key(config.seed, st.KEY_CONDITION, step)
-    draws = shard_of(jax.random.uniform(key, (examples * replicas, 2)), axis)
+    draws = shard_of(jax.random.uniform(key, (global_size(examples, axis), 2)), axis)
     # The change lies anywhere in twice the length, so that half of the examples keep one value throughout.
     change = jnp.floor(draws[:, :1] * 2 * frames)
     before = draws[:, 1:] < 0.5
