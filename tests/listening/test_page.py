@@ -286,12 +286,16 @@ def test_switching_is_aligned_to_the_sample(browser, built):
     assert abs(heard[middle]) < 1e-4  # one is gone before the other comes
 
 
-def test_the_player_as_a_whole(browser, built):
-    """Two signals and a section in the page's own player, rendered offline: the loop goes on under the switch."""
+@pytest.mark.parametrize("late", range(0, 128, 8))
+def test_the_player_as_a_whole(browser, built, late):
+    """Two signals and a section in the page's own player, rendered offline: the loop goes on under the switch.
+
+    It starts at any place in the blocks of 128 frames that browsers render at once.
+    """
     browser.open(built / "index.html")
     rate_, section = 16_000, (0.1, 0.7)
     script = """
-        const [rate, section] = arguments;
+        const [rate, section, late] = arguments;
         const offline = new OfflineAudioContext(1, 2 * rate, rate);
         offline.resume = () => {};
         window.AudioContext = function () { return offline; };
@@ -302,13 +306,15 @@ def test_the_player_as_a_whole(browser, built):
         player.load(new Map([['a', { rate, channels: [noise] }], ['b', { rate, channels: [other] }]]));
         player.setSection(section);
         player.offset = 0.20001;  // as after a pause: between two samples
+        player.cutLoops();
+        player.cutLoops = () => late / rate;
         player.choose('a');
         const { began, busy } = player;
         player.choose('b');
         const heard = out => Array.from(out.getChannelData(0));
         return offline.startRendering().then(out => [began, busy, Array.from(noise), heard(out)]);
     """
-    began, busy, noise, heard = browser.run(script, rate_, section)
+    began, busy, noise, heard = browser.run(script, rate_, section, late)
     first, last = (round(rate_ * edge) for edge in section)
     loop = np.array(noise[first:last])
     rise = 0.5 - 0.5 * np.cos(np.pi * np.arange(80) / 80)

@@ -1,7 +1,8 @@
 // All signals of a trial run together on one clock; what is heard is chosen by their gains alone. So switching keeps the
 // place to the sample, however fast it is done.
 
-const APART = 0.001; // s between two switches: a gain refuses curves that overlap by as little as a rounding error
+// Frames between two switches. Chromium misplaces a curve that starts in a block of 128 where another of its gain ends.
+const APART = 129;
 const AHEAD = 0.02; // s between a key and its effect, so that the audio thread never comes too late
 
 class Player {
@@ -61,7 +62,7 @@ class Player {
 
   switchTo(id) {
     const when = Math.max(this.context.currentTime + AHEAD, this.busy);
-    this.busy = scheduleSwitch(this.gains.get(this.chosen), this.gains.get(id), when) + APART;
+    this.busy = scheduleSwitch(this.gains.get(this.chosen), this.gains.get(id), when) + APART / this.context.sampleRate;
   }
 
   start() {
@@ -69,7 +70,7 @@ class Player {
     this.context.resume();
     let ahead = AHEAD + this.cutLoops();
     while (!this.startAll(ahead)) ahead *= 2;
-    this.busy = scheduleSwitch(null, this.gains.get(this.chosen), this.began - FADE) + APART;
+    this.busy = scheduleSwitch(null, this.gains.get(this.chosen), this.began - FADE) + APART / this.context.sampleRate;
     this.playing = true;
     this.heardSince = performance.now();
     this.onchange();
