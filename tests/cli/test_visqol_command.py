@@ -1,5 +1,6 @@
 """`codax visqol` as a user runs it."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -111,6 +112,57 @@ def test_bad_input_is_one_error(tmp_path, monkeypatch, deg, options, message):
     assert message in str(result.exception)
     assert "\n" not in str(result.exception)
     assert result.stdout == ""
+
+
+def test_folders(tmp_path):
+    """A line for every file in order, then those that have no score, which end nothing."""
+    for folder in ("ref/sub", "deg/sub"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("b", "a", "sub/c", "only", "bad", "silent"):
+        write(tmp_path / f"ref/{name}.wav", rate=24000, gain=0.0 if name == "silent" else 0.1)
+    for name, noise in (("b", 0.01), ("a", 0.0), ("sub/c", 0.003)):
+        write(tmp_path / f"deg/{name}.flac", noise=noise)
+    write(tmp_path / "deg/silent.wav")
+    (tmp_path / "deg/bad.wav").write_text("no audio")
+    for options in ((), ("--float32",)):
+        result = run(tmp_path / "ref", tmp_path / "deg", "--mapping", "exponential", *options)
+        assert isinstance(result.exception, CodaxError)
+        assert "(and 2 more)" in str(result.exception)
+        rows = list(csv.DictReader(result.stdout.splitlines()))
+        assert [row["file"] for row in rows] == ["a.wav", "b.wav", "silent.wav", "sub/c.wav", "bad.wav", "only.wav"]
+        assert result.stderr.startswith("codax: 3 files, mean MOS-LQO ")
+        for row in rows:
+            if row["file"] in ("bad.wav", "only.wav", "silent.wav"):
+                assert row["error"]
+                assert not row["moslqo"]
+                continue
+            single = run(
+                tmp_path / "ref" / row["file"], tmp_path / "deg" / row["file"].replace("wav", "flac"), "--json",
+                "--mapping", "exponential",
+            )  # fmt: skip
+            assert float(row["moslqo"]) == pytest.approx(
+                json.loads(single.stdout)["moslqo"], abs=2e-5 if options else 1e-8
+            )
+    assert "silent.wav: the signal is silent" in rows[2]["error"]
+    (tmp_path / "ref" / "only.wav").unlink()
+    lines = run(tmp_path / "ref", tmp_path / "deg", "--mapping", "exponential", "--json").stdout.splitlines()
+    assert [json.loads(line)["file"] for line in lines] == ["a.wav", "b.wav", "silent.wav", "sub/c.wav", "bad.wav"]
+
+
+def test_folders_without_audio_and_options_that_do_not_fit(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "ref").mkdir()
+    path = write(tmp_path / "ref" / "a.wav")
+    for arguments, message in (
+        ((tmp_path / "empty", tmp_path / "ref"), "empty: no audio files"),
+        ((tmp_path / "ref", tmp_path / "empty", "--mapping", "exponential"), "empty: no audio files"),
+        ((tmp_path / "ref", tmp_path / "ref", "--mode", "music"), "unknown mode"),
+        ((path, path, "--float32"), "for folders"),
+    ):
+        result = run(*arguments)
+        assert isinstance(result.exception, CodaxError)
+        assert message in str(result.exception)
+        assert result.stdout == ""
 
 
 def test_whole_program(tmp_path):

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from codax.metrics.visqol import VisqolError, mapping, score, tflite, visqol
+from codax.metrics.visqol import VisqolError, mapping, score, steps, tflite, visqol
+from codax.metrics.visqol.batch import visqol_batch
 
 ROOT = Path(__file__).parents[2]
 UNITS = json.loads((ROOT / "tests" / "golden" / "visqol_units.json").read_text())
@@ -162,7 +163,8 @@ class TestSignals:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_identity(self, dtype):
         signal = voice(12.45, 48000)
-        similarity = score._compare(signal, signal, "audio", score._bank("audio", 48000, dtype), 60)
+        bank = score._bank("audio", 48000, dtype)
+        similarity = steps.alone(score._compare(signal, signal, "audio", bank, 60), bank)
         found = score.aggregate(similarity, 0.02)
         tolerance = 1e-12 if dtype == np.float64 else 1e-6
         np.testing.assert_allclose(found.fvnsim, 1.0, atol=tolerance)
@@ -235,6 +237,73 @@ class TestSignals:
         np.testing.assert_array_equal(degraded, copies[1])
 
 
+class TestBatch:
+    """Many pairs at once have the numbers that each has by itself."""
+
+    PAIRS = (
+        (voice(3), voice(3) + 0.02 * voice(3, seed=1)),
+        (voice(2), 0 * voice(2)),  # no score
+        (voice(7.3, seed=3), 0.5 * voice(7.3, seed=3)[700:] + 0.01 * voice(7.3, seed=4)[700:]),
+        (voice(2.5, seed=5), voice(2.5, seed=5)),  # ties
+    )
+
+    def one_by_one(self, dtype):
+        results = []
+        for pair in self.PAIRS:
+            try:
+                results.append(visqol(*pair, 16000, mapping="exponential", dtype=dtype))
+            except VisqolError as error:
+                results.append(error)
+        return results
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_in_threads(self, dtype):
+        found = list(visqol_batch(self.PAIRS, 16000, mapping="exponential", dtype=dtype, accelerator=False, at_once=3))
+        # How many threads share a matrix product decides the order of its sums.
+        check_equal(found, self.one_by_one(dtype), tolerance=1e-11 if dtype == np.float64 else 1e-6)
+
+    def test_on_an_accelerator(self):
+        options = {"mapping": "exponential", "dtype": np.float32, "accelerator": True}
+        found = list(visqol_batch(self.PAIRS, 16000, **options))
+        check_equal(found, self.one_by_one(np.float32), tolerance=5e-6)
+        # In any company, to the last bit.
+        order = [2, 0, 3]
+        again = list(visqol_batch([self.PAIRS[i] for i in order], 16000, at_once=2, **options))
+        check_equal(again, [found[i] for i in order], tolerance=0)
+        check_equal(list(visqol_batch(self.PAIRS[2:3], 16000, **options)), found[2:3], tolerance=0)
+
+    def test_pairs_are_taken_as_needed(self):
+        taken = []
+        pairs = (taken.append(i) or self.PAIRS[0] for i in range(10))
+        results = visqol_batch(pairs, 16000, mapping="exponential", dtype=np.float32, at_once=2)
+        assert next(results).vnsim < 1
+        assert len(taken) == 2
+
+    def test_options(self):
+        with pytest.raises(VisqolError, match="float32"):
+            visqol_batch([], 16000, mapping="exponential", accelerator=True)
+        with pytest.raises(VisqolError, match="unknown mode"):
+            visqol_batch([], 16000, mode="music")
+        assert not list(visqol_batch([], 16000, mapping="exponential"))
+
+
+def check_equal(found, expected, tolerance):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        if isinstance(other, VisqolError):
+            assert str(one) == str(other)
+            continue
+        for field in dataclasses.fields(other):
+            values = getattr(one, field.name), getattr(other, field.name)
+            if field.name == "patches":
+                values = tuple([dataclasses.astuple(p)[4:] for p in patches] for patches in values)
+            if isinstance(values[1], str):
+                assert values[0] == values[1]
+            else:  # the root of a difference that cancels, and decibels, see above
+                loose = {"fstdnsim": max(10 * tolerance, 2e-7 * bool(tolerance)), "fvdegenergy": 10 * tolerance}
+                np.testing.assert_allclose(*values, rtol=0, atol=loose.get(field.name, tolerance), err_msg=field.name)
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -286,15 +355,39 @@ class TestErrors:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["deg"].removesuffix(".flac"))
 def test_scored_pairs(pair, dtype):
-    reference, rate = soundfile.read(SHARED / "pairs" / pair["ref"])
-    degraded, _ = soundfile.read(SHARED / "pairs" / pair["deg"])
     speech = pair["mode"] == "speech"
     if not speech and not HAS_MODELS:
         pytest.skip("the mapping models of visqol-python are not installed")
-    found = visqol(
-        reference, degraded, rate, mode=pair["mode"], mapping="exponential" if speech else "svr", dtype=dtype
+    signals, rate = read_pair(pair)
+    found = visqol(*signals, rate, mode=pair["mode"], mapping="exponential" if speech else "svr", dtype=dtype)
+    check_scores(found, pair, tolerance=1e-9 if dtype == np.float64 else 5e-6)
+
+
+@pytest.mark.skipif(not PAIRS, reason="the scored pairs are not beside the checkout")
+@pytest.mark.parametrize("options", [{"dtype": np.float32}, {"dtype": np.float32, "accelerator": True}], ids=str)
+@pytest.mark.parametrize("mode", ["speech", "audio"])
+def test_scored_pairs_in_a_batch(mode, options):
+    if mode == "audio" and not HAS_MODELS:
+        pytest.skip("the mapping models of visqol-python are not installed")
+    pairs = [pair for pair in PAIRS if pair["mode"] == mode]
+    (rate,) = {read_pair(pair)[1] for pair in pairs}
+    mapping_ = "exponential" if mode == "speech" else "svr"
+    found = list(
+        visqol_batch((read_pair(p)[0] for p in pairs), rate, mode=mode, mapping=mapping_, at_once=5, **options)
     )
-    tolerance = 1e-9 if dtype == np.float64 else 5e-6
+    assert len(found) == len(pairs)
+    for result, pair in zip(found, pairs, strict=True):
+        check_scores(result, pair, tolerance=5e-6)
+
+
+def read_pair(pair):
+    """The signals, and their rate in Hz."""
+    (reference, rate), (degraded, _) = (soundfile.read(SHARED / "pairs" / pair[key]) for key in ("ref", "deg"))
+    return (reference, degraded), rate
+
+
+def check_scores(found, pair, tolerance):
+    speech = pair["mode"] == "speech"
     assert found.moslqo == pytest.approx(pair["moslqo"], abs=tolerance)
     assert found.vnsim == pytest.approx(pair["vnsim"], abs=tolerance)
     assert found.lag_seconds == pytest.approx(pair["alignment_lag_s"], abs=1e-12)

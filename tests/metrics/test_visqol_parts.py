@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.signal
 from codax.metrics.nsim import Nsim, nsim
-from codax.metrics.visqol import VisqolError, alignment, frontend, literal, search
+from codax.metrics.visqol import VisqolError, alignment, frontend, literal, search, steps
 from codax.metrics.visqol.score import aggregate, worst_mean
 
 UNITS = json.loads((Path(__file__).parents[1] / "golden" / "visqol_units.json").read_text())
@@ -281,7 +281,10 @@ class TestPatches:
         rng = np.random.default_rng(4)
         reference, degraded = rng.uniform(0, 45, (5, 40)), rng.uniform(0, 45, (5, 3))
         starts = np.array([0, 5, 10, 15])
-        found = search.match(reference, degraded, starts, width=4, radius=60, hop_seconds=0.02)
+        found = steps.alone(
+            search.match(reference, degraded, starts, width=4, radius=60, hop_seconds=0.02),
+            frontend.filter_bank(*BANKS["speech16"]),
+        )
         lost = [patch for patch in found if patch.lost]
         assert lost
         for patch in lost:

@@ -1,14 +1,16 @@
-"""`codax visqol`: the score of one degraded file against its reference."""
+"""`codax visqol`: the score of a degraded file against its reference, or of the files of two folders."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codax.cli import visqol_folders
 from codax.errors import CodaxError
 
 if TYPE_CHECKING:
@@ -19,8 +21,13 @@ _AUDIO_RATE = 32_000  # Hz
 
 
 def visqol_command(
-    ref: Annotated[Path, typer.Argument(metavar="REF", help="The original, an audio file.")],
-    deg: Annotated[Path, typer.Argument(metavar="DEG", help="The coded or otherwise degraded version.")],
+    ref: Annotated[Path, typer.Argument(metavar="REF", help="The original: an audio file, or a folder.")],
+    deg: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DEG", help="The coded or otherwise degraded version, or a folder of files of the same names."
+        ),
+    ],
     mode: Annotated[
         str | None,
         typer.Option(
@@ -36,12 +43,25 @@ def visqol_command(
         Path | None,
         typer.Option(metavar="PATH", help="Model file or folder. Default: from the visqol-python package."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (per file).")] = False,
+    single: Annotated[
+        bool, typer.Option("--float32", help="Folders only: in single precision, on an accelerator if there is one.")
+    ] = False,
 ) -> None:
     """Predict the opinion score (MOS-LQO, 1 to 5) of DEG given REF with ViSQOL v3.
 
-    Audio mode works at 48 kHz, speech mode at 16 kHz; files of another rate are resampled.
+    Audio mode works at 48 kHz, speech mode at 16 kHz; files of another rate are resampled. Of two folders every file of
+    REF is compared with that of the same name in DEG, and a line of CSV is printed for each; the mode of all is that of
+    the first.
     """
+    if ref.is_dir() and deg.is_dir():
+        first = ref / visqol_folders.audio_below(ref)[0]
+        chosen = choose_mode(mode, mapping, lambda: _rate(first))
+        options = {"mapping": mapping, "models": models, "dtype": "float32" if single else "float64"}
+        visqol_folders.print_rows(visqol_folders.score_folders(ref, deg, mode=chosen, options=options), as_json=as_json)
+        return
+    if single:
+        raise CodaxError("--float32 is for folders")
     result = score_files(ref, deg, mode=mode, mapping=mapping, models=models)
     if as_json:
         print(json.dumps({"reference": str(ref), "degraded": str(deg)} | as_facts(result)))
@@ -63,11 +83,7 @@ def score_files(
 
     signals = {"reference": audio.read(ref), "degraded": audio.read(deg)}
     paths = {"reference": ref, "degraded": deg}
-    if mode is None:
-        if mapping is not None:
-            mode = "audio" if mapping == "svr" else "speech"
-        else:
-            mode = "audio" if signals["reference"][1] >= _AUDIO_RATE else "speech"
+    mode = choose_mode(mode, mapping, lambda: signals["reference"][1])
     wanted = NOMINAL_RATES.get(mode)
     samples = {}
     for role, (signal, rate) in signals.items():
@@ -88,6 +104,15 @@ def score_files(
         )
     except VisqolError as error:
         raise CodaxError(f"{paths[error.role]}: {error}" if error.role else str(error)) from error
+
+
+def choose_mode(mode: str | None, mapping: str | None, rate: Callable[[], int]) -> str:
+    """The mode asked for; else that of the mapping; else that which fits the reference's `rate` in Hz."""
+    if mode is not None:
+        return mode
+    if mapping is not None:
+        return "audio" if mapping == "svr" else "speech"
+    return "audio" if rate() >= _AUDIO_RATE else "speech"
 
 
 def as_facts(result: VisqolResult) -> dict[str, Any]:
@@ -112,6 +137,14 @@ def as_facts(result: VisqolResult) -> dict[str, Any]:
             for patch in result.patches
         ],
     }
+
+
+def _rate(path: Path) -> int:
+    """Hz."""
+    from codax import audio
+
+    with audio.open_stream(path) as stream:
+        return stream.rate
 
 
 def _note(message: str) -> None:

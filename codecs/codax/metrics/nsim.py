@@ -30,9 +30,9 @@ C3 = 0.03**2 / 2
 
 # The window as (side, middle, side) outer (side, middle, side) plus a rest at the centre: the same nine weights in two
 # short passes.
-_SIDE = math.sqrt(CORNER)
-_MIDDLE = EDGE / _SIDE
-_REST = CENTRE - _MIDDLE**2
+SIDE = math.sqrt(CORNER)
+MIDDLE = EDGE / SIDE
+REST = CENTRE - MIDDLE**2
 
 # Offsets searched at once; [32 bands, 30 frames, 256 offsets] in float64 is 2 MB, about one core's cache.
 _OFFSETS_PER_BLOCK = 256
@@ -59,7 +59,7 @@ def smooth(patch: np.ndarray, band_axis: int = -2, frame_axis: int = -1) -> np.n
     """3 x 3 weighted mean over bands and frames, border cells repeated outwards. Same shape as `patch`."""
     rows = _smooth_axis(patch, band_axis)
     result = _smooth_axis(rows, frame_axis)
-    result += patch.dtype.type(_REST) * patch
+    result += patch.dtype.type(REST) * patch
     return result
 
 
@@ -137,7 +137,7 @@ def sliding_nsim(
 
 def _smooth_axis(values: np.ndarray, axis: int) -> np.ndarray:
     """(side, middle, side) weighted sum along one axis, the border repeated."""
-    side, middle = values.dtype.type(_SIDE), values.dtype.type(_MIDDLE)
+    side, middle = values.dtype.type(SIDE), values.dtype.type(MIDDLE)
     source = np.moveaxis(values, axis, 0)
     scaled = side * source
     result = middle * source

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,12 +24,12 @@ from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.frontend import (
     SPEECH_TOP_FREQUENCY,
     FilterBank,
-    band_levels,
     filter_bank,
     frame_signal,
     to_decibels,
 )
 from codax.metrics.visqol.mapping import MAPPINGS, Features, Mapping, mean_opinion_score
+from codax.metrics.visqol.steps import Levels, Steps, alone
 
 Mode = Literal["audio", "speech"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -105,27 +105,44 @@ def visqol(
         VisqolError: signals that cannot be scored (empty, not finite, silent, too short, without voice), options that
             do not go together, or a missing or malformed model file.
     """
+    begin, bank = scorer(mode, mapping, models, sample_rate, dtype, search_radius)
+    return alone(begin(reference, degraded), bank)
+
+
+def scorer(
+    mode: Mode,
+    mapping: Mapping | None,
+    models: str | Path | None,
+    sample_rate: int,
+    dtype: DTypeLike,
+    search_radius: int,
+) -> tuple[Callable[[ArrayLike, ArrayLike], Steps[VisqolResult]], FilterBank]:
+    """What begins the comparison of (reference, degraded) under the options of `visqol`, and its filter bank."""
     if mode not in MODES:
         raise VisqolError(f"unknown mode {mode!r}, expected one of {', '.join(MODES)}")
-    mapping = DEFAULT_MAPPINGS[mode] if mapping is None else mapping
-    _check_options(mode, mapping, sample_rate, dtype, search_radius)
-    first, second = _mono(reference, "reference"), _mono(degraded, "degraded")
+    chosen = DEFAULT_MAPPINGS[mode] if mapping is None else mapping
+    _check_options(mode, chosen, sample_rate, dtype, search_radius)
     bank = _bank(mode, sample_rate, dtype)
-    _check_length(first, bank, "reference")
-    second, lag = align(first, second)
-    _check_length(second, bank, "degraded")
-    second = second * _gain(first, second)
-    patches = _compare(first, second, mode, bank, search_radius)
-    features = aggregate(patches, bank.hop_seconds)
-    return VisqolResult(
-        moslqo=mean_opinion_score(features, mapping, models),
-        **vars(features),
-        centre_frequencies=bank.centre_frequencies,
-        lag_seconds=lag / sample_rate,
-        patches=tuple(patches),
-        mode=mode,
-        mapping=mapping,
-    )
+
+    def begin(reference: ArrayLike, degraded: ArrayLike) -> Steps[VisqolResult]:
+        first, second = _mono(reference, "reference"), _mono(degraded, "degraded")
+        _check_length(first, bank, "reference")
+        second, lag = align(first, second)
+        _check_length(second, bank, "degraded")
+        second = second * _gain(first, second)
+        patches = yield from _compare(first, second, mode, bank, search_radius)
+        features = aggregate(patches, bank.hop_seconds)
+        return VisqolResult(
+            moslqo=mean_opinion_score(features, chosen, models),
+            **vars(features),
+            centre_frequencies=bank.centre_frequencies,
+            lag_seconds=lag / sample_rate,
+            patches=tuple(patches),
+            mode=mode,
+            mapping=chosen,
+        )
+
+    return begin, bank
 
 
 def aggregate(patches: Sequence[search.Patch], hop_seconds: float) -> Features:
@@ -149,9 +166,9 @@ def worst_mean(values: np.ndarray) -> np.ndarray:
 
 def _compare(
     reference: np.ndarray, degraded: np.ndarray, mode: str, bank: FilterBank, radius: int
-) -> list[search.Patch]:
+) -> Steps[list[search.Patch]]:
     """Similarity of every reference patch, from aligned and level-matched signals [time]."""
-    levels = band_levels(frame_signal(reference, bank), bank), band_levels(frame_signal(degraded, bank), bank)
+    levels = (yield Levels(frame_signal(reference, bank))), (yield Levels(frame_signal(degraded, bank)))
     left, right = to_decibels(*levels)
     width = _PATCH_FRAMES[mode]
     if mode == "audio":
@@ -159,9 +176,9 @@ def _compare(
     else:
         starts = search.speech_starts(reference, left.shape[1], width, bank.hop)
     starts = search.usable(starts, width, right.shape[1])
-    patches = search.match(left, right, starts, width=width, radius=radius, hop_seconds=bank.hop_seconds)
+    patches = yield from search.match(left, right, starts, width=width, radius=radius, hop_seconds=bank.hop_seconds)
     referee = literal.Referee(reference, degraded, levels, bank)
-    return search.realign(patches, reference, degraded, bank, referee)
+    return (yield from search.realign(patches, reference, degraded, bank, referee))
 
 
 def _pooled_std(patches: Sequence[search.Patch], fvnsim: np.ndarray, hop_seconds: float) -> np.ndarray:

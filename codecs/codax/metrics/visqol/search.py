@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from codax.metrics.nsim import Nsim, nsim, sliding_nsim
+from codax.metrics.nsim import Nsim, nsim
 from codax.metrics.visqol.alignment import align_cuts, cut
 from codax.metrics.visqol.errors import VisqolError
-from codax.metrics.visqol.frontend import FilterBank, band_levels, frame_signal, to_decibels
+from codax.metrics.visqol.frontend import FilterBank, frame_signal, to_decibels
 from codax.metrics.visqol.literal import Referee, Tie
+from codax.metrics.visqol.steps import Levels, Search, Steps
 
 # RMS on the 16-bit scale from which a chunk counts as active, with the signal's maximum at full scale.
 ACTIVE_RMS = 5000.0
@@ -114,7 +115,7 @@ def usable(starts: np.ndarray, width: int, degraded_frames: int) -> np.ndarray:
 
 def match(
     reference: np.ndarray, degraded: np.ndarray, starts: np.ndarray, *, width: int, radius: int, hop_seconds: float
-) -> list[Patch]:
+) -> Steps[list[Patch]]:
     """Find for every reference patch its place in the degraded spectrogram.
 
     Dynamic programming over patches and offsets: the sum of similarities is maximised with the offsets strictly
@@ -131,7 +132,8 @@ def match(
     first = np.maximum(0, starts - radius * width)
     last = np.minimum(frames - 1, starts + radius * width)
     patches = np.stack([reference[:, start : start + width] for start in starts])
-    offsets = _best_path(sliding_nsim(patches, degraded, first, last), first, last)
+    scores = yield Search(patches, degraded, first, last)
+    offsets = _best_path(scores, first, last)
     padded = np.pad(degraded, ((0, 0), (0, width))).astype(np.float64)
     found = nsim(
         patches.astype(np.float64), np.stack([padded[:, abs(offset) : abs(offset) + width] for offset, _ in offsets])
@@ -153,7 +155,7 @@ def match(
 
 def realign(
     patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank, referee: Referee
-) -> list[Patch]:
+) -> Steps[list[Patch]]:
     """Align each matched pair in the time domain and keep the new score where it is no worse.
 
     Args:
@@ -168,8 +170,8 @@ def realign(
         pairs = [None if patch.lost else _aligned_pair(patch, reference, degraded, bank.sample_rate) for patch in batch]
         # One call of the filter bank for all cuts of the batch.
         frames = [frame_signal(signal, bank) for pair in pairs if pair for signal in pair[:2]]
-        bounds = np.cumsum([len(cut_frames) for cut_frames in frames])
-        spectrograms = iter(np.split(band_levels(np.concatenate(frames), bank), bounds, axis=1) if frames else [])
+        levels = (yield Levels(np.concatenate(frames))) if frames else np.empty((0, 0))
+        spectrograms = iter(np.split(levels, np.cumsum([len(cut_frames) for cut_frames in frames]), axis=1))
         candidates = []
         for patch, pair in zip(batch, pairs, strict=True):
             if pair is None:

@@ -1,0 +1,111 @@
+"""`codax visqol` over two folders: a line of CSV or JSON for every file."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from codax.metrics.visqol import VisqolResult
+
+COLUMNS: list[str] = ["file", "moslqo", "vnsim", "mode", "mapping", "lag_seconds", "error"]
+
+
+def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of `COLUMNS` of all audio files below `ref`, each against the file of its name below `deg`.
+
+    Args:
+        ref, deg: folders. The suffixes of the files may differ.
+        mode: "audio" or "speech"; what has another rate is resampled.
+        options: of `codax.metrics.visqol.batch.visqol_batch`.
+
+    Raises:
+        CodaxError: no audio file, or options that do not go together.
+    """
+    from codax import audio
+    from codax.metrics.visqol import NOMINAL_RATES, VisqolError
+    from codax.metrics.visqol.batch import visqol_batch
+
+    coded = {os.path.splitext(name)[0]: name for name in audio_below(deg)}
+    read: collections.deque[str] = collections.deque()
+    failed: list[tuple[str, CodaxError]] = []
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for name in audio_below(ref):
+            try:
+                other = coded.get(os.path.splitext(name)[0])
+                if other is None:
+                    raise CodaxError(f"{deg / name}: no such file")
+                rate = NOMINAL_RATES[mode]
+                pair = audio.read(ref / name, sample_rate=rate)[0], audio.read(deg / other, sample_rate=rate)[0]
+            except CodaxError as error:
+                failed.append((name, error))
+                continue
+            read.append(name)
+            yield pair
+
+    for result in visqol_batch(pairs(), NOMINAL_RATES.get(mode, 0), mode=mode, **options):  # pyright: ignore[reportArgumentType]
+        name = read.popleft()
+        if isinstance(result, VisqolError):
+            path = {"reference": ref / name, "degraded": deg / coded[os.path.splitext(name)[0]]}.get(result.role or "")
+            yield {"file": name, "error": f"{path}: {result}" if path else str(result)}
+        else:
+            yield _row(name, result)
+    for name, error in failed:
+        yield {"file": name, "error": str(error)}
+
+
+def audio_below(folder: Path) -> list[str]:
+    """The audio files below `folder` in alphabetical order, relative to it.
+
+    Raises:
+        CodaxError: there is none.
+    """
+    from codax.audio import AUDIO_SUFFIXES
+
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    if names := sorted(path.relative_to(folder).as_posix() for path in paths):
+        return names
+    raise CodaxError(f"{folder}: no audio files")
+
+
+def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows to stdout as they come, the mean to stderr.
+
+    Raises:
+        CodaxError: after all rows, if a file could not be scored.
+    """
+    table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    scores, errors = [], []
+    for row in rows:
+        if as_json:
+            print(json.dumps(row))
+        else:
+            if not scores and not errors:
+                table.writeheader()
+            table.writerow(row)
+        sys.stdout.flush()
+        if "error" in row:
+            errors.append(row["error"])
+        else:
+            scores.append(row["moslqo"])
+    if scores:
+        print(f"codax: {len(scores)} files, mean MOS-LQO {sum(scores) / len(scores):.4f}", file=sys.stderr)
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise CodaxError(errors[0] + more)
+
+
+def _row(name: str, result: VisqolResult) -> dict[str, Any]:
+    values = {column: getattr(result, column) for column in COLUMNS if hasattr(result, column)}
+    return {"file": name} | {key: round(v, 9) if isinstance(v, float) else v for key, v in values.items()}
