@@ -45,6 +45,8 @@ def test_known_numbers(built, tmp_path):
     half = 4.302653 * 4 / 3**0.5
     assert (first.low, first.high) == pytest.approx((84 - half, 84 + half), abs=1e-4)
     assert (second.mean, second.low, second.high) == (62, 62, 62)
+    # Means of three of the three means: 80 with chance 1/27 = 3.7 %, which is more than the 2.5 % below the interval.
+    assert (first.bootstrap_low, first.bootstrap_high) == (80, 88)
     content = json.loads((tmp_path / "out" / "analysis.json").read_text())
     systems = {system["name"]: system for system in content["systems"]}
     assert systems["secrettwo"]["items"]["item2"]["mean"] == 70
@@ -55,6 +57,9 @@ def test_known_numbers(built, tmp_path):
     assert (pair["pairs"], pair["difference"]) == (15, 22)
     assert pair["p"] == pytest.approx(1 / 10_001, abs=3e-4)  # 2 of 2^15 flips
     assert pair["adjusted"] >= pair["p"]
+    # The differences are 5 times 20 - 2, 24 - 2 ... for each listener, but for item2, which is 10 lower.
+    spread = np.std([n + (-10 if item == 2 else 0) for n in (20, 24, 28) for item in range(5)], ddof=1)
+    assert pair["detectable"] == pytest.approx((2.144787 + 0.867945) * spread / 15**0.5, rel=1e-3)  # t(0.975), t(0.8)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["analysis.json", "boxplot.png", "mushra.csv"]
     assert (tmp_path / "out" / "boxplot.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -237,9 +242,29 @@ def test_evaluation_folder(material, tmp_path):
     audio.parent.mkdir()
     material.rename(audio)
     (audio / "ref").rename(audio / "original")
+    rates = {"original": None, "secretone": {"mean": 6105.9}, "secrettwo": None}
+    facts = {"systems": [{"key": key, "bits_per_second": rate} for key, rate in rates.items()]}
+    (tmp_path / "evaluation" / "results.json").write_text(json.dumps(facts))
     result = run("build", "--evaluation", tmp_path / "evaluation", "--out", tmp_path / "t")
     assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "t" / "manifest.json").read_text())["systems"] == ["secretone", "secrettwo"]
+    manifest = json.loads((tmp_path / "t" / "manifest.json").read_text())
+    assert manifest["systems"] == ["secretone", "secrettwo"]
+    assert manifest["kbps"] == {"secretone": 6.1059}
+    known = read_manifest(tmp_path / "t" / "manifest.json")
+    result = result_of(tmp_path / "t", 1, SCORES, tmp_path / "1.json")
+    analyze([result], known, tmp_path / "a", screening="none")
+    assert (tmp_path / "a" / "rate_score.png").read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "evaluation" / "results.json").write_text("{")
+    result = run("build", "--evaluation", tmp_path / "evaluation", "--out", tmp_path / "t")
+    assert "results.json: cannot be read" in str(result.exception)
+
+
+def test_single_outliers_are_listed_and_count(built, tmp_path):
+    results = [result_of(built, n, SCORES, tmp_path / f"{n}.json") for n in range(1, 6)]
+    results.append(result_of(built, 6, SCORES, tmp_path / "6.json", item1={"secretone": 5.0}))
+    analysis = analyze(results, read_manifest(built / "manifest.json"), tmp_path / "out")
+    assert analysis.content["outliers"] == [{"listener": "6", "item": "item1", "stimulus": "secretone", "score": 5.0}]
+    assert analysis.overall["secretone"].n == 30
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def show(analysis: Analysis) -> None:
             f"{pair.adjusted:.4f}",
         )
     console.print(table)
+    if outliers := analysis.content["outliers"]:
+        console.print(f"{len(outliers)} single outliers, which count: see analysis.json", markup=False)
 
 
 def _show_abx(analysis: Analysis, console: Console) -> None:

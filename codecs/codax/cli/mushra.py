@@ -60,12 +60,14 @@ def build(
     from codax.listening.build import build as build_test
 
     folders: dict[str, Path] = {}
+    kbps: dict[str, float] = {}
     if evaluation is not None:
-        from codax.listening.material import systems_of_evaluation
+        from codax.listening.material import rates_of_evaluation, systems_of_evaluation
 
         if reference is not None:
             raise CodaxError("--reference: the originals come from --evaluation already")
         reference, folders = systems_of_evaluation(evaluation)
+        kbps = rates_of_evaluation(evaluation)
     if reference is None:
         raise CodaxError("--reference: give the folder of the originals, or --evaluation DIR")
     for text in [*(systems or []), *(more or [])]:
@@ -76,7 +78,7 @@ def build(
             raise CodaxError(f"--systems {text}: {name} is given twice")
         folders[name] = Path(folder)
     plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats)
-    built = build_test(reference, folders, out, plan, Rules(lufs_tolerance, match_loudness))
+    built = build_test(reference, folders, out, plan, Rules(lufs_tolerance, match_loudness), kbps=kbps)
     for warning in built.warnings:
         print(f"codax: {warning}", file=sys.stderr)
     size = (out / "index.html").stat().st_size
@@ -106,7 +108,7 @@ class Correction(enum.StrEnum):
 def analyze(
     results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="JSON or CSV files, or folders of them.")],
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="manifest.json of the test.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for analysis.json, mushra.csv and boxplot.png.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for analysis.json, mushra.csv and plots.")],
     screening: Annotated[
         Screening,
         typer.Option(help="Which listeners are dropped: by BS.1534-3, as for EnCodec, as for MPEG USAC, or none."),

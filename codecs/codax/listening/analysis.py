@@ -21,7 +21,9 @@ from codax.listening.statistics import (
     LEVEL,
     Summary,
     binomial_p,
+    detectable,
     effect_size,
+    outliers,
     permutation_test,
     summarize,
 )
@@ -39,6 +41,7 @@ class Comparison:
       pairs: listeners x items.
       p: of the permutation test; `adjusted` for the number of comparisons.
       effect: Cohen's d of the differences.
+      detectable: difference that the test finds with 80 % power.
     """
 
     first: str
@@ -46,8 +49,19 @@ class Comparison:
     pairs: int
     difference: float
     effect: float | None
+    detectable: float | None
     p: float
     adjusted: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlier:
+    """A rating far from those of the other listeners, to be looked into."""
+
+    listener: str
+    item: str
+    stimulus: str
+    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +106,9 @@ def analyze(
     correction: str = "hochberg",
     seed: int = 0,
 ) -> Analysis:
-    """Reads results and writes analysis.json, and for MUSHRA mushra.csv (webMUSHRA's columns) and boxplot.png.
+    """Reads results and writes analysis.json.
+
+    For MUSHRA also mushra.csv (webMUSHRA's columns), boxplot.png and, if the manifest has bit rates, rate_score.png.
 
     Args:
       results: files, or folders of them.
@@ -145,7 +161,7 @@ def analyze(
             "dropped": [dataclasses.asdict(entry) for entry in dropped],
         },
         "settings": {
-            "interval": f"{LEVEL:.0%} t interval; over all items, of the listeners' means",
+            "interval": f"{LEVEL:.0%}, t and bootstrap ({DRAWS} draws); over all items of the listeners' means",
             "test": f"paired permutation, {DRAWS} sign flips over listeners x items (all flips where fewer), two-sided",
             "correction": correction,
             "seed": seed,
@@ -162,6 +178,7 @@ def analyze(
             for name, summary in overall.items()
         ],
         "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
+        "outliers": [dataclasses.asdict(outlier) for outlier in single_outliers(kept, stimuli)],
     }
     with staged(out) as folder:
         _write(folder, about)
@@ -171,6 +188,8 @@ def analyze(
             overall,
             folder / "boxplot.png",
         )
+        if rates := {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps}:
+            plots.rate_plot(rates, overall, folder / "rate_score.png")
     return Analysis(about, overall, comparisons, [], dropped, notes)
 
 
@@ -179,6 +198,17 @@ def overall_summary(scores: Scores, stimulus: str) -> Summary:
     by_listener = [[trial[stimulus] for trial in trials.values()] for trials in scores.values()]
     means = [sum(values) / len(values) for values in by_listener]
     return summarize([score for values in by_listener for score in values], means)
+
+
+def single_outliers(scores: Scores, stimuli: Sequence[str]) -> list[Outlier]:
+    """Ratings outside of the whiskers of their item and stimulus. They count: BS.1534-3 drops none without a reason."""
+    found = []
+    for item in sorted({item for trials in scores.values() for item in trials}):
+        for stimulus in stimuli:
+            given = {name: trials[item][stimulus] for name, trials in scores.items() if item in trials}
+            names = list(given)
+            found += [Outlier(names[i], item, stimulus, given[names[i]]) for i in outliers(list(given.values()))]
+    return found
 
 
 def compare(scores: Scores, stimuli: Sequence[str], *, correction: str, seed: int) -> list[Comparison]:
@@ -191,7 +221,9 @@ def compare(scores: Scores, stimuli: Sequence[str], *, correction: str, seed: in
     p_values = [permutation_test(values, seed=[seed, index]) for index, values in enumerate(differences)]
     adjusted = CORRECTIONS[correction](p_values)
     return [
-        Comparison(first, second, len(values), sum(values) / len(values), effect_size(values), p, corrected)
+        Comparison(
+            first, second, len(values), sum(values) / len(values), effect_size(values), detectable(values), p, corrected
+        )
         for (first, second), values, p, corrected in zip(pairs, differences, p_values, adjusted, strict=True)
     ]
 

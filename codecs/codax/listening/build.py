@@ -56,7 +56,15 @@ class Built:
     warnings: list[str]
 
 
-def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, rules: Rules) -> Built:
+def build(
+    reference: Path,
+    systems: Mapping[str, Path],
+    out: Path,
+    plan: Plan,
+    rules: Rules,
+    *,
+    kbps: Mapping[str, float] | None = None,
+) -> Built:
     """Writes index.html, manifest.json and, unless embedded, audio/ into `out`. One seed gives the same bytes.
 
     Args:
@@ -65,6 +73,7 @@ def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, r
       out: folder to write.
       plan: how the test is made.
       rules: what is asked of the material; ABX has no anchors.
+      kbps: measured bit rates of systems, for the analysis.
 
     Raises:
       CodaxError: naming the file and the reason; nothing is written then.
@@ -92,6 +101,7 @@ def build(reference: Path, systems: Mapping[str, Path], out: Path, plan: Plan, r
         "seed": plan.seed,
         "listeners": plan.listeners,
         "systems": list(systems),
+        "kbps": dict(kbps or {}),
         "lufs_tolerance": rules.tolerance,
         "warnings": warnings,
         "trials": trials,

@@ -25,6 +25,7 @@ class Manifest:
       items: item by trial id, in order.
       systems: names, in order.
       names: per trial id, what each blind id stands for: "reference", "anchor35", "anchor70" or a system.
+      kbps: measured bit rates of the systems where they are known.
       keys: of ABX: per trial id, "a" or "b": what X is.
     """
 
@@ -35,6 +36,7 @@ class Manifest:
     systems: tuple[str, ...]
     names: dict[str, dict[str, str]]
     keys: dict[str, str]
+    kbps: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def anchors(self) -> bool:
@@ -70,8 +72,9 @@ def read_manifest(path: Path) -> Manifest:
                 for trial in data["trials"]
             },
             keys={str(trial["id"]): str(trial["x"]) for trial in data["trials"] if "x" in trial},
+            kbps={str(name): float(rate) for name, rate in data.get("kbps", {}).items() if float(rate) > 0},
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CodaxError(f"{path}: damaged manifest ({type(error).__name__}: {error})") from error
     wanted = {REFERENCE, *(manifest.systems if manifest.kind == "mushra" else ())}
     if not manifest.items or any(not wanted <= set(names.values()) for names in manifest.names.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,23 @@ def systems_of_evaluation(folder: Path) -> tuple[Path, dict[str, Path]]:
     if not systems:
         raise CodaxError(f"{audio}: holds no system beside the original")
     return reference, systems
+
+
+def rates_of_evaluation(folder: Path) -> dict[str, float]:
+    """Measured kbps of the systems in an evaluation's results.json, where there is one and they have any.
+
+    Raises:
+      CodaxError: the file cannot be read.
+    """
+    path = folder / "results.json"
+    if not path.exists():
+        return {}
+    try:
+        systems = json.loads(path.read_text(encoding="utf-8"))["systems"]
+        rates = {entry["key"]: entry["bits_per_second"] for entry in systems}
+        return {key: round(rate["mean"] / 1000, 4) for key, rate in rates.items() if rate is not None}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CodaxError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def load_items(

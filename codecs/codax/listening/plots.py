@@ -1,11 +1,16 @@
-"""The box plot of a MUSHRA test."""
+"""Plots of a MUSHRA test: scores by system, and against the bit rate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codax.listening.statistics import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BANDS = ("Bad", "Poor", "Fair", "Good", "Excellent")
 _NAMES = {"reference": "hidden reference", "anchor35": "3.5 kHz anchor", "anchor70": "7 kHz anchor"}
@@ -19,13 +24,7 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
       summaries: by stimulus.
       path: PNG to write.
     """
-    # The object interface needs no display and leaves other figures alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(5.0, 1.5 + 1.1 * len(scores)), 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _figure(max(5.0, 1.5 + 1.1 * len(scores)))
     places = list(range(1, len(scores) + 1))
     axes.boxplot(
         list(scores.values()),
@@ -40,19 +39,57 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
     )
     for place, name in zip(places, scores, strict=True):
         summary = summaries[name]
-        reach = None
-        if summary.low is not None and summary.high is not None:
-            reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
         axes.errorbar(
             [place + 0.37],
             [summary.mean],
-            yerr=reach,
+            yerr=_reach(summary),
             fmt="o",
             color="#9a3b00",
             markersize=4,
             capsize=3,
             label="mean, 95 % interval" if place == 1 else None,
         )
+    axes.set_xlim(0.4, len(scores) + 0.75)
+    axes.set_xticks(places, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
+    axes.legend(loc="lower left", frameon=False, fontsize="small")
+    figure.savefig(path, metadata={"Software": None})
+
+
+def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path: Path) -> None:
+    """Draws the systems' means with their 95 % intervals against their bit rates; lines for reference and anchors.
+
+    Args:
+      kbps: of the systems.
+      summaries: by stimulus, all that were heard.
+      path: PNG to write.
+    """
+    figure, axes = _figure(6.0)
+    for name, rate in kbps.items():
+        summary = summaries[name]
+        axes.errorbar([rate], [summary.mean], yerr=_reach(summary), fmt="o", color="#0b5cad", markersize=5, capsize=3)
+        axes.annotate(name, (rate, summary.mean), xytext=(6, 4), textcoords="offset points", fontsize="small")
+    for name, label in _NAMES.items():
+        if name in summaries:
+            axes.axhline(summaries[name].mean, color="#9a3b00", linewidth=1, linestyle="--")
+            place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+            axes.text(0.99, summaries[name].mean + 0.5, label, fontsize="small", **place)
+    axes.margins(x=0.4)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.set_xlabel("kbps, as measured")
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _figure(width: float) -> tuple[Figure, Axes]:
+    """A figure for scores, `width` inches wide, with the five bands of the scale."""
+    # The object interface needs no display and leaves other figures alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 4.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
     for edge in (20, 40, 60, 80):
         axes.axhline(edge, color="#d0d7de", linewidth=0.8, zorder=0)
     bands = axes.secondary_yaxis("right")
@@ -60,7 +97,11 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
     bands.tick_params(length=0)
     axes.set_ylim(-2, 102)
     axes.set_ylabel("MUSHRA score")
-    axes.set_xlim(0.4, len(scores) + 0.75)
-    axes.set_xticks(places, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
-    axes.legend(loc="lower left", frameon=False, fontsize="small")
-    figure.savefig(path, metadata={"Software": None})
+    return figure, axes
+
+
+def _reach(summary: Summary) -> list[list[float]] | None:
+    """Below and above the mean, as error bars want it."""
+    if summary.low is None or summary.high is None:
+        return None
+    return [[summary.mean - summary.low], [summary.high - summary.mean]]

@@ -23,6 +23,7 @@ class Summary:
       median, q1, q3: quartiles (linear interpolation).
       mean: of the scores.
       low, high: 95 % t interval of the mean; None for fewer than two independent values.
+      bootstrap_low, bootstrap_high: 95 % percentile interval of the mean, for scores that are not normal; None alike.
       bimodality: coefficient; None where it is not defined.
     """
 
@@ -33,6 +34,8 @@ class Summary:
     mean: float
     low: float | None
     high: float | None
+    bootstrap_low: float | None
+    bootstrap_high: float | None
     bimodality: float | None
 
     @property
@@ -51,10 +54,21 @@ def summarize(scores: Sequence[float], independent: Sequence[float] | None = Non
     """
     values = np.asarray(scores, np.float64)
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
-    interval = t_interval(scores if independent is None else independent)
-    low, high = interval if interval is not None else (None, None)
-    coefficient = bimodality(scores)
-    return Summary(len(values), float(median), float(q1), float(q3), float(values.mean()), low, high, coefficient)
+    parts = scores if independent is None else independent
+    low, high = t_interval(parts) or (None, None)
+    bootstrap_low, bootstrap_high = bootstrap_interval(parts) or (None, None)
+    return Summary(
+        n=len(values),
+        median=float(median),
+        q1=float(q1),
+        q3=float(q3),
+        mean=float(values.mean()),
+        low=low,
+        high=high,
+        bootstrap_low=bootstrap_low,
+        bootstrap_high=bootstrap_high,
+        bimodality=bimodality(scores),
+    )
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -65,6 +79,23 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     array = np.asarray(values, np.float64)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
     return float(array.mean()) - half, float(array.mean()) + half
+
+
+def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean by the percentiles of resampled means (Efron 1979); None for fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return None
+    chosen = np.random.default_rng(0).integers(0, n, (DRAWS, n))
+    low, high = np.quantile(np.asarray(values, np.float64)[chosen].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def outliers(values: Sequence[float]) -> list[int]:
+    """Places of the values more than 1.5 interquartile ranges outside of the quartiles (Tukey 1977)."""
+    q1, q3 = np.quantile(values, [0.25, 0.75])
+    reach = 1.5 * (q3 - q1)
+    return [index for index, value in enumerate(values) if not q1 - reach <= value <= q3 + reach]
 
 
 def bimodality(values: Sequence[float]) -> float | None:
@@ -138,6 +169,19 @@ def effect_size(differences: Sequence[float]) -> float | None:
     if len(differences) < 2 or np.ptp(differences) == 0:
         return None
     return float(np.mean(differences) / np.std(differences, ddof=1))
+
+
+def detectable(differences: Sequence[float], *, power: float = 0.8) -> float | None:
+    """Mean difference that a paired test at 5 % finds with `power`, as much as these differences vary.
+
+    By the t approximation, (t(0.975) + t(power)) standard errors; None for fewer than two. Where a test found nothing,
+    it tells what may have been missed.
+    """
+    n = len(differences)
+    if n < 2:
+        return None
+    quantiles = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) + stats.t.ppf(power, n - 1))
+    return quantiles * float(np.std(differences, ddof=1)) / math.sqrt(n)
 
 
 def binomial_p(correct: int, trials: int) -> float:
