@@ -8,6 +8,9 @@ _CONFIG = configflags.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; a run that was interrupted goes on from there.")
 _PARALLEL = flags.DEFINE_enum("parallel", "shard_map", ["shard_map", "pmap"], "How the step is mapped over devices.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Join the other processes of a run that spans several hosts.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where it is not found by itself.")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator: processes of the run.")
+_INDEX = flags.DEFINE_integer("process_index", None, "With --coordinator: which of them this is, from 0.")
 
 
 def main(argv: list[str]) -> None:
@@ -19,8 +22,9 @@ def main(argv: list[str]) -> None:
             raise CodaxError("--workdir is missing: give a folder for the run")
         from codax.training import loop, parallel  # JAX is imported once the command line is known to be right
 
-        if _DISTRIBUTED.value:
-            parallel.initialize_distributed()
+        where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
+        if _DISTRIBUTED.value or where != (None, None, None):
+            parallel.initialize_distributed(*where)
         loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
     except CodaxError as error:
         configflags.fail(error)

@@ -201,6 +201,7 @@ class DataConfig:
     read_threads: int = 2
     prefetch: int = 16  # examples read ahead
     memory_mb: int = 768  # decoded audio of shards that is kept in memory by each process
+    timeout_seconds: float = 1800.0  # the run ends if a batch takes longer; 0 = it waits
 
 
 @dataclasses.dataclass
@@ -243,6 +244,7 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
+    checkpoints_best: int = 0  # so many more stay: those with the best evaluation
     eval_every: int = 5_000
     eval_batches: int = 8
     sample_files: int = 4

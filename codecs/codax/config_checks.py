@@ -224,6 +224,7 @@ def _data(config: Config) -> list[Check]:
     d = config.data
     return [
         (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
+        _at_least("data.timeout_seconds", d.timeout_seconds, 0),
         _range("data.gain_db", d.gain_db),
         _range("data.noise_gain_db", d.noise_gain_db),
         (
@@ -309,6 +310,7 @@ def _train(config: Config) -> list[Check]:
         _one_of("train.compute_dtype", t.compute_dtype, "float32", "bfloat16"),
         (0 <= t.ema_decay < 1, "train.ema_decay", t.ema_decay, "0 or more and below 1"),
         _at_least("train.checkpoint_every", t.checkpoint_every, 1),
+        _at_least("train.checkpoints_best", t.checkpoints_best, 0),
         _at_least("train.eval_every", t.eval_every, 1),
         _at_least("train.log_every", t.log_every, 1),
     ]

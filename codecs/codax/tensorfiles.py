@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,43 @@ from flax.traverse_util import flatten_dict
 
 from codax.errors import CodaxError
 
+_CHECKSUM = "sha256"  # in the header
+
 
 class ModelError(CodaxError):
     """A model that is missing, damaged or does not fit its config; the message names the file."""
 
 
+def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:
+    """A safetensors file with the SHA-256 of its arrays, and `about`, in its header."""
+    from safetensors.numpy import save
+
+    return save(dict(arrays), metadata=about | {_CHECKSUM: _checksum(arrays)})
+
+
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file. Raises ModelError naming it."""
-    from safetensors import SafetensorError
+    """The arrays of a safetensors file. Raises ModelError naming it, also if it has a checksum and another content."""
+    from safetensors import SafetensorError, safe_open
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)
+        arrays = load_file(path)
+        with safe_open(path, "numpy") as file:
+            checksum = (file.metadata() or {}).get(_CHECKSUM)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    if checksum is not None and checksum != _checksum(arrays):
+        raise ModelError(f"{path}: damaged, its arrays do not have the checksum in its header")
+    return arrays
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import pytest
 from codax import audio
 from codax.data import noise, pipeline, transforms
 from codax.data.build import build_shards
-from codax.errors import CodaxError
 
 
 @pytest.fixture
@@ -79,19 +78,31 @@ def test_every_second_of_audio_is_equally_likely(tmp_path, config):
     np.testing.assert_array_equal(counts, [20, 20, 20, 20, 160])  # 2 and 16 of the 24 segments in each of 10 epochs
 
 
-def test_processes_take_disjoint_shares_of_every_epoch(tmp_path, config):
+@pytest.mark.parametrize("processes", range(1, 8))
+def test_processes_share_the_batches_of_one(tmp_path, config, processes):
+    """Together, in their order, they have those of one process, to the sample; none is left out or comes twice."""
     config.data.source = numbered_shards(tmp_path, [0.5] * 17)
     config.data.validation_fraction = 0.0
+    config.data.gain_db = (-20.0, 0.0)
+    steps = 12
+    whole = np.stack(take(pipeline.training_batches(config, batch_size_per_process=4 * processes), steps))
     shares = []
-    for process in range(2):
-        batches = pipeline.training_batches(config, batch_size_per_process=4, process_index=process, process_count=2)
-        values = np.rint(np.stack(take(batches, 6))[:, :, 0, 0] * 100).astype(int)
-        shares.append(values.reshape(3, 8))  # 8 of the 17 segments each; one is left out in every epoch
-    for epoch in range(3):
-        assert len({*shares[0][epoch], *shares[1][epoch]}) == 16
-    assert not np.array_equal(np.sort(shares[0][0]), np.sort(shares[0][1]))
-    with pytest.raises(CodaxError, match="too few for 18 processes"):
-        pipeline.training_batches(config, batch_size_per_process=4, process_count=18)
+    for process in range(processes):
+        options = {"process_index": process, "process_count": processes}
+        iterator = pipeline.training_batches(config, batch_size_per_process=4, **options)
+        shares += [take(iterator, steps)]
+        assert iterator.get_state() == {"next_index": steps}  # of any process of any number of them
+    np.testing.assert_array_equal(np.concatenate([np.stack(share) for share in shares], axis=1), whole)
+    config.data.gain_db = (0.0, 0.0)
+    shares = [
+        take(
+            pipeline.training_batches(config, batch_size_per_process=1, process_index=i, process_count=processes),
+            -(-34 // processes),
+        )
+        for i in range(processes)
+    ]
+    firsts = np.rint(np.stack(shares, axis=1).reshape(-1, *shares[0][0].shape[1:])[:34, 0, 0] * 100).astype(int)
+    assert sorted(firsts) == sorted([*range(1, 18)] * 2)  # two epochs
 
 
 def test_short_files_are_filled_with_zeros(tmp_path, config):

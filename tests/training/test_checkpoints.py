@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,9 +67,77 @@ def test_unfinished_and_damaged_checkpoints(tmp_path: Path) -> None:
         wrong["weights"] = jax.ShapeDtypeStruct((5, 5), jnp.float32, sharding=wrong["weights"].sharding)
         with pytest.raises(CheckpointError, match="checkpoints/3: cannot be restored"):
             checkpoints.restore(3, wrong, numbers())
-        (tmp_path / "checkpoints" / "3" / "data" / "process_0-of-1.json").rename(tmp_path / "elsewhere")
-        with pytest.raises(CheckpointError, match="another number of processes than 1"):
-            checkpoints.restore(3, shapes(), numbers())
+
+
+def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
+    data = numbers()
+    next(data)
+    with Checkpoints(tmp_path, kept=1) as checkpoints:
+        checkpoints.save(3, STATE, data, {"best": 0.5})
+    following = next(data)
+    folder = tmp_path / "checkpoints" / "3"
+    (folder / "checksums.json").unlink()  # the files of two processes are made up here
+    place = (folder / "data" / "process_0-of-1.json").rename(folder / "data" / "process_0-of-2.json")
+
+    def restored() -> tuple[dict, dict, np.ndarray]:
+        fresh = numbers()
+        with Checkpoints(tmp_path, kept=1) as checkpoints:
+            return *checkpoints.restore(3, shapes(), fresh), next(fresh)
+
+    with pytest.raises(CheckpointError, match="positions in the data do not agree"):
+        restored()
+    other = place.with_name("process_1-of-2.json")
+    other.write_bytes(place.read_bytes())
+    state, log, batch = restored()
+    jax.tree.map(np.testing.assert_array_equal, state, STATE)
+    np.testing.assert_array_equal(batch, following)
+    assert log == {"best": 0.5}
+    other.write_text('{"next_index": 7}')
+    with pytest.raises(CheckpointError, match="do not agree"):
+        restored()
+    other.write_text("{")
+    with pytest.raises(CheckpointError, match="the position in the data"):
+        restored()
+
+
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*never awaited:RuntimeWarning")
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_every_file_of_a_checkpoint_is_watched(tmp_path: Path, damage: str) -> None:
+    with Checkpoints(tmp_path / "good", kept=2) as checkpoints:
+        checkpoints.save(2, STATE, numbers(), {})
+        checkpoints.save(3, STATE, numbers(), {})
+    files = [path for path in (tmp_path / "good/checkpoints/3").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for index, path in enumerate(files):
+        where = tmp_path / str(index)
+        shutil.copytree(tmp_path / "good", where)
+        target, content = where / path.relative_to(tmp_path / "good"), bytearray(path.read_bytes())
+        if damage == "remove":
+            target.unlink()
+        else:
+            content[len(content) // 2] ^= 16
+            target.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+        with Checkpoints(where, kept=2) as checkpoints:
+            if path.name == "checksums.json" and damage == "remove":
+                checkpoints.restore(3, shapes(), numbers())  # as after a kill before they were written
+                continue
+            name = re.escape(path.relative_to(tmp_path / "good/checkpoints/3").as_posix())
+            if path.name == "checksums.json" and damage == "flip":
+                name = ".*"  # of the file whose checksum it was
+            with pytest.raises(CheckpointError, match=f"{name} is (damaged|missing); remove that folder"):
+                checkpoints.restore(3, shapes(), numbers())
+
+
+def test_the_best_stay(tmp_path: Path) -> None:
+    scores = {1: 3.0, 2: 1.0, 3: None, 4: 2.0, 5: 4.0, 6: None}
+    with Checkpoints(tmp_path, kept=1, best=2) as checkpoints:
+        for step, score in scores.items():
+            checkpoints.save(step, STATE, numbers(), {}, score)
+    with Checkpoints(tmp_path, kept=1, best=2) as checkpoints:
+        assert checkpoints.latest() == 6
+        checkpoints.save(7, STATE, numbers(), {}, 1.5)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "7"]
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:

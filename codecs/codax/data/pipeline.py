@@ -1,9 +1,10 @@
 """Batches for training and validation, made with Grain.
 
 A file counts as many times as segments fit into it, so that every second of audio is equally likely; each time it gives
-a crop from a random place. The order is a shuffle that is decided by the seed alone; processes take disjoint shares of
-it, and the number of threads changes nothing. An iterator's state (`get_state`, `set_state`; Orbax saves it) is its
-position: a restored iterator goes on with the very same batches.
+a crop from a random place. The order is a shuffle that is decided by the seed alone. Processes take turns at it, so
+that their parts of a batch make the batch that one process would have; the number of threads changes nothing. An
+iterator's state (`get_state`, `set_state`; Orbax saves it) is the number of batches taken: a restored iterator goes on
+with the very same batches, whatever the number of processes.
 
 Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`, in an order of their own.
 """
@@ -103,21 +104,15 @@ def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Croppe
     return source, Cropper(config, source, noise_source, training=training)
 
 
-def _single(config: Config, split: str, seed: int, process_index: int, process_count: int) -> grain.MapDataset[Batch]:
-    """A process's endless share of examples of one clip."""
+def _single(config: Config, split: str, seed: int) -> grain.MapDataset[Batch]:
+    """The endless sequence of examples of one clip."""
     source, cropper = _open(config, split, training=True)
     source.hold(config.data.memory_mb)
     windows = Windows(source, config.segment_samples)
-    each = len(windows) // process_count  # the same for all, so that epochs stay in step
-    if each == 0:
-        raise CodaxError(f"{config.data.source}: {len(windows)} segments are too few for {process_count} processes")
     _log.info("%s: %d examples, %.2f h, %d segments", source.spec, len(source), source.seconds / 3600, len(windows))
     shuffled = grain.MapDataset.source(windows).seed(seed).shuffle()
-    share = shuffled[process_index : each * process_count : process_count].repeat()
-    if process_index and config.data.mixture.reverberation > 0.0:
-        # Generators depend on the seed and the position in the share: all processes would draw the same rooms.
-        share = share.seed(int(np.random.SeedSequence((seed, process_index)).generate_state(1)[0]))
-    return share.random_map(cropper)
+    # The slice takes all of them; the random generators of what follows depend on its being there.
+    return shuffled[0 : len(windows) : 1].repeat().random_map(cropper)
 
 
 def training_batches(
@@ -144,14 +139,12 @@ def training_batches(
       seed: decides everything; None = `config.seed`.
 
     Raises:
-      CodaxError: the source is missing or empty, or too small for the number of processes.
+      CodaxError: the source is missing or empty.
     """
     seed = config.seed if seed is None else seed
-    if config.data.mixture.sources:
-        examples = mixtures.mixed(config, split, seed)[process_index::process_count]
-    else:
-        examples = _single(config, split, seed, process_index, process_count)
-    dataset = examples.batch(batch_size_per_process, drop_remainder=True)
+    examples = mixtures.mixed(config, split, seed) if config.data.mixture.sources else _single(config, split, seed)
+    # Process after process takes a batch: together they have those of one process with the whole batch, in its order.
+    dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
     # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
     options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)

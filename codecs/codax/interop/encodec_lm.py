@@ -14,7 +14,7 @@ from codax.files import write_whole
 from codax.interop.encodec import Entries, LayoutError, State, config_24khz, config_48khz
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
-from codax.tensorfiles import ModelError, read_tensors
+from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes
 
 # Parts of a layer here and there. PyTorch's dense kernels are [out, in].
 _LAYER = (
@@ -135,9 +135,7 @@ def import_lm(
 
 def export_lm(lm: LM, target: str | Path) -> None:
     """Writes the state dict that the package's `LMModel` loads, as a safetensors file. Raises ModelError naming it."""
-    from safetensors.numpy import save
-
     try:
-        write_whole(Path(target), save(from_codax(lm.flat(), lm.config), metadata={"format": "pt"}))
+        write_whole(Path(target), safetensors_bytes(from_codax(lm.flat(), lm.config), format="pt"))
     except OSError as error:
         raise ModelError(f"{target}: cannot be written ({error.strerror or error})") from error

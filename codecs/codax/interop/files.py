@@ -12,7 +12,7 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.interop import audiocraft, encodec, mimi, mimi_config, speechtokenizer
-from codax.tensorfiles import ModelError, read_tensors
+from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes
 
 KYUTAI_CONFIG = "mimi_config.json"
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
@@ -159,12 +159,10 @@ def export_kyutai(codec: Codec, folder: str | Path) -> None:
 
 def _write(folder: str | Path, texts: Mapping[str, Any], name: str, state: dict[str, Any]) -> None:
     """Writes the weights into `name` and every one of `texts` as JSON."""
-    from safetensors.numpy import save
-
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / name, save(state, metadata={"format": "pt"}))
+        write_whole(folder / name, safetensors_bytes(state, format="pt"))
         for other, values in texts.items():
             write_whole(folder / other, (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:

@@ -13,7 +13,7 @@ from codax.files import write_whole
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights, parameter_shapes
 from codax.lm.quantize import Arrays, quantize
-from codax.tensorfiles import ModelError, read_safetensors
+from codax.tensorfiles import ModelError, read_safetensors, safetensors_bytes
 
 BLOCK_SECONDS = 5.0  # of the blocks that are coded on their own
 _CONFIG, _WEIGHTS, _INTEGERS = "lm.json", "lm.safetensors", "lm_integer.safetensors"
@@ -35,15 +35,13 @@ def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
     Raises:
       CodaxError: it cannot be written, or the weights are beyond integer arithmetic.
     """
-    from safetensors.numpy import save
-
     folder, weights = Path(folder), lm.flat()
     integers = quantize(weights, lm.config, block_frames(codec))
     described = {"codec": codec.name, "lm": lm.config.to_dict()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _WEIGHTS, save(weights, metadata={"format": "codax"}))
-        write_whole(folder / _INTEGERS, save(integers, metadata={"format": "codax"}))
+        write_whole(folder / _WEIGHTS, safetensors_bytes(weights, format="codax"))
+        write_whole(folder / _INTEGERS, safetensors_bytes(integers, format="codax"))
         write_whole(folder / _CONFIG, json.dumps(described, indent=2) + "\n")
     except OSError as error:
         raise ModelError(f"{folder}: cannot save the language model ({error.strerror or error})") from error

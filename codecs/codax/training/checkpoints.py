@@ -1,7 +1,7 @@
 """Checkpoints of a training run: the whole state, the position in the data and the unfinished log window.
 
 Orbax writes each checkpoint in the background into a temporary folder and renames it when it is complete, so that what
-a killed process leaves behind is never taken for a checkpoint.
+a killed process leaves behind is never taken for a checkpoint. Checksums are added once it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import jax
 from codax.config import Config, ConfigError
 from codax.errors import CodaxError
 from codax.files import write_whole
+from codax.training import checksums
 
 CONFIG_FILE = "config.json"
 FOLDER = "checkpoints"
@@ -35,12 +36,14 @@ FREE_FIELDS = frozenset(
         "train.eval_batches",
         "train.checkpoint_every",
         "train.checkpoints_kept",
+        "train.checkpoints_best",
         "train.sample_files",
         "train.max_bad_steps",
         "data.cache_dir",
         "data.read_threads",
         "data.prefetch",
         "data.memory_mb",
+        "data.timeout_seconds",
     }
 )
 
@@ -52,8 +55,8 @@ class CheckpointError(CodaxError):
 class Checkpoints:
     """The checkpoints below a work directory: `with Checkpoints(workdir, kept=3) as c: c.save(...)`."""
 
-    def __init__(self, workdir: str | Path, *, kept: int) -> None:
-        """Opens WORKDIR/checkpoints, which is created; the latest `kept` are kept.
+    def __init__(self, workdir: str | Path, *, kept: int, best: int = 0) -> None:
+        """Opens WORKDIR/checkpoints, which is created; the latest `kept` are kept, and the `best` of lowest score.
 
         Raises:
           CheckpointError: the folder cannot be created or read.
@@ -65,14 +68,19 @@ class Checkpoints:
         for library in ("absl", "asyncio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
         _hide_closed_loops()
+        policies = ocp.training.preservation_policies
+        lowest = policies.BestN(
+            get_metric_fn=lambda metrics: metrics["score"], reverse=True, n=best, keep_checkpoints_without_metrics=False
+        )
         self.folder = Path(workdir).absolute() / FOLDER
         self.saved_step: int | None = None
+        self._unsealed: int | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._manager: Any = ocp.training.Checkpointer(
                 self.folder,  # pyright: ignore[reportArgumentType]
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),  # pyright: ignore[reportArgumentType]
-                preservation_policy=ocp.training.preservation_policies.LatestN(max(1, kept)),  # pyright: ignore[reportArgumentType]
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(max(1, kept)), lowest]),  # pyright: ignore[reportArgumentType]
                 cleanup_tmp_directories=True,
             )
         except Exception as error:
@@ -86,7 +94,7 @@ class Checkpoints:
         return [c.step for c in self._manager.checkpoints if (self.folder / str(c.step) / "state").is_dir()]
 
     def restore(self, step: int, state: Any, data: Any) -> tuple[Any, dict]:
-        """Reads a checkpoint.
+        """Reads a checkpoint, also one of another number of processes or devices.
 
         Args:
           step: from `latest`.
@@ -97,23 +105,23 @@ class Checkpoints:
           The state, and the dict that was given to `save` as `log`.
 
         Raises:
-          CheckpointError: the files are damaged, or come from another number of processes.
+          CheckpointError: the files are damaged or missing.
         """
+        where = self.folder / str(step)
+        self._check(where)
+        position = _position(where / "data")
+        wanted = {"state": state} | ({"data": data} if position is None else {})
         try:
-            loaded = self._manager.load_checkpointables(step, {"state": state, "data": data})
+            loaded = self._manager.load_checkpointables(step, wanted)
             log = json.loads((self._manager.checkpointables_metadata(step).custom_metadata or {}).get("log", "{}"))
         except Exception as error:
-            where = self.folder / str(step)
-            if (where / "data").is_dir() and not list((where / "data").glob(f"*-of-{jax.process_count()}.json")):
-                wrong = f"it was written by another number of processes than {jax.process_count()}"
-                raise CheckpointError(f"{where}: cannot be restored: {wrong}") from error
-            others = "remove that folder to go on from the checkpoint before it" if len(self._steps()) > 1 else ""
-            reason = f"{_reason(error)}; {others}" if others else _reason(error)
-            raise CheckpointError(f"{where}: cannot be restored ({reason})") from error
+            raise self._damaged(where, _reason(error)) from error
+        if position is not None:
+            data.set_state(position)
         self.saved_step = step
         return loaded["state"], log
 
-    def save(self, step: int, state: Any, data: Any, log: dict) -> None:
+    def save(self, step: int, state: Any, data: Any, log: dict, score: float | None = None) -> None:
         """Starts writing a checkpoint in the background, once the one before it is written.
 
         Args:
@@ -121,6 +129,7 @@ class Checkpoints:
           state: tree of arrays; they are copied before this returns.
           data: the Grain iterator.
           log: plain values, small.
+          score: of an evaluation at this step, the lower the better.
 
         Raises:
           CheckpointError: this checkpoint cannot be started or the one before could not be written (full disk).
@@ -131,11 +140,15 @@ class Checkpoints:
         try:
             # Kept as text: Orbax stores metadata as JSON, and numbers must come back as they were.
             self._manager.save_checkpointables_async(
-                step, {"state": state, "data": data}, force=True, custom_metadata={"log": json.dumps(log)}
+                step,
+                {"state": state, "data": data},
+                force=True,
+                metrics=None if score is None else {"score": score},
+                custom_metadata={"log": json.dumps(log)},
             )
         except Exception as error:
             raise self._failed(error) from error
-        self.saved_step = step
+        self.saved_step = self._unsealed = step
 
     def wait(self) -> None:
         """Waits until what was saved is on the disk.
@@ -145,8 +158,27 @@ class Checkpoints:
         """
         try:
             self._manager.wait()
+            self._seal()
         except Exception as error:
             raise self._failed(error) from error
+
+    def _seal(self) -> None:
+        """Adds checksums to the checkpoint that was written last."""
+        if self._unsealed is not None and jax.process_index() == 0:
+            checksums.write(self.folder / str(self._unsealed))
+        self._unsealed = None
+
+    def _check(self, where: Path) -> None:
+        try:
+            problem = checksums.problem(where)
+        except OSError as error:
+            problem = error.strerror or str(error)
+        if problem:
+            raise self._damaged(where, problem)
+
+    def _damaged(self, where: Path, reason: str) -> CheckpointError:
+        others = "; remove that folder to go on from the checkpoint before it" if len(self._steps()) > 1 else ""
+        return CheckpointError(f"{where}: cannot be restored ({reason}{others})")
 
     def _failed(self, error: BaseException) -> CheckpointError:
         kept = self.latest()
@@ -159,9 +191,32 @@ class Checkpoints:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             self._manager.close()
+            if kind is None:
+                self._seal()
         except Exception as error:
             if kind is None:
                 raise self._failed(error) from error
+
+
+def _position(folder: Path) -> dict | None:
+    """The position in the data if another number of processes saved it; None = this number, or it cannot be told.
+
+    All processes have taken the same number of batches, and together they take the same examples whatever their number
+    (`codax.data.pipeline`), so that the position of one is that of all.
+
+    Raises:
+      CheckpointError: the processes' positions are incomplete or differ.
+    """
+    files = sorted(folder.glob("process_*-of-*.json"))
+    if not files or list(folder.glob(f"process_*-of-{jax.process_count()}.json")):
+        return None
+    try:
+        positions = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: cannot be restored (the position in the data: {error})") from error
+    if len(files) != int(files[0].stem.rpartition("-")[2]) or any(p != positions[0] for p in positions):
+        raise CheckpointError(f"{folder}: cannot be restored (the processes' positions in the data do not agree)")
+    return positions[0]
 
 
 def _reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from codax.codec import Codec
 from codax.config import Config
@@ -16,6 +17,7 @@ from codax.training.step import phase_at
 from codax.training.validation import BATCH, Reconstructor, Validator
 
 EXPORT_FOLDER = "export"
+BEST_FOLDER = "best"
 
 
 class Evaluation:
@@ -37,8 +39,13 @@ class Evaluation:
             self._samples = Samples(config, workdir, reconstruct)
         self._is_first = is_first
 
-    def __call__(self, step: int, state: TrainState, log: Log) -> None:
-        """Evaluates after `step` finished steps."""
+    def __call__(self, step: int, state: TrainState, log: Log) -> float | None:
+        """Evaluates after `step` finished steps.
+
+        Returns:
+          The validation's mel distance, mean over the rates: the lower the better. None without validation or codes.
+        """
+        score = None
         quantize = phase_at(self._config, step - 1).quantize
         variables = jax.device_get({"params": state.average, "codebook": state.codebook})
         variables = jax.device_put(variables, jax.local_devices()[0])
@@ -47,17 +54,20 @@ class Evaluation:
             log.write(step, "validation", scores)
             shown = [f"{name} {value:.3g}" for name, value in scores.items() if name.startswith(("snr", "mel"))]
             log.terminal.say(f"validation at step {step:,}: {'  '.join(shown)}")
+            if quantize:
+                score = float(np.mean([value for name, value in scores.items() if name.startswith("mel/")]))
         if self._samples is not None and log.tensorboard is not None:
             self._samples.write(step, variables, log.tensorboard, quantize=quantize)
         if not quantize:
             log.terminal.say(f"no export yet: codebooks start at step {self._config.quantizer.start_step:,}")
         elif self._is_first:
             self.export(state)
+        return score
 
-    def export(self, state: TrainState) -> None:
-        """Writes WORKDIR/export."""
+    def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
+        """Writes WORKDIR/FOLDER."""
         average, codebook = jax.device_get((state.average, state.codebook))
-        Codec(self._config, average, codebook).save(self._workdir / EXPORT_FOLDER)
+        Codec(self._config, average, codebook).save(self._workdir / folder)
 
     def has_export(self) -> bool:
         return (self._workdir / EXPORT_FOLDER / "config.json").exists()

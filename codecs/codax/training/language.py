@@ -137,8 +137,9 @@ class LanguageTask:
             self._step = self._mapped.compile(make_step(self.config, self._mapped.axis))
         return self._step(state, batch)
 
-    def evaluate(self, step: int, state: TrainState, log: Log) -> None:
-        """Bits per code on the validation split, and the export."""
+    def evaluate(self, step: int, state: TrainState, log: Log) -> float | None:
+        """Bits per code on the validation split, and the export. Returns the bits, if any."""
+        score = None
         params = jax.device_put(jax.device_get(state.average), jax.local_devices()[0])
         if self.config.train.eval_batches > 0:
             if self._validation is None:
@@ -147,7 +148,8 @@ class LanguageTask:
                 self._validation = [self.prepare(batch)["codes"] for batch in batches]
             bits = np.mean([self._score(params, codes) for codes in self._validation], axis=0)
             kbps = float(bits.sum() * self.config.frame_rate / 1000)
-            line = {"bits": bits.tolist(), "bits_mean": float(bits.mean()), "kbps": kbps}
+            score = float(bits.mean())
+            line = {"bits": bits.tolist(), "bits_mean": score, "kbps": kbps}
             log.write(step, "validation", line)
             packed = self.config.kbps(self.lm.codebooks)
             log.terminal.say(
@@ -156,10 +158,11 @@ class LanguageTask:
             )
         if jax.process_index() == 0:
             self.export(state)
+        return score
 
-    def export(self, state: TrainState) -> None:
-        """Writes WORKDIR/export."""
-        save_lm(LM(self.lm, jax.device_get(state.average)), self.config, self._workdir / EXPORT_FOLDER)
+    def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
+        """Writes WORKDIR/FOLDER."""
+        save_lm(LM(self.lm, jax.device_get(state.average)), self.config, self._workdir / folder)
 
     def has_export(self) -> bool:
         return has_lm(self._workdir / EXPORT_FOLDER)

@@ -11,12 +11,13 @@ from codax.config import Config
 from codax.data.pipeline import training_batches
 from codax.training import language
 from codax.training.checkpoints import Checkpoints, check_same_config, write_config
-from codax.training.evaluation import EXPORT_FOLDER
+from codax.training.evaluation import BEST_FOLDER, EXPORT_FOLDER
 from codax.training.logging import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
 from codax.training.stopping import BadStepGuard, StopRequest
 from codax.training.tasks import CodecTask
+from codax.training.watchdog import Watchdog
 
 _STEPS_AHEAD = 2  # steps that are handed to the device before the oldest of them has finished
 
@@ -51,7 +52,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         terminal.say(f"{config.name} on {mapped.describe()}")
 
         # Work directory.
-        checkpoints = stack.enter_context(Checkpoints(workdir, kept=config.train.checkpoints_kept))
+        checkpoints = stack.enter_context(
+            Checkpoints(workdir, kept=config.train.checkpoints_kept, best=config.train.checkpoints_best)
+        )
         start = checkpoints.latest()
         if start is not None:
             check_same_config(workdir, config)
@@ -87,13 +90,14 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         # Loop.
         guard = BadStepGuard(config.train.max_bad_steps)
         ahead: list[tuple[int, dict]] = []
+        dog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda: _no_data(config, checkpoints)))
         last = config.train.steps if max_steps is None else min(config.train.steps, max_steps)
         is_interrupted = False
         while step < last:
             if stop.requested(step):
                 is_interrupted = True
                 break
-            with log.clock.waiting_for_data():
+            with log.clock.waiting_for_data(), dog.watching():
                 batch = next(data)
             batch = task.prepare(batch)
             with log.clock.paused_if(task.is_new(step)):
@@ -108,9 +112,13 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                 log.report(step)
             if step % config.train.eval_every == 0 or step == config.train.steps:
                 with log.clock.paused_if(True):
-                    task.evaluate(step, state, log)
-            if step % config.train.checkpoint_every == 0:
-                checkpoints.save(step, state, data, log.save())
+                    score = task.evaluate(step, state, log)
+                    if log.is_best(score) and is_first:
+                        task.export(state, BEST_FOLDER)
+            else:
+                score = None
+            if step % config.train.checkpoint_every == 0 or step == config.train.steps:
+                checkpoints.save(step, state, data, log.save(), score)
 
         # End.
         checkpoints.save(step, state, data, log.save())
@@ -122,3 +130,10 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         if not task.has_export() and is_first:
             task.export(state)  # the run was already finished, and its export was removed since
         terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")
+
+
+def _no_data(config: Config, checkpoints: Checkpoints) -> str:
+    source = ", ".join(config.data.mixture.specs.values()) or config.data.source
+    kept = checkpoints.latest()
+    where = f"the checkpoint of step {kept} is intact" if kept is not None else "there is no checkpoint yet"
+    return f"{source}: no batch for {config.data.timeout_seconds:g} s (data.timeout_seconds); {where}"

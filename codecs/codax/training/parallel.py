@@ -22,24 +22,36 @@ KINDS = ("shard_map", "pmap")
 _COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
 
-def initialize_distributed() -> None:
+def initialize_distributed(
+    coordinator: str | None = None, processes: int | None = None, index: int | None = None
+) -> None:
     """Joins the processes of a run that spans several hosts; call it before anything else touches a device.
 
-    On Cloud TPU, SLURM, Open MPI and Kubernetes JAX finds the others by itself. Elsewhere the environment says where
-    they are: JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+    On Cloud TPU, GKE, SLURM and Open MPI JAX finds the others by itself. Elsewhere all three arguments say where they
+    are, or the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+
+    Args:
+      coordinator: HOST:PORT of process 0, which every process can reach.
+      processes: how many there are.
+      index: of this one, from 0.
 
     Raises:
-      CodaxError: the environment is incomplete or the other processes cannot be reached.
+      CodaxError: arguments or environment are incomplete, or the other processes cannot be reached.
     """
-    given = {name: os.environ.get(name) for name in (_COORDINATOR, _COUNT, _INDEX)}
+    flags: dict[str, Any] = {"--coordinator": coordinator, "--num_processes": processes, "--process_index": index}
+    given: dict[str, Any] = {name: os.environ.get(name) or None for name in (_COORDINATOR, _COUNT, _INDEX)}
+    known = flags if any(value is not None for value in flags.values()) else given
     try:
-        if given[_COUNT] is None and given[_INDEX] is None:
+        if known is given and given[_COUNT] is None and given[_INDEX] is None:
             jax.distributed.initialize()
             return
-        missing = [name for name, value in given.items() if not value]
-        if missing:
-            raise CodaxError(f"--distributed: the environment variable {missing[0]} is not set")
-        jax.distributed.initialize(given[_COORDINATOR], int(given[_COUNT] or 0), int(given[_INDEX] or 0))
+        if missing := [name for name, value in known.items() if value is None]:
+            what = "flag" if known is flags else "environment variable"
+            raise CodaxError(f"--distributed: the {what} {missing[0]} is not set")
+        where, count, number = known.values()
+        if not 0 <= int(number) < int(count):
+            raise CodaxError(f"--distributed: process {number} of {count}: they are counted from 0")
+        jax.distributed.initialize(where, int(count), int(number))
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CodaxError(f"--distributed: cannot join the other processes ({reason})") from error

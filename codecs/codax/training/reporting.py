@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ class Log:
         self._config = config
         self._window = Window(saved.get("window"))
         self._pending: list[dict] = []
+        self._best: float | None = saved.get("best")
         self._file = MetricsFile(workdir, after=after) if is_first else None
         self.tensorboard = TensorBoard(workdir, after=after) if is_first else None
         self._rate = learning_rate(config.optimizer, config.optimizer.learning_rate, config.train.steps)
@@ -81,7 +83,14 @@ class Log:
     def save(self) -> dict:
         """What a checkpoint must hold for the lines after it to be the same."""
         self._collect()
-        return {"window": self._window.save()}
+        return {"window": self._window.save(), "best": self._best}
+
+    def is_best(self, score: float | None) -> bool:
+        """Is an evaluation's score lower than all before? It is then the one to beat."""
+        if score is None or not math.isfinite(score) or (self._best is not None and score >= self._best):
+            return False
+        self._best = score
+        return True
 
     def report(self, step: int) -> None:
         """Writes the means since the last report."""

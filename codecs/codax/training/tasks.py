@@ -12,7 +12,7 @@ import numpy as np
 
 from codax.config import Config
 from codax.teachers.teacher import open_teacher
-from codax.training.evaluation import Evaluation
+from codax.training.evaluation import EXPORT_FOLDER, Evaluation
 from codax.training.logging import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
@@ -76,13 +76,13 @@ class CodecTask:
         self._terminal.say(f"step with {what}: compiled and run in {time.monotonic() - began:.1f} s")
         return done
 
-    def evaluate(self, step: int, state: TrainState, log: Log) -> None:
-        """Evaluates, and exports the model, after `step` finished steps."""
-        self._evaluation(step, state, log)
+    def evaluate(self, step: int, state: TrainState, log: Log) -> float | None:
+        """Evaluates, and exports the model, after `step` finished steps; see `Evaluation`."""
+        return self._evaluation(step, state, log)
 
-    def export(self, state: TrainState) -> None:
-        """Writes WORKDIR/export."""
-        self._evaluation.export(state)
+    def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
+        """Writes WORKDIR/FOLDER."""
+        self._evaluation.export(state, folder)
 
     def has_export(self) -> bool:
         return self._evaluation.has_export()

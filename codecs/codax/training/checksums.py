@@ -1,0 +1,49 @@
+"""SHA-256 of the files of a checkpoint, beside them: what a disk changed behind our back is then noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from codax.files import write_whole
+
+FILE = "checksums.json"
+
+
+def write(folder: Path) -> None:
+    """Writes FOLDER/checksums.json, once everything else in it is complete.
+
+    Raises:
+      OSError: a file cannot be read, or this one not written.
+    """
+    write_whole(folder / FILE, json.dumps(_digests(folder), indent=1).encode())
+
+
+def problem(folder: Path) -> str:
+    """What is wrong with FOLDER, as "FILE is missing" or "FILE is damaged"; "" if nothing, or if it has no checksums.
+
+    Raises:
+      OSError: a file cannot be read.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return ""
+    try:
+        wanted = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return f"{FILE} is damaged"
+    found = _digests(folder)
+    for name, digest in wanted.items():
+        if found.get(name) != digest:
+            return f"{name} is {'damaged' if name in found else 'missing'}"
+    return ""
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != FILE:
+            with path.open("rb") as file:
+                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests

@@ -1,0 +1,45 @@
+"""Ends a run whose data no longer comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+
+class Watchdog:
+    """Ends the process when a wait takes too long: a thread that hangs in a read cannot be stopped otherwise.
+
+    `with Watchdog(600, message) as dog: with dog.watching(): batch = next(data)`.
+    """
+
+    def __init__(self, seconds: float, message: Callable[[], str]) -> None:
+        """Args: seconds that a wait may take, 0 = any; message, one line for stderr, asked for at the end."""
+        self._seconds, self._message = seconds, message
+        self._since: float | None = None
+        self._done = threading.Event()
+
+    def __enter__(self) -> Watchdog:
+        if self._seconds > 0:
+            threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Times the block."""
+        self._since = time.monotonic()
+        yield
+        self._since = None
+
+    def _watch(self) -> None:
+        while not self._done.wait(min(1.0, self._seconds / 4)):
+            since = self._since
+            if since is not None and time.monotonic() - since > self._seconds:
+                print(f"error: {self._message()}", file=sys.stderr, flush=True)
+                os._exit(1)
