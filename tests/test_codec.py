@@ -138,6 +138,14 @@ def test_wrong_input_is_refused(codec):
         codec.decode(codax.Tokens(codes=tokens.codes + 16, length=5, sample_rate=8_000))
 
 
+def test_a_saved_model_has_the_same_bytes_each_time(tmp_path, codec):
+    for i in range(8):
+        codec.save(tmp_path / str(i))
+        for name in ("config.json", "model.safetensors"):
+            assert (tmp_path / str(i) / name).read_bytes() == (tmp_path / "0" / name).read_bytes()
+    assert codax.load(tmp_path / "0").hash == codec.hash
+
+
 def test_damaged_models_are_named(tmp_path, codec):
     with pytest.raises(ModelError, match="no such model"):
         codax.load(tmp_path / "absent")
@@ -145,6 +153,12 @@ def test_damaged_models_are_named(tmp_path, codec):
     codec.save(folder)
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"model\.safetensors"):
+        codax.load(folder)
+    codec.save(folder)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-100] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors: damaged, its arrays do not have the checksum"):
         codax.load(folder)
     codec.save(folder)
     (folder / "config.json").write_text(

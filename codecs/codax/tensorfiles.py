@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,17 @@ class ModelError(CodaxError):
 
 
 def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:
-    """A safetensors file with the SHA-256 of its arrays, and `about`, in its header."""
+    """A safetensors file with the SHA-256 of its arrays, and `about`, in its header; always the same bytes."""
     from safetensors.numpy import save
 
-    return save(dict(arrays), metadata=about | {_CHECKSUM: _checksum(arrays)})
+    data = save(dict(arrays), metadata=about | {_CHECKSUM: _checksum(arrays)})
+    # The library writes the metadata in another order in every process; the header starts after its length.
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays stay aligned
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:

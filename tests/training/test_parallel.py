@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from codax.errors import CodaxError
-from codax.training.parallel import Parallel
-from tiny_run import ROOT, WORKER, environment, run_program
+from codax.training.parallel import Parallel, initialize_distributed
+from tiny_run import ROOT, WORKER, environment, free_port, run_program
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +75,15 @@ def test_discriminators_for_each_rate_are_the_same_on_two_devices(cache: Path, t
     assert_close(results["shard_map"], results["jit"])
 
 
-def test_two_processes_equal_one(cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    processes = []
+@pytest.mark.parametrize("kind", ["shard_map", "pmap"])
+def test_two_processes_of_four_devices_equal_one(
+    kind: str, cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    port, processes = free_port(), []
     for index in range(2):
         names = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
-        env = environment(cache, **names)
-        command = [sys.executable, str(WORKER), "steps", "shard_map", str(tmp_path / "out.npz")]
+        env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=4", **names)
+        command = [sys.executable, str(WORKER), "steps", kind, str(tmp_path / "out.npz")]
         processes.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate(timeout=600)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
@@ -98,6 +97,19 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPat
         mapped.local_batch(12)
     with pytest.raises(CodaxError, match="must be one of shard_map, pmap"):
         Parallel("pjit")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("host:1", None, 0), "the flag --num_processes is not set"),
+        ((None, 2, 0), "the flag --coordinator is not set"),
+        (("host:1", 2, 2), "process 2 of 2: they are counted from 0"),
+    ],
+)
+def test_flags_that_do_not_fit(given: tuple, message: str) -> None:
+    with pytest.raises(CodaxError, match=message):
+        initialize_distributed(*given)
 
 
 def test_an_incomplete_environment_is_named(tmp_path: Path) -> None:

@@ -178,3 +178,68 @@ except CodaxError as error:
     dumped = run_program(WORKER, "dump", recipe, tmp_path / "run", tmp_path / "out.npz", env=env)
     assert dumped.returncode == 0, dumped.stderr
     assert np.load(tmp_path / "out.npz")[".step"] == 3
+
+
+def failing_run(place: Path, folder: Path, lines: str, **data: object) -> tuple[list[str], Path, Config]:
+    """A program that trains on a corpus of its own, after the `lines` that make something fail; its folder; the recipe."""
+    config = Config.load(place / "recipe.json")
+    config.data = dataclasses.replace(config.data, source=str(write_corpus(folder / "corpus")), **data)
+    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
+    program = f"""
+import time
+from pathlib import Path
+from codax.config import Config
+from codax.data.crops import Crops
+from codax.errors import CodaxError
+from codax.training import configflags, loop, tasks
+config = Config.load({str(folder / "recipe.json")!r})
+{lines}
+try:
+    loop.train(config, {str(folder / "run")!r})
+except CodaxError as error:
+    configflags.fail(error)
+"""
+    return ["-c", program], folder / "run", config
+
+
+@pytest.mark.usefixtures("run")
+def test_a_file_that_dies_is_named_and_the_run_goes_on_when_it_is_back(place: Path, tmp_path: Path) -> None:
+    lines = """
+run = tasks.CodecTask.run
+def with_damage(self, state, batch, step):
+    if step == 7:
+        for path in Path(config.data.source).glob("*.wav"):
+            path.write_bytes(b"RIFF")
+    return run(self, state, batch, step)
+tasks.CodecTask.run = with_damage
+"""
+    program, workdir, config = failing_run(place, tmp_path, lines, memory_mb=0)
+    env = environment(place / "cache")
+    died = run_program(*program, env=env)
+    assert died.returncode == 1, died.stderr
+    assert died.stderr.count("\n") == 1, died.stderr
+    assert f"{config.data.source}/" in died.stderr and ".wav" in died.stderr
+    write_corpus(tmp_path / "corpus")
+    finished = run_program("-c", program[1].replace("if step == 7", "if False"), env=env)
+    assert finished.returncode == 0, finished.stderr
+    assert "going on from the checkpoint of step 6" in finished.stdout and "finished 20 steps" in finished.stdout
+
+
+@pytest.mark.usefixtures("run")
+def test_a_loader_that_hangs_is_named(place: Path, tmp_path: Path) -> None:
+    lines = """
+crop = Crops.with_features
+calls = []
+def hanging(self, index, rng):
+    calls.append(index)
+    if len(calls) > 60:
+        time.sleep(1000)
+    return crop(self, index, rng)
+Crops.with_features = hanging
+"""
+    program, workdir, config = failing_run(place, tmp_path, lines, timeout_seconds=3.0)
+    hung = run_program(*program, env=environment(place / "cache"))
+    assert hung.returncode == 1
+    assert hung.stderr.startswith(f"error: {config.data.source}: no batch for 3 s (data.timeout_seconds); ")
+    assert hung.stderr.endswith("the checkpoint of step 3 is intact\n") and hung.stderr.count("\n") == 1
+    assert not (workdir / "export").exists()

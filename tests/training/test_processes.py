@@ -1,0 +1,139 @@
+"""`python train.py` as several processes: stopped together, killed alone, and gone on with by another number."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import (
+    ROOT,
+    WHOLE_STEP,
+    WORKER,
+    environment,
+    free_port,
+    metric_lines,
+    run_program,
+    tiny_config,
+    write_corpus,
+    write_recipe,
+)
+
+STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
+    folder = tmp_path_factory.mktemp("processes")
+    config = tiny_config(
+        str(write_corpus(folder / "corpus")),
+        **WHOLE_STEP,
+        loss__waveform=0.01,
+        data__gain_db=(-6.0, 0.0),
+        train__steps=STEPS,
+        train__checkpoint_every=10,
+        train__eval_every=20,
+    )
+    write_recipe(folder / "recipe.py", config)
+    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(place: Path) -> Path:
+    """The work directory of the run of one process."""
+    workdir = place / "alone"
+    env = environment(place / "cache")
+    done = run_program("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", env=env)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def start(place: Path, workdir: Path, count: int) -> list[subprocess.Popen[str]]:
+    """The run as so many processes, which find each other by flags."""
+    where = f"--coordinator=localhost:{free_port()}"
+    common = ["train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", where, f"--num_processes={count}"]
+    return [
+        subprocess.Popen(
+            [sys.executable, *common, f"--process_index={index}"],
+            env=environment(place / "cache"),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(count)
+    ]
+
+
+def wait_for_checkpoint(workdir: Path, processes: list[subprocess.Popen[str]]) -> None:
+    for _ in range(6000):
+        if any(path.name.isdecimal() for path in (workdir / "checkpoints").glob("*")):
+            return
+        assert all(process.poll() is None for process in processes), [p.communicate() for p in processes]
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint")
+
+
+def end_of(place: Path, workdir: Path) -> dict[str, np.ndarray]:
+    """The latest checkpoint."""
+    out = place / f"{workdir.name}.npz"
+    dumped = run_program(WORKER, "dump", place / "recipe.json", workdir, out, env=environment(place / "cache"))
+    assert dumped.returncode == 0, dumped.stderr
+    return dict(np.load(out))
+
+
+def test_processes_stop_together_and_one_goes_on(place: Path, alone: Path) -> None:
+    """SIGTERM to one of two stops both after the same step; one process then finishes the run as if it were its own."""
+    workdir = place / "two"
+    processes = start(place, workdir, 2)
+    wait_for_checkpoint(workdir, processes)
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "stopped on request at step" in outputs[0][0]
+    step = max(int(path.name) for path in (workdir / "checkpoints").iterdir())
+    assert f"stopped on request at step {step};" in outputs[0][0]
+    assert 10 < step < STEPS
+    assert sorted(path.name for path in (workdir / "checkpoints" / str(step) / "data").glob("*.json")) == [
+        "process_0-of-2.json",
+        "process_1-of-2.json",
+    ]
+
+    command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}")
+    finished = run_program(*command, env=environment(place / "cache"))
+    assert finished.returncode == 0, finished.stderr
+    assert f"going on from the checkpoint of step {step}" in finished.stdout
+    found, wanted = end_of(place, workdir), end_of(place, alone)
+    np.testing.assert_array_equal(found.pop("data"), wanted.pop("data"))  # what would come next
+    assert found[".step"] == wanted[".step"] == STEPS
+    lines = [metric_lines(folder) for folder in (workdir, alone)]
+    kinds = [[(line["kind"], line["step"]) for line in some] for some in lines]
+    assert kinds[0] == kinds[1]
+    # Rounding grows over the steps, but the same examples give nearly the same losses.
+    for ours, theirs in zip(*lines, strict=True):
+        for name in ("loss/spectral", "loss/waveform", "mel/16kbps"):
+            if name in theirs:
+                assert ours[name] == pytest.approx(theirs[name], rel=1e-2), (name, ours["step"])
+
+
+def test_one_killed_process_ends_the_others_and_the_run_goes_on(place: Path, alone: Path) -> None:
+    workdir = place / "killed"
+    processes = start(place, workdir, 2)
+    wait_for_checkpoint(workdir, processes)
+    os.kill(processes[1].pid, signal.SIGKILL)
+    began = time.monotonic()
+    processes[0].communicate(timeout=300)
+    assert processes[0].returncode != 0
+    assert time.monotonic() - began < 200
+    again = start(place, workdir, 2)
+    outputs = [process.communicate(timeout=300) for process in again]
+    assert [process.returncode for process in again] == [0, 0], outputs
+    assert "going on from the checkpoint of step" in outputs[0][0]
+    assert end_of(place, workdir)[".step"] == STEPS
