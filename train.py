@@ -11,6 +11,7 @@ _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Join the other processes
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where it is not found by itself.")
 _PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator: processes of the run.")
 _INDEX = flags.DEFINE_integer("process_index", None, "With --coordinator: which of them this is, from 0.")
+_HEARTBEAT = flags.DEFINE_integer("heartbeat_seconds", 100, "A process that is silent for so long ends the others.")
 
 
 def main(argv: list[str]) -> None:
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> None:
 
         where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
         if _DISTRIBUTED.value or where != (None, None, None):
-            parallel.initialize_distributed(*where)
+            parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
         loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
     except CodaxError as error:
         configflags.fail(error)

@@ -58,7 +58,14 @@ def alone(place: Path) -> Path:
 def start(place: Path, workdir: Path, count: int) -> list[subprocess.Popen[str]]:
     """The run as so many processes, which find each other by flags."""
     where = f"--coordinator=localhost:{free_port()}"
-    common = ["train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", where, f"--num_processes={count}"]
+    common = [
+        "train.py",
+        f"--config={place / 'recipe.py'}",
+        f"--workdir={workdir}",
+        where,
+        f"--num_processes={count}",
+        "--heartbeat_seconds=10",
+    ]
     return [
         subprocess.Popen(
             [sys.executable, *common, f"--process_index={index}"],

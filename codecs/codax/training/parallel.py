@@ -23,7 +23,7 @@ _COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "
 
 
 def initialize_distributed(
-    coordinator: str | None = None, processes: int | None = None, index: int | None = None
+    coordinator: str | None = None, processes: int | None = None, index: int | None = None, *, heartbeat: int = 100
 ) -> None:
     """Joins the processes of a run that spans several hosts; call it before anything else touches a device.
 
@@ -34,6 +34,7 @@ def initialize_distributed(
       coordinator: HOST:PORT of process 0, which every process can reach.
       processes: how many there are.
       index: of this one, from 0.
+      heartbeat: seconds without a sign of life after which a process counts as dead, and the others end.
 
     Raises:
       CodaxError: arguments or environment are incomplete, or the other processes cannot be reached.
@@ -43,7 +44,7 @@ def initialize_distributed(
     known = flags if any(value is not None for value in flags.values()) else given
     try:
         if known is given and given[_COUNT] is None and given[_INDEX] is None:
-            jax.distributed.initialize()
+            jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat)
             return
         if missing := [name for name, value in known.items() if value is None]:
             what = "flag" if known is flags else "environment variable"
@@ -51,7 +52,7 @@ def initialize_distributed(
         where, count, number = known.values()
         if not 0 <= int(number) < int(count):
             raise CodaxError(f"--distributed: process {number} of {count}: they are counted from 0")
-        jax.distributed.initialize(where, int(count), int(number))
+        jax.distributed.initialize(where, int(count), int(number), heartbeat_timeout_seconds=heartbeat)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CodaxError(f"--distributed: cannot join the other processes ({reason})") from error
