@@ -19,6 +19,7 @@ from typing import Any
 import jax
 
 from codax.config import Config, ConfigError
+from codax.data.batches import PositionError
 from codax.errors import CodaxError
 from codax.files import write_whole
 
@@ -39,7 +40,9 @@ FREE_FIELDS = frozenset(
         "train.max_bad_steps",
         "data.cache_dir",
         "data.read_threads",
+        "data.worker_processes",
         "data.prefetch",
+        "data.accept_changes",
         "data.memory_mb",
     }
 )
@@ -97,7 +100,7 @@ class Checkpoints:
           The state, and the dict that was given to `save` as `log`.
 
         Raises:
-          CheckpointError: the files are damaged, or come from another number of processes.
+          CheckpointError: the files are damaged, or come from another number of processes or other audio.
         """
         try:
             loaded = self._manager.load_checkpointables(step, {"state": state, "data": data})
@@ -107,6 +110,8 @@ class Checkpoints:
             if (where / "data").is_dir() and not list((where / "data").glob(f"*-of-{jax.process_count()}.json")):
                 wrong = f"it was written by another number of processes than {jax.process_count()}"
                 raise CheckpointError(f"{where}: cannot be restored: {wrong}") from error
+            if (refused := next((one for one in _chain(error) if isinstance(one, PositionError)), None)) is not None:
+                raise CheckpointError(f"{where}: cannot be gone on with: {refused}") from error
             others = "remove that folder to go on from the checkpoint before it" if len(self._steps()) > 1 else ""
             reason = f"{_reason(error)}; {others}" if others else _reason(error)
             raise CheckpointError(f"{where}: cannot be restored ({reason})") from error
@@ -164,13 +169,19 @@ class Checkpoints:
                 raise self._failed(error) from error
 
 
-def _reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception, what caused it, and so on."""
     seen: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in seen:
         seen.append(at)
         at = at.__cause__ or at.__context__
+    return seen
+
+
+def _reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    seen = _chain(error)
     for one in seen:
         if isinstance(one, OSError) and one.errno is not None:
             return os.strerror(one.errno)
