@@ -224,6 +224,7 @@ def _data(config: Config) -> list[Check]:
     d = config.data
     return [
         (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
+        (d.worker_processes >= 0, "data.worker_processes", d.worker_processes, "0 or more"),
         _range("data.gain_db", d.gain_db),
         _range("data.noise_gain_db", d.noise_gain_db),
         (
