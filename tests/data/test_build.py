@@ -205,6 +205,8 @@ def test_beam_says_in_one_line_what_is_wrong(corpus, tmp_path, monkeypatch):
 
     with pytest.raises(CodaxError, match=r"options for Beam: no such option: --worker_count"):
         beam.engine("DirectRunner", ["--worker_count=3"])
+    with pytest.raises(CodaxError, match=r"options for Beam: argument --direct_num_workers: invalid int value: 'x'"):
+        beam.engine("DirectRunner", ["--direct_num_workers=x"])
     (tmp_path / "list.csv").write_text(f"file,sample_rate\n{corpus / '000.wav'},16000\n")
     with pytest.raises(CodaxError) as caught:
         engine = beam.engine("DirectRunner")

@@ -2,10 +2,14 @@
 
 Work items and results are a few bytes each; what is built goes straight into the folder of the build, which all
 machines must see under the same path. A runner may work on an item twice, or at two places at once; items do not mind.
+
+`array_record.beam` has a sink as well, but with it the runner decides which record goes into which shard, and when.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -39,12 +43,15 @@ def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
         root.setLevel(level)
     # Beam's own DirectRunner would first fetch a program that runs pipelines from the network.
     chosen = _LOCAL if runner == "DirectRunner" else runner
+    said = io.StringIO()
     try:
-        options = PipelineOptions(["--runner", chosen, *arguments])
-        everything = options.get_all_options(retain_unknown_options=True)
-        known = options.get_all_options()
-    except SystemExit as error:  # what is wrong with them has been said
-        raise CodaxError(f"options for Beam: cannot be understood: {' '.join(arguments)}") from error
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(["--runner", chosen, *arguments])
+            everything = options.get_all_options(retain_unknown_options=True)
+            known = options.get_all_options()
+    except SystemExit as error:
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise CodaxError(f"options for Beam: {reason or ' '.join(arguments)}") from error
     unknown = sorted(everything.keys() - known.keys())
     if chosen == _LOCAL and unknown:  # other runners may know more options than Beam does
         raise CodaxError(f"options for Beam: no such option: --{unknown[0]}")
