@@ -71,6 +71,7 @@ def test_json_members_and_names_of_splits(tmp_path):
         "x.json": json.dumps(about).encode(),
         "x.wav": sound(kind="WAV"),
         "y.ogg": sound(kind="OGG", rate=48_000),
+        "y.json": b'{"text": "half \\ud800 a character"}',
     }
     write_tar(tmp_path / "one.tar", files)
     write_tar(tmp_path / "validation-0.tar", {"x.flac": sound()})
@@ -83,11 +84,13 @@ def test_json_members_and_names_of_splits(tmp_path):
         "licence": "CC0",
         "split": "test",
     }
+    assert rows[1]["text"] == "half ? a character"
     assert [(row["id"], row["split"]) for row in rows[1:]] == [("one-y", "train"), ("validation-0-x", "validation")]
 
 
 def test_bad_members_are_counted_by_reason(tmp_path, caplog):
     files = good(2) | {
+        "b/\udcff.flac": b"no name that could be printed",
         "b/broken.flac": sound()[:300] + b"\0" * 500,
         "b/broken.txt": b"x",
         "b/none.txt": b"a text without audio",
@@ -104,8 +107,10 @@ def test_bad_members_are_counted_by_reason(tmp_path, caplog):
         "b/two.wav": sound(kind="WAV"),
         "b/path.json": json.dumps({"split": "../../evil"}).encode(),
         "b/path.flac": sound(),
-        "b/huge.json": b" " * (archives.MAX_TEXT_BYTES + 1),
+        "b/huge.json": b" " * (archives.MAX_SIDE_BYTES + 1),
         "b/huge.flac": sound(),
+        "b/long.txt": b"a" * 140_000,
+        "b/long.flac": sound(),
         ".hidden.flac": b"",
         "a/000.flac": sound(),  # again
     }
@@ -122,7 +127,7 @@ def test_bad_members_are_counted_by_reason(tmp_path, caplog):
         rows, facts = build(tmp_path / "a.tar", tmp_path / "out")
     assert [row["id"] for row in rows] == ["a-a-000", "a-a-001"]
     assert {reason: some["count"] for reason, some in facts["skipped"].items()} == {
-        "unreadable": 1,
+        "unreadable": 2,
         "no audio member": 1,
         "text is not UTF-8": 1,
         "json member is no object": 1,
@@ -131,10 +136,11 @@ def test_bad_members_are_counted_by_reason(tmp_path, caplog):
         "several audio members with one key": 1,
         "split cannot stand in the name of a file": 1,
         "json member is too large": 1,
+        "text is too long": 1,
         "named as another": 1,
     }
     assert facts["skipped"]["no audio member"]["examples"] == ["a-b-none"] and not facts["damaged"]
-    assert len(caplog.records) == 1 and "11 skipped: " in caplog.records[0].getMessage()
+    assert len(caplog.records) == 1 and "13 skipped: " in caplog.records[0].getMessage()
 
 
 def test_damaged_tar_files_are_named_and_what_came_before_is_used(tmp_path, caplog):

@@ -153,14 +153,14 @@ def test_an_unfinished_build_of_something_else_is_refused(corpus, tmp_path, make
 
 def test_a_part_tells_apart_done_and_not_done(corpus, tmp_path):
     out = tmp_path / "out"
-    positions = plan.prepare(out, options(corpus))
-    read, part = plan.read(out, positions[3])
-    assert read == options(corpus) and part.rows[0]["stamp"]
-    assert parts.read_report(out, part) is None
-    count = parts.build_part(str(out), positions[3])
-    assert count == len(part.rows) == len((parts.read_report(out, part) or {})["rows"])
-    parts.report_path(out, part).write_text("{")
-    assert parts.read_report(out, part) is None
+    place = plan.prepare(out, options(corpus))[3]
+    read, part = plan.read(out, place.position)
+    assert read == options(corpus) and part.rows[0]["stamp"] and place.report.name == part.report
+    assert parts.read_report(out, place.report) is None
+    count = parts.build_part(str(out), place.position)
+    assert count == len(part.rows) == len((parts.read_report(out, place.report) or {})["rows"])
+    place.report.write_text("{")
+    assert parts.read_report(out, place.report) is None
 
 
 def run_build(corpus: Path, out: Path, *more: str) -> subprocess.Popen[str]:

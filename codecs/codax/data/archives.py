@@ -20,7 +20,8 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
 _SUFFIXES = (*TAR_SUFFIXES, PARQUET_SUFFIX)
 MAX_AUDIO_BYTES = 1 << 31
-MAX_TEXT_BYTES = 1 << 20  # of a transcript or a JSON object
+MAX_SIDE_BYTES = 1 << 20  # of a text or a JSON object beside audio
+MAX_TEXT_BYTES = 1 << 17  # of all that is kept of these
 
 
 class ArchiveError(CodaxError):
@@ -92,7 +93,7 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
         for alias in manifest.ALIASES.get(name, (name,)):
             value = row.get(alias)
             if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-                found[name] = str(value).strip()
+                found[name] = str(value).strip().encode("utf-8", "replace").decode()  # JSON can name half characters
                 break
     return found
 

@@ -57,14 +57,13 @@ def build_shards(
       CodaxError: nothing usable in the source, `out` in use, full disk.
     """
     options = plan.Options(spec, sample_rate, max_seconds, shard_mb, config or DataConfig())
-    positions = plan.prepare(out, options)
-    split = [plan.read(out, position)[1] for position in positions]
-    left = [at for at, part in zip(positions, split, strict=True) if parts.read_report(out, part) is None]
-    if len(left) < len(positions):
-        _log.warning("%s: goes on: %d of %d parts are done", out, len(positions) - len(left), len(positions))
+    places = plan.prepare(out, options)
+    left = [place.position for place in places if parts.read_report(out, place.report) is None]
+    if len(left) < len(places):
+        _log.warning("%s: goes on: %d of %d parts are done", out, len(places) - len(left), len(places))
     if left:
         (engine or in_threads)(left, functools.partial(parts.build_part, str(out.absolute())))
-    return _finish(out, options, split)
+    return _finish(out, options, [place.report for place in places])
 
 
 def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
@@ -83,17 +82,17 @@ def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
             raise
 
 
-def _finish(out: Path, options: plan.Options, split: Iterable[plan.Part]) -> Path:
+def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
     """Writes what stands beside the shards, and removes what an unfinished build has."""
     rows: list[dict[str, Any]] = []
     shards: dict[str, Any] = {}
     rates: Counter[str] = Counter()
     skipped: dict[str, dict[str, Any]] = {}
     damaged: dict[str, str] = {}
-    for part in split:
-        report = parts.read_report(out, part)
+    for path in reports:
+        report = parts.read_report(out, path)
         if report is None:
-            raise CodaxError(f"{out}: part {part.split} {part.name} is missing; start the build again")
+            raise CodaxError(f"{out}: the part of {path.name} is missing; start the build again")
         rows += report["rows"]
         shards |= report["shards"]
         rates.update(report["rates"])
@@ -129,7 +128,7 @@ def _finish(out: Path, options: plan.Options, split: Iterable[plan.Part]) -> Pat
         "shards": shards,
     }
     try:
-        write_whole(out / STATISTICS, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+        write_whole(out / STATISTICS, json.dumps(facts, indent=1) + "\n")
     except OSError as error:
         raise CodaxError(f"{out / STATISTICS}: cannot be written ({error.strerror or error})") from error
     manifest.write(out / manifest.NAME, rows)

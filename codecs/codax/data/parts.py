@@ -36,16 +36,10 @@ class Tally(scan.Skipped):
         self.damaged: dict[str, str] = {}  # archives, and how
 
 
-def report_path(out: Path, part: Part) -> Path:
-    """What has become of a part."""
-    kind = "archive" if part.archive else part.split
-    return out / plan.WORK / f"{kind}-{part.name}.json"
-
-
-def read_report(out: Path, part: Part) -> dict[str, Any] | None:
+def read_report(out: Path, path: Path) -> dict[str, Any] | None:
     """What has become of a part; None where it is not done, or its shards have gone."""
     try:
-        report = json.loads(report_path(out, part).read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
         is_whole = all((out / name).stat().st_size == facts["bytes"] for name, facts in report["shards"].items())
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -59,7 +53,8 @@ def build_part(out: str, position: int) -> int:
       CodaxError: full disk, or a manifest that states a wrong sample rate.
     """
     options, part = plan.read(Path(out), position)
-    if (done := read_report(Path(out), part)) is not None:
+    path = Path(out) / plan.WORK / part.report
+    if (done := read_report(Path(out), path)) is not None:
         return len(done["rows"])
     tally = Tally()
     with contextlib.ExitStack() as stack:
@@ -81,9 +76,8 @@ def build_part(out: str, position: int) -> int:
         "skipped": skipped,
         "damaged": tally.damaged,
     }
-    path = report_path(Path(out), part)
     try:
-        write_whole(path, json.dumps(report, ensure_ascii=False))
+        write_whole(path, json.dumps(report))
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
     return len(writers.rows)
@@ -108,6 +102,8 @@ def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
             split = part.split or member.facts.get("split", "")
             if member.reason:
                 tally.add(member.reason, identifier)
+            elif sum(len(text.encode()) for text in member.facts.values()) > archives.MAX_TEXT_BYTES:
+                tally.add("text is too long", identifier)
             elif identifier in seen:
                 tally.add("named as another", identifier)
             elif split and entries.relative_id(split + ".x") != split:

@@ -9,8 +9,10 @@ then a part a line, which workers find by its position.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,6 @@ from codax.config import DataConfig
 from codax.data import archives, entries, manifest, records, splits
 from codax.data.sources import listing
 from codax.errors import CodaxError
-from codax.files import write_whole
 
 WORK = ".build"  # in the folder of an unfinished build
 _NAME = "plan.jsonl"
@@ -73,12 +74,22 @@ class Part:
     stem: str = ""
     stamp: list[int] = dataclasses.field(default_factory=list)
 
+    @property
+    def report(self) -> str:
+        """The name of the file that tells what has become of it."""
+        return f"{'archive' if self.archive else self.split}-{self.name}.json"
 
-def prepare(out: Path, options: Options) -> list[int]:
-    """Writes the plan, or makes sure that an unfinished build in `out` has the same.
 
-    Returns:
-      The positions of the parts, for `read`.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a part stands in the plan, in bytes, and where a report on it is to be (`codax.data.parts`)."""
+
+    position: int
+    report: Path
+
+
+def prepare(out: Path, options: Options) -> list[Place]:
+    """Writes the plan, or makes sure that an unfinished build in `out` has the same; returns its parts.
 
     Raises:
       CodaxError: no such source, nothing in it, or `out` holds other shards or another build.
@@ -88,28 +99,35 @@ def prepare(out: Path, options: Options) -> list[int]:
         raise CodaxError(f"{out}: already holds a {manifest.NAME}; choose another folder or remove it")
     if not path.exists() and any(out.glob(f"*{records.SUFFIX}")):
         raise CodaxError(f"{out}: already holds shards of something else; choose another folder or remove them")
-    lines = [json.dumps(options.row(), ensure_ascii=False)]
-    lines += [json.dumps(dataclasses.asdict(part), ensure_ascii=False) for part in _parts(options)]
-    if len(lines) == 1:
+    found = _parts(options)  # bad input is said before anything is written
+    if (first := next(found, None)) is None:
         raise CodaxError(f"{options.spec}: nothing to read: it holds no audio")
-    encoded = [line.encode() + b"\n" for line in lines]
+    places = []
     try:
-        if path.exists():
-            if path.read_bytes() != b"".join(encoded):
-                raise CodaxError(
-                    f"{out}: holds an unfinished build of other options, or of files that changed since; "
-                    "choose another folder or remove it"
-                )
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, b"".join(encoded))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{_NAME}.{uuid.uuid4().hex}.part")
+        with temporary.open("wb") as file:
+            file.write(_line(options.row()))
+            for part in itertools.chain([first], found):
+                places.append(Place(file.tell(), out / WORK / part.report))
+                file.write(_line(dataclasses.asdict(part)))
+        if not path.exists():
+            os.replace(temporary, path)
+            return places
+        is_same = records.file_sha256(path) == records.file_sha256(temporary)
+        temporary.unlink()
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
-    positions, at = [], len(encoded[0])
-    for line in encoded[1:]:
-        positions.append(at)
-        at += len(line)
-    return positions
+    if not is_same:
+        raise CodaxError(
+            f"{out}: holds an unfinished build of other options, or of files that changed since; "
+            "choose another folder or remove it"
+        )
+    return places
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row).encode() + b"\n"
 
 
 def read(out: Path, position: int) -> tuple[Options, Part]:

@@ -66,7 +66,7 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
     is_text = suffix in (".txt", ".json")
     if not is_text and suffix not in AUDIO_SUFFIXES:
         return b""
-    if info.size > (archives.MAX_TEXT_BYTES if is_text else archives.MAX_AUDIO_BYTES):
+    if info.size > (archives.MAX_SIDE_BYTES if is_text else archives.MAX_AUDIO_BYTES):
         return None
     file = archive.extractfile(info)
     return file.read() if file is not None else b""
