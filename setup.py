@@ -57,6 +57,9 @@ setup(
         ],
         # The classical codecs go through PyAV, which the core already needs to read compressed audio.
         "baselines": ["av>=15"],
+        # Building data: parquet files as sources, and Beam where one machine is not enough.
+        "parquet": ["pyarrow>=16"],
+        "beam": ["apache-beam>=2.60"],
         "tpu": ["jax[tpu]>=0.10.2"],
         "cuda": ["jax[cuda13]>=0.10.2"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],

@@ -199,7 +199,9 @@ class DataConfig:
     noise_gain_db: tuple[float, float] = (-30.0, 0.0)
     mixture: MixtureConfig = dataclasses.field(default_factory=MixtureConfig)
     read_threads: int = 2
+    worker_processes: int = 0  # that read ahead, each with so many threads; 0 = threads of the training process alone
     prefetch: int = 16  # examples read ahead
+    accept_changes: bool = False  # go on from a checkpoint although the audio has changed since, in another order
     memory_mb: int = 768  # decoded audio of shards that is kept in memory by each process
     timeout_seconds: float = 1800.0  # the run ends if a batch takes longer; 0 = it waits
 

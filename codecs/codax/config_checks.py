@@ -225,6 +225,7 @@ def _data(config: Config) -> list[Check]:
     return [
         (bool(d.source), "data.source", d.source, "a folder, a manifest, an ArrayRecord glob or 'starter'"),
         _at_least("data.timeout_seconds", d.timeout_seconds, 0),
+        (d.worker_processes >= 0, "data.worker_processes", d.worker_processes, "0 or more"),
         _range("data.gain_db", d.gain_db),
         _range("data.noise_gain_db", d.noise_gain_db),
         (

@@ -131,8 +131,8 @@ def test_recordings_too_short_for_the_teacher(built, config):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda folder: (folder / "train-00000.features").unlink(), "train-00000.features: no such file: the features"),
-        (lambda folder: (folder / "train-00000.features").write_bytes(b"CDF1"), "train-00000.features: "),
+        (lambda folder: (folder / "train-00000-00.features").unlink(), "00-00.features: no such file: the features"),
+        (lambda folder: (folder / "train-00000-00.features").write_bytes(b"CDF1"), "train-00000-00.features: "),
         (lambda folder: (folder / "features.json").unlink(), "features.json: no such file: make features with"),
         (lambda folder: (folder / "features.json").write_text("{}"), "features.json: does not describe features"),
         (lambda folder: (folder / "features.json").write_text(json.dumps(dataclasses.asdict(about(frame_rate=0.0)))),

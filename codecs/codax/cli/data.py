@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +17,19 @@ data_app = typer.Typer(no_args_is_help=True, help="Build and inspect training da
 _SPEC_HELP = "'starter' (or 'starter:en'), a folder of audio, a manifest (.jsonl, .csv, .tsv), or ArrayRecord shards."
 
 
-@data_app.command()
+class Engine(enum.StrEnum):
+    """What `codax data build` works with."""
+
+    threads = "threads"
+    beam = "beam"
+
+
+@data_app.command(context_settings={"allow_extra_args": True})
 def build(
-    spec: Annotated[str, typer.Argument(help=_SPEC_HELP)] = "starter",
+    context: typer.Context,
+    spec: Annotated[
+        str, typer.Argument(help=f"{_SPEC_HELP} Or tar files (WebDataset) or parquet of a dataset, as a quoted glob.")
+    ] = "starter",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the shards; the starter corpus has one of its own.")
     ] = None,
@@ -26,6 +37,13 @@ def build(
     max_seconds: Annotated[
         float, typer.Option(min=1.0, help="Longer files are cut into records of this length.")
     ] = 30.0,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes at which a shard is cut.")] = 256,
+    engine: Annotated[
+        Engine, typer.Option(help="threads: this machine. beam: Apache Beam; its options follow after --.")
+    ] = Engine.threads,
+    runner: Annotated[
+        str, typer.Option(help="Of Beam: DirectRunner (this machine), FlinkRunner, SparkRunner, DataflowRunner.")
+    ] = "DirectRunner",
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
     teacher: Annotated[
         str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT or WavLM.")
@@ -43,10 +61,18 @@ def build(
 
     With --teacher the teacher's features come to lie beside the shards. If these are there already, only missing
     features are made: run the same command again after an interruption, or in several processes with a --part each.
+    Shards, too, are gone on with when the same command is given again.
     """
     from codax.data import manifest, starter
     from codax.data.build import build_shards
 
+    if spec.startswith("-") or (context.args and engine is not Engine.beam):
+        raise CodaxError("codax data build: options after -- are Beam's: they need a SOURCE and --engine beam")
+    workers = None
+    if engine is Engine.beam:
+        from codax.data import beam
+
+        workers = beam.engine(runner, context.args)
     if part and not teacher:
         raise CodaxError("codax data build: --part is of features: it needs --teacher")
     if out is None:
@@ -65,11 +91,20 @@ def build(
         raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
     else:
         config = DataConfig(cache_dir=cache_dir)
-        path = build_shards(spec, out, sample_rate=sample_rate, max_seconds=max_seconds, config=config)
+        path = build_shards(
+            spec,
+            out,
+            sample_rate=sample_rate,
+            max_seconds=max_seconds,
+            shard_mb=shard_mb,
+            config=config,
+            engine=workers,
+        )
     if teacher and out is not None:
         from codax.cli.features import build_features
 
-        path = build_features(out, TeacherConfig(teacher, layer, delay_seconds=delay_seconds, pool=pool), part or "1/1")
+        config = TeacherConfig(teacher, layer, delay_seconds=delay_seconds, pool=pool)
+        path = build_features(out, config, part or "1/1", workers)
     typer.echo(str(path))
 
 

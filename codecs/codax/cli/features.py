@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import os
 import re
 from pathlib import Path
 
 from codax.config import TeacherConfig
 from codax.data import features, manifest, records
+from codax.data.build import Engine
 from codax.errors import CodaxError
-from codax.teachers.teacher import find_teacher, frame_rate, weights_file
+from codax.teachers.teacher import Teacher, find_teacher, frame_rate, weights_file
 
 
 def shards_of_part(folder: Path, part: str) -> list[str]:
@@ -21,8 +25,18 @@ def shards_of_part(folder: Path, part: str) -> list[str]:
     return shards[int(match[1]) - 1 :: int(match[2])]
 
 
-def build_features(folder: Path, config: TeacherConfig, part: str) -> Path:
-    """Stores features of a part of a folder's shards; returns the file that tells what they are. Raises CodaxError."""
+def build_features(folder: Path, config: TeacherConfig, part: str, engine: Engine | None = None) -> Path:
+    """Stores features of a part of a folder's shards; returns the file that tells what they are.
+
+    Args:
+      folder: with shards.
+      config: the teacher.
+      part: "1/4", say.
+      engine: which has the shards worked on, one by one; None = one after the other, here.
+
+    Raises:
+      CodaxError: no such teacher, other features are there, or a full disk.
+    """
     shards = shards_of_part(folder, part)
     teacher = find_teacher(config)
     about = features.About(
@@ -34,5 +48,19 @@ def build_features(folder: Path, config: TeacherConfig, part: str) -> Path:
         dimension=teacher.dimension,
     )
     about.write(folder)
-    features.build(shards, teacher.whole, teacher.sample_rate)
+    if engine is None:
+        features.build(shards, teacher.whole, teacher.sample_rate)
+    else:
+        engine([os.path.abspath(shard) for shard in shards], functools.partial(_build_one, dataclasses.astuple(config)))
     return folder / features.NAME
+
+
+def _build_one(config: tuple, shard: str) -> None:
+    teacher = _teacher(config)
+    features.build([shard], teacher.whole, teacher.sample_rate)
+
+
+@functools.lru_cache(maxsize=1)
+def _teacher(config: tuple) -> Teacher:
+    """A teacher that a process opens once."""
+    return find_teacher(TeacherConfig(*config))

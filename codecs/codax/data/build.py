@@ -1,35 +1,54 @@
-"""Turns any source into shards: decoded and resampled once, so that training only reads."""
+"""Turns any source into shards: decoded and resampled once, so that training only reads.
+
+The source is cut into parts (`codax.data.plan`), which an engine has made into shards (`codax.data.parts`): threads of
+this process, or Apache Beam. A build that was interrupted goes on with the parts that are not done, and ends with the
+same files as an undisturbed one, whichever engines had a hand in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import concurrent.futures
+import functools
+import json
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from codax import audio
 from codax.config import DataConfig
-from codax.data import entries, manifest, records, scan, splits
-from codax.data.entries import Entry
+from codax.data import manifest, parts, plan, scan
 from codax.data.progress import Progress
-from codax.data.sources import open_source
 from codax.errors import CodaxError
+from codax.files import write_whole
 
-_SHARD_SAMPLES = 128 << 20  # about 256 MB a shard
+STATISTICS = "statistics.json"
+Engine = Callable[[Sequence[Any], Callable[[Any], Any]], None]  # calls the function with each of the items
+_log = logging.getLogger(__name__)
 
 
 def build_shards(
-    spec: str, out: Path, *, sample_rate: int, max_seconds: float = 30.0, config: DataConfig | None = None
+    spec: str,
+    out: Path,
+    *,
+    sample_rate: int,
+    max_seconds: float = 30.0,
+    shard_mb: int = 256,
+    config: DataConfig | None = None,
+    engine: Engine | None = None,
 ) -> Path:
-    """Writes `out/SPLIT-NNNNN.array_record` and `out/manifest.jsonl`.
+    """Writes `out/SPLIT-NNNNN-NN.array_record`, `out/statistics.json` and, last, `out/manifest.jsonl`.
 
     Args:
-      spec: any source.
-      out: folder; created. Must not hold a manifest yet.
+      spec: any source, tar files in WebDataset's style, or parquet files of a dataset.
+      out: folder; created. Must hold nothing yet, or an unfinished build of the same.
       sample_rate: Hz of the shards.
       max_seconds: longer files become several records, so that a random read stays cheap.
+      shard_mb: megabytes at which a shard is cut.
       config: what to skip, and how sources without splits are divided.
+      engine: makes the parts; None = `in_threads`.
 
     Returns:
       The manifest, which is itself a source, as `out` is.
@@ -37,82 +56,91 @@ def build_shards(
     Raises:
       CodaxError: nothing usable in the source, `out` in use, full disk.
     """
-    config = config or DataConfig()
-    if (out / manifest.NAME).exists():
-        raise CodaxError(f"{out}: already holds a {manifest.NAME}; choose another folder or remove it")
-    source = open_source(spec, sample_rate=sample_rate, config=config)
-    by_split: dict[str, list[Entry]] = {}
-    if all(entry.split for entry in source):
-        kinds = [entry.split for entry in source]
-    else:
-        ids = [entry.id for entry in source]
-        kinds = splits.hold_out(ids, fraction=config.validation_fraction, seed=config.split_seed)
-    for entry, kind in zip(source, kinds, strict=True):
-        by_split.setdefault(kind, []).append(entry)
+    options = plan.Options(spec, sample_rate, max_seconds, shard_mb, config or DataConfig())
+    places = plan.prepare(out, options)
+    left = [place.position for place in places if parts.read_report(out, place.report) is None]
+    if len(left) < len(places):
+        _log.warning("%s: goes on: %d of %d parts are done", out, len(places) - len(left), len(places))
+    if left:
+        (engine or in_threads)(left, functools.partial(parts.build_part, str(out.absolute())))
+    return _finish(out, options, [place.report for place in places])
+
+
+def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
+    """Works on items with a thread for each processor; the first failure ends it, once the items in hand are done."""
+    with (
+        Progress("build shards", len(items), unit="parts") as progress,
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        running = [pool.submit(work, item) for item in items]
+        try:
+            for done in concurrent.futures.as_completed(running):
+                done.result()
+                progress.advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
+    """Writes what stands beside the shards, and removes what an unfinished build has."""
     rows: list[dict[str, Any]] = []
-    broken = scan.Skipped()
-    with Progress("build shards", len(source)) as progress:
-        for split, group in sorted(by_split.items()):
-            pieces = _pieces(group, sample_rate, max_seconds, broken, progress)
-            rows.extend(_write_split(out, split, pieces))
-    broken.warn(spec)
+    shards: dict[str, Any] = {}
+    rates: Counter[str] = Counter()
+    skipped: dict[str, dict[str, Any]] = {}
+    damaged: dict[str, str] = {}
+    for path in reports:
+        report = parts.read_report(out, path)
+        if report is None:
+            raise CodaxError(f"{out}: the part of {path.name} is missing; start the build again")
+        rows += report["rows"]
+        shards |= report["shards"]
+        rates.update(report["rates"])
+        damaged |= report["damaged"]
+        for reason, some in report["skipped"].items():
+            all_of_it = skipped.setdefault(reason, {"count": 0, "examples": []})
+            all_of_it["count"] += some["count"]
+            all_of_it["examples"] = (all_of_it["examples"] + some["examples"])[: scan.NAMES_SHOWN]
+    for path, reason in damaged.items():
+        _log.warning("%s: %s; what came before was used", path, reason)
+    if skipped:
+        _log.warning("%s: %s", options.spec, _described(skipped))
     if not rows:
-        raise CodaxError(f"{spec}: nothing to build: {broken.describe()}")
+        reasons = [f"{path}: {reason}" for path, reason in damaged.items()][: scan.NAMES_SHOWN]
+        raise CodaxError(f"{options.spec}: nothing to build: {'; '.join([*reasons, _described(skipped)])}")
+    by_split: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = by_split.setdefault(row["split"], {"records": 0, "frames": 0, "with_text": 0})
+        one["records"] += 1
+        one["frames"] += row["frames"]
+        one["with_text"] += "text" in row
+    for one in by_split.values():
+        one["hours"] = round(one.pop("frames") / options.sample_rate / 3600, 6)
+    facts = {
+        **{key: value for key, value in options.row().items() if key != "config"},
+        "hours": round(sum(row["frames"] for row in rows) / options.sample_rate / 3600, 6),
+        "records": len(rows),
+        "utterances": rates.total(),
+        "rates": dict(sorted(rates.items(), key=lambda item: int(item[0]))),
+        "splits": dict(sorted(by_split.items())),
+        "skipped": skipped,
+        "damaged": damaged,
+        "shards": shards,
+    }
+    try:
+        write_whole(out / STATISTICS, json.dumps(facts, indent=1) + "\n")
+    except OSError as error:
+        raise CodaxError(f"{out / STATISTICS}: cannot be written ({error.strerror or error})") from error
     manifest.write(out / manifest.NAME, rows)
+    shutil.rmtree(out / plan.WORK, ignore_errors=True)
     return out / manifest.NAME
 
 
-def _pieces(
-    group: list[Entry], sample_rate: int, max_seconds: float, broken: scan.Skipped, progress: Progress
-) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """Header and int16 samples of every record to come; files that break while being read are left out whole."""
-    for entry in group:
-        progress.advance()
-        pieces = []
-        try:
-            for part in _blocks(entry, sample_rate, max_seconds):
-                pieces.append(audio.to_int16(part))
-        except CodaxError:
-            broken.add("unreadable", entry.id)
-            continue
-        # A short rest joins the piece before it.
-        if len(pieces) > 1 and len(pieces[-1]) < sample_rate:
-            pieces[-2:] = [np.concatenate(pieces[-2:])]
-        for number, samples in enumerate(pieces):
-            meta = {"id": entry.id, "sample_rate": sample_rate}
-            meta |= {key: getattr(entry, key) for key in ("language", "speaker", "licence") if getattr(entry, key)}
-            if len(pieces) > 1:
-                meta["id"] = f"{entry.id}-{number:04d}"
-            elif entry.text:
-                meta["text"] = entry.text
-            yield meta, samples
-
-
-def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.ndarray]:
-    if entry.record < 0:
-        yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
-        return
-    whole = entries.read_at(entry, sample_rate)
-    size = max(1, round(max_seconds * sample_rate))
-    for start in range(0, len(whole), size):
-        yield whole[start : start + size]
-
-
-def _write_split(out: Path, split: str, pieces: Iterator[tuple[dict[str, Any], np.ndarray]]) -> list[dict[str, Any]]:
-    """Writes one split into as many shards as needed; returns its rows."""
-    rows: list[dict[str, Any]] = []
-    held = next(pieces, None)
-    number = 0
-    while held is not None:
-        name = f"{split}-{number:05d}{records.SUFFIX}"
-        with records.ShardWriter(out / name) as writer:
-            written = 0
-            while held is not None and (written == 0 or written + held[1].size <= _SHARD_SAMPLES):
-                meta, samples = held
-                index = writer.write(meta, samples)
-                facts = {"frames": len(samples), "channels": samples.shape[1], "split": split}
-                rows.append({"file": name, "record": index, **meta, **facts})
-                written += samples.size
-                held = next(pieces, None)
-        number += 1
-    return rows
+def _described(skipped: dict[str, dict[str, Any]]) -> str:
+    """`5 skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
+    described = []
+    for reason, some in skipped.items():
+        more = some["count"] - len(some["examples"])
+        names = ", ".join(some["examples"]) + (f" and {more} more" if more else "")
+        described.append(f"{some['count']} {reason} ({names})")
+    return f"{sum(some['count'] for some in skipped.values())} skipped: {', '.join(described) or 'none'}"

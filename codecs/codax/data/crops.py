@@ -40,7 +40,7 @@ class Windows:
 
 
 class Crops:
-    """Reads crops of `config.segment_samples` from random places of a source's examples.
+    """Reads crops of `config.segment_samples` from random places of the examples of `source`.
 
     Args:
       config: `model` and `train.segment_seconds` are used.
@@ -49,7 +49,7 @@ class Crops:
     """
 
     def __init__(self, config: Config, source: Source, features: Features | None = None):
-        self._source, self._features = source, features
+        self.source, self._features = source, features
         self._samples, self._channels = config.segment_samples, config.model.audio_channels
         self._step = config.hop if features is not None else 1
         self._warned: set[int] = set()
@@ -73,18 +73,18 @@ class Crops:
 
     def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         for attempt in range(_READ_ATTEMPTS):
-            at = (index + attempt) % len(self._source)
-            room = self._source.frames(at) - self._samples
+            at = (index + attempt) % len(self.source)
+            room = self.source.frames(at) - self._samples
             start = self._step * int(rng.integers(0, room // self._step + 1)) if room > 0 else 0
             try:
-                crop = transforms.fit_channels(self._source.read(at, start, self._samples), self._channels)
+                crop = transforms.fit_channels(self.source.read(at, start, self._samples), self._channels)
                 if self._features is None:
                     return crop, None
                 frames = -(-self._samples // self._step)
-                return crop, self._features.read(self._source[at], start // self._step, frames)
+                return crop, self._features.read(self.source[at], start // self._step, frames)
             except CodaxError as error:
                 if at not in self._warned:
                     self._warned.add(at)
                     _log.warning("skipped while training (%d so far): %s", len(self._warned), error)
-        spec = self._source.spec
+        spec = self.source.spec
         raise CodaxError(f"{spec}: {_READ_ATTEMPTS} files in a row can no longer be read; has the folder gone?")

@@ -20,7 +20,7 @@ from codax.files import write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made
-_ALIASES = {
+ALIASES = {
     "file": ("file", "path", "audio", "audio_filepath"),
     "text": ("text", "transcript", "sentence"),
     "sample_rate": ("sample_rate", "sampling_rate"),
@@ -38,7 +38,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line, raw in _raw_rows(path):
         row = {str(key).strip().lower(): value for key, value in raw.items() if key is not None and value is not None}
-        for name, aliases in _ALIASES.items():
+        for name, aliases in ALIASES.items():
             given = [row.pop(alias) for alias in aliases if alias in row]
             if given:
                 row[name] = given[0]
@@ -109,7 +109,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
         name, tab, text = line.partition("\t")
         if not tab:
             raise CodaxError(f"{path}:{number}: expected a file name, a tab and a text")
-        if number == 1 and name.strip().lower() in _ALIASES["file"]:
+        if number == 1 and name.strip().lower() in ALIASES["file"]:
             continue
         texts[name.strip()] = text.split("\t")[0].strip()
     return texts

@@ -50,14 +50,14 @@ def open_sources(config: Config, split: str) -> tuple[Source, dict[str, range]]:
     return Source(", ".join(config.data.mixture.sources), rate, found, Skipped()), places
 
 
-def mixed(config: Config, split: str, seed: int) -> grain.MapDataset[dict[str, np.ndarray]]:
-    """The endless sequence of examples {"audio": float32 [samples, channels]}.
+def mixed(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[dict[str, np.ndarray]], list[Source]]:
+    """The endless sequence of examples {"audio": float32 [samples, channels]}, and all sources that have a part in it.
 
     Raises:
       CodaxError: as `open_sources`, and for the source of impulse responses.
     """
     source, places = open_sources(config, split)
-    source.hold(config.data.memory_mb)
+    source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
     wanted = config.data.mixture
     crops, rooms = Crops(config, source), Rooms(config)
     parts = []
@@ -68,7 +68,7 @@ def mixed(config: Config, split: str, seed: int) -> grain.MapDataset[dict[str, n
         mixer = Mixer(config, crops, windows, count, rooms if reverberant else None)
         own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
         parts.append(grain.MapDataset.source(windows).seed(own_seed).shuffle().repeat().random_map(mixer))
-    return grain.MapDataset.mix(parts, wanted.probabilities)
+    return grain.MapDataset.mix(parts, wanted.probabilities), [source, *([rooms.source] if rooms.source else [])]
 
 
 class Mixer:

@@ -4,13 +4,15 @@ A file counts as many times as segments fit into it, so that every second of aud
 a crop from a random place. The order is a shuffle that is decided by the seed alone. Processes take turns at it, so
 that their parts of a batch make the batch that one process would have; the number of threads changes nothing. An
 iterator's state (`get_state`, `set_state`; Orbax saves it) is the number of batches taken: a restored iterator goes on
-with the very same batches, whatever the number of processes.
+with the very same batches, whatever the number of processes
+(`codax.data.batches`).
 
 Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`, in an order of their own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 import grain
@@ -18,13 +20,13 @@ import numpy as np
 
 from codax.config import Config
 from codax.data import mixtures, noise, transforms
+from codax.data.batches import Batch, Batches, Share
 from codax.data.crops import Crops, Windows
 from codax.data.features import Features
 from codax.data.reverberation import Rooms, reverberate
 from codax.data.sources import Source, open_source
 from codax.errors import CodaxError
 
-Batch = dict[str, np.ndarray]
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +52,12 @@ class Cropper:
         self._rooms = Rooms(config) if training and config.data.mixture.reverberation > 0.0 else None
         self._samples, self._channels = config.segment_samples, config.model.audio_channels
         self._rate = config.model.sample_rate
+
+    @property
+    def sources(self) -> list[Source]:
+        """Besides the clips': of noise and of rooms, where there are such."""
+        found = [self._noise_crops and self._noise_crops.source, self._rooms and self._rooms.source]
+        return [source for source in found if source is not None]
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
         """{"audio": [samples, channels]}, and with a noise source {"audio": noisy, "clean": clean}.
@@ -104,15 +112,15 @@ def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Croppe
     return source, Cropper(config, source, noise_source, training=training)
 
 
-def _single(config: Config, split: str, seed: int) -> grain.MapDataset[Batch]:
-    """The endless sequence of examples of one clip."""
+def _single(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[Batch], list[Source]]:
+    """The endless sequence of examples of one clip, and all sources that have a part in it."""
     source, cropper = _open(config, split, training=True)
-    source.hold(config.data.memory_mb)
+    source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
     windows = Windows(source, config.segment_samples)
     _log.info("%s: %d examples, %.2f h, %d segments", source.spec, len(source), source.seconds / 3600, len(windows))
     shuffled = grain.MapDataset.source(windows).seed(seed).shuffle()
     # The slice takes all of them; the random generators of what follows depend on its being there.
-    return shuffled[0 : len(windows) : 1].repeat().random_map(cropper)
+    return shuffled[0 : len(windows) : 1].repeat().random_map(cropper), [source, *cropper.sources]
 
 
 def training_batches(
@@ -123,7 +131,7 @@ def training_batches(
     process_index: int = 0,
     process_count: int = 1,
     seed: int | None = None,
-) -> grain.DatasetIterator[Batch]:
+) -> Batches:
     """An endless iterator of {"audio": float32 [batch, samples, channels]}.
 
     With `teacher.source` "precomputed" and distillation the batches also have {"features": float32 [batch, frames,
@@ -142,13 +150,17 @@ def training_batches(
       CodaxError: the source is missing or empty.
     """
     seed = config.seed if seed is None else seed
-    examples = mixtures.mixed(config, split, seed) if config.data.mixture.sources else _single(config, split, seed)
+    sequence = mixtures.mixed if config.data.mixture.sources else _single
+    examples, sources = sequence(config, split, seed)
     # Process after process takes a batch: together they have those of one process with the whole batch, in its order.
     dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
     # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
     options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
-    return iter(dataset.to_iter_dataset(options))
+    digest = hashlib.sha256("".join(source.digest() for source in sources).encode()).hexdigest()[:16]
+    share = Share(sum(map(len, sources)), digest, batch_size_per_process * process_count)
+    workers, accept = config.data.worker_processes, config.data.accept_changes
+    return Batches(dataset, options, share, workers=workers, accept_changes=accept)
 
 
 def validation_batches(

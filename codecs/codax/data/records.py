@@ -70,10 +70,11 @@ class ShardWriter:
     After the block `bytes` and `sha256` describe the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None):
+        """Opens a temporary file, `temporary` (on the same disk) or one beside `path`. Raises CodaxError."""
         self.path = Path(path)
         self.count, self.bytes, self.sha256 = 0, 0, ""
-        self._temporary = self.path.with_name(f".{self.path.name}.part")
+        self._temporary = Path(temporary) if temporary else self.path.with_name(f".{self.path.name}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = ArrayRecordWriter(str(self._temporary), "group_size:1,uncompressed")

@@ -76,6 +76,9 @@ def reverberate(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
 class Rooms:
     """Draws the rooms of training examples, as `data.mixture` wants them.
 
+    Attributes:
+      source: of recorded responses, or None.
+
     Raises:
       CodaxError: the source of recorded responses is missing, or holds none with such an RT60.
     """
@@ -84,31 +87,31 @@ class Rooms:
         wanted = config.data.mixture
         self._probability, self._range = wanted.reverberation, wanted.rt60_seconds
         self._rate, self._channels = config.model.sample_rate, config.model.audio_channels
-        self._source = None
+        self.source = None
         self._times: dict[int, float] = {}  # RT60 of recorded responses, as far as they are known
         if wanted.reverberation > 0.0 and wanted.reverberation_source:
             # Responses are short, and often scaled to full scale: what is unfit for training is fit for this.
             unlimited = dataclasses.replace(config.data, min_seconds=0.0, max_clipped_fraction=1.0)
-            self._source = open_source(wanted.reverberation_source, sample_rate=self._rate, config=unlimited)
+            self.source = open_source(wanted.reverberation_source, sample_rate=self._rate, config=unlimited)
             self._recorded(np.random.default_rng(0))  # says now, not in the middle of a run, that there is none
 
     def draw(self, rng: np.random.Generator) -> np.ndarray | None:
         """Impulse response [taps, channels] of a room, or None: with the probability that the config leaves for it."""
         if rng.random() >= self._probability:
             return None
-        if self._source is not None:
+        if self.source is not None:
             return self._recorded(rng)
         return synthetic_response(rng, rng.uniform(*self._range), self._rate, self._channels)
 
     def _recorded(self, rng: np.random.Generator) -> np.ndarray:
         """One of the responses with an RT60 in the range, each equally likely."""
-        assert self._source is not None
+        assert self.source is not None
         low, high = self._range
-        for index in map(int, rng.permutation(len(self._source))):
+        for index in map(int, rng.permutation(len(self.source))):
             if index in self._times and not low <= self._times[index] <= high:
                 continue
             try:
-                response = _from_direct_path(self._source.read(index, 0, round(_LONGEST * self._rate)))
+                response = _from_direct_path(self.source.read(index, 0, round(_LONGEST * self._rate)))
             except CodaxError as error:
                 _log.warning("impulse response skipped: %s", error)
                 self._times[index] = 0.0
@@ -117,7 +120,7 @@ class Rooms:
                 self._times[index] = reverberation_time(response, self._rate)
             if low <= self._times[index] <= high:
                 return transforms.fit_channels(response, self._channels)
-        spec = self._source.spec
+        spec = self.source.spec
         raise CodaxError(f"{spec}: holds no impulse response with an RT60 of {low:g} to {high:g} s")
 
 

@@ -28,7 +28,7 @@ from codax.files import write_whole
 _WHOLE_SECONDS = 60.0  # files up to this length are measured completely
 _EXCERPT_SECONDS = 10.0
 _FULL_SCALE = 32766.0 / 32768.0
-_NAMES_SHOWN = 3
+NAMES_SHOWN = 3
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +63,8 @@ class Skipped:
         """`5 files skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
         parts = []
         for reason, names in self.reasons.items():
-            shown = ", ".join(names[:_NAMES_SHOWN])
-            more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+            shown = ", ".join(names[:NAMES_SHOWN])
+            more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
             parts.append(f"{len(names)} {reason} ({shown}{more})")
         return f"{len(self)} {'file' if len(self) == 1 else 'files'} skipped: {', '.join(parts)}"
 

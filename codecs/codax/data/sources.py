@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ import numpy as np
 
 from codax.audio import AUDIO_SUFFIXES, from_int16
 from codax.config import DataConfig
-from codax.data import entries, manifest, records, scan, splits, starter
+from codax.data import archives, entries, manifest, records, scan, splits, starter
 from codax.data.entries import Entry
 from codax.errors import CodaxError
 from codax.files import cache_folder
@@ -46,14 +47,26 @@ class Source:
     def __init__(self, spec: str, sample_rate: int, found: Sequence[Entry], skipped: scan.Skipped):
         self.spec, self.sample_rate, self.entries, self.skipped = spec, sample_rate, list(found), skipped
         self._held: dict[int, np.ndarray] = {}
-        self._room = 0
+        self._limit = self._room = 0
 
     def hold(self, megabytes: int) -> None:
         """Keeps records in memory once they were read, up to that much; reading them again is then much faster.
 
         Nothing is dropped to make room: a large source is held in part, without churn.
         """
-        self._room = megabytes << 20
+        self._limit = self._room = megabytes << 20
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which holds what it reads itself."""
+        return {**self.__dict__, "_held": {}, "_room": self._limit}
+
+    def digest(self) -> str:
+        """Tells apart lists of examples; the same wherever the files are."""
+        lines = (f"{e.id}\t{e.frames}\t{e.sample_rate}\t{e.channels}\t{e.record}\n" for e in self.entries)
+        found = hashlib.sha256()
+        for line in lines:
+            found.update(line.encode("utf-8", "surrogateescape"))
+        return found.hexdigest()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -126,7 +139,7 @@ def open_source(
     """
     config = config or DataConfig()
     skipped = scan.Skipped()
-    found = _entries(spec, sample_rate, config, skipped)
+    found = _measured(listing(spec, sample_rate, config), config, skipped)
     kinds = {entry.split for entry in found}
     if split is not None and kinds and kinds != {""}:
         if split in ("train", "validation") and "validation" not in kinds and "train" in kinds:
@@ -178,49 +191,64 @@ def load_utterances(
     return [Utterance(e.id, sample_rate, e.text or None, e.language or None, e) for e in chosen]
 
 
-def _entries(spec: str, sample_rate: int, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
-    """All entries of a source that are fit for use."""
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a source names, before a look at its audio files.
+
+    Attributes:
+      rows: of a manifest, each with an `id`; those of records have `sample_rate`, `frames` and `channels` too.
+      name: under which measurements of the files are remembered.
+    """
+
+    rows: list[dict[str, Any]]
+    name: str
+
+
+def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
+    """What a source names. Raises CodaxError: no such source, or a bad manifest or shard."""
     name, *parts = spec.split(":")
     path = Path(spec).expanduser()
     if name == "starter":  # a folder of that name is ./starter
-        return _starter(spec, parts, sample_rate, config, skipped)
+        return _starter(spec, parts, sample_rate, config)
     if spec.endswith(records.SUFFIX):
         shards = sorted(glob.glob(str(path), recursive=True))
         if not shards:
             raise CodaxError(f"{spec}: no such file")
-        return _shards(shards, config, skipped)
+        return _shards(shards)
+    if archives.is_archive(spec):
+        archives.find(spec)
+        raise CodaxError(f"{spec}: is read from front to back only: make shards of it with codax data build")
     if path.is_dir():
         if (path / manifest.NAME).is_file():
-            return _manifest(path / manifest.NAME, config, skipped)
+            return _manifest(path / manifest.NAME)
         if shards := sorted(str(p) for p in path.glob(f"*{records.SUFFIX}")):
-            return _shards(shards, config, skipped)
-        return _folder(path, config, skipped)
+            return _shards(shards)
+        return _folder(path)
     if not path.is_file():
         raise CodaxError(f"{spec}: no such file or folder (a source is 'starter', a folder, a manifest or shards)")
     if path.suffix.lower() in manifest.SUFFIXES:
-        return _manifest(path, config, skipped)
-    rows = [{"file": str(path), "id": entries.relative_id(path.name)}]
-    return _files(rows, str(path.resolve()), config, skipped)
+        return _manifest(path)
+    return Listing([{"file": str(path), "id": entries.relative_id(path.name)}], str(path.resolve()))
 
 
-def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig) -> Listing:
     """`starter[:language][:split]`."""
     languages = [part for part in parts if part not in SPLITS]
     wanted_split = [part for part in parts if part in SPLITS]
     if len(languages) > 1 or len(wanted_split) > 1:
         raise CodaxError(f"{spec}: expected starter, starter:LANGUAGE or starter:LANGUAGE:SPLIT")
-    found = _manifest(starter.build(sample_rate, config.cache_dir), config, skipped)
-    known = sorted({entry.language for entry in found})
+    found = _manifest(starter.build(sample_rate, config.cache_dir))
+    rows, known = found.rows, sorted({row.get("language", "") for row in found.rows})
     if languages:
-        found = [entry for entry in found if entry.language == languages[0]]
-        if not found:
+        rows = [row for row in rows if row.get("language") == languages[0]]
+        if not rows:
             raise CodaxError(f"{spec}: the starter corpus has no language '{languages[0]}', only {', '.join(known)}")
     if wanted_split:  # a split that is named in the spec is the whole source
-        found = [dataclasses.replace(entry, split="") for entry in found if entry.split == wanted_split[0]]
-    return found
+        rows = [{**row, "split": ""} for row in rows if row.get("split") == wanted_split[0]]
+    return Listing(rows, found.name)
 
 
-def _folder(folder: Path, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+def _folder(folder: Path) -> Listing:
     """All audio files below a folder, in alphabetical order."""
     texts = {}
     if (folder / "transcripts.tsv").is_file():
@@ -236,30 +264,25 @@ def _folder(folder: Path, config: DataConfig, skipped: scan.Skipped) -> list[Ent
             relative = os.path.relpath(path, folder)
             text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
             rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
-    return _files(rows, str(folder.resolve()), config, skipped)
+    return Listing(rows, str(folder.resolve()))
 
 
-def _manifest(path: Path, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
-    """The rows of a manifest: records of shards, audio files, or both."""
+def _manifest(path: Path) -> Listing:
+    """The rows of a manifest: audio files, then records of shards."""
     rows = manifest.read(path)
-    files = [row for row in rows if "record" not in row]
-    found = _files(files, str(path.resolve()), config, skipped, base=path.parent) if files else []
     for row in rows:
         if "record" not in row:
+            row["id"] = row.get("id") or entries.relative_id(os.path.relpath(row["file"], path.parent))
             continue
         row.setdefault("id", f"{entries.relative_id(os.path.basename(row['file']))}-{row['record']:06d}")
         if not all(row.get(key) for key in ("sample_rate", "frames", "channels")):
             stated = row.get("sample_rate")
             row.update(records.open_shard(row["file"]).header(row["record"]))
             _check_rate(row["file"], stated, row["sample_rate"])
-        if row["frames"] < config.min_seconds * row["sample_rate"]:
-            skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
-            continue
-        found.append(_entry(row))
-    return found
+    return Listing(sorted(rows, key=lambda row: "record" in row), str(path.resolve()))
 
 
-def _shards(paths: Sequence[str], config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+def _shards(paths: Sequence[str]) -> Listing:
     """Every record of some shards, in order. A manifest beside them saves reading them through."""
     by_shard: dict[str, list[dict[str, Any]]] = {}
     for folder in sorted({os.path.dirname(path) for path in paths}):
@@ -276,31 +299,43 @@ def _shards(paths: Sequence[str], config: DataConfig, skipped: scan.Skipped) -> 
         for row in rows:
             row.update(file=path)
             row.setdefault("id", f"{entries.relative_id(os.path.basename(path))}-{row['record']:06d}")
-            if row["frames"] < config.min_seconds * row["sample_rate"]:
-                skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
-                continue
-            found.append(_entry(row))
-    return found
+        found.extend(rows)
+    return Listing(found, "")
 
 
-def _files(
-    rows: Sequence[dict[str, Any]], name: str, config: DataConfig, skipped: scan.Skipped, base: Path | None = None
-) -> list[Entry]:
-    """Entries for audio files, after a look at each."""
-    found = []
-    measurements = scan.measure_all([row["file"] for row in rows], cache_folder(config.cache_dir), name=name)
-    for row, about in zip(rows, measurements, strict=True):
-        reason = scan.unfit(about, config)
-        if not about.error:
-            _check_rate(row["file"], row.get("sample_rate"), about.sample_rate)
-        if reason:
-            skipped.add(reason, os.path.basename(row["file"]))
-            continue
-        relative = os.path.relpath(row["file"], base) if base else os.path.basename(row["file"])
-        identifier = row.get("id") or entries.relative_id(relative)
-        facts = {"sample_rate": about.sample_rate, "channels": about.channels, "frames": about.frames}
-        found.append(_entry({**row, **facts, "id": identifier}))
-    return found
+def _measured(found: Listing, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """The examples of a listing that are fit for use, after a look at each audio file."""
+    files = [row["file"] for row in found.rows if "record" not in row]
+    looks = iter(scan.measure_all(files, cache_folder(config.cache_dir), name=found.name) if files else ())
+    made = (entry_of(row, None if "record" in row else next(looks), config, skipped) for row in found.rows)
+    return [entry for entry in made if entry is not None]
+
+
+def entry_of(
+    row: dict[str, Any], look: scan.Measurement | None, config: DataConfig, skipped: scan.Skipped
+) -> Entry | None:
+    """The example of a row, or None, with the reason noted, where it is not fit for use.
+
+    Args:
+      row: of a listing.
+      look: at its file; None = a record, whose row tells its length.
+      config: thresholds.
+      skipped: where the reason goes.
+
+    Raises:
+      CodaxError: the row states a wrong sample rate.
+    """
+    if look is None:
+        if row["frames"] < config.min_seconds * row["sample_rate"]:
+            skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
+            return None
+        return _entry(row)
+    if not look.error:
+        _check_rate(row["file"], row.get("sample_rate"), look.sample_rate)
+    if reason := scan.unfit(look, config):
+        skipped.add(reason, os.path.basename(row["file"]))
+        return None
+    return _entry({**row, "sample_rate": look.sample_rate, "channels": look.channels, "frames": look.frames})
 
 
 def _check_rate(file: str, stated: int | None, actual: int) -> None:

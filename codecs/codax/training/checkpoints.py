@@ -19,6 +19,7 @@ from typing import Any
 import jax
 
 from codax.config import Config, ConfigError
+from codax.data.batches import PositionError
 from codax.errors import CodaxError
 from codax.files import write_whole
 from codax.training import checksums
@@ -41,7 +42,9 @@ FREE_FIELDS = frozenset(
         "train.max_bad_steps",
         "data.cache_dir",
         "data.read_threads",
+        "data.worker_processes",
         "data.prefetch",
+        "data.accept_changes",
         "data.memory_mb",
         "data.timeout_seconds",
     }
@@ -105,7 +108,7 @@ class Checkpoints:
           The state, and the dict that was given to `save` as `log`.
 
         Raises:
-          CheckpointError: the files are damaged or missing.
+          CheckpointError: the files are damaged or missing, or come from other audio.
         """
         where = self.folder / str(step)
         self._check(where)
@@ -115,9 +118,14 @@ class Checkpoints:
             loaded = self._manager.load_checkpointables(step, wanted)
             log = json.loads((self._manager.checkpointables_metadata(step).custom_metadata or {}).get("log", "{}"))
         except Exception as error:
+            if (refused := next((one for one in _chain(error) if isinstance(one, PositionError)), None)) is not None:
+                raise CheckpointError(f"{where}: cannot be gone on with: {refused}") from error
             raise self._damaged(where, _reason(error)) from error
         if position is not None:
-            data.set_state(position)
+            try:
+                data.set_state(position)
+            except PositionError as error:
+                raise CheckpointError(f"{where}: cannot be gone on with: {error}") from error
         self.saved_step = step
         return loaded["state"], log
 
@@ -219,13 +227,19 @@ def _position(folder: Path) -> dict | None:
     return positions[0]
 
 
-def _reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception, what caused it, and so on."""
     seen: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in seen:
         seen.append(at)
         at = at.__cause__ or at.__context__
+    return seen
+
+
+def _reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    seen = _chain(error)
     for one in seen:
         if isinstance(one, OSError) and one.errno is not None:
             return os.strerror(one.errno)

@@ -70,6 +70,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             process_count=jax.process_count(),
             seed=config.seed,
         )
+        stack.callback(data.close)
         if codec is None:
             task = CodecTask(config, mapped, terminal, workdir)
         else:
