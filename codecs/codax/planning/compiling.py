@@ -96,7 +96,10 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
 
 def memory_wanted(message: str) -> tuple[int | None, int | None]:
     """Bytes needed and available of XLA's "... (512.00G) exceeds available HBM (15.75G)" or "Used 20.1G of 15.75G"."""
-    for pattern in (r"\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)", r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?)"):
+    for pattern in (
+        r"\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)",
+        r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?)",
+    ):
         if found := re.search(pattern, message):
             needed, unit, available, other = found.groups()
             return int(float(needed) * _UNITS[unit]), int(float(available) * _UNITS[other])

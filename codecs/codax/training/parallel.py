@@ -75,15 +75,23 @@ class Parallel:
         self.state_sharding = NamedSharding(self._mesh, PartitionSpec())
         self.batch_sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
 
-    def local_batch(self, batch_size: int) -> int:
+    def local_batch(self, batch_size: int, pieces: int = 1) -> int:
         """Examples that this process contributes to a batch of `batch_size`.
 
+        Args:
+          pieces: that each device works through one after the other (`memory.accumulate`).
+
         Raises:
-          CodaxError: the batch cannot be divided evenly among the devices.
+          CodaxError: the batch cannot be divided evenly among the devices, or there among the pieces.
         """
         if batch_size % self.devices:
             raise CodaxError(
                 f"config field train.batch_size = {batch_size}: must be a multiple of the {self.devices} devices"
+            )
+        if batch_size // self.devices % pieces:
+            raise CodaxError(
+                f"config field memory.accumulate = {pieces}: must divide the {batch_size // self.devices} examples of "
+                "each device"
             )
         return batch_size // self.devices * jax.local_device_count()
 

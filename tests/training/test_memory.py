@@ -1,0 +1,130 @@
+"""Options that spend time for memory leave the numbers as they are."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from codax.config import Config, ConfigError
+from codax.errors import CodaxError
+from codax.training.parallel import Parallel
+from codax.training.state import TrainState, init_state
+from codax.training.step import Phase, make_codebook_init, make_step
+from tiny_run import tiny_config, voices
+from worker import flat, mimi_config, step_config
+
+FULL = Phase(quantize=True, spectral=True, adversarial=True)
+EXAMPLES = 8
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def soundstream() -> Config:
+    """With FiLM, whose condition goes through the networks beside the audio."""
+    config = step_config()
+    config.model.film, config.data.noise_source, config.train.batch_size = "decoder", "starter-noise", EXAMPLES
+    return config.validate()
+
+
+def encodec() -> Config:
+    """With a balancer, whose norms are of the whole batch, and the form of the feature loss that is a mean."""
+    config = step_config()
+    config.model.family, config.train.batch_size = "encodec", EXAMPLES
+    config.loss.balancer, config.loss.spectral_form = True, "encodec"
+    return config.validate()
+
+
+def mimi() -> Config:
+    config = mimi_config()
+    config.train.batch_size = EXAMPLES
+    return config.validate()
+
+
+RECIPES = {"soundstream": soundstream, "encodec": encodec, "mimi": mimi}
+
+
+def batch_of(config: Config) -> dict[str, np.ndarray]:
+    batch = {"audio": voices(EXAMPLES, config.segment_samples)}
+    if config.data.noise_source:
+        batch["clean"] = batch["audio"] * 0.9
+    return batch
+
+
+def run(config: Config, start: TrainState) -> dict[str, np.ndarray]:
+    """What one step makes of a state: gradients show in the optimisers' momenta."""
+    state, metrics = quick_jit(make_step(config, FULL, None))(start, batch_of(config))
+    return flat({"state": state, "metrics": metrics})
+
+
+@functools.cache
+def plain(name: str) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """The state that a recipe starts from, and what its step makes of it without any of the options."""
+    config = RECIPES[name]()
+    state = quick_jit(lambda: init_state(config))()
+    state = quick_jit(make_codebook_init(config, None))(state, batch_of(config))[0]
+    return state, run(config, state)
+
+
+def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], tolerance: float = 1e-5) -> None:
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        scale = float(np.max(np.abs(value), initial=0.0)) if value.dtype.kind == "f" else 0.0
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "remat", "accumulate"),
+    [
+        ("soundstream", "nets", 1),
+        ("soundstream", "blocks", 1),
+        ("soundstream", "none", 2),
+        ("encodec", "nets", 1),
+        ("encodec", "blocks", 4),
+        ("mimi", "blocks", 1),
+        ("mimi", "none", 8),
+    ],
+)
+def test_a_step_is_the_same(name: str, remat: str, accumulate: int) -> None:
+    start, wanted = plain(name)
+    config = RECIPES[name]()
+    config.memory.remat, config.memory.accumulate = remat, accumulate
+    assert_close(run(config, start), wanted)
+    assert wanted["['metrics']['bad_steps']"] == 0
+
+
+def test_codebooks_start_from_the_whole_batch() -> None:
+    config = soundstream()
+    batch = batch_of(config)
+    fresh = quick_jit(lambda: init_state(config))()
+    wanted = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
+    config.memory.accumulate = 4
+    found = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
+    assert_close(flat(found.codebook), flat(wanted.codebook))
+
+
+def saved_bytes(config: Config) -> int:
+    """Temporaries of the compiled step."""
+    state = jax.eval_shape(lambda: init_state(config))
+    compiled: Any = jax.jit(make_step(config, FULL, None)).lower(state, batch_of(config)).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_memory_is_saved() -> None:
+    config = encodec()
+    whole = saved_bytes(config)
+    config.memory.accumulate = EXAMPLES
+    assert saved_bytes(config) < 0.5 * whole
+
+
+def test_pieces_that_cannot_be_are_refused() -> None:
+    config = tiny_config(train__batch_size=8)
+    config.memory.accumulate = 3
+    with pytest.raises(ConfigError, match=r"memory\.accumulate = 3: must be a divisor of train\.batch_size = 8"):
+        config.validate()
+    config.memory.accumulate, config.memory.remat = 1, "layers"
+    with pytest.raises(ConfigError, match=r"memory\.remat = 'layers': must be none, blocks or nets"):
+        config.validate()
+    with pytest.raises(CodaxError, match=r"memory\.accumulate = 16: must divide the 8 examples of each device"):
+        Parallel().local_batch(8 * Parallel().devices, 16)
