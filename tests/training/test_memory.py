@@ -14,31 +14,39 @@ from codax.training.parallel import Parallel
 from codax.training.state import TrainState, init_state
 from codax.training.step import Phase, make_codebook_init, make_step
 from tiny_run import tiny_config, voices
-from worker import flat, mimi_config, step_config
+from worker import mimi_config, step_config
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
 EXAMPLES = 8
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
+def whole_step() -> Config:
+    """Updates are small: Adam's first one makes a step of full size even of a gradient that is rounding alone."""
+    config = step_config()
+    config.optimizer.learning_rate = config.optimizer.discriminator_learning_rate = 1e-8
+    config.train.batch_size = EXAMPLES
+    return config
+
+
 def soundstream() -> Config:
     """With FiLM, whose condition goes through the networks beside the audio."""
-    config = step_config()
-    config.model.film, config.data.noise_source, config.train.batch_size = "decoder", "starter-noise", EXAMPLES
+    config = whole_step()
+    config.model.film, config.data.noise_source = "decoder", "starter-noise"
     return config.validate()
 
 
 def encodec() -> Config:
     """With a balancer, whose norms are of the whole batch, and the form of the feature loss that is a mean."""
-    config = step_config()
-    config.model.family, config.train.batch_size = "encodec", EXAMPLES
+    config = whole_step()
+    config.model.family = "encodec"
     config.loss.balancer, config.loss.spectral_form = True, "encodec"
     return config.validate()
 
 
 def mimi() -> Config:
-    config = mimi_config()
-    config.train.batch_size = EXAMPLES
+    config, whole = mimi_config(), whole_step()
+    config.optimizer, config.train = whole.optimizer, whole.train
     return config.validate()
 
 
@@ -52,10 +60,12 @@ def batch_of(config: Config) -> dict[str, np.ndarray]:
     return batch
 
 
-def run(config: Config, start: TrainState) -> dict[str, np.ndarray]:
+def run(config: Config, start: TrainState) -> dict[str, Any]:
     """What one step makes of a state: gradients show in the optimisers' momenta."""
     state, metrics = quick_jit(make_step(config, FULL, None))(start, batch_of(config))
-    return flat({"state": state, "metrics": metrics})
+    assert metrics["bad_steps"] == 0
+    momenta = {name: getattr(state, f"{name}_optimizer")[0].mu for name in ("generator", "discriminator")}
+    return momenta | {"codebook": state.codebook, "balancer": state.balancer} | metrics
 
 
 @functools.cache
@@ -67,23 +77,20 @@ def plain(name: str) -> tuple[TrainState, dict[str, np.ndarray]]:
     return state, run(config, state)
 
 
-def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], tolerance: float = 1e-5) -> None:
+def assert_close(found: dict[str, Any], wanted: dict[str, Any], tolerance: float = 1e-5) -> None:
     assert set(found) == set(wanted)
-    for name, value in wanted.items():
-        scale = float(np.max(np.abs(value), initial=0.0)) if value.dtype.kind == "f" else 0.0
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=tolerance * scale, err_msg=name)
+    for name, tree in wanted.items():
+        a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)] + [np.zeros(1)]) for t in (found[name], tree))
+        assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b), name
 
 
 @pytest.mark.parametrize(
     ("name", "remat", "accumulate"),
     [
         ("soundstream", "nets", 1),
-        ("soundstream", "blocks", 1),
-        ("soundstream", "none", 2),
-        ("encodec", "nets", 1),
-        ("encodec", "blocks", 4),
+        ("soundstream", "blocks", 2),
+        ("encodec", "none", 4),
         ("mimi", "blocks", 1),
-        ("mimi", "none", 8),
     ],
 )
 def test_a_step_is_the_same(name: str, remat: str, accumulate: int) -> None:
@@ -91,7 +98,6 @@ def test_a_step_is_the_same(name: str, remat: str, accumulate: int) -> None:
     config = RECIPES[name]()
     config.memory.remat, config.memory.accumulate = remat, accumulate
     assert_close(run(config, start), wanted)
-    assert wanted["['metrics']['bad_steps']"] == 0
 
 
 def test_codebooks_start_from_the_whole_batch() -> None:
@@ -101,13 +107,13 @@ def test_codebooks_start_from_the_whole_batch() -> None:
     wanted = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
     config.memory.accumulate = 4
     found = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
-    assert_close(flat(found.codebook), flat(wanted.codebook))
+    assert_close(found.codebook, wanted.codebook)
 
 
 def saved_bytes(config: Config) -> int:
     """Temporaries of the compiled step."""
     state = jax.eval_shape(lambda: init_state(config))
-    compiled: Any = jax.jit(make_step(config, FULL, None)).lower(state, batch_of(config)).compile()
+    compiled: Any = quick_jit(make_step(config, FULL, None)).lower(state, batch_of(config)).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 
