@@ -58,6 +58,8 @@ setup(
         # The classical codecs go through PyAV, which the core already needs to read compressed audio.
         "baselines": ["av>=15"],
         "tpu": ["jax[tpu]>=0.10.2"],
+        # `codax plan` for TPUs: the libtpu (about 210 MB) that fits the version of JAX; no TPU is needed.
+        "plan": ["jax[tpu]>=0.10.2"],
         "cuda": ["jax[cuda13]>=0.10.2"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],
     },

@@ -86,6 +86,7 @@ def show(values: dict[str, Any]) -> None:
 def rows(values: dict[str, Any]) -> list[tuple[str, str]]:
     """What the table shows."""
     found = [("batch", f"{values['per_device_batch']} x {values['segment_seconds']:g} s, {values['compute_dtype']}")]
+    found.append(("remat, accumulate", f"{values['remat']}, {values['accumulate']}"))
     if "memory_bytes" in values:
         found += [(f"memory: {name}", gib(size)) for name, size in values["memory_bytes"].items()]
     elif values["needed_bytes"]:

@@ -9,6 +9,7 @@ import jax
 
 from codax.backend import tracing_for
 from codax.config import Config
+from codax.errors import CodaxError
 from codax.planning.chips import GIB
 from codax.planning.collectives import Exchange, collectives
 from codax.planning.loops import loop_factor
@@ -50,7 +51,7 @@ class Compiled:
 class TooBig:
     """A step that the compiler refuses: it does not fit."""
 
-    needed: int | None  # bytes, as far as the compiler says
+    needed: int | None  # bytes, as far as the compiler says: it stops at what cannot fit whatever comes
     available: int | None
     notes: tuple[str, ...]
 
@@ -74,7 +75,9 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
             compiled = lowered.compile()
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
+                raise CodaxError(
+                    f"{target.topology}: cannot compile the step ({str(error).splitlines()[0]})"
+                ) from error
             return TooBig(*memory_wanted(str(error)), what.notes)
     stats, costs = compiled.memory_analysis(), compiled.cost_analysis()
     factor = loop_factor(traced.jaxpr)

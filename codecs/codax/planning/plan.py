@@ -9,11 +9,11 @@ from typing import Any
 import jax
 
 from codax.config import Config
-from codax.errors import CodaxError
 from codax.planning.chips import GIB, roofline
 from codax.planning.compiling import Compiled, TooBig, compile_step
 from codax.planning.search import Largest, largest
 from codax.planning.targets import Target
+from codax.training.parallel import Parallel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +38,17 @@ def make_plan(config: Config, target: Target, *, search: bool = True, level: str
     """Compiles the step of a recipe for a target, and for other batches if it is to search.
 
     Raises:
-      CodaxError: a recipe that cannot be planned, or a batch that the devices cannot share.
+      CodaxError: a recipe that cannot be planned or compiled, or a batch that the devices cannot share.
     """
-    size, devices = config.train.batch_size, len(target.devices)
-    if size % devices:
-        raise CodaxError(f"config field train.batch_size = {size}: must be a multiple of the {devices} devices")
+    devices = len(target.devices)
+    mapped = Parallel("shard_map", target.devices)
+    mapped.local_batch(config.train.batch_size, config.memory.accumulate)  # can it be shared?
     attempt = functools.cache(lambda n: compile_step(config, target, n, level=level))
-    result = attempt(size // devices)
-    plan = Plan(config, target, size // devices, result, None)
+    each = config.train.batch_size // devices
+    plan = Plan(config, target, each, attempt(each), None)
     if not search or target.platform != "tpu":
         return plan
-    found = largest(attempt, plan.per_device, target.memory)
+    found = largest(attempt, each, target.memory, multiple=config.memory.accumulate)
     return dataclasses.replace(plan, largest=found)
 
 
@@ -63,11 +63,15 @@ def advice(plan: Plan) -> str:
     sizes = f" ({needed / GIB:.1f} GiB needed, {available / GIB:.2f} GiB there)" if needed and available else ""
     changes = []
     if plan.largest and plan.largest.fits:
-        most = plan.largest.fits * len(plan.target.devices)
-        changes.append(f"--config.train.batch_size={most} or less ({plan.largest.fits} per device)")
+        changes.append(f"--config.train.batch_size={plan.largest.fits * len(plan.target.devices)} or less")
     elif each > 1:
-        changes.append("a smaller train.batch_size")
-    changes.append("more devices")
+        changes.append("a smaller --config.train.batch_size")
+    if plan.config.memory.remat != "nets" and not plan.config.lm.codec:
+        changes.append("--config.memory.remat=nets")
+    finer = [n for n in range(plan.config.memory.accumulate + 1, each + 1) if each % n == 0]
+    if finer:
+        changes.append(f"--config.memory.accumulate={finer[0]}")
+    changes.append("or more devices")
     return (
         f"{plan.config.name}: {each} examples of {plan.config.train.segment_seconds:g} s do not fit one device of "
         f"{plan.target.topology}{sizes}: try {', '.join(changes)}"
@@ -87,6 +91,8 @@ def as_values(plan: Plan) -> dict[str, Any]:
         "per_device_batch": plan.per_device,
         "segment_seconds": config.train.segment_seconds,
         "compute_dtype": config.train.compute_dtype,
+        "remat": config.memory.remat,
+        "accumulate": config.memory.accumulate,
         "fits": plan.fits,
         "notes": list(result.notes),
         "jax": jax.__version__,

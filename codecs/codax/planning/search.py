@@ -34,26 +34,29 @@ def largest(
       multiple: batches are multiples of it.
       most: tries.
     """
-    fits, refused = 0, None
-    known: list[tuple[int, float]] = []  # batch, bytes
+    fits, refused, refusals = 0, None, 0
+    known: list[tuple[int, float]] = []  # batches that fit, and their bytes
     n = max(multiple, start // multiple * multiple)
     for _ in range(most):
         result = attempt(n)
         if isinstance(result, Compiled):
-            fits = n
+            fits, refusals = n, 0
             known.append((n, result.memory.total))
         else:
-            refused = n
+            refused, refusals = n, refusals + 1
             capacity = result.available or capacity
-            if result.needed and not known:
-                known.append((n, result.needed))
         if refused is not None and refused - fits <= max(multiple, fits // FINENESS):
             break
-        guess = _guess(known, capacity) if known else (fits + (refused or 2 * n)) / 2
-        low, high = fits + multiple, refused - multiple if refused is not None else MOST_GROWTH * n
-        if fits and refused is None and guess < low:
-            guess = low  # to see it refused
-        n = max(low, min(high, math.floor(guess / multiple) * multiple))
+        if isinstance(result, TooBig) and not fits:
+            guess = min(n / 2, n * capacity / result.needed if result.needed else n)
+        elif refused is not None and refusals == 1:
+            guess = refused - max(multiple, refused // FINENESS)  # the line was nearly right
+        elif refused is not None and refusals:
+            guess = (fits + refused) / 2
+        else:
+            guess = _guess(known, capacity)
+        high = refused - multiple if refused is not None else MOST_GROWTH * n
+        n = max(fits + multiple, min(high, math.floor(guess / multiple) * multiple))
     return Largest(fits, refused)
 
 

@@ -52,7 +52,7 @@ def open_target(topology: str) -> Target:
         raise CodaxError(f"--topology {topology}: must be {FORMS}")
     if importlib.util.find_spec("libtpu") is None:
         raise CodaxError(
-            f"--topology {topology}: libtpu, which compiles for TPUs, is not installed: pip install 'codax[plan]'"
+            f'--topology {topology}: libtpu, which compiles for TPUs, is not installed: pip install "codax[plan]"'
         )
     for name, value in _ALONE.items():
         os.environ.setdefault(name, value)
