@@ -59,7 +59,9 @@ def open_target(topology: str) -> Target:
     from jax.experimental import topologies
 
     # Both cores of a chip of v4 are one device, as Cloud TPU has it.
-    options = {"chip_config_name": "megacore"} if generation == "v4" else {}
+    options: dict[str, Any] = {"chip_config_name": "megacore"} if generation == "v4" else {}
+    if set(shape.split("x")) == {"1"}:
+        options["chips_per_host_bounds"] = (1, 1, 1)  # else a host has 2 x 2 chips, which the slice must be made of
     try:
         described = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError, AttributeError) as error:
