@@ -61,6 +61,8 @@ setup(
         "parquet": ["pyarrow>=16"],
         "beam": ["apache-beam>=2.60"],
         "tpu": ["jax[tpu]>=0.10.2"],
+        # `codax plan` for TPUs: the libtpu (about 210 MB) that fits the version of JAX; no TPU is needed.
+        "plan": ["jax[tpu]>=0.10.2"],
         "cuda": ["jax[cuda13]>=0.10.2"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],
     },

@@ -256,6 +256,14 @@ class TrainConfig:
 
 
 @dataclasses.dataclass
+class MemoryConfig:
+    """Time spent for memory in training; the numbers stay the same. See docs/scale.md."""
+
+    remat: str = "none"  # or "blocks" or "nets": in which the generator's activations are computed again, not kept
+    accumulate: int = 1  # pieces of each device's batch that are worked through one after the other, for one update
+
+
+@dataclasses.dataclass
 class Config:
     """One recipe."""
 
@@ -268,6 +276,7 @@ class Config:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
     teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
     lm: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
 

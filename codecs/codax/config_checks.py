@@ -28,6 +28,7 @@ def checks(config: Config) -> list[Check]:
         *_mixture(config),
         *_teacher(config),
         *_train(config),
+        *_memory(config),
     ]
 
 
@@ -314,4 +315,18 @@ def _train(config: Config) -> list[Check]:
         _at_least("train.checkpoints_best", t.checkpoints_best, 0),
         _at_least("train.eval_every", t.eval_every, 1),
         _at_least("train.log_every", t.log_every, 1),
+    ]
+
+
+def _memory(config: Config) -> list[Check]:
+    m, size = config.memory, config.train.batch_size
+    return [
+        _one_of("memory.remat", m.remat, "none", "blocks", "nets"),
+        (m.remat == "none" or not config.lm.codec, "memory.remat", m.remat, "none for a language model"),
+        (
+            m.accumulate >= 1 and size % m.accumulate == 0,
+            "memory.accumulate",
+            m.accumulate,
+            f"a divisor of train.batch_size = {size}",
+        ),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -10,6 +12,7 @@ import jax.numpy as jnp
 from codax.config import Config
 from codax.nets import mimi, seanet, soundstream
 from codax.nets.film import FiLM
+from codax.pieces import join, split
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
 NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi}
@@ -34,12 +37,15 @@ class CodecModel(nn.Module):
     """
 
     config: Config
+    remat: str = "none"  # in training, as `MemoryConfig.remat`
+    pieces: int = 1  # in training, as `MemoryConfig.accumulate`
 
     def setup(self) -> None:
         c = self.config
         dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
-        self.encoder = NETWORKS[c.model.family].Encoder(c.model, dtype=dtype)
-        self.decoder = NETWORKS[c.model.family].Decoder(c.model, dtype=dtype)
+        networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
+        self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
+        self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
         self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
         if c.model.film != "none":
             self.film = FiLM()
@@ -94,7 +100,25 @@ class CodecModel(nn.Module):
 
     def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
         """K-means on the latent frames of `audio`; apply with `mutable=["codebook"]`."""
-        self.quantizer.initialise(self.encode_latent(self._normalized(audio)[0]), key, axis)
+        latent = self._in_pieces(CodecModel.encode_latent, self._normalized(audio)[0])
+        self.quantizer.initialise(latent, key, axis)
+
+    def _in_pieces(self, method: Callable[..., jax.Array], *arrays: jax.Array | None) -> jax.Array:
+        """A method on arrays [batch, ...], in pieces of the batch and with activations kept as the fields say.
+
+        Only the latent and the reconstruction of the whole batch come to be: small beside the activations.
+        """
+        if self.is_initializing() or (self.remat != "nets" and self.pieces == 1):
+            return method(self, *arrays)
+        again = nn.remat(method, prevent_cse=self.pieces == 1)  # loops need no guard against common subexpressions
+        if self.pieces == 1:
+            return again(self, *arrays)
+
+        def body(model: CodecModel, _: None, piece: tuple[jax.Array | None, ...]) -> tuple[None, jax.Array]:
+            return None, again(model, *piece)
+
+        loop = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
+        return join(loop(self, None, split(arrays, self.pieces))[1])
 
     def __call__(
         self,
@@ -114,10 +138,11 @@ class CodecModel(nn.Module):
         With `quantize=False` the latent goes to the decoder as it is.
         """
         audio, scale = self._normalized(audio)
-        latent = self.encode_latent(audio, condition)
+        latent = self._in_pieces(CodecModel.encode_latent, audio, condition)
         if not quantize and not self.is_initializing():
-            return ForwardOutput(self.decode_latent(latent, condition) * scale, jnp.zeros(()), None, None, {})
+            decoded = self._in_pieces(CodecModel.decode_latent, latent, condition) * scale
+            return ForwardOutput(decoded, jnp.zeros(()), None, None, {})
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
-        decoded = self.decode_latent(out.quantized, condition) * scale
+        decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
         return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics)

@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.backend import platform
 from codax.nets.padding import pad_time, with_context
 from codax.nets.weightnorm import kernel_parameter
 
@@ -27,7 +28,7 @@ _DIMENSIONS = ("NWC", "WIO", "NWC")
 
 def default_lowering() -> str:
     """Returns "matmul" on the CPU and "native" elsewhere."""
-    return "matmul" if jax.default_backend() == "cpu" else "native"
+    return "matmul" if platform() == "cpu" else "native"
 
 
 def conv_valid(

@@ -17,10 +17,10 @@ from codax.nets.padding import with_context
 from codax.nets.rotary import RotaryTransformer
 
 
-def _transformer(config: ModelConfig, dtype: jnp.dtype | None) -> RotaryTransformer:
+def _transformer(config: ModelConfig, dtype: jnp.dtype | None, remat: bool) -> RotaryTransformer:
     t = config.transformer
     return RotaryTransformer(
-        t.layers, t.heads, t.hidden, t.context, t.period, t.layer_scale, dtype=dtype, name="transformer"
+        t.layers, t.heads, t.hidden, t.context, t.period, t.layer_scale, dtype=dtype, remat=remat, name="transformer"
     )
 
 
@@ -49,13 +49,14 @@ class Encoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # compute what is inside blocks and layers again in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
         audio = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % c.hop), (0, 0)))
-        x = seanet.Encoder(c, dtype=self.dtype, name="seanet")(audio)
-        x = _transformer(c, self.dtype)(x)
+        x = seanet.Encoder(c, dtype=self.dtype, remat=self.remat, name="seanet")(audio)
+        x = _transformer(c, self.dtype, self.remat)(x)
         if c.resample_stride == 1:
             return x
         return Conv(
@@ -74,10 +75,11 @@ class Decoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # as in `Encoder`
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
         x = latent if c.resample_stride == 1 else Upsample(c.resample_stride, dtype=self.dtype, name="upsample")(latent)
-        x = _transformer(c, self.dtype)(x)
-        return seanet.Decoder(c, dtype=self.dtype, name="seanet")(x)
+        x = _transformer(c, self.dtype, self.remat)(x)
+        return seanet.Decoder(c, dtype=self.dtype, remat=self.remat, name="seanet")(x)

@@ -150,11 +150,11 @@ class RotaryTransformer(nn.Module):
     period: float
     scale: float
     dtype: jnp.dtype | None = None
+    remat: bool = False  # compute what is inside layers again in the backward pass
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        layer = nn.remat(RotaryLayer) if self.remat else RotaryLayer
         for i in range(self.layers):
-            x = RotaryLayer(
-                self.heads, self.hidden, self.context, self.period, self.scale, self.dtype, name=f"layer{i}"
-            )(x)
+            x = layer(self.heads, self.hidden, self.context, self.period, self.scale, self.dtype, name=f"layer{i}")(x)
         return x

@@ -46,17 +46,19 @@ class Encoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # compute what is inside blocks again in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """With `valid`, an int32 scalar, the signal ends after so many samples and the frames after it are void."""
         c = self.config
         conv = _conv(c, self.dtype)
+        block = nn.remat(ResidualBlock) if self.remat else ResidualBlock
         width = c.channels
         x = conv(width, c.kernel_size, name="stem")(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
-                x = ResidualBlock(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+                x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
             width *= 2
             x = conv(width, 2 * stride, stride=stride, name=f"block{i}_down")(nn.elu(x), valid)
             valid = None if valid is None else -(-valid // stride)
@@ -71,12 +73,14 @@ class Decoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # as in `Encoder`
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
         net = c.seanet
         conv = _conv(c, self.dtype)
+        block = nn.remat(ResidualBlock) if self.remat else ResidualBlock
         up = functools.partial(
             ConvTranspose, causal=c.causal, norm=net.norm, trim_right=net.trim_right_ratio, dtype=self.dtype
         )
@@ -88,5 +92,5 @@ class Decoder(nn.Module):
             width //= 2
             x = up(width, stride, name=f"block{i}_up")(nn.elu(x))
             for j, dilation in enumerate(c.dilations):
-                x = ResidualBlock(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+                x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
         return conv(c.audio_channels, net.last_kernel_size, name="stem")(nn.elu(x))

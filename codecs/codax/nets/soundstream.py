@@ -43,11 +43,13 @@ class Encoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # compute what is inside residual units again in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
         conv = {"causal": c.causal, "dtype": self.dtype}
+        unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.channels)
         if c.stem_stride > 1:
             x = Conv(widths[0], 2 * c.stem_stride, stride=c.stem_stride, name="stem", **conv)(audio)
@@ -55,7 +57,7 @@ class Encoder(nn.Module):
             x = Conv(widths[0], c.kernel_size, name="stem", **conv)(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
-                x = ResidualUnit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
+                x = unit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
             x = Conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down", **conv)(nn.elu(x))
         return Conv(c.dimension, c.latent_kernel_size, name="latent", **conv)(nn.elu(x))
 
@@ -65,17 +67,19 @@ class Decoder(nn.Module):
 
     config: ModelConfig
     dtype: jnp.dtype | None = None
+    remat: bool = False  # as in `Encoder`
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
         conv = {"causal": c.causal, "dtype": self.dtype}
+        unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
         x = Conv(widths[-1], c.kernel_size, name="latent", **conv)(latent)
         for i, stride in reversed(list(enumerate(c.strides))):
             x = ConvTranspose(widths[i], stride, name=f"block{i}_up", **conv)(nn.elu(x))
             for j, dilation in enumerate(c.dilations):
-                x = ResidualUnit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
+                x = unit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
         x = nn.elu(x)
         if c.stem_stride > 1:
             return ConvTranspose(c.audio_channels, c.stem_stride, name="stem", **conv)(x)

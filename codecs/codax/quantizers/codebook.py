@@ -11,6 +11,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from codax.backend import platform
+
 
 @flax.struct.dataclass
 class CodebookState:
@@ -36,7 +38,7 @@ def assignment_statistics(
     A scatter is quick on the CPU; on accelerators the one-hot product is both quicker and deterministic.
     """
     weighted = x * weight[:, None]
-    if jax.default_backend() == "cpu":
+    if platform() == "cpu":
         return (
             jax.ops.segment_sum(weight, codes, num_segments=entries),
             jax.ops.segment_sum(weighted, codes, num_segments=entries),

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -22,6 +23,25 @@ def define_config(name: str = "config") -> flags.FlagHolder[Config]:
     """Defines the flag; its value is what the file's `get_config()` returns, with the overrides applied."""
     _resolve_field_types()
     return config_flags.DEFINE_config_file(name, help_string="Recipe: a Python file with get_config() -> Config.")
+
+
+def read(recipe: str, overrides: Sequence[str]) -> Config:
+    """The config of a recipe file, for programs whose flags are not absl's.
+
+    Args:
+      recipe: the file, as in `--config=FILE`.
+      overrides: what else was given, `--config.FIELD=VALUE` each, and nothing else.
+
+    Raises:
+      CodaxError: naming the flag or field that cannot be used.
+    """
+    _resolve_field_types()
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["", *overrides])
+    rest = _parse(["", f"--config={recipe}", *overrides], values)
+    if len(rest) > 1:
+        raise CodaxError(f"unexpected argument {rest[1]!r}")
+    return checked(holder.value)
 
 
 def checked(value: object) -> Config:
@@ -43,17 +63,22 @@ def parse(argv: list[str]) -> list[str]:
     Raises:
       CodaxError: naming the flag or field that cannot be used.
     """
-    recipe = _recipe_path(argv)
-    if recipe is not None and not recipe.is_file():
-        raise ConfigError(f"{recipe}: no such recipe")
-    try:
-        rest = flags.FLAGS(argv)
-    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError, ImportError, SyntaxError) as error:
-        raise CodaxError(_explain(error, argv)) from error
+    rest = _parse(argv, flags.FLAGS)
     if flags.FLAGS["verbosity"].using_default_value:
         # absl's default under `app.run` shows whatever the libraries log for their own information.
         flags.FLAGS.verbosity = -1
     return rest
+
+
+def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """What is left of the command line when the flags are taken. Raises CodaxError."""
+    recipe = _recipe_path(argv)
+    if recipe is not None and not recipe.is_file():
+        raise ConfigError(f"{recipe}: no such recipe")
+    try:
+        return values(argv)
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError, ImportError, SyntaxError) as error:
+        raise CodaxError(_explain(error, argv)) from error
 
 
 def _recipe_path(argv: list[str]) -> Path | None:

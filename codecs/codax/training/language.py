@@ -19,6 +19,7 @@ from codax.lm.config import LMConfig
 from codax.lm.files import has_lm, save_lm
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
+from codax.pieces import mean_value_and_grad
 from codax.segments import rms_scale
 from codax.training import state as st
 from codax.training.evaluation import EXPORT_FOLDER
@@ -81,11 +82,12 @@ def make_step(config: Config, axis: str | None) -> Step:
         key = st.make_key(config.seed, st.KEY_OFFSET, state.step)
         offset = shard_of(jax.random.randint(key, (codes.shape[0] * replicas,), 0, most), axis)
 
-        def loss(params):
+        def loss(params, codes, offset):
             bits = bits_per_code(model, params, codes, offset)
             return jnp.mean(bits), bits
 
-        (mean, bits), gradients = mean_over(jax.value_and_grad(loss, has_aux=True)(state.generator), axis)
+        value_and_grad = mean_value_and_grad(loss, config.memory.accumulate, has_aux=True)
+        (mean, bits), gradients = mean_over(value_and_grad(state.generator, codes, offset), axis)
         updates, optimizer_state = optimizer.update(gradients, state.generator_optimizer, state.generator)
         params = optax.apply_updates(state.generator, updates)
         new = state.replace(

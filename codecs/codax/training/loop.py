@@ -45,7 +45,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
     with contextlib.ExitStack() as stack:
         # Devices.
         mapped = Parallel(parallel)
-        local_batch = mapped.local_batch(config.train.batch_size)
+        local_batch = mapped.local_batch(config.train.batch_size, config.memory.accumulate)
         is_first = jax.process_index() == 0  # the process that writes files
         terminal = stack.enter_context(Terminal(config.train.steps, quiet=not is_first))
         stop = stack.enter_context(StopRequest())

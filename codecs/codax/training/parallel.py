@@ -7,7 +7,7 @@ state is replicated, the batch is split along its first axis, and nothing else i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -65,33 +65,46 @@ class Parallel:
       kind: "single", "shard_map" or "pmap".
       axis: what to give to `make_step` and `make_codebook_init`.
       devices: number of devices of all processes.
+      batch_sharding: of the arrays of a batch.
       state_sharding: of every array of the state, before and after a step.
     """
 
-    def __init__(self, kind: str = "shard_map") -> None:
+    def __init__(self, kind: str = "shard_map", devices: Sequence[Any] | None = None) -> None:
         """Uses all devices; with one device, "shard_map" is plain `jax.jit`.
+
+        Args:
+          kind: "shard_map" or "pmap".
+          devices: others than this process's, to compile for; "shard_map" alone.
 
         Raises:
           CodaxError: an unknown kind.
         """
         if kind not in KINDS:
             raise CodaxError(f"--parallel={kind}: must be one of {', '.join(KINDS)}")
-        self.devices = jax.device_count()
+        self.devices = jax.device_count() if devices is None else len(devices)
         self.kind = "single" if kind == "shard_map" and self.devices == 1 else kind
         self.axis = None if self.kind == "single" else AXIS
-        self._mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+        self._mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
         self.state_sharding = NamedSharding(self._mesh, PartitionSpec())
-        self._batch_sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
+        self.batch_sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
 
-    def local_batch(self, batch_size: int) -> int:
+    def local_batch(self, batch_size: int, pieces: int = 1) -> int:
         """Examples that this process contributes to a batch of `batch_size`.
 
+        Args:
+          pieces: that each device works through one after the other (`memory.accumulate`).
+
         Raises:
-          CodaxError: the batch cannot be divided evenly among the devices.
+          CodaxError: the batch cannot be divided evenly among the devices, or there among the pieces.
         """
         if batch_size % self.devices:
             raise CodaxError(
                 f"config field train.batch_size = {batch_size}: must be a multiple of the {self.devices} devices"
+            )
+        if batch_size // self.devices % pieces:
+            raise CodaxError(
+                f"config field memory.accumulate = {pieces}: must divide the {batch_size // self.devices} examples of "
+                "each device"
             )
         return batch_size // self.devices * jax.local_device_count()
 
@@ -117,7 +130,7 @@ class Parallel:
         if self.kind == "pmap":
             local = jax.local_device_count()
             return jax.tree.map(lambda x: np.reshape(x, (local, -1, *x.shape[1:])), batch)
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self._batch_sharding, x), batch)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self.batch_sharding, x), batch)
 
     def initialise(self, make: Callable[[], Any]) -> Any:
         """Runs `make() -> state` on all devices, so that every replica starts from the same state."""

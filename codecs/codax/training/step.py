@@ -19,6 +19,7 @@ from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial, balancer, spectral
 from codax.losses.distillation import distillation
 from codax.model import CodecModel
+from codax.pieces import mean_and_joined, mean_value_and_grad
 from codax.quantizers import rvq
 from codax.training import state as st
 from codax.training.state import TrainState
@@ -130,24 +131,31 @@ def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: 
 
 def weigh(
     config: Config,
-    losses: Callable[[jax.Array], dict[str, jax.Array]],
+    losses: Callable[[jax.Array, jax.Array], dict[str, jax.Array]],
     audio: jax.Array,
+    target: jax.Array,
     balancer_state: balancer.BalancerState | None,
     axis: str | None,
 ) -> tuple[dict[str, jax.Array], jax.Array, balancer.BalancerState | None]:
     """Losses of the reconstruction, their joint gradient with respect to it, and the balancer's new state."""
     weights = {name: getattr(config.loss, name) for name in st.BALANCED}
-    if balancer_state is None:
 
+    def joint(audio, target):
         def total(audio):
-            parts = losses(audio)
+            parts = losses(audio, target)
             return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
 
         slope, parts = jax.grad(total, has_aux=True)(audio)
-        return parts, slope, None
-    parts, pull = jax.vjp(losses, audio)
-    zeros = jax.tree.map(jnp.zeros_like, parts)
-    gradients = {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
+        return parts, slope
+
+    def apart(audio, target):
+        parts, pull = jax.vjp(lambda audio: losses(audio, target), audio)
+        zeros = jax.tree.map(jnp.zeros_like, parts)
+        return parts, {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
+
+    if balancer_state is None:
+        return *mean_and_joined(joint, config.memory.accumulate)(audio, target), None
+    parts, gradients = mean_and_joined(apart, config.memory.accumulate)(audio, target)
     decay = config.loss.balancer_decay
     slope, balancer_state = balancer.balance(gradients, weights, balancer_state, decay=decay, axis=axis)
     return parts, slope, balancer_state
@@ -158,9 +166,12 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
 
     `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica.
     With distillation, `batch["features"]` has the teacher's, [batch, frames, channels].
+    With `memory.accumulate` networks, discriminators and losses work through the shard in pieces; the quantizer and the
+    balancer see all of it.
     A step whose loss or gradients are not finite leaves the state as it was, but for the step number and its counters.
     """
-    model = CodecModel(config)
+    pieces = config.memory.accumulate
+    model = CodecModel(config, remat=config.memory.remat, pieces=pieces)
     discriminators = Discriminators(
         config.discriminator, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
     )
@@ -201,19 +212,18 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
 
         judges = (state.discriminator, state.discriminator_optimizer)
         discriminator: Any = None
-        real: Any = None
         if phase.adversarial:
             rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
             discriminator, discriminator_opt = st.select(judges, rate)
             fixed = jax.lax.stop_gradient(audio)
 
-            def discriminate(params):
+            def discriminate(params, target, fixed):
                 # One pass over real and reconstructed audio together.
                 both = judge(params, jnp.concatenate([target, fixed]))
                 real, fake = split_outputs(both)
                 return adversarial.discriminator(real, fake, weights.adversarial_form, weights.sum_discriminators)
 
-            loss_d, grads_d = mean_over(jax.value_and_grad(discriminate)(discriminator), axis)
+            loss_d, grads_d = mean_over(mean_value_and_grad(discriminate, pieces)(discriminator, target, fixed), axis)
             updates, updated_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
             updated = optax.apply_updates(discriminator, updates)
             metrics |= {"loss/discriminator": loss_d, "gradient/discriminator": optax.global_norm(grads_d)}
@@ -224,22 +234,21 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                     lambda a, b: jnp.where(wanted, a, b), (updated, updated_opt), (discriminator, discriminator_opt)
                 )
             discriminator, judges = updated, st.put(judges, (updated, updated_opt), rate)
-            real = jax.lax.stop_gradient(judge(discriminator, target))
 
-        def reconstruction_losses(audio):
+        def reconstruction_losses(audio, target):
             parts = {}
             if weights.waveform > 0:
                 parts["waveform"] = spectral.waveform_l1(target, audio)
             if phase.spectral:
                 parts["spectral"] = spectral_loss(config, target, audio, state.step)
             if phase.adversarial:
-                fake = judge(discriminator, audio)
+                real, fake = jax.lax.stop_gradient(judge(discriminator, target)), judge(discriminator, audio)
                 add = weights.sum_discriminators
                 parts["adversarial"] = adversarial.generator(fake, weights.adversarial_form, add)
                 parts["feature"] = adversarial.feature_l1(real, fake, weights.feature_form, add)
             return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
 
-        parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, state.balancer, axis)
+        parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, target, state.balancer, axis)
         parts |= inner
         loss_g = sum(getattr(weights, name) * value for name, value in parts.items())
         slopes = {name: jnp.asarray(getattr(weights, name), value.dtype) for name, value in inner.items()}
@@ -285,7 +294,7 @@ def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adver
 
 def make_codebook_init(config: Config, axis: str | None) -> Step:
     """Builds `init(state, batch) -> (state, {})`, which sets the codebooks by k-means on the global batch."""
-    model = CodecModel(config)
+    model = CodecModel(config, pieces=config.memory.accumulate)
 
     def init(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         _, updated = model.apply(

@@ -1,0 +1,116 @@
+"""`codax plan`: what a recipe will need on devices that are not there."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codax.errors import CodaxError
+from codax.files import write_whole
+
+GIB = 2**30
+
+
+class Level(enum.StrEnum):
+    """How much XLA optimises."""
+
+    O0 = "O0"
+    O1 = "O1"
+    O2 = "O2"
+    O3 = "O3"
+
+
+def plan_command(
+    context: typer.Context,
+    config: Annotated[str, typer.Option(metavar="FILE", help="Recipe, as train.py takes it.")],
+    topology: Annotated[str, typer.Option(metavar="NAME", help="Such as v5e:4x4, v5p:2x2x1 or cpu:8.")],
+    search: Annotated[bool, typer.Option(help="Also find the largest batch of a chip, which compiles again.")] = True,
+    level: Annotated[
+        Level | None, typer.Option(help="Optimisation; O0 compiles fastest. Default: as in training.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compile the training step for a TPU slice or for CPU devices, none of which need be there, and say what it needs.
+
+    Fields of the recipe are overridden as in training: --config.train.batch_size=64.
+    """
+    # Before JAX starts: nothing here runs on an accelerator.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from codax.training import configflags
+
+    recipe = configflags.read(config, context.args)
+    from codax.planning import plan as planning
+    from codax.planning.targets import open_target
+
+    target = open_target(topology)
+    if target.platform == "tpu":
+        # libtpu prints a stack trace upon these; Python's handlers wait until a compilation is over.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+    made = planning.make_plan(recipe, target, search=search, level=level.value if level else "")
+    values = planning.as_values(made)
+    if out is not None:
+        write_whole(out, (json.dumps(values, indent=2) + "\n").encode())
+    if as_json:
+        print(json.dumps(values), flush=True)
+    else:
+        show(values)
+    if not made.fits:
+        raise CodaxError(planning.advice(made))
+
+
+def show(values: dict[str, Any]) -> None:
+    """Prints a plan as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{values['recipe']} on {values['topology']}, {values['chip']} x {values['devices']}")
+    table.add_column("of one device, one step")
+    table.add_column("", justify="right")
+    for name, value in rows(values):
+        table.add_row(name, value)
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(table)
+    for note in values["notes"]:
+        console.print(f"Note: {note}.", soft_wrap=True)
+
+
+def rows(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the table shows."""
+    found = [("batch", f"{values['per_device_batch']} x {values['segment_seconds']:g} s, {values['compute_dtype']}")]
+    found.append(("remat, accumulate", f"{values['remat']}, {values['accumulate']}"))
+    if "memory_bytes" in values:
+        found += [(f"memory: {name}", gib(size)) for name, size in values["memory_bytes"].items()]
+    elif values["needed_bytes"]:
+        found.append(("memory: needed", gib(values["needed_bytes"])))
+    found.append(("memory of a device", gib(values["hbm_bytes"])))
+    found.append(("fits", "yes" if values["fits"] else "no"))
+    if "largest_per_device_batch" in values:
+        refused = values["refused_per_device_batch"]
+        more = f"; {refused} does not" if refused else ""
+        found.append(("largest batch that fits", f"{values['largest_per_device_batch']}{more}"))
+    if "flops" in values:
+        found.append(("FLOPs", f"{values['flops'] / 1e12:.3f} T"))
+        found.append(("bytes read and written", gib(values["bytes_accessed"])))
+        for kind, x in values["collectives"].items():
+            found.append((f"{kind}, {x['count']} times", gib(x["bytes"])))
+    if "roofline" in values:
+        line = values["roofline"]
+        for name in ("compute", "memory", "network"):
+            found.append((f"least time: {name}", f"{1000 * line[f'{name}_seconds']:.2f} ms"))
+        rate = line["audio_seconds_per_second"]
+        found.append(("least time of a step", f"{1000 * line['step_seconds']:.2f} ms ({line['bound']})"))
+        found.append(("of all devices, at most", f"{rate:,.0f} s of audio a second"))
+    return found
+
+
+def gib(size: float) -> str:
+    return f"{size / GIB:.3f} GiB"

@@ -1,0 +1,90 @@
+"""What is compiled: the training step of a recipe, on arrays that have shapes and no numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.interop import encodec
+from codax.training import language
+from codax.training import state as st
+from codax.training.parallel import Parallel
+from codax.training.step import Phase, make_step, phase_at
+
+# Codecs whose shapes are known without their files: of a language model's recipe nothing else is needed.
+_KNOWN = {"encodec_24khz": encodec.config_24khz, "encodec_48khz": encodec.config_48khz}
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A training step, mapped over devices as in training."""
+
+    step: Any  # jitted; lower it for `state` and `batch`
+    state: Any  # shapes and shardings
+    batch: Any
+    notes: tuple[str, ...]  # what the plan leaves out or takes for granted
+
+
+def heaviest_phase(config: Config) -> Phase:
+    """The phase with everything that the recipe ever switches on."""
+    steps = range(max(0, config.train.steps - max(1, config.discriminator.every)), config.train.steps)
+    return max((phase_at(config, step) for step in steps), key=dataclasses.astuple)
+
+
+def subject(config: Config, mapped: Parallel, per_device: int) -> Subject:
+    """The step of a recipe for so many examples on each device.
+
+    Raises:
+      CodaxError: a recipe that cannot be planned.
+    """
+    size = per_device * mapped.devices
+    notes: list[str] = []
+    if config.lm.codec:
+        config, notes = _with_codec(config)
+        step = language.make_step(config, mapped.axis)
+        make_state: Any = functools.partial(language.init_state, config)
+        codebooks = config.lm.codebooks or config.quantizer.num_quantizers
+        batch = {"codes": jax.ShapeDtypeStruct((size, config.segment_samples // config.hop, codebooks), jnp.int32)}
+        notes.append("the codec that makes the codes runs outside the step and is not planned")
+    else:
+        step = make_step(config, heaviest_phase(config), mapped.axis)
+        make_state = functools.partial(st.init_state, config)
+        batch = _batch(config, size)
+        if "features" in batch:
+            notes.append("the teacher's features are an input of the step, as precomputed ones are")
+    place = functools.partial(jax.ShapeDtypeStruct, sharding=mapped.batch_sharding)
+    batch = {name: place(x.shape, x.dtype) for name, x in batch.items()}
+    return Subject(mapped.compile(step), mapped.abstract(make_state), batch, tuple(notes))
+
+
+def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """What the data pipeline and the teacher hand to a codec's step."""
+    audio = jax.ShapeDtypeStruct((size, config.segment_samples, config.model.audio_channels), jnp.float32)
+    batch = {"audio": audio}
+    if config.data.noise_source:
+        batch["clean"] = audio
+    if config.loss.distillation > 0:
+        shape = (size, config.segment_samples // config.hop, config.model.semantic_dimension)
+        batch["features"] = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return batch
+
+
+def _with_codec(config: Config) -> tuple[Config, list[str]]:
+    """The config of a language model with its codec's network and quantizer; the codec's weights are not read."""
+    folder = Path(config.lm.codec)
+    notes = []
+    if (folder / "config.json").is_file():
+        codec = Config.load(folder / "config.json")
+    elif folder.name in _KNOWN:
+        codec = _KNOWN[folder.name]()
+        notes.append(f"lm.codec {config.lm.codec} is not there: the shapes of the released {folder.name} are taken")
+    else:
+        raise CodaxError(f"config field lm.codec = {config.lm.codec!r}: no such model folder")
+    return dataclasses.replace(config, model=codec.model, quantizer=codec.quantizer), notes
