@@ -129,6 +129,10 @@ class Entries:
             raise LayoutError(f"{name} is missing")
         return np.asarray(self._left.pop(name), np.float32)
 
+    def has(self, name: str) -> bool:
+        """Is there such an entry that was not taken?"""
+        return name in self._left
+
     def check_empty(self) -> None:
         """Raises LayoutError if an entry was not taken."""
         if self._left:
@@ -141,7 +145,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     Raises:
       LayoutError: an entry is missing or has no place.
     """
-    entries = Entries({_plain_name(name): value for name, value in state.items()})
+    entries = Entries({plain_name(name): value for name, value in state.items()})
     take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
@@ -163,7 +167,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """PyTorch's newer names of weight normalisation as the older ones."""
     plain = name.replace(".parametrizations.weight.original0", ".weight_g")
     return plain.replace(".parametrizations.weight.original1", ".weight_v")
