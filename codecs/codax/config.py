@@ -92,7 +92,7 @@ class QuantizerConfig:
     """Residual vector quantizer.
 
     Its codebooks are moving averages, or of the kind "factorised" learned by gradient, as DAC has them: each level
-    searches a projection of its own, of `projection` channels. Fields from `epsilon` to `semantic` are not for that kind.
+    searches a projection of its own, of `projection` channels. Fields from `epsilon` to `semantic` are not for those.
     """
 
     kind: str = "average"  # or "factorised"; see quantizers/factorised.py

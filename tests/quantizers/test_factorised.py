@@ -51,7 +51,9 @@ def test_codes_and_decoding_by_hand(setup) -> None:
         left, total = left - part, total + part
         some = quantizer.apply(variables, codes[..., : level + 1], method="decode")
         np.testing.assert_allclose(some, total, atol=1e-5)
-        np.testing.assert_array_equal(quantizer.apply(variables, x, level + 1, method="encode"), codes[..., : level + 1])
+        np.testing.assert_array_equal(
+            quantizer.apply(variables, x, level + 1, method="encode"), codes[..., : level + 1]
+        )
 
 
 def test_training_equals_encoding_at_every_number_of_levels(setup) -> None:

@@ -246,9 +246,10 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
 
 def is_checkpoint(loaded: Mapping[str, Any]) -> bool:
     """Is this what Descript's package saves: weights, and beside them how the model was made?"""
-    return isinstance(loaded.get("state_dict"), Mapping) and "quantizer.quantizers.0.codebook.weight" in loaded[
-        "state_dict"
-    ]
+    return (
+        isinstance(loaded.get("state_dict"), Mapping)
+        and "quantizer.quantizers.0.codebook.weight" in loaded["state_dict"]
+    )
 
 
 def read_checkpoint(loaded: Mapping[str, Any]) -> tuple[Config, Mapping[str, np.ndarray]]:

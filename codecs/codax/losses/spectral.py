@@ -172,7 +172,9 @@ def multiscale_mel(
         return sum((weights[w] * value for w, value in distances.items()), total)
     if config.spectral_form == "dac":
         mels = dict(zip(config.windows, config.window_mels or (config.mels,) * len(config.windows), strict=True))
-        scales = [dac_distance(a, b, window=w, log_floor=config.log_floor, **shared | {"mels": mels[w]}) for w in windows]
+        scales = [
+            dac_distance(a, b, window=w, log_floor=config.log_floor, **shared | {"mels": mels[w]}) for w in windows
+        ]
         return sum(scales, total)
     for window in windows:
         alpha = log_weight(config, window)

@@ -24,7 +24,12 @@ def normed(direction: jax.Array, scale: jax.Array) -> jax.Array:
 
 
 def kernel_parameter(
-    module: nn.Module, init: Callable[..., jax.Array], shape: tuple[int, ...], *, weight_norm: bool, axis: int | tuple[int, ...]
+    module: nn.Module,
+    init: Callable[..., jax.Array],
+    shape: tuple[int, ...],
+    *,
+    weight_norm: bool,
+    axis: int | tuple[int, ...],
 ) -> jax.Array:
     """The kernel [width..., in, out] of a convolution, from one parameter or from direction and scale.
 
