@@ -13,7 +13,7 @@ from codax.codec import Codec, from_weights, load
 from codax.config import Config, LossConfig
 from codax.errors import CodaxError
 from codax.evaluation.models import find_models
-from codax.interop import dac, files
+from codax.interop import dac, encodec, files
 from codax.losses.spectral import multiscale_mel
 from codax.model import CodecModel
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
@@ -206,5 +206,15 @@ def test_a_model_of_another_shape_is_not_exported(codec: Codec, tmp_path: Path, 
     config = Config.from_dict(codec.config.to_dict())
     setattr(getattr(config, section), field, value)
     with pytest.raises(CodaxError, match="has not the shape of a DAC|powers of two"):
+        files.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_learned_codebooks_go_into_no_other_layout(tmp_path: Path) -> None:
+    config = encodec.config_24khz()
+    config.model.channels, config.model.dimension = 2, 4
+    config.quantizer.kind, config.quantizer.projection, config.quantizer.num_quantizers = "factorised", 2, 2
+    config.quantizer.kbps = ()
+    with pytest.raises(CodaxError, match="factorised codebooks"):
         files.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -81,6 +81,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     config = dac_config()
     config.data.source = str(write_corpus(tmp_path / "corpus"))
     config.train.steps, config.train.batch_size, config.train.eval_every = 4, 4, 4
+    config.train.eval_batches = config.train.sample_files = 0
     recipe = tmp_path / "recipe.json"
     recipe.write_text(config.validate().to_json())
     env = environment(tmp_path / "cache")

@@ -174,7 +174,12 @@ def plain_name(name: str) -> str:
 
 
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
-    """The inverse of `to_codax`."""
+    """The inverse of `to_codax`.
+
+    Raises:
+      LayoutError: codebooks of another kind.
+    """
+    check_codebooks(config)
     state: State = {}
     for ours, theirs, order in arrays(config, layout):
         state[theirs] = flat[ours].transpose(np.argsort(order))
@@ -187,6 +192,12 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
             state[f"{place}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
         state[f"{place}.inited"] = inited
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+
+def check_codebooks(config: Config) -> None:
+    """Raises LayoutError for codebooks that are no moving averages, which only DAC's layouts have."""
+    if config.quantizer.kind != "average":
+        raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout has not")
 
 
 def config_24khz() -> Config:
