@@ -40,6 +40,11 @@ def test_there_are_recipes():
         ("quantizer", "unquantized", 1.0, "quantizer.unquantized"),
         ("quantizer", "dead_ratio", 1.5, "quantizer.dead_ratio"),
         ("teacher", "pool", 3, "teacher.pool"),
+        ("quantizer", "kind", "factorised", "quantizer.projection"),  # which is 0
+        ("quantizer", "kind", "learned", "quantizer.kind"),
+        ("quantizer", "dropout_share", 1.5, "quantizer.dropout_share"),
+        ("loss", "window_mels", (5, 10), "loss.window_mels"),
+        ("optimizer", "gamma", 0.0, "optimizer.gamma"),
     ],
 )
 def test_invalid_values_are_named(section, field, value, message):
@@ -57,6 +62,17 @@ def test_the_recipe_of_mimi_has_its_variants():
     assert plain.loss.adversarial == other.loss.adversarial > 0
     with pytest.raises(ValueError, match="adversarial or reconstruction"):
         get_config("both")
+
+
+def test_the_recipe_of_dac_has_its_rates():
+    path = Path(__file__).parents[1] / "configs" / "dac_44khz.py"
+    get_config = runpy.run_path(str(path))["get_config"]
+    found = {name: get_config(name).validate() for name in ("44khz", "24khz", "16khz")}
+    assert get_config() == found["44khz"]
+    assert [c.hop for c in found.values()] == [512, 320, 320]
+    assert [c.segment_samples for c in found.values()] == [32 * 512, 28 * 320, 19 * 320]
+    with pytest.raises(ValueError, match="expected one of 44khz, 24khz, 16khz"):
+        get_config("8khz")
 
 
 @pytest.mark.parametrize(

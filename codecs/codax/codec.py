@@ -82,11 +82,12 @@ class Codec:
 
         params = jax.tree.map(draw, shapes["params"])
         levels = shapes["codebook"]["quantizer"]
-        embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
         count = np.ones(levels["count"].shape, np.float32)
-        books = {"embedding": embedding, "total": embedding, "count": count, "initialised": np.ones((), np.bool_)}
-        codebook = {"quantizer": books}
-        return Codec(config, params, codebook)
+        books = {"count": count, "initialised": np.ones((), np.bool_)}
+        if "embedding" in levels:
+            embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
+            books |= {"embedding": embedding, "total": embedding}
+        return Codec(config, params, {"quantizer": books})
 
     @property
     def model_id(self) -> str:

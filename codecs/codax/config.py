@@ -71,6 +71,7 @@ class ModelConfig:
     stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
     residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; small = close to the identity
     causal: bool = True
+    weight_norm: bool = False  # of the convolutions of the families "soundstream" and "dac"
     film: str = "none"  # "none", "encoder" or "decoder": side of the bottleneck where denoising is conditioned
     segment_seconds: float = 0.0  # code the signal in segments of this length; 0 = as a whole
     segment_overlap: float = 0.01  # share of a segment that the next one overlaps
@@ -88,8 +89,13 @@ class ModelConfig:
 
 @dataclasses.dataclass
 class QuantizerConfig:
-    """Residual vector quantizer with exponential-moving-average codebooks."""
+    """Residual vector quantizer.
 
+    Its codebooks are moving averages, or of the kind "factorised" learned by gradient, as DAC has them: each level
+    searches a projection of its own, of `projection` channels. Fields from `epsilon` to `semantic` are not for those.
+    """
+
+    kind: str = "average"  # or "factorised"; see quantizers/factorised.py
     num_quantizers: int = 24
     codebook_size: int = 1024
     decay: float = 0.99
@@ -104,6 +110,7 @@ class QuantizerConfig:
     projection: int = 0  # > 0: linear projections into so many channels in front of the codebooks, and back
     unquantized: float = 0.0  # chance that an example goes to the decoder without quantization
     dropout: bool = True  # number of quantizers drawn per example; those of `semantic` are always used
+    dropout_share: float = 1.0  # share of a batch's examples for which it is drawn; the others use all
     dropout_kbps: bool = False  # instead, one of `kbps` drawn for each batch
     start_step: int = 0  # steps before it train an autoencoder without quantization; k-means then starts the codebooks
     kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
@@ -130,6 +137,10 @@ class DiscriminatorConfig:
     periods: tuple[int, ...] = ()  # samples; one multi-period discriminator (HiFi-GAN) for each
     scales: int = 0  # number of multi-scale discriminators (HiFi-GAN), each at half the rate of the one before
     hifigan_max_channels: int = 1024  # of both
+    hifigan_logits: bool = True  # count the logits of both among their features
+    bands_windows: tuple[int, ...] = ()  # samples; one multi-band STFT discriminator (DAC) for each
+    bands_channels: int = 32
+    normalize: bool = False  # take the mean out of every signal and scale its peak to 0.8 first
     start_step: int = 0
     every: int = 1  # steps from one discriminator and adversarial update to the next
     update_probability: float = 1.0  # chance that a step updates the discriminators
@@ -146,14 +157,16 @@ class LossConfig:
     adversarial: float = 1.0
     feature: float = 100.0
     commitment: float = 1.0
+    codebook: float = 0.0  # of entries that are learned by gradient, to what is quantized with them
     distillation: float = 0.0  # of the teacher's features into the first quantizer
     distillation_form: str = "d_axis"  # "t_axis" or "cosine"; see losses/distillation.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them
     mels: int = 64
+    window_mels: tuple[int, ...] = ()  # of each of `windows`, for "dac"; () = `mels`
     log_weight: str = "sqrt_half_window"  # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
     log_floor: float = 1e-5
-    # "soundstream", "encodec", "audiocraft" or "speechtokenizer"; see losses/spectral.py
+    # "soundstream", "encodec", "audiocraft", "speechtokenizer" or "dac"; see losses/spectral.py
     spectral_form: str = "soundstream"
     window_weights: tuple[float, ...] = ()  # of each of `windows`, for "speechtokenizer"; () = 1
     mel_min_hz: float = 0.0  # lowest frequency of the mel bands
@@ -177,9 +190,12 @@ class OptimizerConfig:
     weight_decay: float = 0.0
     decay_transformers_only: bool = False  # of the generator's parameters
     warmup_steps: int = 0
-    schedule: str = "constant"  # after the warm-up: "constant" or "cosine" (to `final_fraction` of the rate)
+    # After the warm-up: "constant", "cosine" (to `final_fraction` of the rate) or "exponential" (times `gamma` a step).
+    schedule: str = "constant"
     final_fraction: float = 0.0
+    gamma: float = 0.999996
     clip_norm: float = 0.0  # global gradient norm; 0 = no clipping
+    discriminator_clip_norm: float = 0.0  # of the discriminators; 0 = the same
 
 
 @dataclasses.dataclass

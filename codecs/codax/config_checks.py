@@ -9,7 +9,8 @@ from codax.errors import ConfigError
 if TYPE_CHECKING:
     from codax.config import Config
 
-FAMILIES = ("soundstream", "encodec", "mimi")
+FAMILIES = ("soundstream", "encodec", "mimi", "dac")
+SPECTRAL_FORMS = ("soundstream", "encodec", "audiocraft", "speechtokenizer", "dac")
 ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
 Check = tuple[bool, str, object, str]  # does it hold, the field, its value, what it must be
 
@@ -88,10 +89,16 @@ def _seanet(config: Config) -> list[Check]:
         (not (grouped and m.causal), "model.seanet.norm", n.norm, "weight or none for a causal model"),
         (not (n.bidirectional and m.causal), "model.seanet.bidirectional", n.bidirectional, "False for a causal model"),
         (
-            m.family == "soundstream" or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
+            m.family in ("soundstream", "dac") or (m.stem_stride == 1 and not m.max_channels and m.film == "none"),
             "model.family",
             m.family,
-            "soundstream for model.stem_stride, max_channels and film",
+            "soundstream or dac for model.stem_stride, max_channels and film",
+        ),
+        (
+            m.family in ("soundstream", "dac") or not m.weight_norm,
+            "model.weight_norm",
+            m.weight_norm,
+            "False for other families than soundstream and dac, which have model.seanet.norm",
         ),
     ]
 
@@ -140,7 +147,10 @@ def _quantizer(config: Config) -> list[Check]:
             q.semantic,
             "0 or more and fewer than quantizer.num_quantizers",
         ),
-        _at_least("quantizer.projection", q.projection, 0),
+        _one_of("quantizer.kind", q.kind, "average", "factorised"),
+        _at_least("quantizer.projection", q.projection, 1 if q.kind == "factorised" else 0),
+        (q.kind == "average" or not q.semantic, "quantizer.semantic", q.semantic, "0 with kind factorised"),
+        (0 <= q.dropout_share <= 1, "quantizer.dropout_share", q.dropout_share, "0 to 1"),
         (0 <= q.unquantized < 1, "quantizer.unquantized", q.unquantized, "0 or more and below 1"),
         (
             not q.dropout_kbps or (q.dropout and len(q.kbps) > 0),
@@ -199,7 +209,13 @@ def _loss(config: Config) -> list[Check]:
             config.model.semantic_dimension,
             "positive with loss.distillation: the head that the teacher's features are compared with",
         ),
-        _one_of("loss.spectral_form", loss.spectral_form, "soundstream", "encodec", "audiocraft", "speechtokenizer"),
+        _one_of("loss.spectral_form", loss.spectral_form, *SPECTRAL_FORMS),
+        (
+            len(loss.window_mels) in (0, len(loss.windows)),
+            "loss.window_mels",
+            loss.window_mels,
+            "empty or one for each of loss.windows",
+        ),
         (
             len(loss.window_weights) in (0, len(loss.windows)),
             "loss.window_weights",
@@ -217,7 +233,8 @@ def _optimizer(config: Config) -> list[Check]:
     return [
         (o.learning_rate > 0, "optimizer.learning_rate", o.learning_rate, "positive"),
         _one_of("optimizer.kind", o.kind, "adam", "muon"),
-        _one_of("optimizer.schedule", o.schedule, "constant", "cosine"),
+        _one_of("optimizer.schedule", o.schedule, "constant", "cosine", "exponential"),
+        (0 < o.gamma <= 1, "optimizer.gamma", o.gamma, "above 0 and up to 1"),
     ]
 
 

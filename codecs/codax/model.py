@@ -13,9 +13,10 @@ from codax.config import Config
 from codax.nets import mimi, seanet, soundstream
 from codax.nets.film import FiLM
 from codax.pieces import join, split
+from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
-NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi}
+NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -28,6 +29,7 @@ class ForwardOutput:
     codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
     semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
     metrics: dict[str, jax.Array]
+    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
 
 
 class CodecModel(nn.Module):
@@ -46,7 +48,10 @@ class CodecModel(nn.Module):
         networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
         self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
         self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
-        self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
+        if c.quantizer.kind == "factorised":
+            self.quantizer = FactorisedQuantizer(c.quantizer, c.model.dimension, c.model.weight_norm)
+        else:
+            self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
         if c.model.film != "none":
             self.film = FiLM()
         if c.model.semantic_dimension:
@@ -145,4 +150,4 @@ class CodecModel(nn.Module):
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
         decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
-        return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics)
+        return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics, out.codebook)

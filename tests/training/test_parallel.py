@@ -50,9 +50,9 @@ def test_eight_devices_equal_one(kind: str, cache: Path, one_device: dict[str, n
     assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
 
 
-def on_two_devices(recipe: str, cache: Path, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """What a recipe's steps give on one device and on two."""
-    env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+def on_devices(recipe: str, cache: Path, folder: Path, count: int = 2) -> dict[str, dict[str, np.ndarray]]:
+    """What a recipe's steps give on one device and on several."""
+    env = environment(cache, XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
     results = {}
     for kind in ("jit", "shard_map"):
         done = run_program(WORKER, "steps", kind, folder / f"{kind}.npz", recipe, env=env)
@@ -61,17 +61,25 @@ def on_two_devices(recipe: str, cache: Path, folder: Path) -> dict[str, dict[str
     return results
 
 
-def test_mimi_is_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
-    results = on_two_devices("mimi_config", cache, tmp_path)
+def test_mimi_is_the_same_on_devices(cache: Path, tmp_path: Path) -> None:
+    results = on_devices("mimi_config", cache, tmp_path)
     dead = [results["jit"][f"step{i}['codebook/dead']"].sum() for i in range(3)]
     assert dead[0] > 0 and dead[1] == 0  # every other step
     assert_close(results["shard_map"], results["jit"])
 
 
-def test_discriminators_for_each_rate_are_the_same_on_two_devices(cache: Path, tmp_path: Path) -> None:
-    results = on_two_devices("per_rate_config", cache, tmp_path)
+def test_discriminators_for_each_rate_are_the_same_on_devices(cache: Path, tmp_path: Path) -> None:
+    results = on_devices("per_rate_config", cache, tmp_path)
     counts = results["jit"]["state.discriminator_optimizer[0].count"]
     assert counts.shape == (2,) and counts.min() > 0
+    assert_close(results["shard_map"], results["jit"])
+
+
+def test_dac_is_the_same_on_eight_devices(cache: Path, tmp_path: Path) -> None:
+    results = on_devices("dac_config", cache, tmp_path, 8)
+    for name in ("adversarial", "feature", "commitment", "codebook", "spectral"):
+        assert results["jit"][f"step2['loss/{name}']"] > 0
+    assert results["jit"]["state.codebook['quantizer']['count']"].sum() > 0
     assert_close(results["shard_map"], results["jit"])
 
 

@@ -65,6 +65,27 @@ def mimi_config() -> Config:
     return config.validate()
 
 
+def dac_config() -> Config:
+    """DAC's network, quantizer that is learned by gradient, and discriminators."""
+    config = step_config()
+    config.name = "dac_tiny"
+    model, quantizer, discriminator = config.model, config.quantizer, config.discriminator
+    model.family, model.causal, model.weight_norm, model.strides = "dac", False, True, (2, 3)
+    quantizer.kind, quantizer.projection, quantizer.dropout_share, quantizer.kbps = "factorised", 3, 0.5, ()
+    discriminator.wave_scales = 0
+    discriminator.bands_windows, discriminator.bands_channels = (64,), 2
+    discriminator.periods, discriminator.hifigan_max_channels, discriminator.hifigan_logits = (3,), 4, False
+    discriminator.normalize = True
+    loss, optimizer = config.loss, config.optimizer
+    loss.waveform, loss.spectral, loss.random_windows = 0.0, 0.1, 0
+    loss.windows, loss.window_mels, loss.spectral_form = (64, 128), (5, 10), "dac"
+    loss.adversarial_form, loss.sum_discriminators, loss.feature = "least_squares", True, 0.1
+    loss.commitment, loss.codebook = 0.25, 1.0
+    optimizer.weight_decay, optimizer.schedule, optimizer.gamma = 0.01, "exponential", 0.99
+    optimizer.clip_norm, optimizer.discriminator_clip_norm = 1e3, 10.0
+    return config.validate()
+
+
 def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
     """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
     batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
@@ -79,7 +100,7 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
 
 def steps(kind: str, out: str, recipe: str = "step_config") -> None:
     """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
-    recipes = {"step_config": step_config, "per_rate_config": per_rate_config, "mimi_config": mimi_config}
+    recipes = {make.__name__: make for make in (step_config, per_rate_config, mimi_config, dac_config)}
     config = recipes[recipe]()
     if kind == "jit":
         initial = jax.jit(lambda: init_state(config))()

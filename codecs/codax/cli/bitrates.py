@@ -50,6 +50,7 @@ PAPERS = {
     "encodec_48khz": Paper("arXiv 2210.13438", {6.0: 4.2, 12.0: 8.9, 24.0: 19.4}, 1000.0),
     "speechtokenizer_16khz": Paper("arXiv 2308.16692"),
     "mimi_24khz": Paper("arXiv 2410.00037", latency_ms=80.0),
+    "dac_44khz": Paper("arXiv 2306.06546"),
 }
 
 

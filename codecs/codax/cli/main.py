@@ -192,7 +192,7 @@ def import_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="Folder of EnCodec, SpeechTokenizer or Mimi, or .th or .safetensors file."
+            metavar="SOURCE", help="Folder of EnCodec, SpeechTokenizer, Mimi or DAC, or .th, .pth or .safetensors file."
         ),
     ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
@@ -222,7 +222,7 @@ def export_command(
         ExportFormat,
         typer.Option(
             "--format",
-            help="huggingface: for transformers' EncodecModel or MimiModel; speechtokenizer: config.json and "
+            help="huggingface: for transformers' EncodecModel, MimiModel or DacModel; speechtokenizer: config.json and "
             "SpeechTokenizer.pt; kyutai: mimi.safetensors and mimi_config.json.",
         ),
     ] = ExportFormat.huggingface,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
+from codax.discriminators.bands import BandsDiscriminator, normalized
 from codax.discriminators.hifigan import PeriodDiscriminator, ScaleDiscriminator, halve
 from codax.discriminators.msstft import MSSTFTDiscriminator
 from codax.discriminators.stft import STFTDiscriminator
@@ -25,6 +26,10 @@ class Discriminators(nn.Module):
         outputs = []
         if c.split_channels:
             audio = jnp.moveaxis(audio, -1, 1).reshape(-1, audio.shape[1], 1)
+        audio = normalized(audio) if c.normalize else audio
+        for window in c.bands_windows:
+            bands = BandsDiscriminator(window, c.bands_channels, dtype=self.dtype, name=f"bands{window}")
+            outputs.append(bands(audio))
         for window in c.msstft_windows:
             scale = MSSTFTDiscriminator(
                 window,
@@ -46,12 +51,13 @@ class Discriminators(nn.Module):
                 c.wave_channels, c.wave_max_channels, c.wave_group_size, dtype=self.dtype, name=f"wave{i}"
             )
             outputs.append(wave(x))
-        most = c.hifigan_max_channels
+        most, hifigan = c.hifigan_max_channels, []
         for period in c.periods:
-            outputs.append(PeriodDiscriminator(period, most, dtype=self.dtype, name=f"period{period}")(audio))
+            hifigan.append(PeriodDiscriminator(period, most, dtype=self.dtype, name=f"period{period}")(audio))
         x = audio
         for i in range(c.scales):
             x = x if i == 0 else halve(x)
             # The first one, at the full rate, has spectral normalisation.
-            outputs.append(ScaleDiscriminator(i == 0, most, dtype=self.dtype, name=f"scale{i}")(x))
-        return outputs
+            hifigan.append(ScaleDiscriminator(i == 0, most, dtype=self.dtype, name=f"scale{i}")(x))
+        # The last of their features are the logits.
+        return outputs + [(logits, features if c.hifigan_logits else features[:-1]) for logits, features in hifigan]

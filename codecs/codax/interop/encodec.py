@@ -129,6 +129,10 @@ class Entries:
             raise LayoutError(f"{name} is missing")
         return np.asarray(self._left.pop(name), np.float32)
 
+    def has(self, name: str) -> bool:
+        """Is there such an entry that was not taken?"""
+        return name in self._left
+
     def check_empty(self) -> None:
         """Raises LayoutError if an entry was not taken."""
         if self._left:
@@ -141,7 +145,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     Raises:
       LayoutError: an entry is missing or has no place.
     """
-    entries = Entries({_plain_name(name): value for name, value in state.items()})
+    entries = Entries({plain_name(name): value for name, value in state.items()})
     take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
@@ -163,14 +167,19 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """PyTorch's newer names of weight normalisation as the older ones."""
     plain = name.replace(".parametrizations.weight.original0", ".weight_g")
     return plain.replace(".parametrizations.weight.original1", ".weight_v")
 
 
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
-    """The inverse of `to_codax`."""
+    """The inverse of `to_codax`.
+
+    Raises:
+      LayoutError: codebooks of another kind.
+    """
+    check_codebooks(config)
     state: State = {}
     for ours, theirs, order in arrays(config, layout):
         state[theirs] = flat[ours].transpose(np.argsort(order))
@@ -183,6 +192,12 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
             state[f"{place}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
         state[f"{place}.inited"] = inited
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+
+def check_codebooks(config: Config) -> None:
+    """Raises LayoutError for codebooks that are no moving averages, which only DAC's layouts have."""
+    if config.quantizer.kind != "average":
+        raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout has not")
 
 
 def config_24khz() -> Config:

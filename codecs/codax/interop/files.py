@@ -11,7 +11,7 @@ from codax.codec import Codec, from_weights
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.files import write_whole
-from codax.interop import audiocraft, encodec, mimi, mimi_config, speechtokenizer
+from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
 from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes
 
 KYUTAI_CONFIG = "mimi_config.json"
@@ -22,9 +22,10 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
     """Reads a model of another project.
 
     Args:
-      source: a Hugging Face folder of `EncodecModel` or `MimiModel` (safetensors or .bin), a checkpoint of the
-        `encodec` package, an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's weights of Mimi (a
-        .safetensors file, with its mimi_config.json beside it unless it is the released model; or their folder).
+      source: a Hugging Face folder of `EncodecModel`, `MimiModel` or `DacModel` (safetensors or .bin), a checkpoint of
+        the `encodec` package or of Descript's (DAC), an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's
+        weights of Mimi (a .safetensors file, with its mimi_config.json beside it unless it is the released model; or
+        their folder).
       state: what `read_tensors` found in it, if that was read before.
 
     Raises:
@@ -72,6 +73,9 @@ def _from_folder(folder: Path) -> _Found:
     if values["model_type"] == "mimi":
         config = mimi_config.config_from_huggingface(values)
         return config, mimi.to_codax(read_tensors(weights), config, mimi.HUGGINGFACE), weights
+    if values["model_type"] == "dac":
+        config = dac.config_from_huggingface(values)
+        return config, dac.to_codax(read_tensors(weights), config, dac.HUGGINGFACE), weights
     config = encodec.config_from_huggingface(values)
     return config, encodec.to_codax(read_tensors(weights), config, encodec.HUGGINGFACE), weights
 
@@ -84,6 +88,9 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Found:
         if about.is_file():
             config = mimi_config.config_from_kyutai(_json_object(about))
         return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
+    if dac.is_checkpoint(arrays):
+        config, arrays = dac.read_checkpoint(arrays)
+        return config, dac.to_codax(arrays, config, dac.DESCRIPT), path
     if audiocraft.is_export(arrays):
         config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
     else:
@@ -111,36 +118,40 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     values = _json_object(path)
-    if values.get("model_type") not in ("encodec", "mimi") and not speechtokenizer.is_config(values):
-        raise ModelError(f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer or Mimi)")
+    if values.get("model_type") not in ("encodec", "mimi", "dac") and not speechtokenizer.is_config(values):
+        raise ModelError(
+            f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"
+        )
     return values
 
 
 def export_huggingface(codec: Codec, folder: str | Path) -> None:
-    """Writes a folder that transformers' `EncodecModel` or `MimiModel`, and their `AutoProcessor`, load.
+    """Writes a folder that transformers' `EncodecModel`, `MimiModel` or `DacModel`, and their `AutoProcessor`, load.
 
     Raises:
       CodaxError: a model that transformers does not have, or a folder that cannot be written.
     """
     config = codec.config
+    processor: dict[str, Any] = {"feature_extractor_type": "EncodecFeatureExtractor", "return_attention_mask": True}
     if config.model.family == "encodec":
         values = encodec.config_to_huggingface(config)
         state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
-        pieces = {"chunk_length_s": values["chunk_length_s"], "overlap": values["overlap"]}
+        processor |= {"chunk_length_s": values["chunk_length_s"], "overlap": values["overlap"]}
     elif config.model.family == "mimi":
         values = mimi_config.config_to_huggingface(config)
         state = mimi.from_codax(codec.flat(), config, mimi.HUGGINGFACE)
-        pieces = {"chunk_length_s": None, "overlap": None}
+        processor |= {"chunk_length_s": None, "overlap": None}
+    elif config.model.family == "dac":
+        values = dac.config_to_huggingface(config)
+        state = dac.from_codax(codec.flat(), config, dac.HUGGINGFACE)
+        processor = {"feature_extractor_type": "DacFeatureExtractor", "hop_length": config.hop}
     else:
         raise ModelError(f"model {codec.model_id} of family {config.model.family} is not in transformers")
-    processor = {
-        "feature_extractor_type": "EncodecFeatureExtractor",
+    processor |= {
         "feature_size": config.model.audio_channels,
         "sampling_rate": config.model.sample_rate,
         "padding_side": "right",
         "padding_value": 0.0,
-        "return_attention_mask": True,
-        **pieces,
     }
     _write(folder, {"config.json": values, "preprocessor_config.json": processor}, "model.safetensors", state)
 

@@ -205,7 +205,12 @@ def _each_channel(kernel: np.ndarray, name: str) -> np.ndarray:
 
 
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
-    """The inverse of `to_codax`. Weight normalisation is folded in; the head of distillation is left out."""
+    """The inverse of `to_codax`. Weight normalisation is folded in; the head of distillation is left out.
+
+    Raises:
+      LayoutError: codebooks of another kind.
+    """
+    encodec.check_codebooks(config)
     variables = unflatten_dict(dict(flat), sep=".")
     folded = flatten_dict({**variables, "params": fold(variables["params"])}, sep=".")
     flat, heads = {name: np.asarray(value) for name, value in folded.items()}, config.model.transformer.heads

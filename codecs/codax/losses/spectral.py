@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codax.config import LossConfig
 from codax.dsp.mel import mel_matrix
@@ -93,21 +94,43 @@ def audiocraft_distance(
     return jnp.mean(jnp.abs(a - b)) + alpha * squared, 1 + alpha
 
 
+def log_mel_l1(
+    target: jax.Array, estimate: jax.Array, bank: np.ndarray, *, window: int, hop: int, pad: int, log_floor: float
+) -> jax.Array:
+    """Mean absolute difference of the logarithms of mel magnitudes, which are not taken for less than `log_floor`.
+
+    The signals [batch, time] are reflected by `pad` samples on both sides.
+    """
+    both = jnp.concatenate([target, estimate], axis=0)
+    spectrum = stft(jnp.pad(both, ((0, 0), (pad, pad)), mode="reflect"), window, hop, pad=False)
+    mel = jnp.log(jnp.maximum(magnitude(spectrum, 1e-12) @ jnp.asarray(bank), log_floor))
+    a, b = jnp.split(mel, 2, axis=0)
+    return jnp.mean(jnp.abs(a - b))
+
+
 def speechtokenizer_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
 ) -> jax.Array:
-    """One scale of SpeechTokenizer's loss: the mean absolute difference of logarithmic mel magnitudes.
+    """One scale of SpeechTokenizer's loss: `log_mel_l1` with a hop of 15/64 of the window and HTK's mel scale.
 
-    The hop is 15/64 of the window, the signal is reflected, the mel scale HTK's with filters of equal area.
+    Filters have equal area.
     """
-    bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True, equal_area=True))
-    both = jnp.concatenate([target, estimate], axis=0)
+    bank = mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True, equal_area=True)
     hop = window * 15 // 64
     pad = (window - hop) // 2
-    spectrum = stft(jnp.pad(both, ((0, 0), (pad, pad)), mode="reflect"), window, hop, pad=False)
-    mel = jnp.log(jnp.maximum(magnitude(spectrum, 1e-12) @ bank, log_floor))
-    a, b = jnp.split(mel, 2, axis=0)
-    return jnp.mean(jnp.abs(a - b))
+    return log_mel_l1(target, estimate, bank, window=window, hop=hop, pad=pad, log_floor=log_floor)
+
+
+def dac_distance(
+    target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
+) -> jax.Array:
+    """One scale of DAC's loss (arXiv 2306.06546, section 3.5): `log_mel_l1` with decimal logarithms.
+
+    Frames are centred on multiples of a quarter of the window; the mel scale is Slaney's with filters of equal area.
+    """
+    bank = mel_matrix(sample_rate, window, mels, min_hz=min_hz, keep_empty=True, equal_area=True)
+    hop, pad = window // 4, window // 2
+    return log_mel_l1(target, estimate, bank, window=window, hop=hop, pad=pad, log_floor=log_floor) / math.log(10)
 
 
 def log_weight(config: LossConfig, window: int) -> float:
@@ -147,6 +170,12 @@ def multiscale_mel(
         weights = dict(zip(config.windows, config.window_weights or (1.0,) * len(config.windows), strict=True))
         distances = {w: speechtokenizer_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows}
         return sum((weights[w] * value for w, value in distances.items()), total)
+    if config.spectral_form == "dac":
+        mels = dict(zip(config.windows, config.window_mels or (config.mels,) * len(config.windows), strict=True))
+        scales = [
+            dac_distance(a, b, window=w, log_floor=config.log_floor, **shared | {"mels": mels[w]}) for w in windows
+        ]
+        return sum(scales, total)
     for window in windows:
         alpha = log_weight(config, window)
         value = mel_distance(

@@ -154,6 +154,7 @@ class ConvTranspose(nn.Module):
     dtype: jnp.dtype | None = None
     norm: str = "none"  # as in `Conv`; a group norm sees the overlap that is then dropped
     trim_right: float = 1.0  # share of one stride that a causal layer drops at the end, the rest at the beginning
+    short: bool = False  # not causal and of odd stride: drop the odd sample on both sides, which gives one less (DAC)
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -173,7 +174,8 @@ class ConvTranspose(nn.Module):
         y = group_norm(y, self.dtype) if self.norm == "group" else y
         dropped = math.ceil(self.stride * self.trim_right) if self.causal else self.stride // 2  # at the end
         start = self.stride - dropped
-        return y[:, start : start + frames * self.stride]
+        length = frames * self.stride - (self.stride % 2 if self.short and not self.causal else 0)
+        return y[:, start : start + length]
 
 
 def group_norm(x: jax.Array, dtype: jnp.dtype | None) -> jax.Array:

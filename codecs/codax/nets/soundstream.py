@@ -1,10 +1,15 @@
-"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B).
+"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B), and DAC's (arXiv 2306.06546).
 
 The encoder is a convolution of width 7, blocks of three dilated residual units and one strided convolution of width
-twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. ELU, no normalisation.
+twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. SoundStream has ELU and no
+normalisation. DAC, the family "dac", has Snake in its place, weight normalisation, a tanh at the end, and no causality.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,6 +17,7 @@ import jax.numpy as jnp
 
 from codax.config import ModelConfig
 from codax.nets.conv import Conv, ConvTranspose
+from codax.nets.snake import Snake
 
 
 def block_channels(config: ModelConfig, base: int) -> list[int]:
@@ -20,22 +26,38 @@ def block_channels(config: ModelConfig, base: int) -> list[int]:
     return [min(w, config.max_channels) if config.max_channels else w for w in widths]
 
 
-class ResidualUnit(nn.Module):
-    """x + conv1(elu(conv_dilated(elu(x)))), channels unchanged."""
+def _conv(config: ModelConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
+    norm = "weight" if config.weight_norm else "none"
+    return functools.partial(Conv, causal=config.causal, norm=norm, dtype=dtype)
 
-    kernel_size: int
+
+def _up(config: ModelConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
+    norm, short = "weight" if config.weight_norm else "none", config.family == "dac"
+    return functools.partial(ConvTranspose, causal=config.causal, norm=norm, short=short, dtype=dtype)
+
+
+def _activation(config: ModelConfig, name: str) -> Callable[[jax.Array], jax.Array]:
+    """ELU, or DAC's activation, which has parameters and therefore a name."""
+    return Snake(name=name) if config.family == "dac" else nn.elu
+
+
+class ResidualUnit(nn.Module):
+    """x + conv1(act(conv_dilated(act(x)))), channels unchanged."""
+
+    config: ModelConfig
     dilation: int
-    residual_scale: float = 1.0
-    causal: bool = True
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        conv = {"causal": self.causal, "dtype": self.dtype}
+        c = self.config
+        conv = _conv(c, self.dtype)
         # lecun_normal is this initializer at scale 1.
-        init = nn.initializers.variance_scaling(max(self.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
-        y = Conv(x.shape[-1], self.kernel_size, dilation=self.dilation, name="dilated", **conv)(nn.elu(x))
-        return x + Conv(x.shape[-1], 1, kernel_init=init, name="pointwise", **conv)(nn.elu(y))
+        init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
+        y = _activation(c, "act0")(x)
+        y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
+        y = _activation(c, "act1")(y)
+        return x + conv(x.shape[-1], 1, kernel_init=init, name="pointwise")(y)
 
 
 class Encoder(nn.Module):
@@ -48,18 +70,19 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        conv = {"causal": c.causal, "dtype": self.dtype}
+        conv = _conv(c, self.dtype)
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.channels)
         if c.stem_stride > 1:
-            x = Conv(widths[0], 2 * c.stem_stride, stride=c.stem_stride, name="stem", **conv)(audio)
+            x = conv(widths[0], 2 * c.stem_stride, stride=c.stem_stride, name="stem")(audio)
         else:
-            x = Conv(widths[0], c.kernel_size, name="stem", **conv)(audio)
+            x = conv(widths[0], c.kernel_size, name="stem")(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
-                x = unit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
-            x = Conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down", **conv)(nn.elu(x))
-        return Conv(c.dimension, c.latent_kernel_size, name="latent", **conv)(nn.elu(x))
+                x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+            x = _activation(c, f"block{i}_act")(x)
+            x = conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down")(x)
+        return conv(c.dimension, c.latent_kernel_size, name="latent")(_activation(c, "act")(x))
 
 
 class Decoder(nn.Module):
@@ -72,15 +95,20 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
-        conv = {"causal": c.causal, "dtype": self.dtype}
+        conv, up = _conv(c, self.dtype), _up(c, self.dtype)
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
-        x = Conv(widths[-1], c.kernel_size, name="latent", **conv)(latent)
+        x = conv(widths[-1], c.kernel_size, name="latent")(latent)
         for i, stride in reversed(list(enumerate(c.strides))):
-            x = ConvTranspose(widths[i], stride, name=f"block{i}_up", **conv)(nn.elu(x))
+            x = up(widths[i], stride, name=f"block{i}_up")(_activation(c, f"block{i}_act")(x))
             for j, dilation in enumerate(c.dilations):
-                x = unit(c.kernel_size, dilation, c.residual_scale, name=f"block{i}_unit{j}", **conv)(x)
-        x = nn.elu(x)
+                x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+        x = _activation(c, "act")(x)
         if c.stem_stride > 1:
-            return ConvTranspose(c.audio_channels, c.stem_stride, name="stem", **conv)(x)
-        return Conv(c.audio_channels, c.kernel_size, name="stem", **conv)(x)
+            x = up(c.audio_channels, c.stem_stride, name="stem")(x)
+        else:
+            x = conv(c.audio_channels, c.kernel_size, name="stem")(x)
+        if c.family != "dac":
+            return x
+        # Odd strides have left a few samples out at the end.
+        return jnp.pad(jnp.tanh(x), ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))

@@ -24,18 +24,24 @@ def normed(direction: jax.Array, scale: jax.Array) -> jax.Array:
 
 
 def kernel_parameter(
-    module: nn.Module, init: Callable[..., jax.Array], shape: tuple[int, ...], *, weight_norm: bool, axis: int
+    module: nn.Module,
+    init: Callable[..., jax.Array],
+    shape: tuple[int, ...],
+    *,
+    weight_norm: bool,
+    axis: int | tuple[int, ...],
 ) -> jax.Array:
     """The kernel [width..., in, out] of a convolution, from one parameter or from direction and scale.
 
     Args:
       axis: the axis that has a scale per entry: the last (output channels), or the one before it for PyTorch's
-        transposed convolutions.
+        transposed convolutions; or several, for a stack of kernels.
     """
     if not weight_norm or module.has_variable("params", KERNEL):
         return module.param(KERNEL, init, shape)
     direction = module.param(DIRECTION, init, shape)
-    axes = tuple(i for i in range(len(shape)) if i != axis)
+    kept = (axis,) if isinstance(axis, int) else axis
+    axes = tuple(i for i in range(len(shape)) if i not in kept)
     scale = module.param(SCALE, lambda key: jnp.sqrt(jnp.sum(direction**2, axis=axes, keepdims=True)))
     return normed(direction, scale)
 

@@ -24,11 +24,16 @@ class QuantizerOutput:
     codes: jax.Array  # int32 [batch, frames, levels]
     commitment: jax.Array  # scalar
     metrics: dict[str, jax.Array]  # per level: perplexity, used share, dead entries replaced
+    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
 
 
-def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0) -> jax.Array:
-    """Quantizer dropout: the number of levels of each example, uniform in [semantic + 1, levels]; int32 [batch]."""
-    return jax.random.randint(key, (batch,), semantic + 1, levels + 1)
+def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0, share: float = 1.0) -> jax.Array:
+    """Quantizer dropout: the number of levels of each example, uniform in [semantic + 1, levels]; int32 [batch].
+
+    With `share` only so much of the batch, rounded down, draws; the examples after that use all levels (DAC's rule).
+    """
+    drawn = jax.random.randint(key, (batch,), semantic + 1, levels + 1)
+    return jnp.where(jnp.arange(batch) < int(batch * share), drawn, levels)
 
 
 def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:

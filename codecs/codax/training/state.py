@@ -46,7 +46,8 @@ def has_adversary(config: Config) -> bool:
     """Does this recipe train discriminators?"""
     d = config.discriminator
     active = config.loss.adversarial > 0 or config.loss.feature > 0
-    return active and (d.stft or d.wave_scales > 0 or len(d.msstft_windows) > 0 or len(d.periods) > 0 or d.scales > 0)
+    windows = len(d.msstft_windows) + len(d.bands_windows)
+    return active and (d.stft or d.wave_scales > 0 or windows > 0 or len(d.periods) > 0 or d.scales > 0)
 
 
 def select(stack: Any, index: jax.Array | None) -> Any:
@@ -70,10 +71,12 @@ def follow(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
-    """Linear warm-up, then constant or cosine."""
+    """Linear warm-up, then constant, cosine or exponential."""
     warmup = max(config.warmup_steps, 0)
     if config.schedule == "cosine":
         decay = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup), config.final_fraction)
+    elif config.schedule == "exponential":
+        decay = optax.exponential_decay(rate, 1, config.gamma)
     else:
         decay = optax.constant_schedule(rate)
     if warmup == 0:
@@ -91,21 +94,23 @@ def kernel_matrices(params: Any) -> Any:
     matrix = contrib.MuonDimensionNumbers(reduction_axis=(0,), output_axis=(1,))
 
     def dimensions(path: Any, p: Any) -> contrib.MuonDimensionNumbers | None:
+        if in_module(path, "quantizer"):
+            return None  # a stack of codebooks, or of their projections
         if p.ndim == 3:
             return convolution
-        return matrix if p.ndim == 2 and in_transformer(path) else None
+        return matrix if p.ndim == 2 and in_module(path, "transformer") else None
 
     return jax.tree_util.tree_map_with_path(dimensions, params)
 
 
-def in_transformer(path: Any) -> bool:
-    """Is the parameter at this path of a tree one of a Transformer?"""
-    return any(getattr(entry, "key", None) == "transformer" for entry in path)
+def in_module(path: Any, name: str) -> bool:
+    """Is the parameter at this path of a tree one of a module of that name?"""
+    return any(getattr(entry, "key", None) == name for entry in path)
 
 
 def transformers_alone(params: Any) -> Any:
     """True at the parameters of Transformers."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: in_transformer(path), params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: in_module(path, "transformer"), params)
 
 
 def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
@@ -142,7 +147,8 @@ def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax
     d = config.discriminator
     rates = len(config.quantizer.kbps) if d.per_kbps else 1
     d_steps = max(1, (config.train.steps - d.start_step) // (d.every * rates))
-    adam = dataclasses.replace(config.optimizer, kind="adam")
+    clip_norm = config.optimizer.discriminator_clip_norm or config.optimizer.clip_norm
+    adam = dataclasses.replace(config.optimizer, kind="adam", clip_norm=clip_norm)
     return (
         make_optimizer(config.optimizer, config.optimizer.learning_rate, config.train.steps),
         make_optimizer(adam, config.optimizer.discriminator_learning_rate, d_steps),
@@ -163,7 +169,8 @@ def init_state(config: Config) -> TrainState:
     discriminator, init_optimizer = {}, discriminator_optimizer.init
     if has_adversary(config):
         # The logits of the STFT discriminator need a few frames.
-        windows = (config.discriminator.stft_window, *config.discriminator.msstft_windows)
+        d = config.discriminator
+        windows = (d.stft_window, *d.msstft_windows, *d.bands_windows)
         audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), audio.shape[-1]))
 
         def init_discriminators(key: jax.Array) -> Any:

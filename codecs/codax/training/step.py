@@ -82,7 +82,8 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
         choices = jnp.asarray([config.quantizers_for(kbps) for kbps in config.quantizer.kbps], jnp.int32)
         return jnp.full((batch,), choices[draw_rate(config, step)], jnp.int32)
     key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    return shard_of(rvq.draw_levels(key, global_size(batch, axis), n, config.quantizer.semantic), axis)
+    q = config.quantizer
+    return shard_of(rvq.draw_levels(key, global_size(batch, axis), n, q.semantic, q.dropout_share), axis)
 
 
 def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array | None:
@@ -203,6 +204,8 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 mutable=["codebook"],
             )
             inner = {"commitment": output.commitment} if phase.quantize else {}
+            if output.codebook is not None:
+                inner["codebook"] = output.codebook
             if phase.quantize and weights.distillation > 0:
                 inner["distillation"] = distillation(output.semantic, batch["features"], weights.distillation_form)
             return (output.audio, inner), (output.metrics, updated["codebook"])

@@ -39,9 +39,11 @@ class CodecTask:
 
     def describe(self, state: TrainState) -> str:
         """For the log: what is trained."""
+        # Entries that are learned by gradient are parameters of the generator.
+        entries = (state.codebook["quantizer"] | state.generator.get("quantizer", {}))["embedding"]
         return (
             f"parameters: {parameter_count(state.generator):,} generator, {parameter_count(state.discriminator):,} "
-            f"discriminators, {state.codebook['quantizer']['embedding'].size:,} in codebooks"
+            f"discriminators, {entries.size:,} in codebooks"
         )
 
     def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,306 @@
+"""DAC's models (arXiv 2306.06546) in two layouts: Hugging Face transformers' `DacModel`, and Descript's own weights.
+
+Descript numbers the parts of sequences that transformers names, and keeps weight normalisation, which is folded in
+here. A codebook's entries are parameters there too; how often each is used is not known, so all count the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig
+from codax.interop.encodec import Entries, LayoutError, plain_name
+from codax.nets.weightnorm import fold
+
+State = dict[str, np.ndarray]
+_CONV, _CONVTR, _ALPHA = (2, 1, 0), (2, 0, 1), (0,)  # orders of PyTorch's axes here
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a project spells the place of a part; all take the number of blocks `n` too.
+
+    Attributes:
+      ends: of the encoder's stem, activation and latent convolution; then of the decoder's latent, activation, stem.
+      block: of the i-th block of a side, in the order in which it comes there.
+      unit: of the j-th residual unit in a block of a side.
+      inner: of a unit's activation, convolution, activation, convolution.
+      down, up: of a block's activation and of its strided convolution in the encoder and in the decoder.
+    """
+
+    ends: Callable[[int], tuple[str, ...]]
+    block: Callable[[str, int], str]
+    unit: Callable[[str, int], str]
+    inner: tuple[str, str, str, str]
+    down: tuple[str, str]
+    up: tuple[str, str]
+
+
+HUGGINGFACE = Layout(
+    ends=lambda n: ("encoder.conv1", "encoder.snake1", "encoder.conv2", "decoder.conv1", "decoder.snake1",
+                    "decoder.conv2"),
+    block=lambda side, i: f"{side}.block.{i}",
+    unit=lambda side, j: f"res_unit{j + 1}",
+    inner=("snake1", "conv1", "snake2", "conv2"),
+    down=("snake1", "conv1"),
+    up=("snake1", "conv_t1"),
+)  # fmt: skip
+DESCRIPT = Layout(
+    ends=lambda n: ("encoder.block.0", f"encoder.block.{n + 1}", f"encoder.block.{n + 2}", "decoder.model.0",
+                    f"decoder.model.{n + 1}", f"decoder.model.{n + 2}"),
+    block=lambda side, i: f"encoder.block.{i + 1}.block" if side == "encoder" else f"decoder.model.{i + 1}.block",
+    unit=lambda side, j: f"{j if side == 'encoder' else j + 2}.block",
+    inner=("0", "1", "2", "3"),
+    down=("3", "4"),
+    up=("0", "1"),
+)  # fmt: skip
+
+
+def parts(model: ModelConfig, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yields (codax name, name in the layout, order of PyTorch's axes here) of every activation and convolution."""
+    count = len(model.strides)
+    stem, act, latent, decoder_latent, decoder_act, decoder_stem = layout.ends(count)
+    yield "encoder.stem", stem, _CONV
+    for i in range(count):
+        place, ours = layout.block("encoder", i), f"encoder.block{i}"
+        yield from _units(model, layout, "encoder", place, ours)
+        yield f"{ours}_act", f"{place}.{layout.down[0]}", _ALPHA
+        yield f"{ours}_down", f"{place}.{layout.down[1]}", _CONV
+    yield "encoder.act", act, _ALPHA
+    yield "encoder.latent", latent, _CONV
+    yield "decoder.latent", decoder_latent, _CONV
+    for i in range(count):
+        place, ours = layout.block("decoder", i), f"decoder.block{count - 1 - i}"
+        yield f"{ours}_act", f"{place}.{layout.up[0]}", _ALPHA
+        yield f"{ours}_up", f"{place}.{layout.up[1]}", _CONVTR
+        yield from _units(model, layout, "decoder", place, ours)
+    yield "decoder.act", decoder_act, _ALPHA
+    yield "decoder.stem", decoder_stem, _CONV
+
+
+def _units(model: ModelConfig, layout: Layout, side: str, place: str, ours: str):
+    for j in range(len(model.dilations)):
+        unit = f"{place}.{layout.unit(side, j)}"
+        names, orders = ("act0", "dilated", "act1", "pointwise"), (_ALPHA, _CONV, _ALPHA, _CONV)
+        for name, theirs, order in zip(names, layout.inner, orders, strict=True):
+            yield f"{ours}_unit{j}.{name}", f"{unit}.{theirs}", order
+
+
+def _take_kernel(entries: Entries, place: str) -> np.ndarray:
+    """A convolution's kernel, with its weight normalisation folded in if it has one: over all axes but the first."""
+    if not entries.has(f"{place}.weight_g"):
+        return entries.take(f"{place}.weight")
+    scale, direction = entries.take(f"{place}.weight_g"), entries.take(f"{place}.weight_v")
+    axes = tuple(range(1, direction.ndim))
+    return direction * (scale / np.sqrt(np.sum(direction**2, axis=axes, keepdims=True)))
+
+
+def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
+    """Weights in a layout as codax's flat variables.
+
+    Raises:
+      LayoutError: an entry is missing, has another number of axes, or has no place.
+    """
+    entries = Entries({plain_name(name): value for name, value in state.items()})
+    flat: dict[str, Any] = {}
+    for ours, theirs, order in parts(config.model, layout):
+        if order == _ALPHA:
+            flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha").reshape(-1)
+        else:
+            kernel = _take_kernel(entries, theirs)
+            if kernel.ndim != 3:
+                raise LayoutError(f"{theirs}.weight has the shape {list(kernel.shape)}: three axes are expected")
+            flat[f"params.{ours}.kernel"] = kernel.transpose(order)
+            flat[f"params.{ours}.bias"] = entries.take(f"{theirs}.bias")
+    levels = [f"quantizer.quantizers.{level}" for level in range(config.quantizer.num_quantizers)]
+    for ours, theirs in (("inward", "in_proj"), ("outward", "out_proj")):
+        kernels = [_take_kernel(entries, f"{place}.{theirs}") for place in levels]
+        flat[f"params.quantizer.{ours}.kernel"] = _stack([k.reshape(k.shape[:2]).T for k in kernels], theirs)
+        biases = [entries.take(f"{place}.{theirs}.bias") for place in levels]
+        flat[f"params.quantizer.{ours}.bias"] = _stack(biases, theirs)
+    books = [entries.take(f"{place}.codebook.weight") for place in levels]
+    flat["params.quantizer.embedding"] = _stack(books, "codebook")
+    entries.check_empty()
+    flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
+    count = np.ones((len(levels), config.quantizer.codebook_size), np.float32)
+    return flat | {"codebook.quantizer.count": count, "codebook.quantizer.initialised": np.asarray(True)}
+
+
+def _stack(values: list[np.ndarray], name: str) -> np.ndarray:
+    if len({value.shape for value in values}) != 1:
+        raise LayoutError(f"{name} has not the same shape at all levels")
+    return np.stack(values)
+
+
+def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
+    """The inverse of `to_codax`, with weight normalisation folded in."""
+    variables = unflatten_dict(dict(flat), sep=".")
+    params = {k: np.asarray(v) for k, v in flatten_dict(fold(variables["params"]), sep=".").items()}
+    state: State = {}
+    for ours, theirs, order in parts(config.model, layout):
+        if order == _ALPHA:
+            state[f"{theirs}.alpha"] = params[f"{ours}.alpha"].reshape(1, -1, 1)
+        else:
+            state[f"{theirs}.weight"] = params[f"{ours}.kernel"].transpose(np.argsort(order))
+            state[f"{theirs}.bias"] = params[f"{ours}.bias"]
+    for level in range(config.quantizer.num_quantizers):
+        place = f"quantizer.quantizers.{level}"
+        for ours, theirs in (("inward", "in_proj"), ("outward", "out_proj")):
+            state[f"{place}.{theirs}.weight"] = params[f"quantizer.{ours}.kernel"][level].T[:, :, None]
+            state[f"{place}.{theirs}.bias"] = params[f"quantizer.{ours}.bias"][level]
+        state[f"{place}.codebook.weight"] = params["quantizer.embedding"][level]
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
+
+
+def config_44khz() -> Config:
+    """The released 44.1 kHz model: 9 codebooks at 86 frames per second, 7.75 kbps."""
+    return _released(44_100, 9, (2, 4, 8, 8))
+
+
+def config_24khz() -> Config:
+    """The released 24 kHz model: 32 codebooks at 75 frames per second, 24 kbps."""
+    return _released(24_000, 32, (2, 4, 5, 8))
+
+
+def config_16khz() -> Config:
+    """The released 16 kHz model: 12 codebooks at 50 frames per second, 6 kbps."""
+    return _released(16_000, 12, (2, 4, 5, 8))
+
+
+def _released(sample_rate: int, num_quantizers: int, strides: tuple[int, ...]) -> Config:
+    config = Config(
+        model=ModelConfig(
+            family="dac",
+            sample_rate=sample_rate,
+            channels=64,
+            decoder_channels=96,
+            strides=strides,
+            dimension=1024,
+            causal=False,
+        ),
+        quantizer=QuantizerConfig(
+            kind="factorised", num_quantizers=num_quantizers, projection=8, dropout_share=0.5, kbps=()
+        ),
+    )
+    return _named(config)
+
+
+def _named(config: Config) -> Config:
+    """With its name and the rates at which it is evaluated: a quarter, half and all of the codebooks, about."""
+    quantizer = config.quantizer
+    most = quantizer.num_quantizers
+    quantizer.kbps = tuple(config.kbps(n) for n in sorted({-(-most // 4), -(-most // 2), most}))
+    config.name = f"dac_{config.model.sample_rate // 1000}khz"
+    return config
+
+
+# Hugging Face's name of a field, and the one in Descript's files. The widths and strides follow in `_config`.
+_FIELDS = {
+    "sampling_rate": "sample_rate",
+    "encoder_hidden_size": "encoder_dim",
+    "downsampling_ratios": "encoder_rates",
+    "upsampling_ratios": "decoder_rates",
+    "hidden_size": "latent_dim",
+    "decoder_hidden_size": "decoder_dim",
+    "n_codebooks": "n_codebooks",
+    "codebook_size": "codebook_size",
+    "codebook_dim": "codebook_dim",
+}
+
+
+def config_from_huggingface(values: Mapping[str, Any]) -> Config:
+    """Config of a transformers `DacConfig` (its config.json).
+
+    Raises:
+      LayoutError: a field is missing or has a value that codax does not have.
+    """
+    config = config_44khz()
+    model, quantizer = config.model, config.quantizer
+    try:
+        model.sample_rate = values["sampling_rate"]
+        model.channels = values["encoder_hidden_size"]
+        model.strides = tuple(values["downsampling_ratios"])
+        wide = 2 ** len(model.strides)
+        model.dimension = values.get("hidden_size") or model.channels * wide
+        model.decoder_channels, odd = divmod(values["decoder_hidden_size"], wide)
+        if odd:
+            raise LayoutError(f"decoder_hidden_size {values['decoder_hidden_size']} does not halve with every block")
+        up = values.get("upsampling_ratios")
+        if up is not None and tuple(up) != model.strides[::-1]:
+            raise LayoutError("upsampling_ratios are not downsampling_ratios the other way round")
+        quantizer.num_quantizers = values["n_codebooks"]
+        quantizer.codebook_size = values["codebook_size"]
+        quantizer.projection = values["codebook_dim"]
+        quantizer.kbps = ()
+        return _named(Config.from_dict(config.to_dict())).validate()
+    except (ConfigError, LayoutError):
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise LayoutError(f"not the config of a DAC ({type(error).__name__}: {error})") from error
+
+
+def is_checkpoint(loaded: Mapping[str, Any]) -> bool:
+    """Is this what Descript's package saves: weights, and beside them how the model was made?"""
+    return (
+        isinstance(loaded.get("state_dict"), Mapping)
+        and "quantizer.quantizers.0.codebook.weight" in loaded["state_dict"]
+    )
+
+
+def read_checkpoint(loaded: Mapping[str, Any]) -> tuple[Config, Mapping[str, np.ndarray]]:
+    """Config and weights of such a file.
+
+    Raises:
+      LayoutError: it does not say how the model was made, or that is a model that codax does not have.
+    """
+    metadata = loaded.get("metadata")
+    values = metadata.get("kwargs") if isinstance(metadata, Mapping) else None
+    if not isinstance(values, Mapping):
+        raise LayoutError("metadata.kwargs, which says how the model was made, is missing")
+    renamed = {ours: values[theirs] for ours, theirs in _FIELDS.items() if theirs in values}
+    return config_from_huggingface(renamed), loaded["state_dict"]
+
+
+def config_to_huggingface(config: Config) -> dict[str, Any]:
+    """The inverse of `config_from_huggingface`.
+
+    Raises:
+      LayoutError: transformers has no such model.
+    """
+    model, quantizer = config.model, config.quantizer
+    wide = 2 ** len(model.strides)
+    fixed = config_44khz().model
+    same = all(
+        getattr(model, name) == getattr(fixed, name)
+        for name in (
+            "family", "audio_channels", "max_channels", "kernel_size", "latent_kernel_size", "dilations", "stem_stride",
+            "causal", "film", "normalize",
+        )
+    )  # fmt: skip
+    if not same or quantizer.kind != "factorised" or model.dimension != model.channels * wide:
+        raise LayoutError(f"model {config.name} has not the shape of a DAC")
+    if quantizer.codebook_size != 2**config.bits_per_code:
+        raise LayoutError(f"codebooks of {quantizer.codebook_size} entries: transformers has powers of two alone")
+    return {
+        "architectures": ["DacModel"],
+        "model_type": "dac",
+        "torch_dtype": "float32",
+        "sampling_rate": model.sample_rate,
+        "encoder_hidden_size": model.channels,
+        "downsampling_ratios": list(model.strides),
+        "upsampling_ratios": list(reversed(model.strides)),
+        "hop_length": config.hop,
+        "hidden_size": model.dimension,
+        "decoder_hidden_size": (model.decoder_channels or model.channels) * wide,
+        "n_codebooks": quantizer.num_quantizers,
+        "codebook_size": quantizer.codebook_size,
+        "codebook_dim": quantizer.projection,
+        "quantizer_dropout": 0.0,
+        "codebook_loss_weight": 1.0,
+        "commitment_loss_weight": 0.25,
+    }

@@ -1,0 +1,69 @@
+"""DAC: 44.1 kHz music, speech and sound, 9 codebooks at 86 frames per second, 7.75 kbps; not causal.
+
+Paper: Kumar et al., "High-Fidelity Audio Compression with Improved RVQGAN", arXiv 2306.06546, and its public code.
+
+    python train.py --config=configs/dac_44khz.py --workdir=runs/dac --config.data.source=/data/audio
+    python train.py --config=configs/dac_44khz.py:24khz ...   # 32 codebooks, 24 kbps
+    python train.py --config=configs/dac_44khz.py:16khz ...   # 12 codebooks, 6 kbps
+
+Hardware: the paper trained on GPUs, batches of 72 x 0.38 s, 400,000 steps. Not trained to the end here.
+
+From the paper and the code's configuration: network, quantizer and its dropout, losses and their weights,
+discriminators, AdamW with its decay of 0.01 (PyTorch's default), learning rate and its decay, clipping of gradients,
+batch and segment. As in the code, the residual of a level is not detached from the levels before it.
+What differs, and why:
+  initial weights    as in the other recipes here, of three times the variance of PyTorch's
+  segments           of 32 whole frames (0.37 s); the code pads 0.38 s to 33
+  periods            a signal of whole periods is not padded by one more
+  data               examples as they are cropped; the code brings each to -16 dB LUFS and shifts its phase, and takes
+                     sources in turn, which data.mixture can do
+"""
+
+from codax.config import Config
+from codax.interop.dac import config_16khz, config_24khz, config_44khz
+
+VARIANTS = {"44khz": config_44khz, "24khz": config_24khz, "16khz": config_16khz}
+
+
+def get_config(variant: str = "44khz") -> Config:
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r}: expected one of {', '.join(VARIANTS)}")
+    config = VARIANTS[variant]()
+    config.model.weight_norm = True
+
+    discriminator = config.discriminator
+    discriminator.stft = False
+    discriminator.wave_scales = 0
+    discriminator.periods = (2, 3, 5, 7, 11)
+    discriminator.hifigan_logits = False
+    discriminator.bands_windows = (2048, 1024, 512)
+    discriminator.normalize = True
+
+    loss = config.loss
+    loss.spectral = 15.0
+    loss.spectral_form = "dac"
+    loss.windows = (32, 64, 128, 256, 512, 1024, 2048)
+    loss.window_mels = (5, 10, 20, 40, 80, 160, 320)
+    loss.adversarial = 1.0
+    loss.adversarial_form = "least_squares"
+    loss.feature = 2.0
+    loss.sum_discriminators = True
+    loss.commitment = 0.25
+    loss.codebook = 1.0
+
+    optimizer = config.optimizer
+    optimizer.learning_rate = 1e-4
+    optimizer.discriminator_learning_rate = 1e-4
+    optimizer.beta1, optimizer.beta2 = 0.8, 0.99
+    optimizer.weight_decay = 0.01
+    optimizer.schedule = "exponential"
+    optimizer.gamma = 0.999996
+    optimizer.clip_norm = 1e3
+    optimizer.discriminator_clip_norm = 10.0
+
+    train = config.train
+    train.steps = 400_000
+    train.batch_size = 72
+    train.segment_seconds = 0.38
+    train.ema_decay = 0.0
+    return config

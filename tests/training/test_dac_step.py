@@ -1,0 +1,96 @@
+"""DAC's recipe in small: it learns, with entries learned by gradient, clips, and goes on exactly after a stop."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import codax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from codax.config import Config, OptimizerConfig
+from codax.training import state as st
+from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
+from tiny_run import WORKER, environment, metric_lines, run_program, voices, write_corpus
+from worker import dac_config
+
+FULL = Phase(quantize=True, spectral=True, adversarial=True)
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    config = dac_config()
+    config.train.batch_size = 4
+    config.loss.spectral, config.loss.feature = 15.0, 2.0
+    config.optimizer.learning_rate = 3e-3
+    return config.validate()
+
+
+def test_losses_fall(config: Config) -> None:
+    batch = {"audio": voices(4, config.segment_samples)}
+    state = quick_jit(lambda: st.init_state(config))()
+    assert bool(state.codebook["quantizer"]["initialised"])
+    started = quick_jit(make_codebook_init(config, None))(state, batch)[0]
+    jax.tree.map(np.testing.assert_array_equal, started, state)  # there is no k-means
+    before = np.asarray(state.generator["quantizer"]["embedding"])
+    step = quick_jit(make_step(config, FULL, None))
+    history = []
+    for _ in range(60):
+        state, metrics = step(state, batch)
+        history.append({name: float(value) for name, value in metrics.items() if name.startswith("loss/")})
+    assert int(state.bad_total) == 0
+    assert np.abs(np.asarray(state.generator["quantizer"]["embedding"]) - before).max() > 0.01
+    assert np.asarray(state.codebook["quantizer"]["count"]).sum() > 0
+    names = ("spectral", "adversarial", "feature", "commitment", "codebook", "discriminator")
+    assert {f"loss/{name}" for name in names} <= set(history[0])
+    for name in ("spectral", "codebook"):
+        values = [h[f"loss/{name}"] for h in history]
+        assert np.mean(values[-5:]) < 0.8 * np.mean(values[:5]), name
+
+
+def test_half_of_a_batch_draws_its_levels(config: Config) -> None:
+    draws = np.stack([draw_levels(config, jnp.int32(step), 4, None) for step in range(40)])
+    assert (draws[:, 2:] == 4).all() and set(np.unique(draws[:, :2])) == {1, 2, 3, 4}
+
+
+def test_the_rate_decays_and_each_side_has_its_limit() -> None:
+    options = OptimizerConfig(schedule="exponential", gamma=0.5, learning_rate=0.1)
+    schedule = st.learning_rate(options, 0.1, 100)
+    np.testing.assert_allclose([schedule(i) for i in range(4)], [0.1, 0.05, 0.025, 0.0125], rtol=1e-6)
+    config = dac_config()
+    config.optimizer.clip_norm, config.optimizer.discriminator_clip_norm = 1e3, 10.0
+    config.optimizer.beta1 = 0.0
+    params = {"a": jnp.ones(4)}
+    for optimizer, limit in zip(st.make_optimizers(config), (1e3, 10.0), strict=True):
+        _, after = optimizer.update({"a": jnp.full(4, 1e6)}, optimizer.init(params), params)
+        first = next(s for s in jax.tree.leaves(after, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu"))
+        np.testing.assert_allclose(jnp.linalg.norm(first.mu["a"]), limit, rtol=1e-5)
+
+
+def test_muon_leaves_the_quantizer_to_adam(config: Config) -> None:
+    params = jax.eval_shape(lambda: st.init_state(config)).generator
+    kinds = st.kernel_matrices(params)
+    assert jax.tree.leaves(kinds["quantizer"]) == []
+    assert kinds["encoder"]["stem"]["kernel_direction"].reduction_axis == (0, 1)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    config = dac_config()
+    config.data.source = str(write_corpus(tmp_path / "corpus"))
+    config.train.steps, config.train.batch_size, config.train.eval_every = 4, 4, 4
+    config.train.eval_batches = config.train.sample_files = 0
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(config.validate().to_json())
+    env = environment(tmp_path / "cache")
+    for name, stop in (("two", 1), ("two", -1), ("one", -1)):
+        done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
+        assert done.returncode == 0, done.stderr
+        assert ("stopped on request at step 2" in done.stdout) == (stop == 1)
+        assert ("going on from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
+    assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
+    codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
+    assert codecs[0].hash == codecs[1].hash
+    assert codecs[0].usage().sum() > 0
