@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from codax import audio
 from codax.config import Config
+from signals_like_speech import noise_like_speech
 
 MakeAudio = Callable[..., Path]
-
-
-def noise_like_speech(seconds: float, rate: int = 16_000, channels: int = 1, seed: int = 0) -> np.ndarray:
-    """Different audio for every seed, float32 [time, channels]."""
-    rng = np.random.default_rng(seed)
-    return rng.uniform(-0.4, 0.4, (round(seconds * rate), channels)).astype(np.float32)
 
 
 @pytest.fixture

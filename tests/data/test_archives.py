@@ -15,7 +15,7 @@ from codax.data import archives, manifest
 from codax.data.build import build_shards
 from codax.data.sources import open_source
 from codax.errors import CodaxError
-from conftest import noise_like_speech
+from signals_like_speech import noise_like_speech
 
 
 def sound(seconds: float = 0.5, seed: int = 0, kind: str = "FLAC", rate: int = 16_000) -> bytes:
@@ -74,7 +74,8 @@ def test_json_members_and_names_of_splits(tmp_path):
         "y.json": b'{"text": "half \\ud800 a character"}',
     }
     write_tar(tmp_path / "one.tar", files)
-    write_tar(tmp_path / "validation-0.tar", {"x.flac": sound()})
+    own = {"y.flac": sound(), "y.json": b'{"split": "test"}'}  # goes before the name of the file
+    write_tar(tmp_path / "validation-0.tar", {"x.flac": sound(), **own})
     rows, _ = build(tmp_path / "*.tar", tmp_path / "out")
     assert {key: rows[0][key] for key in ("id", "text", "language", "speaker", "licence", "split")} == {
         "id": "one-x",
@@ -85,7 +86,11 @@ def test_json_members_and_names_of_splits(tmp_path):
         "split": "test",
     }
     assert rows[1]["text"] == "half ? a character"
-    assert [(row["id"], row["split"]) for row in rows[1:]] == [("one-y", "train"), ("validation-0-x", "validation")]
+    assert [(row["id"], row["split"]) for row in rows[1:]] == [
+        ("one-y", "train"),
+        ("validation-0-x", "validation"),
+        ("validation-0-y", "test"),
+    ]
 
 
 def test_bad_members_are_counted_by_reason(tmp_path, caplog):

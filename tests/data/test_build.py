@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from codax import audio
 from codax.config import DataConfig
 from codax.data import build, manifest, parts, plan, records
 from codax.data.build import build_shards
 from codax.data.sources import open_source
 from codax.errors import CodaxError
+from signals_like_speech import noise_like_speech
 
 COMMAND = (sys.executable, "-m", "codax.cli.main", "data", "build")
 FILES = 120
@@ -28,9 +30,6 @@ FILES = 120
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     """Two minutes in small files, and some that are unfit."""
-    from codax import audio
-    from conftest import noise_like_speech
-
     folder = tmp_path_factory.mktemp("corpus")
     for i in range(FILES):
         audio.write(folder / f"{i:03d}.wav", noise_like_speech(0.5 + i % 5 / 2, 44_100, seed=i), 44_100)

@@ -99,7 +99,7 @@ def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
     try:
         for member in archives.members(part.archive):
             identifier = f"{part.stem}-{entries.relative_id(member.key + '.x')}"
-            split = part.split or member.facts.get("split", "")
+            split = member.facts.get("split") or part.split
             if member.reason:
                 tally.add(member.reason, identifier)
             elif sum(len(text.encode()) for text in member.facts.values()) > archives.MAX_TEXT_BYTES:

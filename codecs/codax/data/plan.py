@@ -60,7 +60,7 @@ class Part:
 
     Attributes:
       name: ends the names of its shards, which a split begins.
-      split: of all of it; "" = each utterance of an archive tells, or a hash decides.
+      split: of all of it, unless an utterance of an archive says otherwise; "" = then a hash decides.
       rows: of a listing, with the size and time of change of their files as `stamp`.
       archive: tar or parquet file.
       stem: begins the ids of an archive's utterances.

@@ -1,0 +1,70 @@
+"""`codax data build` of tar files, with Beam and its options."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def tars(run_here) -> str:
+    for part in range(2):
+        with tarfile.open(f"part-{part}.tar", "w") as archive:
+            for i in range(3):
+                file = io.BytesIO()
+                soundfile.write(file, np.random.default_rng(i).uniform(-0.3, 0.3, 8000), 8000, format="FLAC")
+                for name, content in ((f"{i}.flac", file.getvalue()), (f"{i}.txt", b"hello")):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+    return "part-*.tar"
+
+
+def test_tar_files(run_here, tars) -> None:
+    status, out, err = run_here("data", "build", tars, "--out", "out", "--sample-rate", "16000")
+    assert (status, out.strip()) == (0, "out/manifest.jsonl"), err
+    status, out, _ = run_here("data", "inspect", "out")
+    assert status == 0 and "examples     6, 0.00 h" in out and "with text    6" in out
+    status, _, err = run_here("data", "inspect", "part-0.tar")
+    assert status == 1 and "part-0.tar: is read from front to back only" in err
+
+
+def test_beam_and_features(run_here, tars) -> None:
+    pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
+    pytest.importorskip("onnxruntime")
+    build = ("data", "build", tars, "--sample-rate", "16000", "--teacher", "wakehubert")
+    assert run_here(*build, "--out", "here")[0] == 0
+    status, out, err = run_here(*build, "--out", "there", "--engine", "beam", "--", "--direct_num_workers=1")
+    assert (status, out.strip()) == (0, "there/features.json"), err
+    here, there = ({path.name: path.read_bytes() for path in Path(name).iterdir()} for name in ("here", "there"))
+    assert here == there and sum(name.endswith(".features") for name in here) >= 2
+    facts = json.loads(here["statistics.json"])
+    assert facts["records"] == 6 and not facts["skipped"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--", "--direct_num_workers=2"), "options after -- are Beam's"),
+        (("--engine", "beam", "--", "--no_such_option=2"), "no such option: --no_such_option"),
+        (("--engine", "beam", "--runner", "Fast"), "Fast: Unexpected pipeline runner"),
+    ],
+)
+def test_what_is_wrong_is_one_line(run_here, tars, arguments, reason) -> None:
+    if "beam" in arguments:
+        pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
+    status, _, err = run_here("data", "build", tars, "--out", "out", *arguments)
+    assert status == 1 and reason in err and len(err.strip().splitlines()) == 1
+
+
+def test_without_beam(run_here, tars, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    status, _, err = run_here("data", "build", tars, "--out", "out", "--engine", "beam")
+    assert status == 1 and err.strip() == "codax: --engine beam needs Apache Beam: pip install 'codax[beam]'"
