@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config, OptimizerConfig
+from codax.recipes import load_recipe
 from codax.training import state as st
 from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
-from tiny_run import WORKER, environment, metric_lines, run_program, voices, write_corpus
+from tiny_run import ROOT, WORKER, environment, metric_lines, run_program, voices, write_corpus
 from worker import dac_config
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
@@ -68,6 +69,12 @@ def test_the_rate_decays_and_each_side_has_its_limit() -> None:
         _, after = optimizer.update({"a": jnp.full(4, 1e6)}, optimizer.init(params), params)
         first = next(s for s in jax.tree.leaves(after, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu"))
         np.testing.assert_allclose(jnp.linalg.norm(first.mu["a"]), limit, rtol=1e-5)
+
+
+def test_the_full_recipe_has_the_sizes_of_the_package() -> None:
+    state = jax.eval_shape(functools.partial(st.init_state, load_recipe(ROOT / "configs" / "dac_44khz.py")))
+    assert st.parameter_count(state.generator) == 76_651_890
+    assert st.parameter_count(state.discriminator) == 42_519_760
 
 
 def test_muon_leaves_the_quantizer_to_adam(config: Config) -> None:
