@@ -119,10 +119,10 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             else:
                 score = None
             if step % config.train.checkpoint_every == 0 or step == config.train.steps:
-                checkpoints.save(step, state, data, log.save(), score)
+                checkpoints.save(step, mapped.shared(state), data, log.save(), score)
 
         # End.
-        checkpoints.save(step, state, data, log.save())
+        checkpoints.save(step, mapped.shared(state), data, log.save())
         checkpoints.wait()
         if step < config.train.steps:
             why = "stopped on request" if is_interrupted else "stopped"

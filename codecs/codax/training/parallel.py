@@ -132,6 +132,17 @@ class Parallel:
             return jax.tree.map(lambda x: np.reshape(x, (local, -1, *x.shape[1:])), batch)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self.batch_sharding, x), batch)
 
+    def shared(self, state: Any) -> Any:
+        """The state as arrays of all processes, which are saved together; pmap leaves each process its own."""
+        if self.kind != "pmap" or jax.process_count() == 1:
+            return state
+
+        def joined(x: jax.Array) -> jax.Array:
+            pieces = [shard.data for shard in x.addressable_shards]
+            return jax.make_array_from_single_device_arrays(x.shape, self.state_sharding, pieces)
+
+        return jax.tree.map(joined, state)
+
     def initialise(self, make: Callable[[], Any]) -> Any:
         """Runs `make() -> state` on all devices, so that every replica starts from the same state."""
         # Initialisation runs once: on the CPU, optimising it takes several times as long as running it unoptimised.
