@@ -308,6 +308,11 @@ def from_int16(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32) * np.float32(1.0 / 32768.0)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """The audio files below a folder, at any depth, in the order of their paths."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+
+
 def resampled_length(length: int, source_rate: int, target_rate: int) -> int:
     """Samples at `target_rate` Hz of a signal that has `length` at `source_rate` Hz; 0 only for an empty one."""
     return max(min(1, length), round(length * target_rate / source_rate))

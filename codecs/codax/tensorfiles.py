@@ -37,11 +37,10 @@ def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file. Raises ModelError naming it, also if it has a checksum and another content."""
     from safetensors import SafetensorError, safe_open
-    from safetensors.numpy import load_file
 
     try:
-        arrays = load_file(path)
         with safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             checksum = (file.metadata() or {}).get(_CHECKSUM)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error

@@ -46,5 +46,10 @@ def lengths(arrays: dict[str, np.ndarray]) -> list[int]:
     return [int(k.removeprefix("audio/")) for k in arrays if k.startswith("audio/")]
 
 
+def signal(arrays: dict[str, np.ndarray], length: int) -> np.ndarray:
+    """The golden signals of a length, [batch, time, channels]."""
+    return np.moveaxis(arrays[f"audio/{length}"], 1, 2)
+
+
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))

@@ -20,7 +20,7 @@ from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 from codax.training.state import init_state, parameter_count
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import load_file, save_file
-from small_encodec import lengths, relative_error, state_of
+from small_encodec import lengths, relative_error, signal, state_of
 
 with np.load(Path(__file__).parents[1] / "golden" / "dac.npz") as stored:
     ARRAYS = dict(stored)
@@ -34,13 +34,9 @@ def codec() -> Codec:
     return from_weights(dac.to_codax(state, config, dac.DESCRIPT), config, Path("golden"))
 
 
-def _audio(length: int) -> np.ndarray:
-    return np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
-
-
 @pytest.mark.parametrize("length", lengths(ARRAYS))
 def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -> None:
-    tokens = codec.encode(_audio(length))
+    tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2))
     wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)
     found = codec.decode_piece(tokens.codes, denoise=False)
@@ -144,7 +140,7 @@ def test_a_model_as_it_is_trained_here_is_folded(codec: Codec, tmp_path: Path) -
     files.export_huggingface(trained, tmp_path)
     again = files.import_model(tmp_path)
     assert {name.rpartition(".")[2] for name in again.flat()} & {DIRECTION, SCALE, KERNEL} == {KERNEL}
-    audio = _audio(lengths(ARRAYS)[1])
+    audio = signal(ARRAYS, lengths(ARRAYS)[1])
     tokens = trained.encode(audio)
     np.testing.assert_array_equal(again.encode(audio).codes, tokens.codes)
     assert relative_error(again.decode(tokens), trained.decode(tokens)) < 1e-5

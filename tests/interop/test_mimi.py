@@ -12,7 +12,7 @@ from codax.errors import CodaxError
 from codax.interop import files, mimi, mimi_config
 from codax.nets.weightnorm import DIRECTION
 from safetensors.numpy import load_file, save_file
-from small_encodec import lengths, relative_error, state_of
+from small_encodec import lengths, relative_error, signal, state_of
 
 with np.load(Path(__file__).parents[1] / "golden" / "mimi.npz") as stored:
     ARRAYS = dict(stored)
@@ -35,18 +35,14 @@ def codec() -> Codec:
     return from_weights(mimi.to_codax(state_of(ARRAYS), config, mimi.KYUTAI), config, Path("golden"))
 
 
-def _audio(length: int) -> np.ndarray:
-    return np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
-
-
 @pytest.mark.parametrize("length", lengths(ARRAYS))
 def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -> None:
-    tokens = codec.encode(_audio(length))
+    tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2))
     wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
     assert relative_error(codec.decode(tokens), wanted) < 1e-5
     encoder, decoder = codec.stream(batch=2)
-    codes = [encoder.push(_audio(length)[:, i : i + 48]) for i in range(0, length, 48)] + [encoder.finish()]
+    codes = [encoder.push(signal(ARRAYS, length)[:, i : i + 48]) for i in range(0, length, 48)] + [encoder.finish()]
     np.testing.assert_array_equal(np.concatenate(codes, axis=1), tokens.codes)
     frames = np.concatenate([decoder.push(c) for c in codes], axis=1)[:, :length]
     assert relative_error(frames, wanted) < 1e-5
@@ -104,7 +100,7 @@ def test_a_model_as_it_is_trained_here_is_folded(tmp_path: Path) -> None:
     config.model.seanet.norm, config.model.semantic_dimension, config.quantizer.smoothing = "weight", 12, True
     codec = Codec.init_random(config.validate(), seed=3)
     assert any(DIRECTION in name for name in codec.flat())
-    audio = _audio(lengths(ARRAYS)[1])
+    audio = signal(ARRAYS, lengths(ARRAYS)[1])
     tokens = codec.encode(audio)
     for export in (files.export_huggingface, files.export_kyutai):
         export(codec, tmp_path / export.__name__)

@@ -12,7 +12,7 @@ from codax.errors import CodaxError
 from codax.interop import encodec, files
 from codax.interop import speechtokenizer as st
 from safetensors.numpy import save_file
-from small_encodec import lengths, relative_error, state_of
+from small_encodec import lengths, relative_error, signal, state_of
 
 with np.load(Path(__file__).parents[1] / "golden" / "speechtokenizer.npz") as stored:
     ARRAYS = dict(stored)
@@ -25,13 +25,9 @@ def codec() -> Codec:
     return from_weights(encodec.to_codax(state_of(ARRAYS), config, encodec.NATIVE), config, Path("golden"))
 
 
-def _audio(length: int) -> np.ndarray:
-    return np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
-
-
 @pytest.mark.parametrize("length", lengths(ARRAYS))
 def test_codes_audio_and_features_equal_those_of_the_package(codec: Codec, length: int) -> None:
-    tokens = codec.encode(_audio(length))
+    tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 0, -1))
     wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
     assert relative_error(codec.decode(tokens), wanted) < 1e-5
@@ -64,7 +60,7 @@ def test_a_folder_comes_back(codec: Codec, tmp_path) -> None:
     again = encodec.to_codax(back, loaded.config, encodec.NATIVE)
     for name, value in codec.flat().items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
-    audio = _audio(lengths(ARRAYS)[0])
+    audio = signal(ARRAYS, lengths(ARRAYS)[0])
     np.testing.assert_array_equal(loaded.encode(audio).codes, codec.encode(audio).codes)
     assert st.config_values(loaded.config) == VALUES
 

@@ -20,8 +20,7 @@ from tiny_run import (
     metric_lines,
     run_program,
     tiny_config,
-    write_corpus,
-    write_recipe,
+    write_place,
 )
 
 STEPS = 40
@@ -32,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
     folder = tmp_path_factory.mktemp("processes")
     config = tiny_config(
-        str(write_corpus(folder / "corpus")),
+        str(folder / "corpus"),
         **WHOLE_STEP,
         loss__waveform=0.01,
         data__gain_db=(-6.0, 0.0),
@@ -40,9 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train__checkpoint_every=10,
         train__eval_every=20,
     )
-    write_recipe(folder / "recipe.py", config)
-    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
-    return folder
+    return write_place(folder, config)
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,23 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.config import Config
-from tiny_run import WORKER, environment, metric_lines, run_program, tiny_config, write_corpus, write_recipe
+from tiny_run import (
+    WORKER,
+    environment,
+    metric_lines,
+    run_program,
+    tiny_config,
+    write_corpus,
+    write_place,
+    write_recipe,
+)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
     folder = tmp_path_factory.mktemp("training")
-    config = tiny_config(str(write_corpus(folder / "corpus")))
-    write_recipe(folder / "recipe.py", config)
-    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
-    return folder
+    return write_place(folder, tiny_config(str(folder / "corpus")))
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,14 @@ def write_recipe(path: Path, config: c.Config) -> Path:
     return path
 
 
+def write_place(folder: Path, config: c.Config) -> Path:
+    """Puts the corpus that `config` names into `folder`, and the recipe as a Python file and as JSON."""
+    write_corpus(Path(config.data.source))
+    write_recipe(folder / "recipe.py", config)
+    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
+    return folder
+
+
 def voices(examples: int, samples: int, seed: int = 0) -> np.ndarray:
     """Harmonic tones whose loudness moves, with a little noise: float32 [examples, samples, 1]."""
     rng = np.random.default_rng(seed)

@@ -14,8 +14,7 @@ import typer
 
 from codax.errors import CodaxError
 from codax.files import write_whole
-
-GIB = 2**30
+from codax.planning.chips import GIB
 
 
 class Level(enum.StrEnum):

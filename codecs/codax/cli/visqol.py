@@ -55,8 +55,7 @@ def visqol_command(
     the first.
     """
     if ref.is_dir() and deg.is_dir():
-        first = ref / visqol_folders.audio_below(ref)[0]
-        chosen = choose_mode(mode, mapping, lambda: _rate(first))
+        chosen = choose_mode(mode, mapping, lambda: _rate(ref / visqol_folders.audio_below(ref)[0]))
         options = {"mapping": mapping, "models": models, "dtype": "float32" if single else "float64"}
         visqol_folders.print_rows(visqol_folders.score_folders(ref, deg, mode=chosen, options=options), as_json=as_json)
         return

@@ -71,10 +71,9 @@ def audio_below(folder: Path) -> list[str]:
     Raises:
         CodaxError: there is none.
     """
-    from codax.audio import AUDIO_SUFFIXES
+    from codax.audio import files_below
 
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    if names := sorted(path.relative_to(folder).as_posix() for path in paths):
+    if names := sorted(path.relative_to(folder).as_posix() for path in files_below(folder)):
         return names
     raise CodaxError(f"{folder}: no audio files")
 

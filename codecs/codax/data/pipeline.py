@@ -4,8 +4,7 @@ A file counts as many times as segments fit into it, so that every second of aud
 a crop from a random place. The order is a shuffle that is decided by the seed alone. Processes take turns at it, so
 that their parts of a batch make the batch that one process would have; the number of threads changes nothing. An
 iterator's state (`get_state`, `set_state`; Orbax saves it) is the number of batches taken: a restored iterator goes on
-with the very same batches, whatever the number of processes
-(`codax.data.batches`).
+with the very same batches, whatever the number of processes (`codax.data.batches`).
 
 Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`, in an order of their own.
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.config import DataConfig
-from codax.data import archives, entries, manifest, records, splits
+from codax.data import archives, entries, manifest, records, scan, splits
 from codax.data.sources import listing
 from codax.errors import CodaxError
 
@@ -159,7 +159,7 @@ def _archives(spec: str) -> Iterator[Part]:
     for number, (path, stem) in enumerate(zip(found, stems, strict=True)):
         unique = stem if times[stem] == 1 else f"{stem}-{number:05d}"
         split = archives.split_in_name(path)
-        yield Part(f"{number:05d}", split, archive=os.path.abspath(path), stem=unique, stamp=_stamp(path))
+        yield Part(f"{number:05d}", split, archive=os.path.abspath(path), stem=unique, stamp=scan.file_stamp(path))
 
 
 def _runs(options: Options) -> Iterator[Part]:
@@ -179,7 +179,7 @@ def _runs(options: Options) -> Iterator[Part]:
         size, number = 0, 0
         for row in group:
             if row["file"] not in stamps:
-                stamps[row["file"]] = _stamp(row["file"])
+                stamps[row["file"]] = scan.file_stamp(row["file"])
             stamp = stamps[row["file"]]
             own = 2 * row["frames"] * row["channels"] if "record" in row else sum(stamp[:1])
             if held and size + own > options.shard_mb << 19:
@@ -188,11 +188,3 @@ def _runs(options: Options) -> Iterator[Part]:
             held.append({**row, "stamp": stamp})
             size += own
         yield Part(f"{number:05d}", split, held)
-
-
-def _stamp(path: str) -> list[int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]

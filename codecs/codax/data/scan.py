@@ -132,7 +132,7 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
       name: of the source; one cache file each.
       threads: 0 = as many as there are processors.
     """
-    stamps = [_stamp(path) for path in paths]
+    stamps = [file_stamp(path) for path in paths]
     store = cache / "scans" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
     remembered = _load(store)
     result: list[Measurement | None] = []
@@ -154,7 +154,8 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
     return [found for found in result if found is not None]
 
 
-def _stamp(path: str) -> list[int]:
+def file_stamp(path: str) -> list[int]:
+    """Size and time of change of a file, which tell whether it is still the same; [] where there is none."""
     try:
         status = os.stat(path)
     except OSError:

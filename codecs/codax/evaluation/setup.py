@@ -6,12 +6,12 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from codax import anchors
 from codax.baselines import specs
+from codax.data.scan import file_stamp
 from codax.data.sources import Utterance, load_utterances
 from codax.errors import CodaxError
 from codax.evaluation import environment
@@ -52,19 +52,10 @@ class Setup:
         about = {key: value for key, value in self.about.items() if key != "created"}
         about["systems"] = [(system.key, system.description) for system in self.systems]
         about["utterances"] = [
-            (u.id, u.text, u.language, u.entry.seconds, _stamp(u.entry.file)) for u in self.utterances
+            (u.id, u.text, u.language, u.entry.seconds, file_stamp(u.entry.file)) for u in self.utterances
         ]
         about["settings"] = {key: value for key, value in about["settings"].items() if key != "seed"}
         return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _stamp(file: str) -> tuple[int, int] | None:
-    """Size and time of change of a file; None if it has none."""
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def prepare(

@@ -10,12 +10,13 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig
 from codax.interop.encodec import Entries, LayoutError, plain_name
-from codax.nets.weightnorm import fold
+from codax.nets.weightnorm import fold, normed
 
 State = dict[str, np.ndarray]
 _CONV, _CONVTR, _ALPHA = (2, 1, 0), (2, 0, 1), (0,)  # orders of PyTorch's axes here
@@ -95,9 +96,8 @@ def _take_kernel(entries: Entries, place: str) -> np.ndarray:
     """A convolution's kernel, with its weight normalisation folded in if it has one: over all axes but the first."""
     if not entries.has(f"{place}.weight_g"):
         return entries.take(f"{place}.weight")
-    scale, direction = entries.take(f"{place}.weight_g"), entries.take(f"{place}.weight_v")
-    axes = tuple(range(1, direction.ndim))
-    return direction * (scale / np.sqrt(np.sum(direction**2, axis=axes, keepdims=True)))
+    direction, scale = (jnp.asarray(entries.take(f"{place}.weight_{part}")) for part in "vg")
+    return np.asarray(normed(direction, scale))
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def find_items(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise CodaxError(f"{folder}: is not a folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in audio_files.AUDIO_SUFFIXES or not path.is_file():
-            continue
+    for path in audio_files.files_below(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise CodaxError(f"{path}: item {name} is there twice, also as {found[name].name}")

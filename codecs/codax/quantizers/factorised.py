@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from codax.config import QuantizerConfig
 from codax.nets.weightnorm import kernel_parameter
 from codax.quantizers import codebook as cb
-from codax.quantizers.rvq import QuantizerOutput
+from codax.quantizers.rvq import QuantizerOutput, levels_in_use
 
 _matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 Map = tuple[jax.Array, jax.Array]  # kernel and bias, of all levels or of one
@@ -111,9 +111,7 @@ class FactorisedQuantizer(nn.Module):
         losses are sums over an example's levels of the mean squared difference, averaged over examples.
         """
         c = self.config
-        frames = x.shape[1]
-        used = (levels[None, :] > jnp.arange(c.num_quantizers)[:, None]).astype(jnp.float32)
-        used = jnp.repeat(used, frames, axis=1)
+        used = levels_in_use(levels, c.num_quantizers, x.shape[1])
         still = jax.lax.stop_gradient
 
         def level(residual: jax.Array, inputs):

@@ -36,6 +36,12 @@ def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0, shar
     return jnp.where(jnp.arange(batch) < int(batch * share), drawn, levels)
 
 
+def levels_in_use(levels: jax.Array, count: int, frames: int) -> jax.Array:
+    """Does frame i's example, of those with `frames` frames and `levels` [batch], use level l? 1 or 0 [count, i]."""
+    used = (levels[None, :] > jnp.arange(count)[:, None]).astype(jnp.float32)
+    return jnp.repeat(used, frames, axis=1)
+
+
 def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:
     """Vectors [n, dimension] with codebooks [levels, entries, dimension] to codes int32 [levels, n]."""
 
@@ -190,9 +196,7 @@ class ResidualVectorQuantizer(nn.Module):
         """
         c = self.config
         frames = x.shape[1]
-        # used[l, i]: does frame i's example use level l?
-        used = (levels[None, :] > jnp.arange(c.num_quantizers)[:, None]).astype(jnp.float32)
-        used = jnp.repeat(used, frames, axis=1)
+        used = levels_in_use(levels, c.num_quantizers, frames)
         per_frame = 1.0 / jnp.repeat(levels, frames)
 
         found, quantized, firsts = [], jnp.zeros(()), {}

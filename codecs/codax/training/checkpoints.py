@@ -93,6 +93,11 @@ class Checkpoints:
         """Step of the newest complete checkpoint; None = there is none."""
         return max(self._steps(), default=None)
 
+    def kept(self) -> str:
+        """For a message: what is left to go on from."""
+        step = self.latest()
+        return "there is no earlier checkpoint" if step is None else f"the checkpoint of step {step} is intact"
+
     def _steps(self) -> list[int]:
         return [c.step for c in self._manager.checkpoints if (self.folder / str(c.step) / "state").is_dir()]
 
@@ -116,16 +121,13 @@ class Checkpoints:
         wanted = {"state": state} | ({"data": data} if position is None else {})
         try:
             loaded = self._manager.load_checkpointables(step, wanted)
+            if position is not None:
+                data.set_state(position)
             log = json.loads((self._manager.checkpointables_metadata(step).custom_metadata or {}).get("log", "{}"))
         except Exception as error:
             if (refused := next((one for one in _chain(error) if isinstance(one, PositionError)), None)) is not None:
                 raise CheckpointError(f"{where}: cannot be gone on with: {refused}") from error
             raise self._damaged(where, _reason(error)) from error
-        if position is not None:
-            try:
-                data.set_state(position)
-            except PositionError as error:
-                raise CheckpointError(f"{where}: cannot be gone on with: {error}") from error
         self.saved_step = step
         return loaded["state"], log
 
@@ -189,9 +191,7 @@ class Checkpoints:
         return CheckpointError(f"{where}: cannot be restored ({reason}{others})")
 
     def _failed(self, error: BaseException) -> CheckpointError:
-        kept = self.latest()
-        safe = f"the checkpoint of step {kept} is intact" if kept is not None else "there is no earlier checkpoint"
-        return CheckpointError(f"{self.folder}: a checkpoint could not be written ({_reason(error)}); {safe}")
+        return CheckpointError(f"{self.folder}: a checkpoint could not be written ({_reason(error)}); {self.kept()}")
 
     def __enter__(self) -> Checkpoints:
         return self

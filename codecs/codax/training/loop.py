@@ -93,7 +93,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         ahead: list[tuple[int, dict]] = []
         dog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda: _no_data(config, checkpoints)))
         last = config.train.steps if max_steps is None else min(config.train.steps, max_steps)
-        is_interrupted = False
+        is_interrupted, score = False, None
         while step < last:
             if stop.requested(step):
                 is_interrupted = True
@@ -103,7 +103,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             batch = task.prepare(batch)
             with log.clock.paused_if(task.is_new(step)):
                 state, metrics = task.run(state, mapped.place(batch), step)
-            step += 1
+            step, score = step + 1, None
             log.add(metrics)
             ahead.append((step, metrics))
             while len(ahead) > (_STEPS_AHEAD if step < last else 0):
@@ -116,13 +116,11 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                     score = task.evaluate(step, state, log)
                     if log.is_best(score) and is_first:
                         task.export(state, BEST_FOLDER)
-            else:
-                score = None
-            if step % config.train.checkpoint_every == 0 or step == config.train.steps:
+            if step % config.train.checkpoint_every == 0:
                 checkpoints.save(step, mapped.shared(state), data, log.save(), score)
 
         # End.
-        checkpoints.save(step, mapped.shared(state), data, log.save())
+        checkpoints.save(step, mapped.shared(state), data, log.save(), score)
         checkpoints.wait()
         if step < config.train.steps:
             why = "stopped on request" if is_interrupted else "stopped"
@@ -135,6 +133,4 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:
     source = ", ".join(config.data.mixture.specs.values()) or config.data.source
-    kept = checkpoints.latest()
-    where = f"the checkpoint of step {kept} is intact" if kept is not None else "there is no checkpoint yet"
-    return f"{source}: no batch for {config.data.timeout_seconds:g} s (data.timeout_seconds); {where}"
+    return f"{source}: no batch for {config.data.timeout_seconds:g} s (data.timeout_seconds); {checkpoints.kept()}"
