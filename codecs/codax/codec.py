@@ -20,6 +20,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.audio import resample, resampled_length
+from codax.backend import platform
 from codax.blocks import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
@@ -156,24 +157,25 @@ class Codec:
         signals = self.to_signals(audio)
         if rate != config.model.sample_rate:
             signals = np.stack([resample(s, rate, config.model.sample_rate) for s in signals])
-        encoder = SegmentEncoder(self, num_quantizers=levels, batch=len(signals), denoise=denoise)
+        make = self.block_encoder if self._in_blocks else functools.partial(SegmentEncoder, self)
+        encoder = make(num_quantizers=levels, batch=len(signals), denoise=denoise)
         codes = encoder.finish(signals)
         return Tokens(codes, length, rate, channels, denoise, encoder.scales)
 
-    def encode_piece(self, signals: np.ndarray, denoise: bool) -> np.ndarray:
-        """Codes of all levels, int32 [batch, frames, levels], of signals [batch, time, channels] at the model's rate.
+    def encode_piece(self, signals: np.ndarray, levels: int, denoise: bool) -> np.ndarray:
+        """Codes int32 [batch, frames, levels] of signals [batch, time, channels] at the model's rate.
 
         Neither cut into segments nor normalised.
         """
         frames = -(-signals.shape[1] // self.config.hop)
-        return np.asarray(self._encode(self.folded, *self._fit(signals, frames), denoise))[:, :frames]
+        return np.asarray(self._encode(self.folded, *self._fit(signals, frames), levels, denoise))[:, :frames]
 
     def decode(self, tokens: Tokens) -> np.ndarray:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
         config = self.config
         codes = self.checked_codes(tokens.codes)
-        decoder = SegmentDecoder(
-            self,
+        make = self.block_decoder if self._in_blocks else functools.partial(SegmentDecoder, self)
+        decoder = make(
             length=resampled_length(tokens.length, tokens.sample_rate, config.model.sample_rate),
             frames=codes.shape[1],
             scales=tokens.scales,
@@ -297,6 +299,11 @@ class Codec:
         """Does the model work on a signal as it comes, without segments?"""
         return self.config.model.causal and not self.config.segment[0]
 
+    @property
+    def _in_blocks(self) -> bool:
+        """Is a whole signal coded in blocks? On a CPU their intermediate arrays stay in its cache."""
+        return self.streams and platform() == "cpu"
+
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.
 
@@ -336,11 +343,11 @@ class Codec:
 
     @functools.cached_property
     def _encode(self):
-        def encode(variables, audio, valid, denoise):
+        def encode(variables, audio, valid, levels, denoise):
             condition = self.condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
-            return self.model.apply(variables, audio, None, condition, valid, method=CodecModel.encode)
+            return self.model.apply(variables, audio, levels, condition, valid, method=CodecModel.encode)
 
-        return jax.jit(encode, static_argnums=3)
+        return jax.jit(encode, static_argnums=(3, 4))
 
     @functools.cached_property
     def _dequantize(self):

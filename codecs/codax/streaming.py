@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.backend import platform
 from codax.errors import CodaxError
 from codax.model import CodecModel
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from codax.codec import Codec
 
 LARGEST_PIECE = 256  # frames run at once
+CPU_PIECE_SAMPLES = 24_000  # of all signals together, run at once on a CPU: intermediate arrays then stay in its cache
 
 
 class _Session:
@@ -34,6 +36,9 @@ class _Session:
         self.codec = codec
         model = codec.model
 
+        shortest = max(16, 1 << (codec.config.start_frames - 1).bit_length())  # each piece comes with a state
+        at_once = CPU_PIECE_SAMPLES // (codec.config.hop * example.shape[0]) if platform() == "cpu" else LARGEST_PIECE
+        self._largest = 1 << (max(shortest, min(at_once, LARGEST_PIECE)).bit_length() - 1)
         encodes = method is CodecModel.encode
 
         def step(variables, stream, x, valid=None):
@@ -89,7 +94,7 @@ class _Session:
         while start < frames:
             left = frames - start
             if not self._prepared:
-                size = min(LARGEST_PIECE, 1 << (left.bit_length() - 1))
+                size = min(self._largest, 1 << (left.bit_length() - 1))
             elif self._started:
                 size = max(n for n in self._prepared if n <= left)
             else:
@@ -120,9 +125,13 @@ class EncoderSession(_Session):
     def prepare(self, sizes: Iterable[int]) -> None:
         """Compiles for these numbers of frames at a time, and will use only them: nothing that is live waits later."""
         hop = self.codec.config.hop
-        self._prepare(
-            sizes, lambda n: self._codes(np.zeros((len(self._rest), n * hop, self._rest.shape[2]), np.float32), n)
-        )
+
+        def run(frames: int) -> None:
+            silence = np.zeros((len(self._rest), frames * hop, self._rest.shape[2]), np.float32)
+            self._codes(silence, frames)
+            self._codes(silence[:, 1:], frames)  # as the last piece may be
+
+        self._prepare(sizes, run)
 
     def push(self, audio: np.ndarray) -> np.ndarray:
         """Audio float32 [batch, time, channels] of any length -> int32 [batch, 0 or more frames, quantizers]."""
@@ -142,9 +151,9 @@ class EncoderSession(_Session):
         self._check_open()
         self._finished = True
         parts = []
-        while audio.shape[1] > LARGEST_PIECE * hop:
-            parts.append(self._codes(audio[:, : LARGEST_PIECE * hop], LARGEST_PIECE))
-            audio = audio[:, LARGEST_PIECE * hop :]
+        while audio.shape[1] > self._largest * hop:
+            parts.append(self._codes(audio[:, : self._largest * hop], self._largest))
+            audio = audio[:, self._largest * hop :]
         frames = -(-audio.shape[1] // hop)
         if frames and (not self._pads_inside or self._ready(frames)):
             parts.append(self._codes(audio, self._last_size(frames))[:, :frames])
@@ -165,7 +174,9 @@ class EncoderSession(_Session):
         length = audio.shape[1]
         audio = np.pad(audio, ((0, 0), (0, frames * self.codec.config.hop - length), (0, 0)))
         self._sizes.add(frames)
-        return self._run(audio, np.asarray(length, np.int32) if self._pads_inside else None)
+        # Where the signal ends is known to the layers only if it ends here: looking for it takes time.
+        ends = self._pads_inside and length < audio.shape[1]
+        return self._run(audio, np.asarray(length, np.int32) if ends else None)
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.zeros((self._rest.shape[0], 0, self.levels), np.int32), *parts], axis=1)
@@ -203,7 +214,7 @@ class DecoderSession(_Session):
         self._finished = True
         parts = []
         while codes is not None and codes.shape[1]:
-            piece, codes = codes[:, :LARGEST_PIECE], codes[:, LARGEST_PIECE:]
+            piece, codes = codes[:, : self._largest], codes[:, self._largest :]
             frames = piece.shape[1]
             # A signal that is too short to be reflected is run as it is.
             size = self._last_size(frames) if self._ready(frames) else frames

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.dsp.stft import stft, window_norm
+from codax.nets.conv2d import conv2d
 from codax.nets.weightnorm import kernel_parameter
 
 
@@ -33,9 +34,7 @@ class Conv2d(nn.Module):
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         halves = [(k - 1) * d // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         pads = [(half, half) for half in halves]
-        y = jax.lax.conv_general_dilated(
-            x, kernel, self.strides, pads, rhs_dilation=self.dilation, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        y = conv2d(x, kernel, strides=self.strides, pads=(pads[0], pads[1]), dilation=self.dilation)
         return y + bias
 
 

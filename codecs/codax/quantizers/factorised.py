@@ -41,7 +41,7 @@ class Projections(nn.Module):
 def nearest_direction(x: jax.Array, entries: jax.Array) -> jax.Array:
     """Index of the entry of the smallest angle: [n, channels], [entries, channels] -> int32 [n]."""
     norms = jnp.linalg.norm(entries, axis=-1, keepdims=True)
-    return jnp.argmax(_matmul(x, (entries / jnp.maximum(norms, 1e-12)).T), axis=-1).astype(jnp.int32)
+    return cb.first_largest(_matmul(x, (entries / jnp.maximum(norms, 1e-12)).T))
 
 
 class FactorisedQuantizer(nn.Module):

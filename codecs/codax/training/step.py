@@ -7,7 +7,7 @@ gradient then goes back through that same pass.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -132,27 +132,35 @@ def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: 
 
 def weigh(
     config: Config,
-    losses: Callable[[jax.Array, jax.Array], dict[str, jax.Array]],
+    losses: Sequence[Callable[[jax.Array, jax.Array], dict[str, jax.Array]]],
     audio: jax.Array,
     target: jax.Array,
     balancer_state: balancer.BalancerState | None,
     axis: str | None,
 ) -> tuple[dict[str, jax.Array], jax.Array, balancer.BalancerState | None]:
-    """Losses of the reconstruction, their joint gradient with respect to it, and the balancer's new state."""
+    """Losses of the reconstruction, their joint gradient with respect to it, and the balancer's new state.
+
+    Each of `losses` gives the losses that share their computation, by name.
+    """
     weights = {name: getattr(config.loss, name) for name in st.BALANCED}
 
     def joint(audio, target):
         def total(audio):
-            parts = losses(audio, target)
+            parts = {name: value for group in losses for name, value in group(audio, target).items()}
             return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
 
         slope, parts = jax.grad(total, has_aux=True)(audio)
         return parts, slope
 
     def apart(audio, target):
-        parts, pull = jax.vjp(lambda audio: losses(audio, target), audio)
-        zeros = jax.tree.map(jnp.zeros_like, parts)
-        return parts, {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
+        # Group by group: a gradient of zero would cost as much as any other on its way through the discriminators.
+        every, gradients = {}, {}
+        for group in losses:
+            parts, pull = jax.vjp(lambda audio, group=group: group(audio, target), audio)
+            zeros = jax.tree.map(jnp.zeros_like, parts)
+            gradients |= {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
+            every |= parts
+        return every, gradients
 
     if balancer_state is None:
         return *mean_and_joined(joint, config.memory.accumulate)(audio, target), None
@@ -238,20 +246,25 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
                 )
             discriminator, judges = updated, st.put(judges, (updated, updated_opt), rate)
 
-        def reconstruction_losses(audio, target):
-            parts = {}
-            if weights.waveform > 0:
-                parts["waveform"] = spectral.waveform_l1(target, audio)
-            if phase.spectral:
-                parts["spectral"] = spectral_loss(config, target, audio, state.step)
-            if phase.adversarial:
-                real, fake = jax.lax.stop_gradient(judge(discriminator, target)), judge(discriminator, audio)
-                add = weights.sum_discriminators
-                parts["adversarial"] = adversarial.generator(fake, weights.adversarial_form, add)
-                parts["feature"] = adversarial.feature_l1(real, fake, weights.feature_form, add)
+        def waveform(audio, target):
+            return {"waveform": spectral.waveform_l1(target, audio)}
+
+        def mel(audio, target):
+            return {"spectral": spectral_loss(config, target, audio, state.step)}
+
+        def judged(audio, target):
+            real, fake = jax.lax.stop_gradient(judge(discriminator, target)), judge(discriminator, audio)
+            add = weights.sum_discriminators
+            parts = {
+                "adversarial": adversarial.generator(fake, weights.adversarial_form, add),
+                "feature": adversarial.feature_l1(real, fake, weights.feature_form, add),
+            }
             return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
 
-        parts, slope, balancer_state = weigh(config, reconstruction_losses, audio, target, state.balancer, axis)
+        losses = [waveform] if weights.waveform > 0 else []
+        losses += [mel] if phase.spectral else []
+        losses += [judged] if phase.adversarial else []
+        parts, slope, balancer_state = weigh(config, losses, audio, target, state.balancer, axis)
         parts |= inner
         loss_g = sum(getattr(weights, name) * value for name, value in parts.items())
         slopes = {name: jnp.asarray(getattr(weights, name), value.dtype) for name, value in inner.items()}

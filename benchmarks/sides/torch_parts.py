@@ -1,0 +1,57 @@
+"""What the PyTorch sides share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+torch.manual_seed(0)
+
+
+class Anything(types.ModuleType):
+    """A module that has every name: in the place of packages that a codec imports and does not need here."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object
+
+
+def without(*names: str) -> None:
+    """Puts a stand-in for each package that is not installed."""
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError:
+            sys.modules[name] = Anything(name)
+
+
+def first_last(x: np.ndarray) -> torch.Tensor:
+    """[batch, time, channels] as PyTorch has it, [batch, channels, time]."""
+    return torch.from_numpy(np.moveaxis(x, 1, 2).copy())
+
+
+def tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The arrays of a safetensors file."""
+    from safetensors.torch import load_file
+
+    return load_file(file)
+
+
+def quiet(function: Callable[[], Any]) -> Callable[[], Any]:
+    """The function without gradients; what it returns as an array."""
+
+    def run() -> np.ndarray | None:
+        with torch.inference_mode():
+            result = function()
+        return None if result is None else result.numpy()
+
+    return run

@@ -1,0 +1,57 @@
+"""One side of a comparison as a process: it builds a case, then runs it when it is told, so that sides take turns.
+
+Started by `benchmarks/speed.py` as `python worker.py SIDE CASE WEIGHTS THREADS`. It answers each line on stdin, a
+number of runs, with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+BEGAN = time.perf_counter()
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had, bytes; 0 where the system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    except OSError:
+        return 0
+    return 1024 * int(found.group(1)) if found else 0
+
+
+def main() -> None:
+    side, case, weights, threads = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+
+    from case import Case
+
+    run = importlib.import_module(f"side_{side}").build(Case(**case), weights)
+    loaded = time.perf_counter() - BEGAN
+    result = run()
+    first = time.perf_counter() - BEGAN - loaded
+    if result is not None:
+        import numpy as np
+
+        np.save(weights / f"result_{side}.npy", result)
+    print(json.dumps({"load": loaded, "first": first, "peak": peak_bytes()}), file=answers, flush=True)
+    for line in sys.stdin:
+        seconds = []
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        print(json.dumps({"seconds": seconds, "peak": peak_bytes()}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Time and memory of codax and of every PyTorch codec that is installed, case by case, in one run.
+
+    pip install torch==2.13.0 transformers einops librosa
+    pip install --no-deps encodec==0.1.1 moshi==0.2.13 speechtokenizer
+    python benchmarks/speed.py --out runs/speed [--peer-python OTHER/bin/python] [--only encodec_24khz] [--rounds 7]
+
+Each side of a case is a process of its own on the same cores, with the same weights where weights matter; they take
+turns, A B C A B C ..., and the ratios are those of medians. Results are kept in --out/results.json, so that a run that
+was stopped goes on; `--again` measures all anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "sides"))
+
+from case import Case, folder_of  # noqa: E402
+
+PEERS = {
+    "encodec_24khz": ("encodec", "transformers"),
+    "encodec_48khz": ("encodec", "transformers"),
+    "mimi_24khz": ("moshi", "transformers"),
+    "speechtokenizer_16khz": ("speechtokenizer",),
+    "dac_44khz": ("dac", "transformers"),
+}
+PACKAGES = {"dac": "dac", "encodec": "encodec", "moshi": "moshi", "speechtokenizer": "speechtokenizer"}
+
+
+def cases() -> list[Case]:
+    """Everything that the table has."""
+    found = []
+    for model in PEERS:
+        for seconds, batch in ((10, 1), (60, 1), (10, 8)):
+            found += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
+    return [*found, Case("mimi_24khz", "stream", 1), Case("encodec_24khz", "train", 1, 8)]
+
+
+def sides_of(case: Case) -> list[str]:
+    """codax, and the peers that can do it."""
+    if case.task == "stream":
+        return ["codax", "moshi"]
+    return ["codax", "encodec"] if case.task == "train" else ["codax", *PEERS[case.model]]
+
+
+def write_weights(weights: Path, model: str) -> None:
+    """The same random weights, as each side reads them."""
+    from codax.codec import Codec
+    from codax.interop import dac, encodec, speechtokenizer
+    from codax.interop.files import export_huggingface, export_kyutai
+    from codax.recipes import load_recipe
+    from codax.tensorfiles import safetensors_bytes
+
+    if folder_of(weights, model, "codax").is_dir():
+        return
+    codec = Codec.init_random(load_recipe(HERE.parent / "configs" / f"{model}.py"))
+
+    def write(side: str, state: dict, values: dict | None = None) -> None:
+        folder = folder_of(weights, model, side)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(safetensors_bytes(state))
+        (folder / "config.json").write_text(json.dumps(values or {}), encoding="utf-8")
+
+    config, flat = codec.config, codec.flat()
+    kind = model.split("_", maxsplit=1)[0]
+    if kind == "encodec":
+        write("encodec", encodec.from_codax(flat, config, encodec.NATIVE))
+    if kind == "speechtokenizer":
+        state = encodec.from_codax(flat, config, encodec.NATIVE)
+        write(kind, state, speechtokenizer.config_values(config))
+    if kind == "dac":
+        made = {
+            "encoder_dim": config.model.channels,
+            "encoder_rates": list(config.model.strides),
+            "decoder_dim": config.model.decoder_channels * 2 ** len(config.model.strides),
+            "decoder_rates": list(reversed(config.model.strides)),
+            "n_codebooks": config.quantizer.num_quantizers,
+            "sample_rate": config.model.sample_rate,
+        }
+        write(kind, dac.from_codax(flat, config, dac.DESCRIPT), made)
+    if kind == "mimi":
+        export_kyutai(codec, folder_of(weights, model, "moshi"))
+    if "transformers" in PEERS[model]:
+        export_huggingface(codec, folder_of(weights, model, "transformers"))
+    codec.save(folder_of(weights, model, "codax"))
+
+
+class Side:
+    """A worker that has a case ready."""
+
+    def __init__(self, name: str, case: Case, weights: Path, python: str, threads: int) -> None:
+        self.name = name
+        self.log = open(weights / f"log_{name}.txt", "w", encoding="utf-8")  # noqa: SIM115  (closed in `end`)
+        command = [python, str(HERE / "sides" / "worker.py"), name, json.dumps(dataclasses.asdict(case))]
+        self.process = subprocess.Popen(
+            [*command, str(weights), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        self.seconds: list[float] = []
+        self.began = self._answer()
+
+    def _answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            self.end()
+            raise RuntimeError(Path(self.log.name).read_text(encoding="utf-8").strip().splitlines()[-1])
+        return json.loads(line)
+
+    def run(self, times: int) -> None:
+        """So many runs."""
+        self.process.stdin.write(f"{times}\n")
+        self.process.stdin.flush()
+        answer = self._answer()
+        self.seconds += answer["seconds"]
+        self.began["peak"] = answer["peak"]
+
+    def end(self) -> None:
+        """Closes the process."""
+        self.process.stdin.close()
+        self.process.wait()
+        self.log.close()
+
+
+def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
+    """Medians, spread, memory, start and first result of every side; codes of the peers beside codax's."""
+    write_weights(weights, case.model)
+    for stale in weights.glob("result_*.npy"):
+        stale.unlink()
+    sides, missing = [], {}
+    for name in sides_of(case):
+        if args.sides and name not in args.sides:
+            continue
+        try:
+            sides.append(
+                Side(name, case, weights, sys.executable if name == "codax" else args.peer_python, args.threads)
+            )
+        except RuntimeError as error:
+            missing[name] = str(error)
+    times = 20 if case.task == "stream" else 1
+    for number in range(args.rounds + 1):  # the first round warms up
+        for side in sides:
+            side.run(times)
+            if not number:
+                side.seconds.clear()
+    for side in sides:
+        side.end()
+    result = {"case": dataclasses.asdict(case), "missing": missing, "sides": {}}
+    for side in sides:
+        entry = {"median": statistics.median(side.seconds), "seconds": sorted(side.seconds), **side.began}
+        own, other = (weights / f"result_{name}.npy" for name in ("codax", side.name))
+        if own.exists() and other.exists():
+            ours, theirs = np.load(own), np.load(other)
+            entry["same_codes"] = float(np.mean(ours == theirs)) if ours.shape == theirs.shape else None
+        result["sides"][side.name] = entry
+    return result
+
+
+def row(result: dict) -> list[str]:
+    """A line of the table."""
+    case, sides = Case(**result["case"]), result["sides"]
+    ours = sides.get("codax")
+    peers = {name: side for name, side in sides.items() if name != "codax"}
+    cells = [case.name]
+    for name in ("codax", *peers):
+        if name in sides:
+            s = sides[name]["seconds"]
+            cells.append(f"{name} {_time(sides[name]['median'])} ({_time(s[0])} to {_time(s[-1])})")
+    if ours and peers:
+        fastest = min(peers, key=lambda name: peers[name]["median"])
+        cells.append(f"{peers[fastest]['median'] / ours['median']:.2f}")
+        cells.append(f"{ours['peak'] / 1e6:.0f} / {peers[fastest]['peak'] / 1e6:.0f}")
+        cells.append(
+            f"{ours['load']:.1f} + {ours['first']:.1f} / {peers[fastest]['load']:.1f} + {peers[fastest]['first']:.1f}"
+        )
+    return cells
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--peer-python", default=sys.executable, help="the Python that has PyTorch and the peers")
+    parser.add_argument("--only", nargs="*", default=[], help="parts of the names of cases")
+    parser.add_argument("--sides", nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--again", action="store_true")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / "results.json"
+    results = {} if args.again or not file.exists() else json.loads(file.read_text(encoding="utf-8"))
+    for case in cases():
+        if args.only and not any(part in case.name for part in args.only):
+            continue
+        if case.name not in results:
+            results[case.name] = measure(case, args.out, args)
+            file.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        print(" | ".join(row(results[case.name])), results[case.name]["missing"] or "", flush=True)
+
+
+if __name__ == "__main__":
+    main()
