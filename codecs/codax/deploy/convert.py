@@ -83,8 +83,6 @@ class Converter:
     def _equation(self, equation: Any, inputs: list[Value]) -> list[Value]:
         name, params = equation.primitive.name, equation.params
         if name in _INLINED:
-            if params.get("name") == "elu" and inputs[0].array is None:
-                return OPERATORS["elu"](self, equation, inputs)
             inner = params.get("jaxpr") or params.get("call_jaxpr") or params.get("fun_jaxpr")
             if hasattr(inner, "jaxpr"):
                 return self.run(inner.jaxpr, inner.consts, inputs)

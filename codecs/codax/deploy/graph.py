@@ -25,6 +25,7 @@ class Graph:
         self.root: Graph = parent.root if parent else self
         self.nodes: list[Any] = []
         self._names = 0
+        self._made: dict[str, Any] = {}  # outputs of nodes by what the nodes are
         self._constants: dict[str, Any] = {}  # tensors by the digest of their content
         self._lengths: list[Any] = []  # nodes that compute lengths, ahead of all others
         self._known: dict[str, str] = {}  # lengths and shapes by what they are
@@ -34,10 +35,17 @@ class Graph:
         return f"{kind}_{self.root._names}"
 
     def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """A node; returns the name of its output, or a list of names if there are several."""
+        """A node; returns the name of its output, or a list of names if there are several.
+
+        A node that is there already is not made again.
+        """
+        key = f"{operator}{inputs}{attributes}"
+        if key in self._made:
+            return self._made[key]
         names = [self.name(operator.lower()) for _ in range(outputs)]
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
+        self._made[key] = names[0] if outputs == 1 else names
+        return self._made[key]
 
     def constant(self, array: Any) -> str:
         """The name of a tensor with these values. The transpose of one that is there already is not stored again."""

@@ -42,6 +42,8 @@ def _elementwise(c: Converter, equation: Any, inputs: list[Value]) -> list[Value
     name = equation.primitive.name
     if name in ("and", "or", "not") and inputs[0].dtype != np.bool_:
         raise CodaxError(f"this model cannot be exported to ONNX: {name} of {inputs[0].dtype}")
+    if name == "mul" and inputs[0].array is not None and not inputs[0].shape and inputs[0].array == 1:
+        return [inputs[1]]
     return [elementwise(c, _ELEMENTWISE[name], *inputs, dtype=equation.outvars[0].aval.dtype)]
 
 
@@ -55,14 +57,12 @@ def _different(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     return [elementwise(c, "Not", elementwise(c, "Equal", *inputs, dtype=np.bool_))]
 
 
-@operator("elu")
-def _elu(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return [elementwise(c, "Elu", inputs[0])]
-
-
 @operator("expm1")
 def _expm1(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return [elementwise(c, "Sub", elementwise(c, "Exp", *inputs), number(1, inputs[0]))]
+    """tanh(x / 2) (exp(x) + 1): exp(x) - 1 would lose digits near 0, and codes where two entries are almost as near."""
+    (x,) = inputs
+    half = elementwise(c, "Tanh", elementwise(c, "Mul", x, number(0.5, x)))
+    return [elementwise(c, "Mul", half, elementwise(c, "Add", elementwise(c, "Exp", x), number(1, x)))]
 
 
 @operator("erfc")
