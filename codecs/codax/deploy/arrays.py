@@ -217,18 +217,3 @@ def _scatter(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     places = c.graph.add("Unsqueeze", flat, c.graph.integers(*new)) if new else flat
     places = c.graph.add("Expand", places, c.graph.shape(shape))
     return c.like(equation, "ScatterElements", c.whole(value), places, name, axis=axis)
-
-
-@operator("dynamic_slice")
-def _dynamic_slice(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    value, *starts = inputs
-    sizes = equation.params["slice_sizes"]
-    axes = [axis for axis, size in enumerate(sizes) if str(size) != str(value.shape[axis])]
-    if not axes:
-        return [value]
-    firsts = [c.graph.add("Reshape", c.at_hand(cast(c, starts[a], np.int64)), c.graph.integers(1)) for a in axes]
-    first = firsts[0] if len(firsts) == 1 else c.graph.add("Concat", *firsts, axis=0)
-    limit = c.graph.shape([value.shape[axis] - sizes[axis] for axis in axes])
-    first = c.graph.add("Min", c.graph.add("Max", first, c.graph.integers(0)), limit)  # JAX shifts it into the array
-    last = c.graph.add("Add", first, c.graph.shape([sizes[axis] for axis in axes]))
-    return c.like(equation, "Slice", c.whole(value), first, last, c.graph.integers(*axes))

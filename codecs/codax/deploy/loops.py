@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from codax.deploy.convert import UNROLLED, Converter, Value, operator
 from codax.deploy.graph import Graph, tensor_info
@@ -60,10 +61,10 @@ def _as_scan(c: Converter, equation: Any, consts: list[Value], carry: list[Value
         inner.append(Value(shape, value.dtype, shape, tensor=name))
     inside = Converter(graph)
     results = inside.run(body.jaxpr, body.consts, [*consts, *inner])
-    names = []
-    for value in results:
-        # What comes from outside or goes straight through must become a result of the body.
-        names.append(graph.add("Identity", inside.whole(value)))
+    names = [graph.name("result") for _ in results]
+    for name, value in zip(names, results, strict=True):
+        # Also what comes from outside, goes straight through, or is there twice must be a result of its own.
+        graph.nodes.append(helper.make_node("Identity", [inside.whole(value)], [name]))
     ends = [tensor_info(name, value.dtype, value.shape) for name, value in zip(names, results, strict=True)]
     directions = {"scan_input_directions": len(rows), "scan_output_directions": len(results) - len(carry)}
     outputs = c.graph.add(
