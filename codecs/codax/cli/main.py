@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import math
 import os
@@ -60,6 +61,9 @@ class ExportFormat(enum.StrEnum):
     huggingface = "huggingface"
     speechtokenizer = "speechtokenizer"
     kyutai = "kyutai"
+    safetensors = "safetensors"
+    onnx = "onnx"
+    stablehlo = "stablehlo"
 
 
 def _version(wanted: bool) -> None:
@@ -223,12 +227,19 @@ def export_command(
         typer.Option(
             "--format",
             help="huggingface: for transformers' EncodecModel, MimiModel or DacModel; speechtokenizer: config.json and "
-            "SpeechTokenizer.pt; kyutai: mimi.safetensors and mimi_config.json.",
+            "SpeechTokenizer.pt; kyutai: mimi.safetensors and mimi_config.json; safetensors: a model folder of codax; "
+            "onnx, stablehlo: programs that run without codax.",
         ),
     ] = ExportFormat.huggingface,
+    compare: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Run ONNX programs and compare them with JAX first.")
+    ] = True,
 ) -> None:
-    """Write a model for another project."""
+    """Write a model for another project, or for use without codax."""
     from codax.cli.models import load_model
+    from codax.codec import Codec
+    from codax.deploy.onnx_files import export_onnx
+    from codax.deploy.stablehlo import export_stablehlo
     from codax.interop.files import export_huggingface, export_kyutai
     from codax.interop.speechtokenizer import export_speechtokenizer
 
@@ -236,9 +247,12 @@ def export_command(
         ExportFormat.huggingface: export_huggingface,
         ExportFormat.speechtokenizer: export_speechtokenizer,
         ExportFormat.kyutai: export_kyutai,
+        ExportFormat.safetensors: Codec.save,
+        ExportFormat.onnx: functools.partial(export_onnx, compare=compare),
+        ExportFormat.stablehlo: export_stablehlo,
     }
-    exporters[form](load_model(model), target)
-    print(f"{target}: {form.value}")
+    report = exporters[form](load_model(model), target)
+    print(f"{target}: {form.value}" + (f", {report}" if report else ""))
 
 
 app.command("convert")(convert_command)

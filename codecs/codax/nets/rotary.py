@@ -72,6 +72,14 @@ def attend_blocks(queries: jax.Array, keys: jax.Array, values: jax.Array, contex
     return mixed.reshape(*start, blocks * context, width)[:, :, :time]
 
 
+def _is_long(time: int, context: int) -> bool:
+    """Are blocks quicker? A length that is not known when a program is exported may be any: it counts as long."""
+    try:
+        return time > 2 * context
+    except jax.errors.InconclusiveDimensionOperation:
+        return True
+
+
 class RotaryAttention(nn.Module):
     """Self-attention over the past, x [batch, time, dim] to the same shape; with a `stream`, over the earlier calls."""
 
@@ -100,7 +108,7 @@ class RotaryAttention(nn.Module):
         pieces = [(keys, values, steps)]
         if streaming:
             pieces.insert(0, (ring[0].value, ring[1].value, ring_frames(count.value, self.context, first=0)))
-        if not streaming and time > 2 * self.context:
+        if not streaming and _is_long(time, self.context):
             mixed = attend_blocks(queries, keys, values, self.context)
         else:
             mixed = attend(queries, steps, pieces, self.context - 1, first=0)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,14 @@ def programs() -> tuple[str, str] | None:
 
 
 class Browser:
-    """A browser with one page: `with Browser(folder) as b: b.open(path)`; `folder` gets its profile and downloads."""
+    """A browser with one page: `with Browser(folder) as b: b.open(path)`; `folder` gets its profile and downloads.
 
-    def __init__(self, folder: Path, *, width: int = 1280, height: int = 900, dark: bool = False):
+    `more` are further arguments of its command line.
+    """
+
+    def __init__(
+        self, folder: Path, *, width: int = 1280, height: int = 900, dark: bool = False, more: Sequence[str] = ()
+    ):
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for this machine itself
         found = programs()
         assert found is not None, MISSING
@@ -51,6 +57,7 @@ class Browser:
             f"--window-size={width},{height}",
             f"--user-data-dir={folder / 'profile'}",
             *(["--force-dark-mode"] if dark else []),
+            *more,
         ]
         options = {
             "binary": browser,
@@ -107,8 +114,15 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A click of the mouse on the one element that is meant."""
+        self._call("POST", f"/element/{self._found(selector)}/click", {})
+
+    def choose(self, selector: str, path: Path) -> None:
+        """Gives a file, or a folder, to an input that asks for one."""
+        self._call("POST", f"/element/{self._found(selector)}/value", {"text": str(path)})
+
+    def _found(self, selector: str) -> str:
         found = self._call("POST", "/element", {"using": "css selector", "value": selector})
-        self._call("POST", f"/element/{next(iter(found.values()))}/click", {})
+        return next(iter(found.values()))
 
     def press(self, *keys: str) -> None:
         """Keys one after the other, to whatever has the focus."""

@@ -1,0 +1,1 @@
+"""Models for use without codax: programs as ONNX graphs and as StableHLO."""

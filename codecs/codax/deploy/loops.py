@@ -1,0 +1,82 @@
+"""Loops in ONNX: written out where they are short and of known length, else as `Scan` with a body."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from onnx import helper
+
+from codax.deploy.convert import UNROLLED, Converter, Value, operator
+from codax.deploy.graph import Graph, tensor_info
+
+
+@operator("scan")
+def _scan(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
+    params = equation.params
+    first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
+    consts, carry, rows = inputs[:first], inputs[first:last], inputs[last:]
+    run = _written_out if isinstance(params["length"], int) and params["length"] <= UNROLLED else _as_scan
+    return run(c, equation, consts, carry, rows)
+
+
+def _written_out(
+    c: Converter, equation: Any, consts: list[Value], carry: list[Value], rows: list[Value]
+) -> list[Value]:
+    params, body = equation.params, equation.params["jaxpr"]
+    steps = range(params["length"])
+    stacks: list[list[Value]] = []
+    for i in reversed(steps) if params["reverse"] else steps:
+        results = c.run(body.jaxpr, body.consts, [*consts, *carry, *(_row(c, value, i) for value in rows)])
+        carry = results[: len(carry)]
+        stacks.append(results[len(carry) :])
+    if params["reverse"]:
+        stacks.reverse()
+    stacked = []
+    for variable, parts in zip(equation.outvars[len(carry) :], zip(*stacks, strict=True), strict=True):
+        zero = c.graph.integers(0)
+        names = [c.graph.add("Unsqueeze", c.whole(part), zero) for part in parts]
+        aval = variable.aval
+        stacked.append(c.node("Concat", *names, shape=aval.shape, dtype=aval.dtype, axis=0))
+    return [*carry, *stacked]
+
+
+def _row(c: Converter, value: Value, i: int) -> Value:
+    if value.array is not None:
+        row = value.array[i if value.actual[0] != 1 else 0]
+        return dataclasses.replace(value, shape=value.shape[1:], actual=row.shape, array=row)
+    index = c.graph.constant(np.asarray(i, np.int64))
+    return c.node("Gather", c.whole(value), index, shape=value.shape[1:], dtype=value.dtype, axis=0)
+
+
+def _as_scan(c: Converter, equation: Any, consts: list[Value], carry: list[Value], rows: list[Value]) -> list[Value]:
+    """The body sees the constants, and all else outside, by name."""
+    params, body = equation.params, equation.params["jaxpr"]
+    graph = Graph(c.graph)
+    infos, inner = [], []
+    for value, shape in [*((v, v.shape) for v in carry), *((v, v.shape[1:]) for v in rows)]:
+        name = graph.name("element")
+        infos.append(tensor_info(name, value.dtype, shape))
+        inner.append(Value(shape, value.dtype, shape, tensor=name))
+    inside = Converter(graph)
+    results = inside.run(body.jaxpr, body.consts, [*consts, *inner])
+    names = [graph.name("result") for _ in results]
+    for name, value in zip(names, results, strict=True):
+        # Also what comes from outside, goes straight through, or is there twice must be a result of its own.
+        graph.nodes.append(helper.make_node("Identity", [inside.whole(value)], [name]))
+    ends = [tensor_info(name, value.dtype, value.shape) for name, value in zip(names, results, strict=True)]
+    directions = {"scan_input_directions": len(rows), "scan_output_directions": len(results) - len(carry)}
+    outputs = c.graph.add(
+        "Scan",
+        *(c.whole(value) for value in [*carry, *rows]),
+        outputs=len(results),
+        body=graph.finish(c.graph.name("body"), infos, ends),
+        num_scan_inputs=len(rows),
+        **{name: [int(params["reverse"])] * count for name, count in directions.items() if count},
+    )
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return [
+        Value(variable.aval.shape, np.dtype(variable.aval.dtype), variable.aval.shape, tensor=name)
+        for variable, name in zip(equation.outvars, outputs, strict=True)
+    ]

@@ -1,0 +1,73 @@
+"""A codec as ONNX files: one for each of its programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codax.backend import tracing_for
+from codax.codec import Codec
+from codax.deploy.about import about
+from codax.deploy.check import check
+from codax.deploy.programs import programs
+from codax.deploy.runtime import ABOUT, Runtime
+from codax.errors import CodaxError
+from codax.files import write_whole
+from codax.tensorfiles import ModelError
+
+METADATA = "codax"  # key, in each file, of what codec.json says
+
+
+def onnx_models(codec: Codec) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What codec.json says, and the ONNX model of each program.
+
+    Raises:
+      CodaxError: the `onnx` package is missing, or the model does something that has no conversion.
+    """
+    try:
+        from onnx import helper
+    except ImportError as error:
+        raise CodaxError("writing ONNX files needs the package onnx: pip install onnx onnxruntime") from error
+    from codax.deploy.graph import IR_VERSION, OPSET
+    from codax.deploy.trace import to_graph
+
+    found = programs(codec)
+    facts, models = about(codec, found, ".onnx"), {}
+    for program in found:
+        with tracing_for("cpu"):
+            graph = to_graph(program.name, program.function, program.inputs, program.outputs)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="codax"
+        )
+        helper.set_model_props(model, {METADATA: json.dumps(facts)})
+        models[program.name] = model.SerializeToString(deterministic=True)
+    return facts, models
+
+
+def export_onnx(codec: Codec, folder: str | Path, *, compare: bool = True) -> str:
+    """Writes codec.json and NAME.onnx for each program of the codec; with `compare`, after running them.
+
+    Returns:
+      What the comparison found, for the user.
+
+    Raises:
+      CodaxError: it cannot be exported, does not do in onnxruntime what it does in JAX, or cannot be written.
+    """
+    facts, models = onnx_models(codec)
+    report = check(codec, Runtime(facts, models)) if compare else "not compared with JAX"
+    write_folder(folder, facts, {f"{name}.onnx": model for name, model in models.items()})
+    return report
+
+
+def write_folder(folder: str | Path, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes files, and codec.json last. Raises ModelError."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_whole(folder / name, data)
+        write_whole(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error

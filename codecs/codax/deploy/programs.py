@@ -1,0 +1,196 @@
+"""What of a codec is exported: its encoder and decoder as functions of arrays, of a whole signal and frame by frame.
+
+Batch, number of frames and number of quantizers are open; audio is whole frames. See docs/deployment.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import export
+
+from codax.codec import Codec
+from codax.errors import CodaxError
+from codax.model import CodecModel
+
+Struct = jax.ShapeDtypeStruct
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A function of arrays.
+
+    Attributes:
+      function: takes the inputs in their order, gives a tuple of the outputs.
+      inputs: shapes and types by name.
+      outputs: names.
+      states: of those that stream, pairs of an input, zeros at first, and the output that takes its place at the next
+        call. What starts a stream has the outputs alone.
+      frames: that one call takes; 0 = any number.
+    """
+
+    name: str
+    function: Callable[..., tuple[Any, ...]]
+    inputs: dict[str, Struct]
+    outputs: tuple[str, ...]
+    states: tuple[tuple[str, str], ...] = ()
+    frames: int = 0
+
+
+def programs(codec: Codec) -> list[Program]:
+    """The programs of a codec: encoder and decoder, and if it streams also their steps.
+
+    Raises:
+      CodaxError: it computes in a type that not all machines have.
+    """
+    config = codec.config
+    if config.train.compute_dtype != "float32":
+        raise CodaxError(
+            f"model {codec.model_id} computes in {config.train.compute_dtype}: set train.compute_dtype to float32 in "
+            "its config.json to export it"
+        )
+    _ = codec.folded  # which is kept, so it must not come to be while something is traced
+    found = [_whole(codec, side) for side in (_encode, _decode)]
+    if codec.streams:
+        for side in (_encode, _decode):
+            if config.start_frames > 1:
+                found.append(_step(codec, side, first=True))
+            found.append(_step(codec, side))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+    """Encoding or decoding, as a function of arrays by name."""
+
+    name: str
+    inputs: Callable[[Codec, Any, Any, Any], dict[str, Struct]]  # of batch, frames and quantizers
+    output: str
+    rates: bool  # has an input whose number of quantizers is open
+    apply: Callable[..., Any]  # of a codec, the inputs, and what `Module.apply` takes besides
+
+
+def _encoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
+    config = codec.config
+    inputs = {"audio": Struct((batch, frames * config.hop, config.model.audio_channels), jnp.float32)}
+    if config.pads_inside and config.model.causal:
+        inputs["length"] = Struct((), jnp.int32)  # of the signal, for the layers pad what follows by their own rule
+    return inputs | _denoise(codec, "encoder")
+
+
+def _decoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
+    return {"codes": Struct((batch, frames, quantizers), jnp.int32)} | _denoise(codec, "decoder")
+
+
+def _denoise(codec: Codec, side: str) -> dict[str, Struct]:
+    """The switch of models that denoise on this side: 1 or 0."""
+    return {"denoise": Struct((), jnp.float32)} if codec.config.model.film == side else {}
+
+
+def _apply_encoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, Any], **options: Any) -> Any:
+    audio = given["audio"]
+    condition = _condition(given, audio.shape[0], audio.shape[1] // codec.config.hop)
+    variables = {**codec.folded, **stream}
+    return codec.model.apply(
+        variables, audio, None, condition, given.get("length"), method=CodecModel.encode, **options
+    )
+
+
+def _apply_decoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, Any], **options: Any) -> Any:
+    codes = given["codes"]
+    latent, variables = _dequantized(codec, codes), {**codec.folded, **stream}
+    condition = _condition(given, codes.shape[0], codes.shape[1])
+    return codec.model.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
+
+
+_encode = _Side("encoder", _encoder_inputs, "codes", False, _apply_encoder)
+_decode = _Side("decoder", _decoder_inputs, "audio", True, _apply_decoder)
+
+
+def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Array | None:
+    return jnp.broadcast_to(given["denoise"], (batch, frames)) if "denoise" in given else None
+
+
+def _dequantized(codec: Codec, codes: jax.Array) -> Any:
+    """Latent of the codes of some quantizers, whose number need not be known."""
+    config = codec.config.quantizer
+    variables: dict[tuple[str, ...], Any] = flatten_dict(codec.variables)  # type: ignore[assignment]
+    path = ("codebook", "quantizer", "embedding")
+    if path in variables:
+        # Quantizers that are left out take a zero behind the entries of their codebook.
+        variables[path] = jnp.pad(variables[path], ((0, 0), (0, 1), (0, 0)))
+        missing = config.num_quantizers - codes.shape[2]
+        codes = jnp.pad(codes, ((0, 0), (0, 0), (0, missing)), constant_values=config.codebook_size)
+    return codec.model.apply(unflatten_dict(variables), codes, method=lambda model, c: model.quantizer.decode(c))
+
+
+def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[Any, Any, Any]:
+    """Batch, frames and quantizers of a side, unknown, or with so many `frames`; 0 where a side does not have it."""
+    bounds = {
+        "batch": "batch >= 1",
+        "frames": f"frames >= {codec.config.start_frames}",
+        "quantizers": f"quantizers <= {codec.config.quantizer.num_quantizers}",
+    }
+    # What is not in the shape of an input may not be there at all.
+    known = ({} if frames is None else {"frames": frames}) | ({} if side.rates else {"quantizers": 0})
+    names = [name for name in bounds if name not in known]
+    symbols = export.symbolic_shape(", ".join(names), constraints=[bounds[name] for name in names])
+    found = dict(zip(names, symbols, strict=True)) | known
+    return found["batch"], found["frames"], found["quantizers"]
+
+
+def _clearly(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """A function that says in one line if it cannot be traced with lengths that are open."""
+
+    def run(*arrays: jax.Array) -> tuple[Any, ...]:
+        try:
+            return function(*arrays)
+        except jax.errors.InconclusiveDimensionOperation as error:
+            raise CodaxError(f"this model cannot be exported for all lengths: {str(error).splitlines()[0]}") from error
+
+    return run
+
+
+def _whole(codec: Codec, side: _Side) -> Program:
+    inputs = side.inputs(codec, *_dimensions(codec, side))
+
+    def run(*arrays: jax.Array) -> tuple[Any, ...]:
+        return (side.apply(codec, dict(zip(inputs, arrays, strict=True)), {}),)
+
+    return Program(side.name, _clearly(run), inputs, (side.output,))
+
+
+def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
+    """One frame with the state before it, or with `first` the frames that a stream starts from."""
+    start = codec.config.start_frames
+    frames = start if first else 1
+    batch, _, quantizers = _dimensions(codec, side, frames)
+    inputs = side.inputs(codec, batch, frames, quantizers)
+
+    def begin(given: dict[str, jax.Array]) -> Any:
+        return side.apply(codec, given, {"stream": {}}, mutable=["stream"])
+
+    _, after = jax.eval_shape(begin, side.inputs(codec, batch, start, quantizers))
+    paths, structure = jax.tree_util.tree_flatten_with_path(after["stream"])
+    shapes = {jax.tree_util.keystr(path, simple=True, separator="."): shape for path, shape in paths}
+    states = {} if first else shapes
+
+    def run(*arrays: jax.Array) -> tuple[Any, ...]:
+        given = dict(zip([*inputs, *states], arrays, strict=True))
+        before = {} if first else structure.unflatten([given[name] for name in states])
+        y, after = side.apply(codec, given, {"stream": before}, mutable=["stream"])
+        return (y, *jax.tree.leaves(after["stream"]))
+
+    return Program(
+        f"{side.name}_{'start' if first else 'step'}",
+        _clearly(run),
+        inputs | states,
+        (side.output, *(f"{name}.next" for name in shapes)),
+        tuple((name, f"{name}.next") for name in shapes),
+        frames,
+    )

@@ -1,0 +1,111 @@
+"""An exported folder in onnxruntime. Needs neither JAX nor the model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.errors import CodaxError
+
+ABOUT = "codec.json"
+
+
+class Runtime:
+    """The programs of an exported codec; `facts` is what codec.json says.
+
+    A codec that works in segments, or normalises, does so outside of its programs: they code one segment.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], models: Mapping[str, bytes | str]) -> None:
+        """Args: `models` by program, each an ONNX model or the path of one.
+
+        Raises:
+          CodaxError: onnxruntime is missing, or a model cannot be loaded.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise CodaxError("ONNX programs run in onnxruntime: pip install onnxruntime") from error
+        self.facts = facts
+        self._sessions: dict[str, Any] = {}
+        for name, model in models.items():
+            try:
+                self._sessions[name] = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+            except Exception as error:  # the runtime has errors of its own kinds
+                where = model if isinstance(model, str) else name
+                raise CodaxError(
+                    f"{where}: not an ONNX model that can be run ({str(error).splitlines()[0]})"
+                ) from error
+
+    @staticmethod
+    def load(folder: str | Path) -> Runtime:
+        """Of a folder that `codax export --format onnx` wrote. Raises CodaxError naming the file."""
+        path = Path(folder) / ABOUT
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            files = {name: str(path.with_name(program["file"])) for name, program in facts["programs"].items()}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CodaxError(f"{path}: not what an exported codec has ({error})") from error
+        return Runtime(facts, files)
+
+    @property
+    def streams(self) -> bool:
+        return "encoder_step" in self._sessions
+
+    def encode(self, audio: np.ndarray, *, denoise: bool = False) -> np.ndarray:
+        """Audio float32 [batch, time, channels] to codes int32 [batch, frames, quantizers]; the end is padded."""
+        hop, length = self.facts["hop"], audio.shape[1]
+        frames = max(-(-length // hop), self.facts["least_frames"])
+        audio = np.pad(audio, ((0, 0), (0, frames * hop - length), (0, 0)))
+        codes = self._run("encoder", {"audio": audio}, length=length, denoise=denoise)[0]
+        return codes[:, : -(-length // hop)]
+
+    def decode(self, codes: np.ndarray, *, denoise: bool = False) -> np.ndarray:
+        """Codes int32 [batch, frames, any number of the first quantizers] to audio [batch, frames * hop, channels]."""
+        return self._run("decoder", {"codes": codes}, denoise=denoise)[0]
+
+    def stream(self, side: str, batch: int = 1, *, denoise: bool = False) -> Stream:
+        """A stream of one direction, "encoder" or "decoder"."""
+        if not self.streams:
+            raise CodaxError(f"model {self.facts['model']} is not causal and cannot stream")
+        return Stream(self, side, batch, denoise)
+
+    def _run(self, program: str, given: dict[str, np.ndarray], *, length: int = 0, denoise: bool = False) -> list[Any]:
+        names = [tensor["name"] for tensor in self.facts["programs"][program]["inputs"]]
+        more = {"length": np.asarray(length, np.int32), "denoise": np.asarray(denoise, np.float32)}
+        given = given | {name: value for name, value in more.items() if name in names}
+        return self._sessions[program].run(None, given)
+
+
+class Stream:
+    """One direction, frame by frame."""
+
+    def __init__(self, runtime: Runtime, side: str, batch: int, denoise: bool) -> None:
+        self._runtime, self._side, self._denoise = runtime, side, denoise
+        self._step, self._first = (runtime.facts["programs"].get(f"{side}_{part}") for part in ("step", "start"))
+        self._state: dict[str, np.ndarray] = {}
+        if self._first is None:
+            states = {pair["input"] for pair in self._step["states"]}
+            self._state = {
+                tensor["name"]: np.zeros([n if isinstance(n, int) else batch for n in tensor["shape"]], tensor["dtype"])
+                for tensor in self._step["inputs"]
+                if tensor["name"] in states
+            }
+
+    @property
+    def frames(self) -> int:
+        """Frames that the next call takes."""
+        return (self._step if self._state else self._first)["frames"]
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Audio of `frames` frames to their codes, or codes to their audio."""
+        program = f"{self._side}_{'step' if self._state else 'start'}"
+        name = "audio" if self._side == "encoder" else "codes"
+        y, *after = self._runtime._run(program, {name: x} | self._state, length=x.shape[1], denoise=self._denoise)
+        states = self._runtime.facts["programs"][program]["states"]
+        self._state = {pair["input"]: value for pair, value in zip(states, after, strict=True)}
+        return y

@@ -1,0 +1,46 @@
+"""A codec as StableHLO: programs that `jax.export.deserialize` loads, with nothing else of ours.
+
+Each has both forms of the convolutions, for CPUs and for accelerators (see `nets/conv.py`), and one set of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import export
+
+from codax.backend import tracing_for
+from codax.codec import Codec
+from codax.deploy.about import about
+from codax.deploy.onnx_files import write_folder
+from codax.deploy.programs import programs
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def export_stablehlo(codec: Codec, folder: str | Path) -> None:
+    """Writes codec.json and NAME.stablehlo for each program of the codec.
+
+    Raises:
+      CodaxError: it cannot be exported or written.
+    """
+    found = programs(codec)
+    files = {f"{program.name}.stablehlo": _exported(program.function, program.inputs) for program in found}
+    write_folder(folder, about(codec, found, ".stablehlo"), files)
+
+
+def _exported(function: Callable[..., Any], inputs: dict[str, Any]) -> bytes:
+    def traced_for(platform: str) -> Callable[..., Any]:
+        def run(*arrays: jax.Array) -> Any:
+            with tracing_for(platform):
+                return function(*arrays)
+
+        return run
+
+    def either(*arrays: jax.Array) -> Any:
+        return jax.lax.platform_dependent(*arrays, cpu=traced_for("cpu"), default=traced_for("gpu"))
+
+    return bytes(export.export(jax.jit(either), platforms=PLATFORMS)(*inputs.values()).serialize())

@@ -1,0 +1,83 @@
+"""Exported StableHLO programs, run by a process that has JAX alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from codax.deploy.stablehlo import PLATFORMS, export_stablehlo
+from jax import export
+from small_models import STREAMING, codec, signal
+
+# A process that cannot import codax, as there where the programs go.
+SCRIPT = """
+import json, sys
+sys.modules["codax"] = sys.modules["flax"] = None
+import numpy as np
+from jax import export
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+facts = json.loads((folder / "codec.json").read_text())
+run = {n: export.deserialize(bytearray((folder / p["file"]).read_bytes())).call for n, p in facts["programs"].items()}
+given, found = np.load(folder / "given.npz"), {}
+for name in given:
+    audio = given[name]
+    more = [np.int32(audio.shape[1])] if len(facts["programs"]["encoder"]["inputs"]) == 2 else []
+    codes, = run["encoder"](audio, *more)
+    found[f"{name}.codes"] = codes
+    found[f"{name}.audio"], = run["decoder"](codes)
+    found[f"{name}.low"], = run["decoder"](codes[..., :2])
+    if "encoder_step" in run:
+        step = facts["programs"]["encoder_step"]
+        names = [pair["input"] for pair in step["states"]]
+        inputs = {t["name"]: t for t in step["inputs"]}
+        state = [np.zeros([n if isinstance(n, int) else len(audio) for n in inputs[s]["shape"]], inputs[s]["dtype"])
+                 for s in names]
+        parts, start, hop = [], 0, facts["hop"]
+        if "encoder_start" in run:
+            start = facts["programs"]["encoder_start"]["frames"] * hop
+            first, *state = run["encoder_start"](audio[:, :start], np.int32(start))
+            parts.append(first)
+        for at in range(start, audio.shape[1], hop):
+            part, *state = run["encoder_step"](audio[:, at : at + hop], *([np.int32(hop)] if more else []), *state)
+            parts.append(part)
+        found[f"{name}.streamed"] = np.concatenate(parts, axis=1)
+np.savez(folder / "found.npz", **found)
+"""
+
+
+@pytest.mark.parametrize("name", ["soundstream", "encodec_24khz", "speechtokenizer", "mimi"])
+def test_two_batches_and_lengths(name: str, tmp_path: Path) -> None:
+    made = codec(name)
+    export_stablehlo(made, tmp_path)
+    audio = {"a": signal(made, 1, 16), "b": signal(made, 2, 27, seed=1)}
+    np.savez(tmp_path / "given.npz", **audio)
+    subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], check=True, timeout=300)
+    found = np.load(tmp_path / "found.npz")
+    for key, value in audio.items():
+        codes = made.encode_piece(value, False)
+        np.testing.assert_array_equal(found[f"{key}.codes"], codes)
+        np.testing.assert_allclose(found[f"{key}.audio"], made.decode_piece(codes, False), atol=1e-5)
+        np.testing.assert_allclose(found[f"{key}.low"], made.decode_piece(codes[..., :2], False), atol=1e-5)
+        if name in STREAMING:
+            np.testing.assert_array_equal(found[f"{key}.streamed"], codes)
+
+
+def test_the_programs_are_for_all_platforms_and_lengths(tmp_path: Path) -> None:
+    made = codec("soundstream")
+    export_stablehlo(made, tmp_path)
+    files = sorted(tmp_path.glob("*.stablehlo"))
+    assert [path.stem for path in files] == ["decoder", "decoder_step", "encoder", "encoder_step"]
+    for path in files:
+        program = export.deserialize(bytearray(path.read_bytes()))
+        assert program.platforms == PLATFORMS == ("cpu", "cuda", "tpu")
+        assert export.is_symbolic_dim(program.in_avals[0].shape[0])
+    whole = export.deserialize(bytearray((tmp_path / "encoder.stablehlo").read_bytes()))
+    assert str(whole.in_avals[0].shape) == "(batch, 8*frames, 1)"
+    # Both forms of the convolutions, but the weights once.
+    weights = sum(value.nbytes for key, value in made.flat().items() if "params.encoder" in key or "embedding" in key)
+    assert (tmp_path / "encoder.stablehlo").stat().st_size < 1.2 * weights + 60_000
