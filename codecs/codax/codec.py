@@ -87,6 +87,8 @@ class Codec:
         if "embedding" in levels:
             embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
             books |= {"embedding": embedding, "total": embedding}
+        if "scale" in levels:
+            books["scale"] = np.ones(levels["scale"].shape, np.float32)
         return Codec(config, params, {"quantizer": books})
 
     @property

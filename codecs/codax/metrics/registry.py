@@ -170,7 +170,7 @@ MEASURES: tuple[Measure, ...] = (
                 "steady_distance", "Steady distance", "lower", "As the onset distance, over all other frames.", "dB", 1
             ),
         ),
-        lambda r, d, rate: onsets.onset_distance(r, d, rate),
+        onsets.onset_distance,
     ),
     Measure(
         (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3),),
