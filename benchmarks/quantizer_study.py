@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-START = 150  # the step at which moving averages start, on the latent of an autoencoder
+START = 150  # steps that train an autoencoder alone, whose latent the quantizer then starts from
 SMALL = {
     "model.channels": 64,
     "model.dimension": 64,
@@ -26,10 +26,12 @@ SMALL = {
     "train.log_every": 25,
     "train.eval_every": 100_000,
 }
-# The losses of factorised codes have DAC's proportions to the spectral loss, 15 : 0.25 : 1.
+# Factorised codes start at random: there is no latent to wait for. Their losses have DAC's proportions to the spectral
+# one, 15 : 0.25 : 1.
 FACTORISED = {
     "quantizer.kind": "factorised",
     "quantizer.projection": 8,
+    "quantizer.start_step": 0,
     "loss.commitment": 1.0,
     "loss.codebook": 4.0,
 }

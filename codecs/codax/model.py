@@ -19,10 +19,7 @@ from codax.quantizers.projected import ProjectedQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
 NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
-PROJECTED: dict[str, type[ProjectedQuantizer]] = {
-    "factorised": FactorisedQuantizer,
-    "fsq": FiniteScalarQuantizer,
-}  # quantizers learned by gradient
+PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 

@@ -50,10 +50,8 @@ def test_rotation_keeps_the_angle_between_gradient_and_vector():
         return np.sum(a * b, axis=-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
 
     np.testing.assert_allclose(cosine(got, X), cosine(G, Q), atol=1e-5)
-    np.testing.assert_allclose(
-        np.linalg.norm(got, axis=-1), np.linalg.norm(G, axis=-1) * np.linalg.norm(Q, axis=-1) / np.linalg.norm(X, axis=-1),
-        rtol=1e-4,
-    )  # fmt: skip
+    lengths = [np.linalg.norm(v, axis=-1) for v in (got, G, Q, X)]
+    np.testing.assert_allclose(lengths[0], lengths[1] * lengths[2] / lengths[3], rtol=1e-4)
 
 
 def test_rotation_goes_straight_through_where_it_is_not_defined():

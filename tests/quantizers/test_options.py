@@ -89,9 +89,9 @@ def test_the_rotation_trick_turns_the_whole_stack() -> None:
         return quantizer.apply(variables, x, levels=levels, key=jax.random.key(0), update=False).quantized
 
     got = jax.grad(lambda x: jnp.sum(output(x) * pull))(x)
-    for a, b, g, found in zip(x[0], output(x)[0], pull[0], got[0], strict=True):
-        lengths = np.linalg.norm(a), np.linalg.norm(b)
-        a, b = a / lengths[0], b / lengths[1]
+    for given, quantized, g, found in zip(x[0], output(x)[0], pull[0], got[0], strict=True):
+        lengths = np.linalg.norm(given), np.linalg.norm(quantized)
+        a, b = given / lengths[0], quantized / lengths[1]
         r = (a + b) / np.linalg.norm(a + b)
         turn = np.eye(DIMENSION) - 2 * np.outer(r, r) + 2 * np.outer(b, a)
         np.testing.assert_allclose(found, lengths[1] / lengths[0] * turn.T @ g, rtol=1e-3, atol=1e-4)

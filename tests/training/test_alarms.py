@@ -22,9 +22,8 @@ def test_one_warning_for_each_level_until_it_recovers() -> None:
     history = [(high, low)] * LOGS + [(low, low)] * LOGS + [(low, high), (low, low), (high, low), (low, low)]
     said = [alarm.check(step, line(*coverage)) for step, coverage in enumerate(history)]
     assert [len(each) for each in said] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1]
-    assert said[2] == [
-        "step 2: codebook 2 collapses: coverage 0.05 in 3 logs in a row (quantizer.alarm_coverage = 0.1), perplexity 7.0"
-    ]
+    assert said[2][0].startswith("step 2: codebook 2 collapses: coverage 0.05 in 3 logs in a row")
+    assert said[2][0].endswith("(quantizer.alarm_coverage = 0.1), perplexity 7.0")
     assert "codebook 1" in said[5][0] and "codebook 2" in said[9][0]
 
 
