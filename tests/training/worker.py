@@ -16,7 +16,7 @@ from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
 from tiny_run import WHOLE_STEP, tiny_config, voices
 
-sys.path.append(str(Path(__file__).parents[1] / "quantizers"))
+sys.path.append(str(Path(__file__).parents[1]))  # when run as a program of its own
 from quantizer_options import with_option
 
 STEPS = 3
