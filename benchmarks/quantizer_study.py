@@ -47,7 +47,7 @@ VARIANTS: dict[str, tuple[str, dict]] = {
 COLUMNS = (
     ("codebook_use", "use", "%", 0),
     ("perplexity", "perplexity", "", 0),
-    ("visqol", "ViSQOL", "", 2),
+    ("visqol_exponential", "ViSQOL, exponential", "", 2),
     ("dwer", "dWER", "%", 1),
     ("onset_distance", "onset distance", "dB", 2),
     ("steady_distance", "steady distance", "dB", 2),
