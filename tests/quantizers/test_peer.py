@@ -1,6 +1,7 @@
-"""Live comparison with the `vector-quantize-pytorch` package, where it is installed.
+r"""Live comparison with the `vector-quantize-pytorch` package, where it is installed.
 
-pip install torch==2.13.0 && pip install --no-deps vector-quantize-pytorch==1.32.0 einops einx loguru frozendict torch_einops_utils
+pip install torch==2.13.0 && pip install --no-deps \
+    vector-quantize-pytorch==1.32.0 einops einx loguru frozendict torch_einops_utils
 """
 
 from __future__ import annotations
