@@ -91,9 +91,9 @@ def dac_config() -> Config:
 
 
 def option_config(option: str) -> Config:
-    """The plain step with an option of the quantizer."""
+    """A step without adversary, whose part the other recipes have, with an option of the quantizer."""
     config = step_config()
-    config.quantizer.kbps = ()
+    config.quantizer.kbps, config.loss.adversarial, config.loss.feature = (), 0.0, 0.0
     return with_option(config, option)
 
 
