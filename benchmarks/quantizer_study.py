@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from codax.metrics import registry
+
 ROOT = Path(__file__).parents[1]
 START = 150  # steps that train an autoencoder alone, whose latent the quantizer then starts from
 SMALL = {
@@ -61,17 +63,26 @@ def run(*arguments: object) -> None:
         sys.exit(f"{arguments[0]} failed")
 
 
-def study(name: str, folder: Path, *, steps: int, limit: int, source: str) -> dict:
-    """The results of a variant, trained and evaluated if they are not there."""
+def train(name: str, folder: Path, *, steps: int, source: str) -> None:
+    """Trains a variant, or the rest of it."""
+    if (folder / "evaluation").exists():
+        return  # by a run that has finished
+    fields = {**SMALL, "train.steps": steps, "data.source": source, **VARIANTS[name][1]}
+    flags = [f"--config.{field}={value}" for field, value in fields.items()]
+    run("train.py", "--config=configs/quickstart.py", f"--workdir={folder / 'run'}", *flags)
+
+
+def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
+    """The results of a trained variant, measured if they are not there or have not all the metrics."""
     results = folder / "evaluation" / "results.json"
-    if not results.exists():
-        fields = {**SMALL, "train.steps": steps, "data.source": source, **VARIANTS[name][1]}
-        flags = [f"--config.{field}={value}" for field, value in fields.items()]
-        run("train.py", "--config=configs/quickstart.py", f"--workdir={folder / 'run'}", *flags)
+    wanted = set(registry.select(metrics.split(",")).keys)
+    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
+    if not wanted <= set(found["metrics"]):
         model = f"--model={name}={folder / 'run' / 'export'}"
-        run("eval.py", model, "--data=starter", f"--out={results.parent}", f"--limit={limit}",
-            "--metrics=visqol,wer,codebooks,onsets")  # fmt: skip
-    return json.loads(results.read_text(encoding="utf-8"))
+        options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}"]
+        run("eval.py", model, "--data=starter", *options)
+        found = json.loads(results.read_text(encoding="utf-8"))
+    return found
 
 
 def collapsed(folder: Path) -> int:
@@ -87,8 +98,8 @@ def rows(name: str, results: dict, folder: Path) -> list[list[str]]:
     for system in results["systems"]:
         if system["kind"] != "codec":
             continue
-        values = [system["metrics"][key]["mean"] for key, *_ in COLUMNS]
-        cells = [f"{value:.{digits}f}" for value, (*_, digits) in zip(values, COLUMNS, strict=True)]
+        values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
+        cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
         found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells, str(collapsed(folder))])
     return found
 
@@ -99,13 +110,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--limit", type=int, default=0, help="prompts that are evaluated; 0 = all 57")
     parser.add_argument("--source", default="starter", help="data.source of training")
+    parser.add_argument("--metrics", default="visqol,wer,codebooks,onsets", help="wer, of which dWER is, takes longest")
     parser.add_argument("--only", default=",".join(VARIANTS), help=f"some of {', '.join(VARIANTS)}")
     args = parser.parse_args()
+    folders = {name: args.out.resolve() / name for name in args.only.split(",")}
+    for name, folder in folders.items():
+        train(name, folder, steps=args.steps, source=args.source)
     table = []
-    for name in args.only.split(","):
-        folder = args.out.resolve() / name
-        results = study(name, folder, steps=args.steps, limit=args.limit, source=args.source)
-        table += rows(name, results, folder)
+    for name, folder in folders.items():
+        table += rows(name, evaluate(name, folder, limit=args.limit, metrics=args.metrics), folder)
     units = [f"{label}, {unit}" if unit else label for _, label, unit, _ in COLUMNS]
     head = ["quantizer", "kbps", *units, "collapsed levels"]
     print("\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *table]))
