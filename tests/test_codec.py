@@ -3,10 +3,14 @@
 import codax
 import numpy as np
 import pytest
+from codax.audio import read, write
+from codax.cli.files import decode_file, encode_file
 from codax.codec import Codec
 from codax.config import Config
+from codax.entropy.container import parse_header
 from codax.errors import CodaxError
 from codax.tensorfiles import ModelError
+from quantizer_options import OPTIONS, with_option
 
 
 def small_config(**model) -> Config:
@@ -25,8 +29,11 @@ def small_config(**model) -> Config:
     return config.validate()
 
 
-@pytest.fixture(scope="module", params=["stem1", "stem4"])
+@pytest.fixture(scope="module", params=["stem1", "stem4", "normalised", "factorised", "fsq"])
 def codec(request):
+    """Codecs of two first layers, and smaller ones with each option of the quantizer that matters after training."""
+    if request.param in OPTIONS:
+        return Codec.init_random(with_option(small_config(dilations=(1,)), request.param), seed=1)
     return Codec.init_random(small_config(stem_stride={"stem1": 1, "stem4": 4}[request.param]), seed=1)
 
 
@@ -92,6 +99,22 @@ def test_the_future_does_not_reach_the_past(codec):
     assert (a[:, 32:] != b[:, 32:]).any()
 
 
+@pytest.mark.parametrize("entropy", [None, "adaptive"])
+def test_files_come_back(tmp_path, codec, entropy):
+    write(tmp_path / "in.wav", signal(1, 1001)[0], 8_000)
+    encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3, entropy=entropy)
+    meta = parse_header((tmp_path / "a.codax").read_bytes(), (tmp_path / "a.codax").stat().st_size)[0]
+    frames = -(-1001 // codec.config.hop)
+    assert meta.codebook_size == codec.config.quantizer.codebook_size
+    if entropy is None:  # 4 bits a code, of 15 or 16 entries
+        assert meta.payload_bytes == -(-frames * 3 * 4 // 8)
+        assert codec.config.kbps(3) == pytest.approx(3 * 4 * codec.config.frame_rate / 1000)
+    decode_file(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
+    found, sound = read(tmp_path / "out.wav")[0], read(tmp_path / "in.wav")[0]
+    wanted = codec.decode(codec.encode(sound[None], num_quantizers=3))[0]
+    np.testing.assert_allclose(found, np.clip(wanted, -1, 1), atol=1e-4)  # 16 bits
+
+
 def test_fewer_quantizers_are_a_prefix(codec):
     audio = signal()
     np.testing.assert_array_equal(codec.encode(audio, num_quantizers=2).codes, codec.encode(audio).codes[..., :2])
@@ -134,8 +157,9 @@ def test_wrong_input_is_refused(codec):
     with pytest.raises(CodaxError, match="kbps"):
         codec.encode(signal(), kbps=1234.5)
     tokens = codec.encode(signal())
-    with pytest.raises(CodaxError, match="0 to 15"):
-        codec.decode(codax.Tokens(codes=tokens.codes + 16, length=5, sample_rate=8_000))
+    size = codec.config.quantizer.codebook_size
+    with pytest.raises(CodaxError, match=f"0 to {size - 1}"):
+        codec.decode(codax.Tokens(codes=tokens.codes + size, length=5, sample_rate=8_000))
 
 
 def test_a_saved_model_has_the_same_bytes_each_time(tmp_path, codec):

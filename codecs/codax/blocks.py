@@ -53,7 +53,7 @@ class SegmentEncoder:
                 scale = rms_scale(segment)
                 self.scales = np.concatenate([self.scales, scale[:, None]], axis=1)
                 normalized = segment / scale[:, None, None]
-            parts.append(self._codec.encode_piece(normalized, self._levels, self._denoise))
+            parts.append(self._codec.encode_piece(normalized, self._denoise, self._levels))
             self.segment_frames.append(parts[-1].shape[1])
         return np.concatenate(parts, axis=1)
 

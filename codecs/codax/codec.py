@@ -88,6 +88,8 @@ class Codec:
         if "embedding" in levels:
             embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
             books |= {"embedding": embedding, "total": embedding}
+        if "scale" in levels:
+            books["scale"] = np.ones(levels["scale"].shape, np.float32)
         return Codec(config, params, {"quantizer": books})
 
     @property
@@ -162,8 +164,8 @@ class Codec:
         codes = encoder.finish(signals)
         return Tokens(codes, length, rate, channels, denoise, encoder.scales)
 
-    def encode_piece(self, signals: np.ndarray, levels: int, denoise: bool) -> np.ndarray:
-        """Codes int32 [batch, frames, levels] of signals [batch, time, channels] at the model's rate.
+    def encode_piece(self, signals: np.ndarray, denoise: bool, levels: int | None = None) -> np.ndarray:
+        """Codes int32 [batch, frames, levels] of signals [batch, time, channels] at the model's rate; None = all levels.
 
         Neither cut into segments nor normalised.
         """

@@ -92,12 +92,16 @@ class QuantizerConfig:
     """Residual vector quantizer.
 
     Its codebooks are moving averages, or of the kind "factorised" learned by gradient, as DAC has them: each level
-    searches a projection of its own, of `projection` channels. Fields from `epsilon` to `semantic` are not for those.
+    searches a projection of its own, of `projection` channels. The kind "fsq" rounds the channels of such projections
+    instead. Fields from `epsilon` to `semantic` are for moving averages alone.
     """
 
-    kind: str = "average"  # or "factorised"; see quantizers/factorised.py
+    kind: str = "average"  # or "factorised" or "fsq"; see quantizers/
     num_quantizers: int = 24
-    codebook_size: int = 1024
+    codebook_size: int = 1024  # of "fsq" the product of `fsq_levels`
+    fsq_levels: tuple[int, ...] = (4, 4, 4, 4, 4)  # of "fsq": values that each channel of a level is rounded to
+    gradient: str = "straight_through"  # or "rotation": how a gradient comes back through the choice of an entry
+    alarm_coverage: float = 0.1  # training warns of a level that keeps using fewer of its entries; 0 = never
     decay: float = 0.99
     epsilon: float = 1e-5  # Laplace smoothing of the running counts
     kmeans_iterations: int = 10  # on the first batch; 0 = start from random frames
@@ -106,6 +110,7 @@ class QuantizerConfig:
     dead_ratio: float = 0.0  # > 0: instead, one whose count falls below this share of its level's mean
     dead_every: int = 1  # steps from one search for dead entries to the next
     smoothing: bool = True  # Laplace smoothing of the counts that the sums are divided by
+    normalise: bool = False  # search by angle, between vectors of length 1
     semantic: int = 0  # first quantizers that work on a projection of their own, beside the others (split RVQ)
     projection: int = 0  # > 0: linear projections into so many channels in front of the codebooks, and back
     unquantized: float = 0.0  # chance that an example goes to the decoder without quantization

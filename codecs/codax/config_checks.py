@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from codax.errors import ConfigError
@@ -147,9 +148,18 @@ def _quantizer(config: Config) -> list[Check]:
             q.semantic,
             "0 or more and fewer than quantizer.num_quantizers",
         ),
-        _one_of("quantizer.kind", q.kind, "average", "factorised"),
+        _one_of("quantizer.kind", q.kind, "average", "factorised", "fsq"),
         _at_least("quantizer.projection", q.projection, 1 if q.kind == "factorised" else 0),
-        (q.kind == "average" or not q.semantic, "quantizer.semantic", q.semantic, "0 with kind factorised"),
+        (q.kind == "average" or not q.semantic, "quantizer.semantic", q.semantic, f"0 with kind {q.kind}"),
+        (
+            q.kind == "average" or not q.normalise,
+            "quantizer.normalise",
+            q.normalise,
+            "false with kind factorised, which always searches by angle, and with fsq",
+        ),
+        *_fsq(config),
+        _one_of("quantizer.gradient", q.gradient, "straight_through", "rotation"),
+        (0 <= q.alarm_coverage < 1, "quantizer.alarm_coverage", q.alarm_coverage, "0 or more and below 1"),
         (0 <= q.dropout_share <= 1, "quantizer.dropout_share", q.dropout_share, "0 to 1"),
         (0 <= q.unquantized < 1, "quantizer.unquantized", q.unquantized, "0 or more and below 1"),
         (
@@ -157,6 +167,34 @@ def _quantizer(config: Config) -> list[Check]:
             "quantizer.dropout_kbps",
             q.dropout_kbps,
             "false without quantizer.dropout and quantizer.kbps",
+        ),
+    ]
+
+
+def _fsq(config: Config) -> list[Check]:
+    q = config.quantizer
+    if q.kind != "fsq":
+        return []
+    size = math.prod(q.fsq_levels)
+    return [
+        (
+            len(q.fsq_levels) > 0 and min(q.fsq_levels) >= 3,
+            "quantizer.fsq_levels",
+            q.fsq_levels,
+            "one or more numbers of values, each 3 or more: rounding leaves one of 2 unused",
+        ),
+        (
+            q.codebook_size == size,
+            "quantizer.codebook_size",
+            q.codebook_size,
+            f"{size} with kind fsq, the product of quantizer.fsq_levels",
+        ),
+        (q.projection == 0, "quantizer.projection", q.projection, "0 with kind fsq: one channel for each fsq_levels"),
+        (
+            q.gradient == "straight_through",
+            "quantizer.gradient",
+            q.gradient,
+            "straight_through with kind fsq: rounding has no direction to turn",
         ),
     ]
 

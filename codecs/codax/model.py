@@ -14,9 +14,12 @@ from codax.nets import mimi, seanet, soundstream
 from codax.nets.film import FiLM
 from codax.pieces import join, split
 from codax.quantizers.factorised import FactorisedQuantizer
+from codax.quantizers.fsq import FiniteScalarQuantizer
+from codax.quantizers.projected import ProjectedQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
 NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
+PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -30,6 +33,14 @@ class ForwardOutput:
     semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
     metrics: dict[str, jax.Array]
     codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
+
+
+def make_quantizer(config: Config) -> ResidualVectorQuantizer | ProjectedQuantizer:
+    """The quantizer of a codec."""
+    kind, dimension = config.quantizer.kind, config.model.dimension
+    if kind == "average":
+        return ResidualVectorQuantizer(config.quantizer, dimension)
+    return PROJECTED[kind](config.quantizer, dimension, config.model.weight_norm)
 
 
 class CodecModel(nn.Module):
@@ -48,10 +59,7 @@ class CodecModel(nn.Module):
         networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
         self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
         self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
-        if c.quantizer.kind == "factorised":
-            self.quantizer = FactorisedQuantizer(c.quantizer, c.model.dimension, c.model.weight_norm)
-        else:
-            self.quantizer = ResidualVectorQuantizer(c.quantizer, c.model.dimension)
+        self.quantizer = make_quantizer(c)
         if c.model.film != "none":
             self.film = FiLM()
         if c.model.semantic_dimension:
@@ -104,7 +112,7 @@ class CodecModel(nn.Module):
         return self.transform(self.quantizer.decode(codes[..., :1]))
 
     def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """K-means on the latent frames of `audio`; apply with `mutable=["codebook"]`."""
+        """Starts the codebooks from the latent frames of `audio`; apply with `mutable=["codebook"]`."""
         latent = self._in_pieces(CodecModel.encode_latent, self._normalized(audio)[0])
         self.quantizer.initialise(latent, key, axis)
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import QuantizerConfig
-from codax.quantizers.factorised import FactorisedQuantizer, nearest_direction
+from codax.quantizers.codebook import nearest_direction
+from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.rvq import draw_levels
 
 LEVELS, ENTRIES, DIMENSION, INNER = 3, 16, 6, 2

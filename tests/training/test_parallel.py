@@ -30,7 +30,7 @@ def one_device(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
     assert set(found) == set(wanted)
     for name, value in wanted.items():
-        largest = np.max(np.abs(value), initial=1.0)
+        largest = np.nanmax(np.abs(value), initial=1.0)  # a level without frames has no use
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5 * largest, err_msg=name)
 
 

@@ -67,7 +67,7 @@ def test_metrics_hold_every_number_and_the_loss_falls(run: Path) -> None:
     last = training[-1]
     for name in ("generator", "discriminator", "waveform", "spectral", "adversarial", "feature", "commitment"):
         assert np.isfinite(last[f"loss/{name}"])
-    for name in ("perplexity", "used", "dead"):
+    for name in ("perplexity", "used", "dead", "coverage", "dead_share"):
         assert len(last[f"codebook/{name}_levels"]) == 4
         assert last[f"codebook/{name}"] == pytest.approx(np.mean(last[f"codebook/{name}_levels"]))
     assert last["gradient/generator"] > 0 and last["gradient/discriminator"] > 0 and last["learning_rate"] == 1e-3

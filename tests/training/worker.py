@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,6 +15,9 @@ from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
 from tiny_run import WHOLE_STEP, tiny_config, voices
+
+sys.path.append(str(Path(__file__).parents[1]))  # when run as a program of its own
+from quantizer_options import with_option
 
 STEPS = 3
 EXAMPLES = 16
@@ -86,6 +90,13 @@ def dac_config() -> Config:
     return config.validate()
 
 
+def option_config(option: str) -> Config:
+    """A step without adversary, whose part the other recipes have, with an option of the quantizer."""
+    config = step_config()
+    config.quantizer.kbps, config.loss.adversarial, config.loss.feature = (), 0.0, 0.0
+    return with_option(config, option)
+
+
 def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
     """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
     batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
@@ -101,7 +112,7 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
 def steps(kind: str, out: str, recipe: str = "step_config") -> None:
     """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
     recipes = {make.__name__: make for make in (step_config, per_rate_config, mimi_config, dac_config)}
-    config = recipes[recipe]()
+    config = recipes[recipe]() if recipe in recipes else option_config(recipe)
     if kind == "jit":
         initial = jax.jit(lambda: init_state(config))()
         results = run_steps(config, jax.jit, lambda b: b, initial, None)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from codax.dsp.stft import stft
-from codax.nets.elu import elu
 
 # Channel multiplier and (time, frequency) stride of the six residual blocks.
 BLOCKS = ((2, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)))
@@ -23,8 +22,8 @@ class ResidualBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = (self.strides[0] + 2, self.strides[1] + 2)
-        y = nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="conv")(elu(x))
-        y = nn.Conv(self.features, kernel, strides=self.strides, dtype=self.dtype, name="down")(elu(y))
+        y = nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="conv")(nn.elu(x))
+        y = nn.Conv(self.features, kernel, strides=self.strides, dtype=self.dtype, name="down")(nn.elu(y))
         skip = nn.Conv(self.features, (1, 1), strides=self.strides, dtype=self.dtype, name="shortcut")(x)
         return y + skip
 
@@ -56,5 +55,5 @@ class STFTDiscriminator(nn.Module):
             width *= multiplier
             x = ResidualBlock(width, strides, dtype=self.dtype, name=f"block{i}")(x)
             features.append(x)
-        logits = nn.Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(elu(x))
+        logits = nn.Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(nn.elu(x))
         return logits[:, :, 0], features

@@ -195,9 +195,11 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
 
 
 def check_codebooks(config: Config) -> None:
-    """Raises LayoutError for codebooks that are no moving averages, which only DAC's layouts have."""
+    """Raises LayoutError for codebooks that are no moving averages (DAC's layouts have those) or searched by angle."""
     if config.quantizer.kind != "average":
         raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout has not")
+    if config.quantizer.normalise:
+        raise LayoutError(f"model {config.name} searches its codebooks by angle, for which the layout has no field")
 
 
 def config_24khz() -> Config:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from codax.metrics import distances, intelligibility, pitch, speakers
+from codax.metrics import distances, intelligibility, onsets, pitch, speakers
 from codax.metrics.signals import MetricError, mono, optional
 
 Compute = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
@@ -79,6 +79,7 @@ def _visqol_audio(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dic
 
 _VISQOL = "ViSQOL v3 (conformance version 333) of the mean over channels, equal to the published program"
 _SPEECH = "speech mode at 16 kHz"
+_BANDS = "root mean square difference of 40 mel bands in dB (20 ms windows, down to 60 dB below the loudest band)"
 _PITCH = "frames voiced in original and decoded signal, both tracked by pYIN (librosa), 60 to 500 Hz, 16 kHz"
 
 MEASURES: tuple[Measure, ...] = (
@@ -153,6 +154,23 @@ MEASURES: tuple[Measure, ...] = (
             ),
         ),
         lambda r, d, rate: {"mel": distances.mel_distance(r, d, rate)},
+    ),
+    Measure(
+        (
+            Value(
+                "onset_distance",
+                "Onset distance",
+                "lower",
+                f"{_BANDS[0].upper()}{_BANDS[1:]}, mean over frames from 10 ms before to 50 ms after the original's "
+                "onsets (librosa), weighted by their strength; at the evaluation's sample rate.",
+                "dB",
+                1,
+            ),
+            Value(
+                "steady_distance", "Steady distance", "lower", "As the onset distance, over all other frames.", "dB", 1
+            ),
+        ),
+        onsets.onset_distance,
     ),
     Measure(
         (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3),),
@@ -293,6 +311,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "snr": ("snr",),
     "stft": ("stft",),
     "mel": ("mel",),
+    "onsets": ("onset_distance", "steady_distance"),
     "stoi": ("stoi",),
     "estoi": ("estoi",),
     "pesq": ("pesq",),

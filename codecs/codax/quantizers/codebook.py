@@ -7,11 +7,16 @@ drawn from the global batch, so that every replica holds the same codebooks and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from codax.backend import platform
+
+Search = Callable[[jax.Array, jax.Array], jax.Array]  # vectors [n, dimension] and entries to indices [n]
+HARDLY_USED = 0.01  # of a level's mean running count: with a decay of 0.99, less than one use in about 100 steps
 
 
 @flax.struct.dataclass
@@ -42,6 +47,13 @@ def first_largest(scores: jax.Array) -> jax.Array:
     # A score that is no number is nowhere equal to the largest: like argmax's, the answer is still an entry.
     found = jnp.where(scores == jnp.max(scores, axis=-1, keepdims=True), index, entries)
     return jnp.minimum(jnp.min(found, axis=-1), entries - 1)
+
+
+def nearest_direction(x: jax.Array, embedding: jax.Array) -> jax.Array:
+    """Index of the entry of the smallest angle: [n, dimension], [entries, dimension] -> int32 [n]."""
+    norms = jnp.linalg.norm(embedding, axis=-1, keepdims=True)
+    directions = embedding / jnp.maximum(norms, 1e-12)
+    return first_largest(jnp.matmul(x, directions.T, precision=jax.lax.Precision.HIGHEST))
 
 
 def assignment_statistics(
@@ -94,13 +106,20 @@ def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None, ha
 
 
 def kmeans(
-    x: jax.Array, key: jax.Array, entries: int, iterations: int, axis: str | None, half: jax.Array | None = None
+    x: jax.Array,
+    key: jax.Array,
+    entries: int,
+    iterations: int,
+    axis: str | None,
+    half: jax.Array | None = None,
+    search: Search = nearest,
 ) -> tuple[jax.Array, jax.Array]:
     """Lloyd's k-means over the global batch, started from random frames.
 
     Args:
       x: [n, dimension].
       half: as in `global_frames`; the frames of the other half are left out.
+      search: finds each frame's centroid.
 
     Returns:
       Centroids [entries, dimension] and the number of frames of each [entries]. A centroid without frames stays put.
@@ -113,7 +132,7 @@ def kmeans(
 
     def step(carry, _):
         centroids, _ = carry
-        count, total = all_sum(assignment_statistics(x, nearest(x, centroids), weight, entries), axis)
+        count, total = all_sum(assignment_statistics(x, search(x, centroids), weight, entries), axis)
         moved = total / jnp.maximum(count, 1.0)[:, None]
         return (jnp.where(count[:, None] > 0, moved, centroids), count), None
 
@@ -181,3 +200,24 @@ def usage(count: jax.Array) -> tuple[jax.Array, jax.Array]:
     p = count / jnp.maximum(jnp.sum(count, axis=-1, keepdims=True), 1e-9)
     entropy = -jnp.sum(p * jnp.log(jnp.maximum(p, 1e-12)), axis=-1)
     return jnp.exp(entropy), jnp.mean(count > 0, axis=-1)
+
+
+def use_metrics(count: jax.Array, running: jax.Array) -> dict[str, jax.Array]:
+    """How a stack of codebooks is used, each [levels].
+
+    Args:
+      count: [levels, entries], vectors assigned in this step over all replicas.
+      running: [levels, entries], the moving average of these counts.
+
+    Returns:
+      "perplexity" and "used" as in `usage`; "coverage", the number of entries used divided by the number that as many
+      vectors would be expected to use if all entries were equally likely, K (1 - (1 - 1 / K)^n), which depends on
+      neither batch nor dropout as `used` does (NaN where the level had no vectors); "dead_share", the share of entries
+      that are hardly used any more.
+    """
+    perplexity, used = usage(count)
+    vectors = jnp.sum(count, axis=-1)
+    expected = -jnp.expm1(vectors * jnp.log1p(-1.0 / count.shape[-1]))
+    coverage = jnp.where(vectors > 0, used / jnp.maximum(expected, 1e-9), jnp.nan)
+    dead = jnp.mean(running < HARDLY_USED * jnp.mean(running, axis=-1, keepdims=True), axis=-1)
+    return {"perplexity": perplexity, "used": used, "coverage": coverage, "dead_share": dead}

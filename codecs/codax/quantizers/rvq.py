@@ -13,17 +13,18 @@ import jax.numpy as jnp
 
 from codax.config import QuantizerConfig
 from codax.quantizers import codebook as cb
+from codax.quantizers.gradients import GRADIENTS
 
 
 @flax.struct.dataclass
 class QuantizerOutput:
     """What quantization returns in training."""
 
-    quantized: jax.Array  # [batch, frames, dimension]; straight-through gradient to the input
-    first: jax.Array  # [batch, frames, dimension], of the first level alone; straight-through too
+    quantized: jax.Array  # [batch, frames, dimension]; its gradient to the input is `QuantizerConfig.gradient`
+    first: jax.Array  # [batch, frames, dimension], of the first level alone; the same gradient
     codes: jax.Array  # int32 [batch, frames, levels]
     commitment: jax.Array  # scalar
-    metrics: dict[str, jax.Array]  # per level: perplexity, used share, dead entries replaced
+    metrics: dict[str, jax.Array]  # per level: those of `codebook.use_metrics`, and dead entries replaced
     codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
 
 
@@ -42,11 +43,16 @@ def levels_in_use(levels: jax.Array, count: int, frames: int) -> jax.Array:
     return jnp.repeat(used, frames, axis=1)
 
 
-def encode(x: jax.Array, embedding: jax.Array) -> jax.Array:
+def search_of(config: QuantizerConfig) -> cb.Search:
+    """How a level finds a vector's entry."""
+    return cb.nearest_direction if config.normalise else cb.nearest
+
+
+def encode(x: jax.Array, embedding: jax.Array, search: cb.Search = cb.nearest) -> jax.Array:
     """Vectors [n, dimension] with codebooks [levels, entries, dimension] to codes int32 [levels, n]."""
 
     def level(residual: jax.Array, entries: jax.Array):
-        codes = cb.nearest(residual, entries)
+        codes = search(residual, entries)
         return residual - entries[codes], codes
 
     return jax.lax.scan(level, x, embedding)[1]
@@ -60,13 +66,13 @@ def initialise(
     With `kmeans_alternate` levels take every other frame in turn. Where frames are few, a level that may have an entry
     for each of them would leave nothing for the next one to learn from.
     """
-    entries, iterations = config.codebook_size, config.kmeans_iterations
+    entries, iterations, search = config.codebook_size, config.kmeans_iterations, search_of(config)
 
     def level(residual: jax.Array, inputs: tuple[jax.Array, jax.Array]):
         level_key, number = inputs
         half = number % 2 if config.kmeans_alternate else None
-        centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis, half)
-        return residual - centroids[cb.nearest(residual, centroids)], (centroids, count)
+        centroids, count = cb.kmeans(residual, level_key, entries, iterations, axis, half, search)
+        return residual - centroids[search(residual, centroids)], (centroids, count)
 
     inputs = (jax.random.split(key, levels), jnp.arange(levels))
     _, (centroids, count) = jax.lax.scan(level, x, inputs)
@@ -85,12 +91,12 @@ class Quantized:
     residuals: jax.Array  # [levels, n, dimension], what each level was given; without gradient
 
 
-def quantize(x: jax.Array, embedding: jax.Array, used: jax.Array) -> Quantized:
+def quantize(x: jax.Array, embedding: jax.Array, used: jax.Array, search: cb.Search = cb.nearest) -> Quantized:
     """Quantizes the vectors x [n, dimension]; used [levels, n] is 1 where a level counts, else 0."""
 
     def level(residual: jax.Array, inputs):
         entries, weight = inputs
-        codes = cb.nearest(jax.lax.stop_gradient(residual), entries)
+        codes = search(jax.lax.stop_gradient(residual), entries)
         # Detached at every level: the gradient of each commitment term reaches x once, directly.
         quantized = jax.lax.stop_gradient(entries[codes])
         error = jnp.mean((residual - quantized) ** 2, axis=-1)
@@ -110,7 +116,9 @@ class ResidualVectorQuantizer(nn.Module):
 
     With `QuantizerConfig.semantic` the quantizer is split as in Mimi (arXiv 2410.00037, section 3.3.2): the first
     levels and the others are two stacks on the same input, and their outputs are added. With `projection` each stack
-    works between two linear maps, which are trained.
+    works between two linear maps, which are trained. With `normalise` entries are searched by angle alone (as in
+    arXiv 2110.04627 and 2306.06546); they are means all the same, with a length, so that later levels have less to do.
+    `gradient` leads from the sum of a stack's levels to its input.
     """
 
     config: QuantizerConfig
@@ -146,7 +154,8 @@ class ResidualVectorQuantizer(nn.Module):
     def encode(self, x: jax.Array, num_quantizers: int | None = None) -> jax.Array:
         """[batch, frames, dimension] -> int32 codes [batch, frames, num_quantizers]."""
         books = self.embedding.value[:num_quantizers]
-        codes = joined([encode(inner, books[levels]) for _, levels, inner in self._projected(x)])
+        search = search_of(self.config)
+        codes = joined([encode(inner, books[levels], search) for _, levels, inner in self._projected(x)])
         return jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1)
 
     def decode(self, codes: jax.Array) -> jax.Array:
@@ -201,16 +210,13 @@ class ResidualVectorQuantizer(nn.Module):
 
         found, quantized, firsts = [], jnp.zeros(()), {}
         for name, stack, inner in self._projected(x):
-            q = quantize(inner, self.embedding.value[stack], used[stack])
-
-            def straight(part: jax.Array, inner: jax.Array = inner) -> jax.Array:
-                return inner + jax.lax.stop_gradient(part - inner)
-
-            whole = straight(jnp.sum(q.parts, axis=0))
+            q = quantize(inner, self.embedding.value[stack], used[stack], search_of(c))
+            carry = GRADIENTS[c.gradient]
+            whole = carry(inner, jnp.sum(q.parts, axis=0))
             if bypass is not None:
                 whole = jnp.where(jnp.repeat(bypass, frames)[:, None], inner, whole)
             quantized = quantized + self._back(name, whole, x.shape)
-            firsts[name] = straight(q.parts[0])
+            firsts[name] = carry(inner, q.parts[0])
             found.append(q)
         q = joined(found)
         # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
@@ -220,11 +226,11 @@ class ResidualVectorQuantizer(nn.Module):
             q.residuals, q.codes, used
         )
         count, total = cb.all_sum((count, total), axis)
-        perplexity, share = cb.usage(count)
-        metrics = {"perplexity": perplexity, "used": share}
+        state = cb.CodebookState(self.embedding.value, self.total.value, self.count.value)
         if update:
-            state = cb.CodebookState(self.embedding.value, self.total.value, self.count.value)
             state = cb.moving_average(state, count, total, decay=c.decay, epsilon=c.epsilon, smoothing=c.smoothing)
+        metrics = cb.use_metrics(count, state.count)
+        if update:
             candidates = cb.global_frames(q.residuals, key, c.codebook_size, axis)
             state, dead = cb.revive_dead(
                 state, candidates, threshold=c.dead_threshold, ratio=c.dead_ratio, enabled=revive

@@ -129,7 +129,7 @@ class LanguageTask:
         audio = batch["audio"]
         if self.config.model.normalize:
             audio = audio / rms_scale(audio)[:, None, None]
-        return {"codes": self._codec.encode_piece(audio, self.lm.codebooks, denoise=False)}
+        return {"codes": self._codec.encode_piece(audio, False, self.lm.codebooks)}
 
     def is_new(self, step: int) -> bool:
         return self._step is None

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from codax.config import Config
+from codax.training.alarms import CollapseAlarm
 from codax.training.logging import MetricsFile, TensorBoard, Terminal, Window
 from codax.training.state import learning_rate
 
@@ -67,6 +68,7 @@ class Log:
         self._window = Window(saved.get("window"))
         self._pending: list[dict] = []
         self._best: float | None = saved.get("best")
+        self._alarm = CollapseAlarm(config.quantizer.alarm_coverage, saved.get("alarm"))
         self._file = MetricsFile(workdir, after=after) if is_first else None
         self.tensorboard = TensorBoard(workdir, after=after) if is_first else None
         self._rate = learning_rate(config.optimizer, config.optimizer.learning_rate, config.train.steps)
@@ -83,7 +85,7 @@ class Log:
     def save(self) -> dict:
         """What a checkpoint must hold for the lines after it to be the same."""
         self._collect()
-        return {"window": self._window.save(), "best": self._best}
+        return {"window": self._window.save(), "best": self._best, "alarm": self._alarm.save()}
 
     def is_best(self, score: float | None) -> bool:
         """Is an evaluation's score lower than all before? It is then the one to beat."""
@@ -99,6 +101,8 @@ class Log:
         line |= self.clock.flush(self._audio_seconds)
         self.write(step, "train", line)
         self.terminal.report(step, line)
+        for warning in self._alarm.check(step, line):
+            self.terminal.warn(warning)
 
     def write(self, step: int, kind: str, line: dict) -> None:
         """Writes a line to metrics.jsonl and TensorBoard."""

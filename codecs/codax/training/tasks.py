@@ -39,11 +39,11 @@ class CodecTask:
 
     def describe(self, state: TrainState) -> str:
         """For the log: what is trained."""
-        # Entries that are learned by gradient are parameters of the generator.
-        entries = (state.codebook["quantizer"] | state.generator.get("quantizer", {}))["embedding"]
+        # Entries that are learned by gradient are parameters of the generator; some quantizers have none.
+        entries = (state.codebook["quantizer"] | state.generator.get("quantizer", {})).get("embedding")
         return (
             f"parameters: {parameter_count(state.generator):,} generator, {parameter_count(state.discriminator):,} "
-            f"discriminators, {entries.size:,} in codebooks"
+            f"discriminators, {0 if entries is None else entries.size:,} in codebooks"
         )
 
     def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -62,7 +62,8 @@ class CodecTask:
         if phase.quantize and not self._has_codebooks:
             if not bool(state.codebook["quantizer"]["initialised"]):
                 state, _ = self._mapped.compile(make_codebook_init(self._config, self._mapped.axis))(state, batch)
-                self._terminal.say(f"codebooks started by k-means at step {step:,}")
+                how = "by k-means" if self._config.quantizer.kind == "average" else "from the latent's scale"
+                self._terminal.say(f"codebooks started {how} at step {step:,}")
             self._has_codebooks = True
         if phase in self._compiled:
             return self._compiled[phase](state, batch)

@@ -1,0 +1,128 @@
+"""Trains one tiny codec with each kind of quantizer, evaluates all, and prints the table of docs/quantizers.md.
+
+    python benchmarks/quantizer_study.py --out runs/quantizers --steps 1500 [--limit 57] [--only fsq,rotation]
+
+The codec is the quickstart made smaller, with 10 bits and 200 codes a second at every level, so that all variants have
+the same bit rates. What is there is not made again: a run that was interrupted goes on, a finished one is kept, and so
+is its evaluation.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from codax.metrics import registry
+
+ROOT = Path(__file__).parents[1]
+START = 150  # steps that train an autoencoder alone, whose latent the quantizer then starts from
+SMALL = {
+    "model.channels": 64,
+    "model.dimension": 64,
+    "quantizer.num_quantizers": 6,
+    "quantizer.kbps": (6.0, 12.0),
+    "quantizer.start_step": START,
+    "loss.spectral_start_step": START,
+    "optimizer.warmup_steps": 50,
+    "train.log_every": 25,
+    "train.eval_every": 100_000,
+}
+# Factorised codes start at random: there is no latent to wait for. Their losses have DAC's proportions to the spectral
+# one, 15 : 0.25 : 1.
+FACTORISED = {
+    "quantizer.kind": "factorised",
+    "quantizer.projection": 8,
+    "quantizer.start_step": 0,
+    "loss.commitment": 1.0,
+    "loss.codebook": 4.0,
+}
+VARIANTS: dict[str, tuple[str, dict]] = {
+    "average": ("moving averages", {}),
+    "no_revival": ("… without revival", {"quantizer.dead_threshold": 0.0}),
+    "normalised": ("… L2-normalised", {"quantizer.normalise": True}),
+    "rotation": ("… rotation trick", {"quantizer.gradient": "rotation"}),
+    "fsq": ("FSQ, 5 channels of 4 values", {"quantizer.kind": "fsq"}),
+    "factorised": ("factorised, 8 channels", FACTORISED),
+    "factorised_rotation": ("… rotation trick", {**FACTORISED, "quantizer.gradient": "rotation"}),
+}
+COLUMNS = (
+    ("codebook_use", "use", "%", 0),
+    ("perplexity", "perplexity", "", 0),
+    ("visqol_exponential", "ViSQOL, exponential", "", 2),
+    ("dwer", "dWER", "%", 1),
+    ("onset_distance", "onset distance", "dB", 2),
+    ("steady_distance", "steady distance", "dB", 2),
+)
+
+
+def run(*arguments: object) -> None:
+    """Runs a program of the repository; its failure is this one's."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(f"{arguments[0]} failed")
+
+
+def train(name: str, folder: Path, *, steps: int, source: str) -> None:
+    """Trains a variant, or the rest of it."""
+    if (folder / "evaluation").exists():
+        return  # by a run that has finished
+    fields = {**SMALL, "train.steps": steps, "data.source": source, **VARIANTS[name][1]}
+    flags = [f"--config.{field}={value}" for field, value in fields.items()]
+    run("train.py", "--config=configs/quickstart.py", f"--workdir={folder / 'run'}", *flags)
+
+
+def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
+    """The results of a trained variant, measured if they are not there or have not all the metrics."""
+    results = folder / "evaluation" / "results.json"
+    wanted = set(registry.select(metrics.split(",")).keys)
+    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
+    if not wanted <= set(found["metrics"]):
+        model = f"--model={name}={folder / 'run' / 'export'}"
+        options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}"]
+        run("eval.py", model, "--data=starter", *options)
+        found = json.loads(results.read_text(encoding="utf-8"))
+    return found
+
+
+def collapsed(folder: Path) -> int:
+    """Codebooks with less than a tenth of the coverage that equal use would have, at the end of training."""
+    lines = (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    last = [line for line in map(json.loads, lines) if "codebook/coverage_levels" in line][-1]
+    return sum(coverage is not None and coverage < 0.1 for coverage in last["codebook/coverage_levels"])
+
+
+def rows(name: str, results: dict, folder: Path) -> list[list[str]]:
+    """Its cells, a row for each rate."""
+    found = []
+    for system in results["systems"]:
+        if system["kind"] != "codec":
+            continue
+        values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
+        cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
+        found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells, str(collapsed(folder))])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/quantizers"))
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--limit", type=int, default=0, help="prompts that are evaluated; 0 = all 57")
+    parser.add_argument("--source", default="starter", help="data.source of training")
+    parser.add_argument("--metrics", default="visqol,wer,codebooks,onsets", help="wer, of which dWER is, takes longest")
+    parser.add_argument("--only", default=",".join(VARIANTS), help=f"some of {', '.join(VARIANTS)}")
+    args = parser.parse_args()
+    folders = {name: args.out.resolve() / name for name in args.only.split(",")}
+    for name, folder in folders.items():
+        train(name, folder, steps=args.steps, source=args.source)
+    table = []
+    for name, folder in folders.items():
+        table += rows(name, evaluate(name, folder, limit=args.limit, metrics=args.metrics), folder)
+    units = [f"{label}, {unit}" if unit else label for _, label, unit, _ in COLUMNS]
+    head = ["quantizer", "kbps", *units, "collapsed levels"]
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *table]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""How well attacks are kept: a log-mel distance over the beginnings of sounds alone, and over everything else.
+
+Codecs smear what begins suddenly, and means over a whole file hide it: attacks are few. Onsets are peaks of the
+spectral flux of the reference (Bello et al., "A tutorial on onset detection in music signals", 2005; librosa's flux of
+mel bands in dB and its peak picking, after Boeck et al., 2012), put back to the minimum of the flux before the peak.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from codax.metrics.distances import magnitudes
+from codax.metrics.signals import MetricError, mono, pair
+
+BANDS = 40  # mel, Slaney's, 0 Hz to half the sample rate
+HOP_SECONDS = 0.005  # the window is four hops long
+RANGE_DB = 60.0  # below the reference's loudest band; what is softer counts as that
+BEFORE_SECONDS, AFTER_SECONDS = 0.01, 0.05  # an attack region, around its onset; before, there is pre-echo
+_FLUX_WINDOW_SECONDS = 0.032
+_LEAST_DB = 0.1  # of the flux at a peak: in a signal that does not change there are peaks of rounding
+
+
+@dataclasses.dataclass(frozen=True)
+class Onsets:
+    """Onsets of a signal: when, in seconds, and how strong, the flux at its peak in dB a band; both [onsets]."""
+
+    seconds: np.ndarray
+    strength: np.ndarray
+
+
+def find(signal: np.ndarray, sample_rate: int) -> Onsets:
+    """Onsets of a signal [time]."""
+    import librosa
+
+    hop = round(HOP_SECONDS * sample_rate)
+    window = round(_FLUX_WINDOW_SECONDS * sample_rate)
+    flux = librosa.onset.onset_strength(
+        y=signal, sr=sample_rate, hop_length=hop, n_fft=window, n_mels=BANDS, pad_mode="reflect"
+    )
+    peaks = librosa.onset.onset_detect(onset_envelope=flux, sr=sample_rate, hop_length=hop)
+    peaks = peaks[flux[peaks] > _LEAST_DB]
+    starts = librosa.onset.onset_backtrack(peaks, flux) if len(peaks) else peaks
+    return Onsets(starts * hop / sample_rate, flux[peaks])
+
+
+def weights(onsets: Onsets, seconds: np.ndarray) -> np.ndarray:
+    """Weight of frames at the given times [frames]: the strength of the onset they belong to, 0 outside of attacks.
+
+    Where regions overlap, the stronger onset counts.
+    """
+    since = seconds[:, None] - onsets.seconds[None]
+    # Half a sample of tolerance, so that rounding leaves no frame out that lies on the edge of its region.
+    inside = (since >= -BEFORE_SECONDS - 1e-5) & (since <= AFTER_SECONDS + 1e-5)
+    return np.max(np.where(inside, onsets.strength[None], 0.0), axis=1, initial=0.0)
+
+
+def frame_distances(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Root mean square difference of the mel bands in dB, [frames], of two signals [time]; a frame every 5 ms."""
+    import librosa
+
+    window = 4 * round(HOP_SECONDS * sample_rate)
+    filters = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=BANDS, dtype=np.float64).T
+    filters = filters[:, filters.max(axis=0) > 0]  # the window is too short for the lowest bands
+    a, b = (magnitudes(x[:, None], window)[0] @ filters for x in (reference, estimate))
+    floor = a.max() * 10 ** (-RANGE_DB / 20)
+    return np.sqrt(np.mean((20 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))) ** 2, axis=1))
+
+
+def onset_distance(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Distance over attacks and over the rest.
+
+    Args:
+      reference: [time] or [time, channels]; channels are averaged. Its onsets are looked for, the other's are not.
+      degraded: the same shape.
+      sample_rate: Hz.
+
+    Returns:
+      "onset_distance", dB, the mean of `frame_distances` over the frames from 10 ms before to 50 ms after an onset,
+      weighted by its strength; "steady_distance", dB, their plain mean over all other frames.
+
+    Raises:
+      MetricError: the reference is silent or has no onset, or everything belongs to an attack.
+    """
+    ref, deg = (mono(x) for x in pair(reference, degraded))
+    if not ref.any():
+        raise MetricError("onset distance is not defined: the reference is silent")
+    distances = frame_distances(ref, deg, sample_rate)
+    hop = round(HOP_SECONDS * sample_rate)
+    weight = weights(find(ref, sample_rate), np.arange(len(distances)) * hop / sample_rate)
+    if not weight.any() or weight.all():
+        raise MetricError(f"onset distance is not defined: {'all' if weight.any() else 'none'} of it is an attack")
+    return {
+        "onset_distance": float(np.average(distances, weights=weight)),
+        "steady_distance": float(np.mean(distances[weight == 0])),
+    }

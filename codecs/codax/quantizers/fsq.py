@@ -1,0 +1,95 @@
+"""Finite scalar quantization (Mentzer et al., arXiv 2309.15505), residual: nothing to learn but the projections.
+
+Each level projects what the levels before it left over into a few channels, bounds every channel and rounds it to one
+of `QuantizerConfig.fsq_levels` values; the code is the number that these make as digits. Rounding the same few channels
+again would only refine them, a bit or two a level until float32 ends. So each level has a projection of its own, and a
+fixed scale, found on the first batch, at which what it is given has a root mean square of 1: no channel then starts
+where its bound is flat, however little the levels before have left.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codax.quantizers.gradients import straight_through
+from codax.quantizers.projected import Map, ProjectedQuantizer, matmul
+
+_MARGIN = 1e-3  # the bound lies so much beyond the outermost values, as in the paper's code
+
+
+def bound(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
+    """Channels [..., channels] in the range where rounding gives `sizes` values each (appendix A.1)."""
+    n = np.asarray(sizes)
+    half = (n - 1) * (1 + _MARGIN) / 2
+    offset = np.where(n % 2 == 1, 0.0, 0.5)
+    return jnp.tanh(x + np.arctanh(offset / half).astype(np.float32)) * half.astype(np.float32) - offset
+
+
+def to_codes(digits: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
+    """Digits [..., channels], the first one the least significant, from -(size // 2) up -> int32 codes [...]."""
+    n = np.asarray(sizes)
+    place = np.cumprod([1, *sizes[:-1]])
+    return jnp.sum((digits.astype(jnp.int32) + n // 2) * place, axis=-1).astype(jnp.int32)
+
+
+def to_values(codes: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
+    """The inverse of `to_codes`, with digits divided by size // 2: float32 [..., channels] in [-1, 1]."""
+    n = np.asarray(sizes)
+    place = np.cumprod([1, *sizes[:-1]])
+    return (codes[..., None] // place % n - n // 2).astype(jnp.float32) / (n // 2)
+
+
+class FiniteScalarQuantizer(ProjectedQuantizer):
+    """A `ProjectedQuantizer` without entries and losses of its own."""
+
+    @property
+    def channels(self) -> int:
+        return len(self.config.fsq_levels)
+
+    def setup(self) -> None:
+        super().setup()
+        self.scale = self.variable("codebook", "scale", jnp.ones, (self.config.num_quantizers,))
+        self.initialised = self.variable("codebook", "initialised", jnp.zeros, (), jnp.bool_)
+
+    def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
+        """Finds every level's scale in turn on the frames x [batch, frames, dimension]; needs `codebook` mutable."""
+
+        def level(residual: jax.Array, inputs: tuple[Map, Map]):
+            (kernel, bias), (back, shift) = inputs
+            power = jnp.mean(residual**2)
+            power = power if axis is None else jax.lax.pmean(power, axis)
+            scale = jnp.maximum(jnp.sqrt(power), 1e-6)
+            digits = jnp.round(bound(matmul(residual / scale, kernel) + bias, self.config.fsq_levels))
+            values = to_values(to_codes(digits, self.config.fsq_levels), self.config.fsq_levels)
+            return residual - (matmul(values, back) + shift) * scale, scale
+
+        flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
+        self.scale.value = jax.lax.scan(level, flat, self._maps())[1]
+        self.initialised.value = jnp.ones((), jnp.bool_)
+
+    def _maps(self) -> tuple[Map, Map]:
+        """Maps in and out, which start as each other's transpose: what goes in comes back, if nothing is rounded."""
+        inward = self.inward()
+        return inward, self.outward(jnp.swapaxes(inward[0], 1, 2))
+
+    def stack(self) -> tuple[Map, Map, jax.Array]:
+        (kernel, bias), (back, shift) = self._maps()
+        scale = self.scale.value[:, None, None]
+        return (kernel / scale, bias), (back * scale, shift * scale[..., 0]), self.scale.value
+
+    def search(self, inner: jax.Array, entries: jax.Array) -> jax.Array:
+        return to_codes(jnp.round(bound(inner, self.config.fsq_levels)), self.config.fsq_levels)
+
+    def look_up(self, codes: jax.Array, entries: jax.Array) -> jax.Array:
+        return to_values(codes, self.config.fsq_levels)
+
+    def learn(
+        self, inner: jax.Array, entries: jax.Array, weight: jax.Array
+    ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        sizes = self.config.fsq_levels
+        bounded = bound(inner, sizes)
+        codes = to_codes(jnp.round(bounded), sizes)
+        halves = np.asarray([size // 2 for size in sizes], np.float32)
+        return codes, straight_through(bounded / halves, to_values(codes, sizes)), {}

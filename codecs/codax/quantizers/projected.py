@@ -1,0 +1,154 @@
+"""Residual quantizers whose levels work between linear maps of their own, learned by gradient.
+
+Each level projects what the levels before it left over into a few channels, quantizes that, and projects it back. How
+it quantizes is the subclass's: `codax.quantizers.factorised` or `codax.quantizers.fsq`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from codax.config import QuantizerConfig
+from codax.nets.weightnorm import kernel_parameter
+from codax.quantizers import codebook as cb
+from codax.quantizers.rvq import QuantizerOutput, levels_in_use
+
+matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+Map = tuple[jax.Array, jax.Array]  # kernel and bias, of all levels or of one
+
+
+class Projections(nn.Module):
+    """One linear map for each level: kernels [levels, channels, features] and biases [levels, features]."""
+
+    levels: int
+    channels: int
+    features: int
+    weight_norm: bool
+
+    @nn.compact
+    def __call__(self, start: jax.Array | None = None) -> Map:
+        """Args: start, the kernels to begin with instead of random ones."""
+        shape = (self.levels, self.channels, self.features)
+        init = nn.initializers.lecun_normal(batch_axis=0) if start is None else lambda *_: start
+        kernel = kernel_parameter(self, init, shape, weight_norm=self.weight_norm, axis=(0, 2))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.levels, self.features))
+
+
+class ProjectedQuantizer(nn.Module):
+    """The interface of `codax.quantizers.rvq.ResidualVectorQuantizer`, without k-means and revival of dead entries.
+
+    The `codebook` collection holds running counts of the codes, which tell how often each is used.
+    """
+
+    config: QuantizerConfig
+    dimension: int
+    weight_norm: bool = False  # of the projections
+
+    @property
+    def channels(self) -> int:
+        """Channels that a level quantizes."""
+        raise NotImplementedError
+
+    def setup(self) -> None:
+        c = self.config
+        self.inward = Projections(c.num_quantizers, self.dimension, self.channels, self.weight_norm)
+        self.outward = Projections(c.num_quantizers, self.channels, self.dimension, self.weight_norm)
+        self.count = self.variable("codebook", "count", jnp.zeros, (c.num_quantizers, c.codebook_size))
+
+    def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
+        """Starts what is not learned, from frames x [batch, frames, dimension]; needs `codebook` mutable."""
+        raise NotImplementedError
+
+    def stack(self) -> tuple[Map, Map, jax.Array]:
+        """Maps in and out and entries [levels, ...] of all levels."""
+        raise NotImplementedError
+
+    def search(self, inner: jax.Array, entries: jax.Array) -> jax.Array:
+        """Vectors [n, channels] to codes int32 [n] of a level."""
+        raise NotImplementedError
+
+    def look_up(self, codes: jax.Array, entries: jax.Array) -> jax.Array:
+        """Codes [...] of a level to vectors [..., channels]."""
+        raise NotImplementedError
+
+    def learn(
+        self, inner: jax.Array, entries: jax.Array, weight: jax.Array
+    ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        """Codes, vectors with a gradient to `inner`, and the losses of a level, over the frames of weight 1 [n]."""
+        raise NotImplementedError
+
+    def _stack(self, levels: int | None = None) -> tuple[Map, Map, jax.Array]:
+        return jax.tree.map(lambda x: x[:levels], self.stack())
+
+    def encode(self, x: jax.Array, num_quantizers: int | None = None) -> jax.Array:
+        """[batch, frames, dimension] -> int32 codes [batch, frames, num_quantizers]."""
+
+        def level(residual: jax.Array, inputs: tuple[Map, Map, jax.Array]):
+            (kernel, bias), (back, shift), entries = inputs
+            codes = self.search(matmul(residual, kernel) + bias, entries)
+            return residual - matmul(self.look_up(codes, entries), back) - shift, codes
+
+        flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
+        codes = jax.lax.scan(level, flat, self._stack(num_quantizers))[1]
+        return jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1)
+
+    def decode(self, codes: jax.Array) -> jax.Array:
+        """Codes [batch, frames, n] with n up to the number of levels -> [batch, frames, dimension]."""
+
+        def level(total: jax.Array, inputs):
+            (back, shift), entries, level_codes = inputs
+            return total + matmul(self.look_up(level_codes, entries), back) + shift, None
+
+        _, outward, entries = self._stack(codes.shape[-1])
+        start = jnp.zeros((*codes.shape[:2], self.dimension))
+        return jax.lax.scan(level, start, (outward, entries, jnp.moveaxis(codes, -1, 0)))[0]
+
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        levels: jax.Array,
+        key: jax.Array,
+        update: bool,
+        axis: str | None = None,
+        bypass: jax.Array | None = None,
+        revive: jax.Array | bool = True,
+    ) -> QuantizerOutput:
+        """Quantizes, and with `update` counts the codes; arguments as in `ResidualVectorQuantizer.__call__`.
+
+        As in DAC's code, what a level leaves over is taken from its output with that output's gradient. Losses are sums
+        over an example's levels, averaged over examples.
+        """
+        c = self.config
+        used = levels_in_use(levels, c.num_quantizers, x.shape[1])
+
+        def level(residual: jax.Array, inputs):
+            (kernel, bias), (back, shift), entries, weight = inputs
+            codes, vectors, losses = self.learn(matmul(residual, kernel) + bias, entries, weight)
+            part = matmul(vectors, back) + shift
+            return residual - part, (codes, part, losses)
+
+        flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
+        _, (codes, parts, losses) = jax.lax.scan(level, flat, (*self._stack(), used))
+        quantized = jnp.sum(parts * used[..., None], axis=0).reshape(x.shape)
+        if bypass is not None:
+            quantized = jnp.where(bypass[:, None, None], x, quantized)
+
+        nothing = jnp.zeros((len(flat), 0))  # only the numbers are wanted, no sums
+        count, _ = jax.vmap(lambda k, w: cb.assignment_statistics(nothing, k, w, c.codebook_size))(codes, used)
+        count = cb.all_sum(count, axis)
+        running = self.count.value
+        if update:
+            running = self.count.value = c.decay * running + (1 - c.decay) * count
+        return QuantizerOutput(
+            quantized=quantized.astype(x.dtype),
+            first=parts[0].reshape(x.shape).astype(x.dtype),
+            codes=jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1),
+            commitment=jnp.sum(losses.get("commitment", jnp.zeros(()))),
+            codebook=jnp.sum(losses["codebook"]) if "codebook" in losses else None,
+            metrics=cb.use_metrics(count, running),
+        )
