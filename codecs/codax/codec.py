@@ -165,7 +165,7 @@ class Codec:
         return Tokens(codes, length, rate, channels, denoise, encoder.scales)
 
     def encode_piece(self, signals: np.ndarray, denoise: bool, levels: int | None = None) -> np.ndarray:
-        """Codes int32 [batch, frames, levels] of signals [batch, time, channels] at the model's rate; None = all levels.
+        """Codes int32 [batch, frames, levels], None = all, of signals [batch, time, channels] at the model's rate.
 
         Neither cut into segments nor normalised.
         """
