@@ -1,4 +1,4 @@
-"""Ratio of a quickstart step's time with glibc's default allocator to that with the Makefile's settings.
+"""Ratio of a quickstart step's time with glibc's default allocator to that with codax's and the Makefile's settings.
 
     python benchmarks/allocator.py [--steps 30] [--runs 3]
 
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from codax.allocator import SWITCH
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,16 +62,20 @@ def main() -> None:
         return
 
     command = [sys.executable, __file__, "--measure", f"--steps={args.steps}"]
-    plain = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
-    pairs = []
+    plain = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", SWITCH)}
+    settings = {
+        "default": plain | {SWITCH: "0"},
+        "codax's": plain,
+        "the Makefile's": plain | {"GLIBC_TUNABLES": makefile_setting()},
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(args.runs):
-        both = (plain, plain | {"GLIBC_TUNABLES": makefile_setting()})
-        outputs = [subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout for env in both]
-        pairs.append(tuple(float(text) for text in outputs))
-    ratios = sorted(a / b for a, b in pairs)
-    default, tuned = (statistics.median(values) for values in zip(*pairs, strict=True))
-    print(f"default {default:.3f} s, tuned {tuned:.3f} s")
-    print(f"default / tuned: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
+        for name, env in settings.items():
+            text = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+            seconds[name].append(float(text))
+    for name, found in seconds.items():
+        ratios = sorted(a / b for a, b in zip(seconds["default"], found, strict=True))
+        print(f"{name}: {statistics.median(found):.3f} s, default / it: {ratios[0]:.2f} to {ratios[-1]:.2f}")
 
 
 if __name__ == "__main__":
