@@ -21,7 +21,11 @@ def main(argv: list[str]) -> None:
         config = configflags.checked(_CONFIG.value)
         if not _WORKDIR.value:
             raise CodaxError("--workdir is missing: give a folder for the run")
-        from codax.training import loop, parallel  # JAX is imported once the command line is known to be right
+        # JAX is imported once the command line is known to be right.
+        from codax.compiled import keep_compiled
+        from codax.training import loop, parallel
+
+        keep_compiled()
 
         where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
         if _DISTRIBUTED.value or where != (None, None, None):

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "sides"))
 
 from case import Case, folder_of  # noqa: E402
+from report import row, write_report  # noqa: E402
 
 PEERS = {
     "encodec_24khz": ("encodec", "transformers"),
@@ -34,7 +35,7 @@ PEERS = {
     "speechtokenizer_16khz": ("speechtokenizer",),
     "dac_44khz": ("dac", "transformers"),
 }
-PACKAGES = {"dac": "dac", "encodec": "encodec", "moshi": "moshi", "speechtokenizer": "speechtokenizer"}
+LONGEST_OF_PEERS = 60  # seconds
 
 
 def cases() -> list[Case]:
@@ -46,8 +47,17 @@ def cases() -> list[Case]:
     return [*found, Case("mimi_24khz", "stream", 1), Case("encodec_24khz", "train", 1, 8)]
 
 
+def curves() -> list[Case]:
+    """Cost against length, batch and number of levels."""
+    lengths = [Case("encodec_24khz", task, t) for task in ("encode", "decode") for t in (1, 3, 10, 30, 60, 300, 1800)]
+    batches = [Case("encodec_24khz", "encode", 3, n) for n in (1, 2, 4, 8, 16)]
+    return [*lengths, *batches, *(Case("encodec_24khz", "encode", 10, 1, n) for n in (1, 2, 4, 8, 16, 32))]
+
+
 def sides_of(case: Case) -> list[str]:
-    """codax, and the peers that can do it."""
+    """codax, and the peers that can do it; these hold all arrays of a signal at once, so none has half an hour."""
+    if case.seconds > LONGEST_OF_PEERS:
+        return ["codax"]
     if case.task == "stream":
         return ["codax", "moshi"]
     return ["codax", "encodec"] if case.task == "train" else ["codax", *PEERS[case.model]]
@@ -168,30 +178,6 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
     return result
 
 
-def row(result: dict) -> list[str]:
-    """A line of the table."""
-    case, sides = Case(**result["case"]), result["sides"]
-    ours = sides.get("codax")
-    peers = {name: side for name, side in sides.items() if name != "codax"}
-    cells = [case.name]
-    for name in ("codax", *peers):
-        if name in sides:
-            s = sides[name]["seconds"]
-            cells.append(f"{name} {_time(sides[name]['median'])} ({_time(s[0])} to {_time(s[-1])})")
-    if ours and peers:
-        fastest = min(peers, key=lambda name: peers[name]["median"])
-        cells.append(f"{peers[fastest]['median'] / ours['median']:.2f}")
-        cells.append(f"{ours['peak'] / 1e6:.0f} / {peers[fastest]['peak'] / 1e6:.0f}")
-        cells.append(
-            f"{ours['load']:.1f} + {ours['first']:.1f} / {peers[fastest]['load']:.1f} + {peers[fastest]['first']:.1f}"
-        )
-    return cells
-
-
-def _time(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -200,18 +186,22 @@ def main() -> None:
     parser.add_argument("--sides", nargs="*", default=[])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--curves", action="store_true", help="cost against length, batch and levels instead")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "results.json"
     results = {} if args.again or not file.exists() else json.loads(file.read_text(encoding="utf-8"))
-    for case in cases():
+    for case in curves() if args.curves else cases():
         if args.only and not any(part in case.name for part in args.only):
             continue
         if case.name not in results:
             results[case.name] = measure(case, args.out, args)
             file.write_text(json.dumps(results, indent=1), encoding="utf-8")
-        print(" | ".join(row(results[case.name])), results[case.name]["missing"] or "", flush=True)
+        print(row(results[case.name]), flush=True)
+        for name, reason in results[case.name]["missing"].items():
+            print(f"  {name} is not measured: {reason}", file=sys.stderr)
+    write_report(args.out, list(results.values()))
 
 
 if __name__ == "__main__":

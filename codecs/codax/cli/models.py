@@ -21,7 +21,9 @@ def load_model(model: str) -> Any:
       CodaxError: there is none, or it cannot be read.
     """
     import codax
+    from codax.compiled import keep_compiled
 
+    keep_compiled()
     return codax.load(model)
 
 
