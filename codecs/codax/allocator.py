@@ -13,10 +13,11 @@ import functools
 import os
 
 SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone
-# mallopt's names for them, from malloc.h, and their values here. A threshold of -1 is never reached.
+_LARGEST = 1 << 30  # bytes; larger blocks are given back, as a heap that holds several of them grows without need
+# mallopt's names for them, from malloc.h, and their values here.
 _SETTINGS = {
-    -1: -1,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
-    -3: -1,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
+    -1: _LARGEST,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
+    -3: _LARGEST,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
     -2: 1 << 28,  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
     -8: 1,  # M_ARENA_MAX: the other arenas of threads cannot hold large blocks
 }
