@@ -1,6 +1,6 @@
 """Trains one tiny codec with each kind of quantizer, evaluates all, and prints the table of docs/quantizers.md.
 
-    python benchmarks/quantizer_study.py --out runs/quantizers --steps 1500 [--limit 57] [--only fsq,rotation]
+    python benchmarks/quantizer_study.py --out runs/quantizers [--steps 1000] [--limit 20] [--only fsq,rotation]
 
 The codec is the quickstart made smaller, with 10 bits and 200 codes a second at every level, so that all variants have
 the same bit rates. What is there is not made again: a run that was interrupted goes on, a finished one is kept, and so
@@ -39,12 +39,12 @@ FACTORISED = {
 }
 VARIANTS: dict[str, tuple[str, dict]] = {
     "average": ("moving averages", {}),
-    "no_revival": ("… without revival", {"quantizer.dead_threshold": 0.0}),
-    "normalised": ("… L2-normalised", {"quantizer.normalise": True}),
-    "rotation": ("… rotation trick", {"quantizer.gradient": "rotation"}),
-    "fsq": ("FSQ, 5 channels of 4 values", {"quantizer.kind": "fsq"}),
-    "factorised": ("factorised, 8 channels", FACTORISED),
-    "factorised_rotation": ("… rotation trick", {**FACTORISED, "quantizer.gradient": "rotation"}),
+    "no_revival": ("moving averages, no revival", {"quantizer.dead_threshold": 0.0}),
+    "normalised": ("moving averages, by angle", {"quantizer.normalise": True}),
+    "rotation": ("moving averages, rotation", {"quantizer.gradient": "rotation"}),
+    "fsq": ("FSQ", {"quantizer.kind": "fsq"}),
+    "factorised": ("factorised", FACTORISED),
+    "factorised_rotation": ("factorised, rotation", {**FACTORISED, "quantizer.gradient": "rotation"}),
 }
 COLUMNS = (
     ("codebook_use", "use", "%", 0),
@@ -85,14 +85,7 @@ def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
     return found
 
 
-def collapsed(folder: Path) -> int:
-    """Codebooks with less than a tenth of the coverage that equal use would have, at the end of training."""
-    lines = (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    last = [line for line in map(json.loads, lines) if "codebook/coverage_levels" in line][-1]
-    return sum(coverage is not None and coverage < 0.1 for coverage in last["codebook/coverage_levels"])
-
-
-def rows(name: str, results: dict, folder: Path) -> list[list[str]]:
+def rows(name: str, results: dict) -> list[list[str]]:
     """Its cells, a row for each rate."""
     found = []
     for system in results["systems"]:
@@ -100,14 +93,14 @@ def rows(name: str, results: dict, folder: Path) -> list[list[str]]:
             continue
         values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
         cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
-        found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells, str(collapsed(folder))])
+        found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/quantizers"))
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--limit", type=int, default=0, help="prompts that are evaluated; 0 = all 57")
     parser.add_argument("--source", default="starter", help="data.source of training")
     parser.add_argument("--metrics", default="visqol,wer,codebooks,onsets", help="wer, of which dWER is, takes longest")
@@ -118,9 +111,9 @@ def main() -> None:
         train(name, folder, steps=args.steps, source=args.source)
     table = []
     for name, folder in folders.items():
-        table += rows(name, evaluate(name, folder, limit=args.limit, metrics=args.metrics), folder)
+        table += rows(name, evaluate(name, folder, limit=args.limit, metrics=args.metrics))
     units = [f"{label}, {unit}" if unit else label for _, label, unit, _ in COLUMNS]
-    head = ["quantizer", "kbps", *units, "collapsed levels"]
+    head = ["quantizer", "kbps", *units]
     print("\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *table]))
 
 
