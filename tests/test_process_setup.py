@@ -29,6 +29,7 @@ def run(code: str, **environment: str) -> str:
     ("environment", "expected"),
     [
         ({}, "True"),
+        ({"CODAX_KEEP_MEMORY": "all"}, "True"),
         ({"CODAX_KEEP_MEMORY": "0"}, "False"),
         ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, "False"),
         ({"MALLOC_ARENA_MAX": "2"}, "False"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import librosa
 import torch
 from case import Case
-from torch_parts import first_last, without
+from torch_parts import DEVICE, first_last, synchronize, without
 
 WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 JUDGES = (2048, 1024, 512, 256, 128)
@@ -50,14 +50,14 @@ def discriminators(kernel: tuple[int, int] = (3, 9)) -> torch.nn.Module:
 def mel_banks(rate: int) -> dict[int, torch.Tensor]:
     """64 mel filters for each window, [filters, bins]; the ones that short windows cannot resolve are left out."""
     banks = {w: librosa.filters.mel(sr=rate, n_fft=w, n_mels=64, norm=None) for w in WINDOWS}
-    return {w: torch.from_numpy(bank[bank.max(axis=1) > 0]).float() for w, bank in banks.items()}
+    return {w: torch.from_numpy(bank[bank.max(axis=1) > 0]).float().to(DEVICE) for w, bank in banks.items()}
 
 
 def mel_loss(x: torch.Tensor, y: torch.Tensor, banks: dict[int, torch.Tensor]) -> torch.Tensor:
     """Mean over windows of the L1 and root mean square differences of mel magnitudes."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=DEVICE)
     for w, bank in banks.items():
-        window = torch.hann_window(w)
+        window = torch.hann_window(w, device=DEVICE)
         pads = ((w - w // 4) // 2, w - w // 4 - (w - w // 4) // 2)
         both = torch.nn.functional.pad(torch.cat([x, y])[:, 0], pads)
         spectrum = torch.stft(both, w, w // 4, window=window, center=False, return_complex=True) / window.norm()
@@ -84,7 +84,7 @@ def hinge(values: list[torch.Tensor], sign: float) -> torch.Tensor:
 
 def training(case: Case, model: torch.nn.Module) -> Callable[[], None]:
     """A function that does a whole step."""
-    judge, banks = discriminators(), mel_banks(case.shape.sample_rate)
+    judge, banks = discriminators().to(DEVICE), mel_banks(case.shape.sample_rate)
     model.train()
     generator_optimizer = torch.optim.Adam(model.parameters(), lr=3e-4, betas=(0.5, 0.9))
     judge_optimizer = torch.optim.Adam(judge.parameters(), lr=3e-4, betas=(0.5, 0.9))
@@ -128,5 +128,6 @@ def training(case: Case, model: torch.nn.Module) -> Callable[[], None]:
         generator_optimizer.zero_grad()
         torch.autograd.backward([decoded, result.penalty.mean()], [slope, None])
         generator_optimizer.step()
+        synchronize()
 
     return run

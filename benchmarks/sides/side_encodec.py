@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from case import Case, folder_of
-from torch_parts import first_last, quiet, tensors, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
 without("torchaudio", "torchaudio.transforms")
 from encodec import EncodecModel  # noqa: E402
@@ -17,7 +17,7 @@ from encodec import EncodecModel  # noqa: E402
 def build(case: Case, weights: Path) -> Callable[[], Any]:
     """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
     make = EncodecModel.encodec_model_24khz if case.model == "encodec_24khz" else EncodecModel.encodec_model_48khz
-    model = make(pretrained=False)
+    model = make(pretrained=False).to(DEVICE)
     if case.task == "train":
         from encodec_training import training
 
@@ -29,7 +29,7 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     if case.task == "encode":
         return quiet(lambda: torch.cat([codes for codes, _ in model.encode(audio)], dim=-1).transpose(1, 2))
     if model.segment is None:
-        frames = [(torch.from_numpy(case.codes()).long().transpose(1, 2), None)]
+        frames = [(codes_of(case), None)]
     else:
         with torch.inference_mode():
             frames = model.encode(audio)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from case import Case, folder_of
-from torch_parts import first_last, quiet, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, without
 
 without("sentencepiece")
 from moshi.models import loaders  # noqa: E402
@@ -17,11 +16,11 @@ from moshi.models import loaders  # noqa: E402
 def build(case: Case, weights: Path) -> Callable[[], Any]:
     """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
     folder = folder_of(weights, case.model, "moshi")
-    model = loaders.get_mimi(folder / "mimi.safetensors", num_codebooks=case.used)
+    model = loaders.get_mimi(folder / "mimi.safetensors", num_codebooks=case.used, device=DEVICE)
     audio = first_last(case.audio())
     if case.task == "encode":
         return quiet(lambda: model.encode(audio).transpose(1, 2))
-    codes = torch.from_numpy(case.codes(2048)).long().transpose(1, 2)
+    codes = codes_of(case)
     if case.task == "decode":
         return quiet(lambda: [model.decode(codes)][1:] or None)
     model.streaming_forever(case.batch)

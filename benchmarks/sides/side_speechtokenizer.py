@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from case import Case, folder_of
-from torch_parts import first_last, quiet, tensors, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
 without("torchaudio", "torchaudio.transforms", "speechtokenizer.trainer")
 from speechtokenizer.model import SpeechTokenizer  # noqa: E402
@@ -19,10 +18,10 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     import json
 
     folder = folder_of(weights, case.model, "speechtokenizer")
-    model = SpeechTokenizer(json.loads((folder / "config.json").read_text(encoding="utf-8"))).eval()
+    model = SpeechTokenizer(json.loads((folder / "config.json").read_text(encoding="utf-8"))).eval().to(DEVICE)
     model.load_state_dict(tensors(folder / "model.safetensors"))
     audio = first_last(case.audio())
     if case.task == "encode":
         return quiet(lambda: model.encode(audio, n_q=case.used).permute(1, 2, 0))
-    codes = torch.from_numpy(case.codes()).long().permute(2, 0, 1)
+    codes = codes_of(case).transpose(0, 1)
     return quiet(lambda: [model.decode(codes)][1:] or None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 from case import Case, folder_of
-from torch_parts import first_last, quiet
+from torch_parts import DEVICE, codes_of, first_last, quiet
 
 CLASSES = {"encodec": "EncodecModel", "mimi": "MimiModel", "dac": "DacModel"}
 
@@ -18,9 +18,9 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
     kind = case.model.split("_")[0]
     folder = folder_of(weights, case.model, "transformers")
-    model = getattr(transformers, CLASSES[kind]).from_pretrained(folder).eval()
+    model = getattr(transformers, CLASSES[kind]).from_pretrained(folder).eval().to(DEVICE)
     audio = first_last(case.audio())
-    codes = torch.from_numpy(case.codes()).long().transpose(1, 2)
+    codes = codes_of(case)
     if kind == "dac":
         if case.task == "encode":
             return quiet(lambda: model.encode(audio, n_quantizers=case.used).audio_codes.transpose(1, 2))
@@ -30,7 +30,7 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
             return quiet(lambda: model.encode(audio, num_quantizers=case.used).audio_codes.transpose(1, 2))
         return quiet(lambda: [model.decode(codes)][1:] or None)
     kbps = case.used * case.shape.sample_rate / case.shape.hop / 100
-    mask = torch.ones(audio.shape[0], 1, audio.shape[2], dtype=torch.bool)
+    mask = torch.ones(audio.shape[0], 1, audio.shape[2], dtype=torch.bool, device=DEVICE)
 
     def encode() -> Any:
         return model.encode(audio, mask, bandwidth=kbps)

@@ -14,6 +14,7 @@ import torch
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 torch.manual_seed(0)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Anything(types.ModuleType):
@@ -36,7 +37,7 @@ def without(*names: str) -> None:
 
 def first_last(x: np.ndarray) -> torch.Tensor:
     """[batch, time, channels] as PyTorch has it, [batch, channels, time]."""
-    return torch.from_numpy(np.moveaxis(x, 1, 2).copy())
+    return torch.from_numpy(np.moveaxis(x, 1, 2).copy()).to(DEVICE)
 
 
 def tensors(file: Path) -> dict[str, torch.Tensor]:
@@ -46,12 +47,24 @@ def tensors(file: Path) -> dict[str, torch.Tensor]:
     return load_file(file)
 
 
+def codes_of(case: Any) -> torch.Tensor:
+    """Codes to decode, int64 [batch, levels, frames]."""
+    return torch.from_numpy(case.codes()).long().transpose(1, 2).to(DEVICE)
+
+
+def synchronize() -> None:
+    """Waits until a GPU has done what it was given."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
 def quiet(function: Callable[[], Any]) -> Callable[[], Any]:
     """The function without gradients; what it returns as an array."""
 
     def run() -> np.ndarray | None:
         with torch.inference_mode():
             result = function()
-        return None if result is None else result.numpy()
+        synchronize()
+        return None if result is None else result.cpu().numpy()
 
     return run

@@ -12,12 +12,14 @@ import ctypes
 import functools
 import os
 
-SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone
+SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone, "all" keeps blocks of any size
 _LARGEST = 1 << 30  # bytes; larger blocks are given back, as a heap that holds several of them grows without need
 # mallopt's names for them, from malloc.h, and their values here.
-_SETTINGS = {
-    -1: _LARGEST,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
-    -3: _LARGEST,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
+_THRESHOLDS = (
+    -1,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
+    -3,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
+)
+_OTHERS = {
     -2: 1 << 28,  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
     -8: 1,  # M_ARENA_MAX: the other arenas of threads cannot hold large blocks
 }
@@ -36,5 +38,7 @@ def keep_memory() -> bool:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
             mallopt = ctypes.CDLL(None).mallopt
-            return sum(mallopt(name, value) for name, value in _SETTINGS.items()) == len(_SETTINGS)
+            largest = -1 if os.environ.get(SWITCH) == "all" else _LARGEST  # -1 is never reached
+            settings = dict.fromkeys(_THRESHOLDS, largest) | _OTHERS
+            return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
     return False
