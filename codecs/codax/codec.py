@@ -24,10 +24,9 @@ from codax.backend import platform
 from codax.blocks import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.files import write_whole
 from codax.model import CodecModel
 from codax.nets.weightnorm import fold
-from codax.tensorfiles import ModelError, check_arrays, read_safetensors, safetensors_bytes
+from codax.tensorfiles import ModelError, check_arrays, read_safetensors, safetensors_bytes, write_folder
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -117,13 +116,8 @@ class Codec:
 
     def save(self, folder: str | Path) -> None:
         """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole."""
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / WEIGHTS_FILE, safetensors_bytes(self.flat(), format="codax", model=self.model_id))
-            write_whole(folder / CONFIG_FILE, self.config.to_json().encode())
-        except OSError as error:
-            raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+        weights = safetensors_bytes(self.flat(), format="codax", model=self.model_id)
+        write_folder(folder, {WEIGHTS_FILE: weights, CONFIG_FILE: self.config.to_json()})
 
     def encode(
         self,

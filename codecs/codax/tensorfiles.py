@@ -12,12 +12,24 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from codax.errors import CodaxError
+from codax.files import write_whole
 
 _CHECKSUM = "sha256"  # in the header
 
 
 class ModelError(CodaxError):
     """A model that is missing, damaged or does not fit its config; the message names the file."""
+
+
+def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str = "model") -> None:
+    """Writes the files of a model by name, in their order; each is replaced as a whole. Raises ModelError."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot save the {kind} ({error.strerror or error})") from error
 
 
 def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:

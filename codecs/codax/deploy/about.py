@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,11 @@ def about(codec: Codec, programs: Sequence[Program], suffix: str) -> dict[str, A
         "normalize": config.model.normalize,
         "programs": {program.name: _described(program, suffix) for program in programs},
     }
+
+
+def about_text(facts: dict[str, Any]) -> str:
+    """The text of codec.json, which is written last: a folder that has it is whole."""
+    return json.dumps(facts, indent=2) + "\n"
 
 
 def _described(program: Program, suffix: str) -> dict[str, Any]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from codax.backend import tracing_for
 from codax.codec import Codec
-from codax.deploy.about import about
+from codax.deploy.about import about, about_text
 from codax.deploy.check import check
 from codax.deploy.programs import programs
 from codax.deploy.runtime import ABOUT, Runtime
 from codax.errors import CodaxError
-from codax.files import write_whole
-from codax.tensorfiles import ModelError
+from codax.tensorfiles import write_folder
 
 METADATA = "codax"  # key, in each file, of what codec.json says
 
@@ -57,17 +55,5 @@ def export_onnx(codec: Codec, folder: str | Path, *, compare: bool = True) -> st
     """
     facts, models = onnx_models(codec)
     report = check(codec, Runtime(facts, models)) if compare else "not compared with JAX"
-    write_folder(folder, facts, {f"{name}.onnx": model for name, model in models.items()})
+    write_folder(folder, {f"{name}.onnx": model for name, model in models.items()} | {ABOUT: about_text(facts)})
     return report
-
-
-def write_folder(folder: str | Path, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-    """Writes files, and codec.json last. Raises ModelError."""
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_whole(folder / name, data)
-        write_whole(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error

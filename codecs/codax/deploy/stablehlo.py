@@ -14,9 +14,10 @@ from jax import export
 
 from codax.backend import tracing_for
 from codax.codec import Codec
-from codax.deploy.about import about
-from codax.deploy.onnx_files import write_folder
+from codax.deploy.about import about, about_text
 from codax.deploy.programs import programs
+from codax.deploy.runtime import ABOUT
+from codax.tensorfiles import write_folder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -29,7 +30,7 @@ def export_stablehlo(codec: Codec, folder: str | Path) -> None:
     """
     found = programs(codec)
     files = {f"{program.name}.stablehlo": _exported(program.function, program.inputs) for program in found}
-    write_folder(folder, about(codec, found, ".stablehlo"), files)
+    write_folder(folder, files | {ABOUT: about_text(about(codec, found, ".stablehlo"))})
 
 
 def _exported(function: Callable[..., Any], inputs: dict[str, Any]) -> bytes:

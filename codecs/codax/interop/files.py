@@ -10,9 +10,8 @@ from typing import Any
 from codax.codec import Codec, from_weights
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.files import write_whole
 from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
-from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes
+from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes, write_folder
 
 KYUTAI_CONFIG = "mimi_config.json"
 PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
@@ -170,11 +169,5 @@ def export_kyutai(codec: Codec, folder: str | Path) -> None:
 
 def _write(folder: str | Path, texts: Mapping[str, Any], name: str, state: dict[str, Any]) -> None:
     """Writes the weights into `name` and every one of `texts` as JSON."""
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / name, safetensors_bytes(state, format="pt"))
-        for other, values in texts.items():
-            write_whole(folder / other, (json.dumps(values, indent=2) + "\n").encode())
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+    files = {other: json.dumps(values, indent=2) + "\n" for other, values in texts.items()}
+    write_folder(folder, {name: safetensors_bytes(state, format="pt")} | files)

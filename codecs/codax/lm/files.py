@@ -9,11 +9,10 @@ import numpy as np
 
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.files import write_whole
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights, parameter_shapes
 from codax.lm.quantize import Arrays, quantize
-from codax.tensorfiles import ModelError, read_safetensors, safetensors_bytes
+from codax.tensorfiles import ModelError, read_safetensors, safetensors_bytes, write_folder
 
 BLOCK_SECONDS = 5.0  # of the blocks that are coded on their own
 _CONFIG, _WEIGHTS, _INTEGERS = "lm.json", "lm.safetensors", "lm_integer.safetensors"
@@ -35,16 +34,15 @@ def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
     Raises:
       CodaxError: it cannot be written, or the weights are beyond integer arithmetic.
     """
-    folder, weights = Path(folder), lm.flat()
+    weights = lm.flat()
     integers = quantize(weights, lm.config, block_frames(codec))
     described = {"codec": codec.name, "lm": lm.config.to_dict()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _WEIGHTS, safetensors_bytes(weights, format="codax"))
-        write_whole(folder / _INTEGERS, safetensors_bytes(integers, format="codax"))
-        write_whole(folder / _CONFIG, json.dumps(described, indent=2) + "\n")
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot save the language model ({error.strerror or error})") from error
+    files: dict[str, bytes | str] = {
+        _WEIGHTS: safetensors_bytes(weights, format="codax"),
+        _INTEGERS: safetensors_bytes(integers, format="codax"),
+        _CONFIG: json.dumps(described, indent=2) + "\n",
+    }
+    write_folder(folder, files, kind="language model")
 
 
 def has_lm(folder: str | Path) -> bool:

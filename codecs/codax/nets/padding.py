@@ -61,8 +61,6 @@ def with_context(
             before = jnp.where(started.value, before, x[:, :1])
             started.value = jnp.ones((), jnp.bool_)
         joined = jnp.concatenate([before, x], axis=1)
-        # Of the input alone where it is long enough: what is joined need then not be kept as an array of its own.
-        source = x if x.shape[1] >= left else joined
-        context.value = source[:, source.shape[1] - left :]
+        context.value = joined[:, joined.shape[1] - left :]
         joined = pad_time(joined, 0, right, mode)
     return joined if valid is None else continue_from(joined, left + valid, mode)

@@ -61,9 +61,8 @@ class FiniteScalarQuantizer(ProjectedQuantizer):
             power = jnp.mean(residual**2)
             power = power if axis is None else jax.lax.pmean(power, axis)
             scale = jnp.maximum(jnp.sqrt(power), 1e-6)
-            digits = jnp.round(bound(matmul(residual / scale, kernel) + bias, self.config.fsq_levels))
-            values = to_values(to_codes(digits, self.config.fsq_levels), self.config.fsq_levels)
-            return residual - (matmul(values, back) + shift) * scale, scale
+            codes = self.search(matmul(residual / scale, kernel) + bias, scale)
+            return residual - (matmul(self.look_up(codes, scale), back) + shift) * scale, scale
 
         flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
         self.scale.value = jax.lax.scan(level, flat, self._maps())[1]
