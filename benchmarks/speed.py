@@ -126,7 +126,8 @@ class Side:
         line = self.process.stdout.readline()
         if not line:
             self.end()
-            raise RuntimeError(Path(self.log.name).read_text(encoding="utf-8").strip().splitlines()[-1])
+            lines = Path(self.log.name).read_text(encoding="utf-8").strip().splitlines()
+            raise RuntimeError(lines[-1].strip()[:200] if lines else f"ended with status {self.process.returncode}")
         return json.loads(line)
 
     def run(self, times: int) -> None:

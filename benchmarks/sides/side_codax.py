@@ -16,7 +16,7 @@ RECIPES = Path(__file__).parents[2] / "configs"
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes where there are any."""
+    """A function that does the case once and returns codes if it encodes."""
     if case.task == "train":
         return training(case)
     codec = codax.load(folder_of(weights, case.model, "codax"))
@@ -28,7 +28,7 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
         tokens = codax.Tokens(case.codes(), length, case.shape.sample_rate, case.shape.channels)
         if codec.config.model.normalize:
             tokens = codec.encode(case.audio(), num_quantizers=case.used)
-        return lambda: [codec.decode(tokens)][1:] or None
+        return lambda: codec.decode(tokens)
     return stream(codec, case)
 
 

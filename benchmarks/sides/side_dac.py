@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from case import Case, folder_of
 from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
@@ -14,13 +15,25 @@ without("torch.utils.tensorboard", "randomname", "docstring_parser", "torchaudio
 from dac.model import DAC  # noqa: E402
 
 
+def normalised(state: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Plain kernels as the direction and the length of each of their slices, where the model has these."""
+    split = {}
+    for name, value in state.items():
+        if f"{name}_v" in model.state_dict():
+            split[f"{name}_v"] = value
+            split[f"{name}_g"] = value.flatten(1).norm(dim=1).reshape(-1, *[1] * (value.ndim - 1))
+        else:
+            split[name] = value
+    return split
+
+
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
+    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
     folder = folder_of(weights, case.model, "dac")
     model = DAC(**json.loads((folder / "config.json").read_text(encoding="utf-8"))).eval().to(DEVICE)
-    model.load_state_dict(tensors(folder / "model.safetensors"))
+    model.load_state_dict(normalised(tensors(folder / "model.safetensors"), model))
     audio = first_last(case.audio())
     if case.task == "encode":
         return quiet(lambda: model.encode(audio, n_quantizers=case.used)[1].transpose(1, 2))
     codes = codes_of(case)
-    return quiet(lambda: [model.decode(model.quantizer.from_codes(codes)[0])][1:] or None)
+    return quiet(lambda: model.decode(model.quantizer.from_codes(codes)[0]))

@@ -14,7 +14,7 @@ from moshi.models import loaders  # noqa: E402
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
+    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
     folder = folder_of(weights, case.model, "moshi")
     model = loaders.get_mimi(folder / "mimi.safetensors", num_codebooks=case.used, device=DEVICE)
     audio = first_last(case.audio())
@@ -22,7 +22,7 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
         return quiet(lambda: model.encode(audio).transpose(1, 2))
     codes = codes_of(case)
     if case.task == "decode":
-        return quiet(lambda: [model.decode(codes)][1:] or None)
+        return quiet(lambda: model.decode(codes))
     model.streaming_forever(case.batch)
     frame = audio[..., : case.shape.hop]
-    return quiet(lambda: [model.decode(model.encode(frame))][1:] or None)
+    return quiet(lambda: model.decode(model.encode(frame)))

@@ -14,7 +14,7 @@ from speechtokenizer.model import SpeechTokenizer  # noqa: E402
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
+    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
     import json
 
     folder = folder_of(weights, case.model, "speechtokenizer")
@@ -24,4 +24,4 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     if case.task == "encode":
         return quiet(lambda: model.encode(audio, n_q=case.used).permute(1, 2, 0))
     codes = codes_of(case).transpose(0, 1)
-    return quiet(lambda: [model.decode(codes)][1:] or None)
+    return quiet(lambda: model.decode(codes))

@@ -15,7 +15,7 @@ CLASSES = {"encodec": "EncodecModel", "mimi": "MimiModel", "dac": "DacModel"}
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] where there are any."""
+    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
     kind = case.model.split("_")[0]
     folder = folder_of(weights, case.model, "transformers")
     model = getattr(transformers, CLASSES[kind]).from_pretrained(folder).eval().to(DEVICE)
@@ -24,11 +24,11 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     if kind == "dac":
         if case.task == "encode":
             return quiet(lambda: model.encode(audio, n_quantizers=case.used).audio_codes.transpose(1, 2))
-        return quiet(lambda: [model.decode(audio_codes=codes)][1:] or None)
+        return quiet(lambda: model.decode(audio_codes=codes))
     if kind == "mimi":
         if case.task == "encode":
             return quiet(lambda: model.encode(audio, num_quantizers=case.used).audio_codes.transpose(1, 2))
-        return quiet(lambda: [model.decode(codes)][1:] or None)
+        return quiet(lambda: model.decode(codes))
     kbps = case.used * case.shape.sample_rate / case.shape.hop / 100
     mask = torch.ones(audio.shape[0], 1, audio.shape[2], dtype=torch.bool, device=DEVICE)
 
@@ -42,4 +42,4 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
     chunks = encoded.audio_codes if model.config.chunk_length_s else codes[None]
     pad = getattr(encoded, "last_frame_pad_length", None)  # since version 5
     more = {} if pad is None else {"last_frame_pad_length": pad}
-    return quiet(lambda: [model.decode(chunks, encoded.audio_scales, **more)][1:] or None)
+    return quiet(lambda: model.decode(chunks, encoded.audio_scales, **more))

@@ -59,12 +59,12 @@ def synchronize() -> None:
 
 
 def quiet(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The function without gradients; what it returns as an array."""
+    """The function without gradients, done when it returns."""
 
-    def run() -> np.ndarray | None:
+    def run() -> Any:
         with torch.inference_mode():
             result = function()
         synchronize()
-        return None if result is None else result.cpu().numpy()
+        return result
 
     return run

@@ -33,16 +33,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints goes to the log
 
+    import numpy as np
     from case import Case
 
-    run = importlib.import_module(f"side_{side}").build(Case(**case), weights)
+    task = Case(**case)
+    run = importlib.import_module(f"side_{side}").build(task, weights)
     loaded = time.perf_counter() - BEGAN
     result = run()
     first = time.perf_counter() - BEGAN - loaded
-    if result is not None:
-        import numpy as np
-
-        np.save(weights / f"result_{side}.npy", result)
+    if task.task == "encode":
+        np.save(weights / f"result_{side}.npy", np.asarray(result.cpu() if hasattr(result, "cpu") else result))
     print(json.dumps({"load": loaded, "first": first, "peak": peak_bytes()}), file=answers, flush=True)
     for line in sys.stdin:
         seconds = []
