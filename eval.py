@@ -3,6 +3,7 @@
 import sys
 
 from absl import app, flags, logging
+from codax.allocator import use_huge_pages
 from codax.errors import CodaxError
 from codax.metrics import registry
 
@@ -37,4 +38,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     app.run(main)

@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "codecs"},
     packages=find_packages("codecs"),
-    package_data={"codax.listening": ["web/*"]},
+    package_data={"codax": ["models/*/*"], "codax.listening": ["web/*"]},
     install_requires=[
         "jax>=0.10.2",
         "flax>=0.12.8",
@@ -68,5 +68,5 @@ setup(
         "cuda": ["jax[cuda13]>=0.10.2"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],
     },
-    entry_points={"console_scripts": ["codax = codax.cli.main:main"]},
+    entry_points={"console_scripts": ["codax = codax.cli.launch:main"]},
 )

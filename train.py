@@ -1,6 +1,7 @@
 """Trains a codec: python train.py --config=configs/quickstart.py --workdir=runs/quickstart [--config.train.steps=9]"""
 
 from absl import app, flags
+from codax.allocator import use_huge_pages
 from codax.errors import CodaxError
 from codax.training import configflags
 
@@ -43,4 +44,5 @@ def parse(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     app.run(main, flags_parser=parse)

@@ -1,9 +1,10 @@
-"""Ratio of a quickstart step's time with glibc's default allocator to that with codax's settings.
+"""Ratio of a training step's time with glibc's default allocator to that with codax's settings, and huge pages.
 
-    python benchmarks/allocator.py [--steps 30] [--runs 3]
+    python benchmarks/allocator.py [--config configs/quickstart.py] [--steps 30] [--runs 3]
 
-The settings are read when a process starts, so each measurement is a process of its own, A B A B ...; it takes the
-median over its steps, and the ratio is taken pair by pair.
+The settings are read when a process starts, so each measurement is a process of its own, A B C A B C ...; it takes the
+median over its steps, and the ratio is taken run by run. "kept" is what `keep_memory` does, "huge" is that and
+`use_huge_pages`. Without adversarial losses.
 """
 
 import argparse
@@ -14,12 +15,12 @@ import sys
 import time
 from pathlib import Path
 
-from codax.allocator import SWITCH
+from codax.allocator import HUGE_PAGES, SWITCH
 
 ROOT = Path(__file__).parents[1]
 
 
-def measure(steps: int) -> float:
+def measure(recipe: Path, steps: int) -> float:
     """Median time of a step with quantizer and mel loss, seconds."""
     import jax
     import numpy as np
@@ -27,7 +28,7 @@ def measure(steps: int) -> float:
     from codax.training import state as st
     from codax.training.step import Phase, make_step
 
-    config = load_recipe(ROOT / "configs" / "quickstart.py")
+    config = load_recipe(recipe)
     shape = (config.train.batch_size, config.segment_samples, 1)
     batch = {"audio": np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.1}
     state = st.init_state(config)
@@ -44,19 +45,21 @@ def measure(steps: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "quickstart.py")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(measure(args.steps))
+        print(measure(args.config, args.steps))
         return
 
-    command = [sys.executable, __file__, "--measure", f"--steps={args.steps}"]
+    command = [sys.executable, __file__, "--measure", f"--steps={args.steps}", f"--config={args.config}"]
     plain = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", SWITCH)}
     settings = {
         "default": plain | {SWITCH: "0"},
-        "codax's": plain,
+        "kept": plain,
+        "huge": plain | {"GLIBC_TUNABLES": f"{HUGE_PAGES}=1"},
     }
     seconds: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(args.runs):

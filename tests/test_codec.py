@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from codax.audio import read, write
 from codax.cli.files import decode_file, encode_file
-from codax.codec import Codec
+from codax.codec import Codec, from_weights
 from codax.config import Config
 from codax.entropy.container import parse_header
 from codax.errors import CodaxError
@@ -128,6 +128,30 @@ def test_save_and_load_round_trip(tmp_path, codec):
     audio = signal()
     np.testing.assert_array_equal(loaded.encode(audio).codes, codec.encode(audio).codes)
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_half_is_half_the_size_and_stays_as_it_is(tmp_path, codec):
+    codec.save(tmp_path / "whole")
+    codec.save(tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    arrays = sum(value.nbytes for value in codec.flat().values())
+    assert sizes[0] - sizes[1] == pytest.approx(arrays / 2, abs=64)
+    loaded = codax.load(tmp_path / "half")
+    for name, value in loaded.flat().items():
+        assert value.dtype == codec.flat()[name].dtype
+        np.testing.assert_allclose(value, codec.flat()[name], rtol=2**-11, atol=2**-25)
+    loaded.save(tmp_path / "again", half=True)
+    assert codax.load(tmp_path / "again").hash == loaded.hash != codec.hash
+
+
+def test_values_too_large_for_half_are_refused(tmp_path, codec):
+    arrays = codec.flat()
+    name = next(name for name in arrays if name.startswith("params."))
+    arrays[name] = np.full_like(arrays[name], 65_520.0)
+    large = from_weights(arrays, codec.config, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=f"{name} has a value of 65520"):
+        large.save(tmp_path / "half", half=True)
+    assert not (tmp_path / "half").exists()
 
 
 def test_other_weights_have_another_hash(codec):

@@ -9,6 +9,17 @@ from pathlib import Path
 import pytest
 
 ALLOCATOR = "from codax.allocator import keep_memory; print(keep_memory())"
+TUNABLES = (
+    "import os, sys; from codax.allocator import use_huge_pages; use_huge_pages();"
+    "print(sys.argv[1]); print(os.environ.get('GLIBC_TUNABLES'))"
+)
+SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+HUGE_PAGES = (
+    platform.libc_ver()[0] == "glibc"
+    and tuple(map(int, platform.libc_ver()[1].split("."))) >= (2, 35)
+    and SYSTEM.is_file()
+    and "[madvise]" in SYSTEM.read_text()
+)
 COMPILED = (
     "import jax; from codax.compiled import keep_compiled; keep_compiled();"
     "print(jax.config.jax_compilation_cache_dir);"
@@ -16,9 +27,9 @@ COMPILED = (
 )
 
 
-def run(code: str, **environment: str) -> str:
+def run(code: str, *arguments: str, **environment: str) -> str:
     cleared = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", "JAX_COMPILATION_CACHE_DIR")}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, env=cleared | environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -31,12 +42,30 @@ def run(code: str, **environment: str) -> str:
         ({}, "True"),
         ({"CODAX_KEEP_MEMORY": "all"}, "True"),
         ({"CODAX_KEEP_MEMORY": "0"}, "False"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, "True"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2"}, "False"),
         ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, "False"),
         ({"MALLOC_ARENA_MAX": "2"}, "False"),
     ],
 )
 def test_the_allocator_is_set_up_unless_the_user_has(environment, expected) -> None:
     assert run(ALLOCATOR, **environment) == expected
+
+
+@pytest.mark.skipif(not HUGE_PAGES, reason="no huge pages for those who ask")
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "glibc.malloc.hugetlb=1"),
+        ({"GLIBC_TUNABLES": "glibc.rtld.nns=2"}, "glibc.rtld.nns=2:glibc.malloc.hugetlb=1"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}, "glibc.malloc.hugetlb=0"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, "glibc.malloc.arena_max=2"),
+        ({"MALLOC_ARENA_MAX": "2"}, "None"),
+        ({"CODAX_KEEP_MEMORY": "0"}, "None"),
+    ],
+)
+def test_a_program_starts_again_with_huge_pages_once(environment, expected) -> None:
+    assert run(TUNABLES, "a word", **environment).splitlines() == ["a word", expected]
 
 
 def test_programs_are_kept_in_the_users_cache(tmp_path: Path) -> None:

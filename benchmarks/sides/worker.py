@@ -27,6 +27,10 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
+    if sys.argv[1] == "codax":
+        from codax.allocator import use_huge_pages
+
+        use_huge_pages()  # as train.py and the command do
     side, case, weights, threads = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)

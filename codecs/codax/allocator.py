@@ -1,8 +1,9 @@
-"""Keeps memory that has been freed within the process.
+"""Keeps memory that has been freed within the process, and asks for it in huge pages.
 
 A compiled function asks for all of its intermediate arrays at once, hundreds of megabytes, and frees them at its end.
 glibc gives blocks of that size back to the system, which must then clear every page of them again for the next call:
-up to half of the time of a call on a CPU. benchmarks/allocator.py measures it.
+up to half of the time of a call on a CPU. In huge pages, of 2 MB, what is left of this costs little, and the processor
+finds its way through large arrays more quickly. benchmarks/allocator.py measures both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import ctypes
 import functools
 import os
+import sys
+from pathlib import Path
 
 SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone, "all" keeps blocks of any size
 _LARGEST = 1 << 30  # bytes; larger blocks are given back, as a heap that holds several of them grows without need
@@ -25,6 +28,42 @@ _OTHERS = {
 }
 
 
+HUGE_PAGES = "glibc.malloc.hugetlb"  # glibc's setting, since 2.35
+_SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def _is_users() -> bool:
+    """Has the user set the allocator up, or wants it left alone?"""
+    tunables = os.environ.get("GLIBC_TUNABLES", "").replace(HUGE_PAGES, "")
+    own = "glibc.malloc" in tunables or any(name.startswith("MALLOC_") for name in os.environ)
+    return own or os.environ.get(SWITCH) == "0"
+
+
+def _glibc() -> tuple[int, ...]:
+    """Version of glibc; empty where there is another library."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        return tuple(map(int, version.split("."))) if name == "glibc" else ()
+    return ()
+
+
+def use_huge_pages() -> None:
+    """Starts this program again with huge pages, where the system has them for programs that ask.
+
+    glibc looks at the environment when a process starts, and never again. So this is for the first line of a program,
+    which comes back to it once. It does nothing where `keep_memory` does nothing, or where the environment has
+    glibc's setting already.
+    """
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if HUGE_PAGES in tunables or _is_users() or _glibc() < (2, 35):
+        return
+    with contextlib.suppress(OSError):
+        if "[madvise]" in _SYSTEM.read_text(encoding="ascii"):
+            setting = ":".join(filter(None, (tunables, f"{HUGE_PAGES}=1")))
+            environment = os.environ | {"GLIBC_TUNABLES": setting}
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
 @functools.cache
 def keep_memory() -> bool:
     """Sets glibc's allocator up, once. Returns whether it did.
@@ -32,13 +71,11 @@ def keep_memory() -> bool:
     It must come before JAX starts its threads, which keep the arenas that they begin with. It does nothing without
     glibc, where the user has set the allocator up, or with CODAX_KEEP_MEMORY=0.
     """
-    own = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(k.startswith("MALLOC_") for k in os.environ)
-    if own or os.environ.get(SWITCH) == "0":
+    if _is_users() or not _glibc():
         return False
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
-            mallopt = ctypes.CDLL(None).mallopt
-            largest = -1 if os.environ.get(SWITCH) == "all" else _LARGEST  # -1 is never reached
-            settings = dict.fromkeys(_THRESHOLDS, largest) | _OTHERS
-            return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        largest = -1 if os.environ.get(SWITCH) == "all" else _LARGEST  # -1 is never reached
+        settings = dict.fromkeys(_THRESHOLDS, largest) | _OTHERS
+        return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
     return False

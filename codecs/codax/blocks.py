@@ -1,7 +1,8 @@
 """Coding a signal that arrives in blocks, in memory that does not grow with its length, with any kind of model.
 
-A causal model streams (`codax.streaming`). A model that works in segments takes them one by one, here. A model that
-does neither needs the whole signal at once.
+A causal model streams (`codax.streaming`). One that hears a limited time to both sides takes windows (`codax.windows`).
+A model that works in segments takes them one by one, here. A model that does nothing of this needs the whole signal at
+once, as a single segment.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from codax import shipped
 from codax.audio import resample, resampled_length
 from codax.backend import platform
 from codax.blocks import SegmentDecoder, SegmentEncoder
@@ -30,11 +31,11 @@ from codax.tensorfiles import ModelError, check_arrays, read_safetensors, safete
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
+    from codax.windows import WindowDecoder, WindowEncoder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 HASH_BYTES = 8
-SHIPPED = Path(__file__).parent / "models"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +115,20 @@ class Codec:
         """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
         return np.asarray(self.variables["codebook"]["quantizer"]["count"])
 
-    def save(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole."""
-        weights = safetensors_bytes(self.flat(), format="codax", model=self.model_id)
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole.
+
+        Args:
+          half: round to 16-bit floats, for files of half the size. What is loaded from there computes with 32 bits as
+            ever, but is another model: with another hash, and other codes now and then.
+
+        Raises:
+          ModelError: the files cannot be written, or a value is too large for 16 bits.
+        """
+        arrays = self.flat()
+        if half:
+            arrays = {name: _half(folder, name, value) for name, value in arrays.items()}
+        weights = safetensors_bytes(arrays, format="codax", model=self.model_id)
         write_folder(folder, {WEIGHTS_FILE: weights, CONFIG_FILE: self.config.to_json()})
 
     def encode(
@@ -271,10 +283,14 @@ class Codec:
 
     def block_encoder(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
-    ) -> EncoderSession | SegmentEncoder:
+    ) -> EncoderSession | WindowEncoder | SegmentEncoder:
         """An encoder of long signals: `push` blocks of audio, `finish`; see `codax.blocks`."""
-        make = self.stream_encoder if self.streams else functools.partial(SegmentEncoder, self)
-        return make(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+        from codax.windows import WindowEncoder
+
+        if self.streams:
+            return self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+        make = WindowEncoder if self.config.context_frames is not None else SegmentEncoder
+        return make(self, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
     def block_decoder(
         self,
@@ -284,10 +300,14 @@ class Codec:
         scales: np.ndarray | None = None,
         batch: int = 1,
         denoise: bool = False,
-    ) -> DecoderSession | SegmentDecoder:
+    ) -> DecoderSession | WindowDecoder | SegmentDecoder:
         """The decoder for a `block_encoder`'s codes; see `codax.blocks.SegmentDecoder` for the arguments."""
+        from codax.windows import WindowDecoder
+
         if self.streams:
             return self.stream_decoder(batch=batch, denoise=denoise)
+        if self.config.context_frames is not None:
+            return WindowDecoder(self, batch=batch, denoise=denoise)
         return SegmentDecoder(self, length=length, frames=frames, scales=scales, batch=batch, denoise=denoise)
 
     @property
@@ -298,7 +318,7 @@ class Codec:
     @property
     def _in_blocks(self) -> bool:
         """Is a whole signal coded in blocks? On a CPU their intermediate arrays stay in its cache."""
-        return self.streams and platform() == "cpu"
+        return (self.streams or self.config.context_frames is not None) and platform() == "cpu"
 
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.
@@ -360,17 +380,25 @@ class Codec:
         return jax.jit(decode, static_argnums=2)
 
 
+def _half(folder: str | Path, name: str, value: np.ndarray) -> np.ndarray:
+    if value.dtype != np.float32:
+        return value
+    largest = float(np.abs(value).max(initial=0.0))
+    if largest > float(np.finfo(np.float16).max):
+        raise ModelError(f"{folder}: {name} has a value of {largest:g}, too large for 16-bit floats")
+    return value.astype(np.float16)
+
+
 def load(model: str | Path) -> Codec:
     """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
 
     Raises:
       ModelError: nothing there, or files that are damaged or do not fit together.
     """
-    folder = Path(model)
-    if not folder.is_dir() and (SHIPPED / str(model)).is_dir():
-        folder = SHIPPED / str(model)
+    folder = shipped.find(model)
     if not folder.is_dir():
-        raise ModelError(f"{model}: no such model folder")
+        known = ", ".join(shipped.names())
+        raise ModelError(f"{model}: no such model folder, nor a shipped model" + (f" ({known})" if known else ""))
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
@@ -379,7 +407,7 @@ def load(model: str | Path) -> Codec:
 
 
 def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:
-    """A codec of arrays by their names in the weights file, as `Codec.flat` gives them.
+    """A codec of arrays by their names in the weights file, as `Codec.flat` gives them, or of 16-bit floats.
 
     Args:
       source: the file that they come from, for messages.
@@ -388,8 +416,11 @@ def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path
     Raises:
       ModelError: an array is missing, unknown, or not what the config wants.
     """
-    check_arrays(weights, jax.eval_shape(lambda: _init_variables(config, 0)), source)
-    variables = unflatten_dict(dict(weights), sep=".")
+    arrays = {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in weights.items()}
+    check_arrays(arrays, jax.eval_shape(lambda: _init_variables(config, 0)), source)
+    del weights
+    # One by one, so that both copies are there of a single array only.
+    variables = unflatten_dict({name: jax.device_put(arrays.pop(name)) for name in list(arrays)}, sep=".")
     return Codec(config, variables["params"], variables["codebook"], path=path)
 
 

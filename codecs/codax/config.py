@@ -216,6 +216,7 @@ class DataConfig:
     max_clipped_fraction: float = 0.01  # files with more samples at full scale than this are skipped
     normalize_peak: bool = False  # scale each crop to peak 0.95 before the gain
     gain_db: tuple[float, float] = (0.0, 0.0)  # random gain, uniform in this range
+    speed: tuple[float, float] = (1.0, 1.0)  # random speed, and with it pitch, uniform in this range
     noise_source: str = ""  # a source of noise for denoising; "" = none, "starter-noise" = synthetic coloured noise
     noise_gain_db: tuple[float, float] = (-30.0, 0.0)
     mixture: MixtureConfig = dataclasses.field(default_factory=MixtureConfig)
@@ -321,6 +322,24 @@ class Config:
         """Samples of a coding segment and from one to the next; (0, 0) if the signal is coded as a whole."""
         length = int(self.model.segment_seconds * self.model.sample_rate)
         return length, max(1, int((1 - self.model.segment_overlap) * length)) if length else 0
+
+    @property
+    def context_frames(self) -> int | None:
+        """Frames before and after one that its codes and its audio depend on, at most; None = the whole signal.
+
+        That is of networks of convolutions that are not causal (causal ones stream).
+        """
+        m = self.model
+        if m.family not in ("soundstream", "dac") or m.segment_seconds:
+            return None
+        rate = m.stem_stride  # samples in a step of the layer at hand
+        reach = 2 * rate if rate > 1 else m.kernel_size // 2  # samples, to either side
+        for stride in m.strides:
+            reach += rate * sum((m.kernel_size - 1) * dilation // 2 + 1 for dilation in m.dilations)
+            reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
+            rate *= stride
+        reach += rate * (max(m.kernel_size, m.latent_kernel_size) // 2)  # into and out of the latent
+        return -(-reach // rate)
 
     @property
     def pads_inside(self) -> bool:

@@ -283,6 +283,14 @@ def _data(config: Config) -> list[Check]:
         _at_least("data.timeout_seconds", d.timeout_seconds, 0),
         (d.worker_processes >= 0, "data.worker_processes", d.worker_processes, "0 or more"),
         _range("data.gain_db", d.gain_db),
+        _range("data.speed", d.speed),
+        (d.speed[0] >= 0.1, "data.speed", d.speed, "at least 0.1"),
+        (
+            d.speed == (1.0, 1.0) or not config.teacher.precomputed or not config.loss.distillation,
+            "data.speed",
+            d.speed,
+            "(1.0, 1.0) with a teacher's precomputed features",
+        ),
         _range("data.noise_gain_db", d.noise_gain_db),
         (
             config.model.film == "none" or bool(d.noise_source),

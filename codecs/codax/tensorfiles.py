@@ -15,6 +15,7 @@ from codax.errors import CodaxError
 from codax.files import write_whole
 
 _CHECKSUM = "sha256"  # in the header
+_MAPPED = 1 << 26  # bytes
 
 
 class ModelError(CodaxError):
@@ -50,10 +51,19 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file. Raises ModelError naming it, also if it has a checksum and another content."""
     from safetensors import SafetensorError, safe_open
 
+    arrays, checksum, names = {}, None, None
     try:
-        with safe_open(path, "numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            checksum = (file.metadata() or {}).get(_CHECKSUM)
+        # The library maps the file into memory: opened anew after every so many bytes, it does not stay there beside
+        # the arrays.
+        while names or names is None:
+            with safe_open(path, "numpy") as file:
+                if names is None:
+                    names, checksum = list(file.keys()), (file.metadata() or {}).get(_CHECKSUM)
+                size = 0
+                while names and size < _MAPPED:
+                    name = names.pop()
+                    arrays[name] = file.get_tensor(name)
+                    size += arrays[name].nbytes
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
     if checksum is not None and checksum != _checksum(arrays):

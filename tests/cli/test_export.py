@@ -44,6 +44,15 @@ def test_stablehlo_and_safetensors(run, model, tmp_path) -> None:
     assert codax.load(tmp_path / "folder").hash == codax.load(model).hash
 
 
+def test_half(run, model, tmp_path) -> None:
+    status, out, err = run("export", model, tmp_path / "out", "--format", "safetensors", "--half")
+    assert (status, out, err) == (0, f"{tmp_path / 'out'}: safetensors\n", "")
+    assert codax.load(tmp_path / "out").hash != codax.load(model).hash
+    status, out, err = run("export", model, tmp_path / "other", "--format", "stablehlo", "--half")
+    assert (status, out, err) == (1, "", "codax: --half: --format stablehlo writes 32-bit floats\n")
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_a_missing_package_is_one_line(run, model, tmp_path, monkeypatch, missing) -> None:
     pytest.importorskip("onnx")

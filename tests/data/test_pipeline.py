@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from codax import audio
+from codax.config import MixtureConfig
 from codax.data import noise, pipeline, transforms
 from codax.data.build import build_shards
 
@@ -119,6 +120,25 @@ def test_gain_and_peak(tmp_path, config):
     peaks = np.abs(np.stack(take(pipeline.training_batches(config, batch_size_per_process=4), 10))).max((2, 3))
     decibels = 20 * np.log10(peaks / 0.95)
     assert -6.01 < decibels.min() < -5.0 and -4.0 < decibels.max() < -2.99
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_speed_moves_the_pitch_within_its_range(tmp_path, config, mixed):
+    (tmp_path / "in").mkdir()
+    time = np.arange(32_000) / 16_000
+    audio.write(tmp_path / "in" / "a.wav", 0.5 * np.sin(2 * np.pi * 1000 * time), 16_000)
+    config.data.source, config.data.validation_fraction, config.data.speed = str(tmp_path / "in"), 0.0, (0.8, 1.25)
+    if mixed:
+        config.data.mixture = MixtureConfig((f"a={config.data.source}",), (1.0,), (1,), ("a",), (False,))
+    examples = np.concatenate(take(pipeline.training_batches(config, batch_size_per_process=4), 10))[..., 0]
+    assert examples.shape == (40, 8000)
+    spectra = np.abs(np.fft.rfft(examples * np.hanning(8000)))
+    pitches = 2.0 * spectra.argmax(1)  # Hz
+    assert 800 <= pitches.min() < 870 and 1180 < pitches.max() <= 1250
+    np.testing.assert_allclose(np.abs(examples[:, -200:]).max(1), 0.5, atol=0.01)  # none is filled with zeros
+    config.data.validation_fraction, config.train.eval_batches = 1.0, 1
+    plain = pipeline.validation_batches(config, batch_size_per_process=1)[0]["audio"][0, :, 0]
+    assert 2.0 * np.abs(np.fft.rfft(plain * np.hanning(8000))).argmax() == 1000
 
 
 def test_validation_is_fixed_and_independent_of_the_number_of_processes(folder, config):

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from codax import shipped
 from codax.errors import CodaxError
 
 _MAX_HEADER = 100_000_000  # bytes that the safetensors format itself allows its header
@@ -19,7 +20,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     Raises:
       CodaxError: missing, or none of these.
     """
-    path = Path(path)
+    path = shipped.find(path)
     if path.is_dir():
         return _model(path)
     if not path.exists():
@@ -122,11 +123,12 @@ def _model(folder: Path) -> dict[str, Any]:
         if not file.is_file():
             raise CodaxError(f"{folder}: not a model folder: {file.name} is missing")
     config = Config.load(config_file)
-    causal = config.model.causal
+    causal, card = config.model.causal, folder / shipped.CARD
     return {
         "kind": "model",
         "path": str(folder),
         "name": config.name,
+        "card": str(card) if card.is_file() else None,
         "family": config.model.family,
         **_count(weights),
         "bytes": weights.stat().st_size,

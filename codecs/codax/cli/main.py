@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 import codax
+from codax import shipped
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
 from codax.cli.mushra import mushra_app
@@ -85,7 +86,7 @@ def _root(
 def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file of any format, rate and channel count.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write: NAME.codax, or NAME.ecdc.")],
-    model: Model,
+    model: Model = shipped.DEFAULT,
     kbps: Kbps = None,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
     entropy: Annotated[
@@ -234,6 +235,7 @@ def export_command(
     compare: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Run ONNX programs and compare them with JAX first.")
     ] = True,
+    half: Annotated[bool, typer.Option("--half", help="safetensors: 16-bit floats, half the size.")] = False,
 ) -> None:
     """Write a model for another project, or for use without codax."""
     from codax.cli.models import load_model
@@ -247,10 +249,12 @@ def export_command(
         ExportFormat.huggingface: export_huggingface,
         ExportFormat.speechtokenizer: export_speechtokenizer,
         ExportFormat.kyutai: export_kyutai,
-        ExportFormat.safetensors: Codec.save,
+        ExportFormat.safetensors: functools.partial(Codec.save, half=half),
         ExportFormat.onnx: functools.partial(export_onnx, compare=compare),
         ExportFormat.stablehlo: export_stablehlo,
     }
+    if half and form is not ExportFormat.safetensors:
+        raise CodaxError(f"--half: --format {form.value} writes 32-bit floats")
     report = exporters[form](load_model(model), target)
     print(f"{target}: {form.value}" + (f", {report}" if report else ""))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from codax import shipped
 from codax.entropy.container import Meta, stored_name
 from codax.errors import CodaxError
 from codax.files import cache_folder, write_whole
@@ -101,7 +102,7 @@ def _remembered(digest: bytes) -> Path | None:
 
 
 def _searched() -> Iterator[Path]:
-    places = [Path(__file__).parents[1] / "models"]
+    places = [shipped.FOLDER]
     places += [Path(p).expanduser() for p in os.environ.get("CODAX_MODELS", "").split(os.pathsep) if p]
     for place in places:
         if (place / "config.json").is_file():

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO
 import numpy as np
 import typer
 
+from codax import shipped
 from codax.cli.options import Kbps, Model
 from codax.errors import CodaxError
 
@@ -63,7 +64,7 @@ class Delays:
 
 @stream_app.command("encode")
 def encode_command(
-    model: Model,
+    model: Model = shipped.DEFAULT,
     kbps: Kbps = None,
     channels: Annotated[int | None, typer.Option(min=1, max=255, help="Channels. Default: the model's.")] = None,
     form: _Format = PcmFormat.f32,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.audio import resample
 from codax.config import Config
 from codax.data import transforms
 from codax.data.features import Features
@@ -15,6 +16,7 @@ from codax.data.sources import Source
 from codax.errors import CodaxError
 
 _READ_ATTEMPTS = 8
+_EDGE = 64  # samples of a resampled crop that its cut ends have a part in
 _log = logging.getLogger(__name__)
 
 
@@ -46,10 +48,19 @@ class Crops:
       config: `model` and `train.segment_seconds` are used.
       source: of the examples.
       features: of a teacher, to be read from the same places, which then begin where a frame of the codec does.
+      speed: crops are played at a random speed in this range, with the pitch that comes of it (Ko et al., "Audio
+        augmentation for speech recognition", Interspeech 2015).
     """
 
-    def __init__(self, config: Config, source: Source, features: Features | None = None):
+    def __init__(
+        self,
+        config: Config,
+        source: Source,
+        features: Features | None = None,
+        speed: tuple[float, float] = (1.0, 1.0),
+    ):
         self.source, self._features = source, features
+        self._rate, self._speed = config.model.sample_rate, speed
         self._samples, self._channels = config.segment_samples, config.model.audio_channels
         self._step = config.hop if features is not None else 1
         self._warned: set[int] = set()
@@ -74,10 +85,15 @@ class Crops:
     def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         for attempt in range(_READ_ATTEMPTS):
             at = (index + attempt) % len(self.source)
-            room = self.source.frames(at) - self._samples
+            played, samples, edge = self._rate, self._samples, 0
+            if self._speed != (1.0, 1.0):
+                played, edge = round(self._rate * rng.uniform(*self._speed)), _EDGE
+                samples = -(-(samples + 2 * edge) * played // self._rate)
+            room = self.source.frames(at) - samples
             start = self._step * int(rng.integers(0, room // self._step + 1)) if room > 0 else 0
             try:
-                crop = transforms.fit_channels(self.source.read(at, start, self._samples), self._channels)
+                crop = transforms.fit_channels(self.source.read(at, start, samples), self._channels)
+                crop = resample(crop, played, self._rate)[edge : edge + self._samples]
                 if self._features is None:
                     return crop, None
                 frames = -(-self._samples // self._step)

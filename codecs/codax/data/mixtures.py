@@ -59,7 +59,7 @@ def mixed(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[dict[
     source, places = open_sources(config, split)
     source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
     wanted = config.data.mixture
-    crops, rooms = Crops(config, source), Rooms(config)
+    crops, rooms = Crops(config, source, speed=config.data.speed), Rooms(config)
     parts = []
     strategies = zip(wanted.counts, wanted.pools, wanted.reverberant, strict=True)
     for number, (count, pool, reverberant) in enumerate(strategies):

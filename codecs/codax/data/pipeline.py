@@ -36,12 +36,12 @@ class Cropper:
       config: `data`, `model` (rate and channels) and `train.segment_seconds` are used.
       source: of the clips.
       noise_source: of noise; None = synthetic noise where `data.noise_source` wants noise.
-      training: False leaves out random gain and reverberation.
+      training: False leaves out random speed, gain and reverberation.
     """
 
     def __init__(self, config: Config, source: Source, noise_source: Source | None, *, training: bool = True):
         features = _features(config, source) if training and config.teacher.precomputed else None
-        self._crops = Crops(config, source, features)
+        self._crops = Crops(config, source, features, config.data.speed if training else (1.0, 1.0))
         self._noise_crops = self._noise_windows = None
         if noise_source is not None:
             self._noise_crops = Crops(config, noise_source)

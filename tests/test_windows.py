@@ -1,0 +1,117 @@
+"""Coding in windows: what the whole signal gives, for networks of all kinds without causality, in any pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from codax import windows
+from codax.codec import Codec
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.interop.dac import config_16khz
+from codax.recipes import load_recipe
+
+
+def dac() -> Config:
+    config = config_16khz()
+    config.model.channels, config.model.decoder_channels, config.model.strides = 4, 6, (2, 3)
+    return config
+
+
+def soundstream(**model) -> Config:
+    config = Config(name="windows")
+    config.model.causal, config.model.channels, config.model.strides = False, 4, (2, 3)
+    for name, value in model.items():
+        setattr(config.model, name, value)
+    if config.model.film != "none":
+        config.data.noise_source = "starter-noise"
+    return config
+
+
+CONFIGS = {
+    "dac": dac(),
+    "plain": soundstream(),
+    "stem": soundstream(stem_stride=4, dilations=(1,)),
+    "wide": soundstream(kernel_size=5, latent_kernel_size=9, dilations=(1, 7), weight_norm=True),
+    "even": soundstream(strides=(4, 1, 5), dilations=(2,)),
+    "film": soundstream(film="decoder", dilations=(1,)),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def codec(request) -> Codec:
+    config = CONFIGS[request.param]
+    config.model.sample_rate, config.model.dimension = 8_000, 8
+    config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 3, 16, ()
+    return Codec.init_random(config.validate(), seed=1)
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """Windows of little more than their context, so that short signals have many."""
+    monkeypatch.setattr(windows, "_CONTEXTS", 1)
+    monkeypatch.setattr(windows, "CPU_PIECE_SAMPLES", 1)
+
+
+def pieces(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
+    return np.split(array, np.cumsum(sizes), axis=1)
+
+
+@pytest.mark.parametrize("frames", [1, 20, 61, 100.5])
+def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -> None:
+    length = round(frames * codec.config.hop)
+    audio = np.random.default_rng(0).normal(0, 0.3, (2, length, 1)).astype(np.float32)
+    codes = codec.encode_piece(audio, denoise=False)
+    sound = codec.decode_piece(codes, denoise=False)
+    for sizes in ([], [length // 3, 0, 1], [length // 7] * 6):
+        encoder = codec.block_encoder(batch=2)
+        found = [encoder.push(piece) for piece in pieces(audio, sizes)] + [encoder.finish()]
+        np.testing.assert_array_equal(np.concatenate(found, axis=1), codes)
+        decoder = codec.block_decoder(length=length, frames=codes.shape[1], batch=2)
+        cuts = [size // codec.config.hop for size in sizes]
+        parts = pieces(codes, cuts)
+        out = np.concatenate([*(decoder.push(part) for part in parts[:-1]), decoder.finish(parts[-1])], axis=1)
+        np.testing.assert_allclose(out, sound, atol=2e-6)
+    tokens = codec.encode(audio)
+    np.testing.assert_array_equal(tokens.codes, codes)
+    np.testing.assert_allclose(codec.decode(tokens), sound[:, :length], atol=2e-6)
+
+
+def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
+    """A good half of it at least: with a third, windows show."""
+    audio = np.random.default_rng(0).normal(0, 0.3, (1, 80 * codec.config.hop, 1)).astype(np.float32)
+    codes = codec.encode(audio).codes
+    whole = codec.decode_piece(codes, denoise=False)
+    context = codec.config.context_frames
+    monkeypatch.setattr(Config, "context_frames", property(lambda self: context // 3))
+    decoder = windows.WindowDecoder(codec)
+    assert np.abs(np.concatenate([decoder.push(codes), decoder.finish()], axis=1) - whole).max() > 1e-5
+
+
+def test_all_windows_have_one_length(codec: Codec, small, monkeypatch) -> None:
+    lengths = []
+    plain = Codec.encode_piece
+
+    def encode_piece(self, signals, denoise, levels=None):
+        lengths.append(-(-signals.shape[1] // self.config.hop))
+        return plain(self, signals, denoise, levels)
+
+    monkeypatch.setattr(Codec, "encode_piece", encode_piece)
+    encoder = codec.block_encoder()
+    audio = np.zeros((1, 1001, 1), np.float32)
+    given = [encoder.push(audio).shape[1] for _ in range(9)]
+    encoder.finish()
+    assert len(lengths) > 5 and len(set(lengths)) == 1
+    assert sum(given) > 0.8 * 9 * 1001 / codec.config.hop  # it does not wait for the end
+    assert encoder._held.shape[1] < 3 * lengths[0] * codec.config.hop + 1001  # nor keep what is done
+
+
+def test_who_needs_the_whole_signal() -> None:
+    assert load_recipe("configs/dac_44khz.py").context_frames == 12
+    for recipe in ("encodec_48khz", "speechtokenizer_16khz", "mimi_24khz"):
+        assert load_recipe(f"configs/{recipe}.py").context_frames is None
+    config = soundstream(segment_seconds=1.0)
+    config.quantizer.kbps = ()
+    assert config.context_frames is None
+    with pytest.raises(CodaxError, match="model windows cannot be run in windows"):
+        windows.WindowEncoder(Codec.init_random(config.validate()))
