@@ -273,6 +273,9 @@ class TrainConfig:
     eval_batches: int = 8
     sample_files: int = 4
     compute_dtype: str = "float32"  # or "bfloat16"
+    start_from: str = (
+        ""  # a model, folder or shipped, whose network and codebooks the run starts with; "" = random ones
+    )
     ema_decay: float = 0.999  # moving average of the generator's parameters, used for evaluation and export; 0 = none
     max_bad_steps: int = 20  # non-finite steps in a row that stop the run
 

@@ -373,6 +373,13 @@ def _train(config: Config) -> list[Check]:
         _at_least("train.batch_size", t.batch_size, 1),
         (config.segment_samples >= config.hop, "train.segment_seconds", t.segment_seconds, "at least one frame long"),
         _one_of("train.compute_dtype", t.compute_dtype, "float32", "bfloat16"),
+        (not t.start_from or not config.lm.codec, "train.start_from", t.start_from, "empty for a language model"),
+        (
+            not t.start_from or config.quantizer.start_step == 0,
+            "quantizer.start_step",
+            config.quantizer.start_step,
+            "0 with train.start_from, whose codebooks are there already",
+        ),
         (0 <= t.ema_decay < 1, "train.ema_decay", t.ema_decay, "0 or more and below 1"),
         _at_least("train.checkpoint_every", t.checkpoint_every, 1),
         _at_least("train.checkpoints_best", t.checkpoints_best, 0),

@@ -24,6 +24,24 @@ def test_stft_discriminator():
     ]  # fmt: skip
 
 
+def test_stft_discriminator_has_the_gradients_of_plain_convolutions(monkeypatch):
+    module = STFTDiscriminator(window=128, hop=32, channels=2)
+    audio = jax.random.normal(jax.random.key(0), (2, 1000, 1))
+    params = module.init(jax.random.key(1), audio)
+
+    def gradients():
+        def loss(params, audio):
+            logits, features = module.apply(params, audio)
+            return jnp.mean(logits**2) + sum(jnp.mean(feature**2) for feature in features)
+
+        return jax.grad(loss, (0, 1))(params, audio)
+
+    ours = gradients()
+    monkeypatch.setattr("codax.nets.conv2d.platform", lambda: "gpu")
+    for mine, plain in zip(jax.tree.leaves(ours), jax.tree.leaves(gradients()), strict=True):
+        assert jnp.allclose(mine, plain, rtol=1e-4, atol=1e-5 * float(jnp.abs(plain).max()))
+
+
 def test_wave_discriminator():
     logits, features = shapes(WaveDiscriminator(), 8192)
     assert logits.shape == (2, 32, 1)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
-import codax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +12,7 @@ from codax.config import Config, OptimizerConfig
 from codax.recipes import load_recipe
 from codax.training import state as st
 from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
-from tiny_run import ROOT, WORKER, environment, metric_lines, run_program, voices, write_corpus
+from tiny_run import ROOT, voices
 from worker import dac_config
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
@@ -82,22 +80,3 @@ def test_muon_leaves_the_quantizer_to_adam(config: Config) -> None:
     kinds = st.kernel_matrices(params)
     assert jax.tree.leaves(kinds["quantizer"]) == []
     assert kinds["encoder"]["stem"]["kernel_direction"].reduction_axis == (0, 1)
-
-
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    config = dac_config()
-    config.data.source = str(write_corpus(tmp_path / "corpus"))
-    config.train.steps, config.train.batch_size, config.train.eval_every = 4, 4, 4
-    config.train.eval_batches = config.train.sample_files = 0
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(config.validate().to_json())
-    env = environment(tmp_path / "cache")
-    for name, stop in (("two", 1), ("two", -1), ("one", -1)):
-        done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
-        assert done.returncode == 0, done.stderr
-        assert ("stopped on request at step 2" in done.stdout) == (stop == 1)
-        assert ("going on from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
-    assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
-    codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
-    assert codecs[0].hash == codecs[1].hash
-    assert codecs[0].usage().sum() > 0

@@ -13,7 +13,7 @@ from codax.training import state as st
 from codax.training.step import Phase, make_codebook_init, make_step
 from test_parallel import assert_close, on_devices
 from tiny_run import WHOLE_STEP, WORKER, environment, metric_lines, run_program, tiny_config, voices, write_corpus
-from worker import with_option
+from worker import dac_config, with_option
 
 OPTIONS = ("average", "normalised", "rotation", "factorised", "factorised_rotation", "fsq")
 MOST_DIFFERENT = ("normalised", "factorised_rotation", "fsq")  # the plain ones are in other files
@@ -54,19 +54,26 @@ def test_eight_devices_equal_one(option: str, tmp_path: Path) -> None:
     assert_close(results["shard_map"], results["jit"])
 
 
-@pytest.mark.parametrize("option", MOST_DIFFERENT)
+@pytest.mark.parametrize("option", ["normalised", "fsq", "dac"])
 def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path) -> None:
-    config = tiny_config(str(write_corpus(tmp_path / "corpus")), **(WHOLE_STEP | {"quantizer__start_step": 1}))
+    """DAC's recipe, which has factorised codes, with its discriminators and the rotation trick; the others without."""
+    if option == "dac":
+        config = dac_config()
+        config.quantizer.gradient = "rotation"
+    else:
+        changes = WHOLE_STEP | {"quantizer__start_step": 1, "quantizer__kbps": ()}
+        config = with_option(tiny_config(**changes, loss__adversarial=0.0, loss__feature=0.0), option)
+    config.data.source = str(write_corpus(tmp_path / "corpus"))
     config.train.steps, config.train.batch_size, config.train.eval_every = 4, 4, 4
     config.train.eval_batches = config.train.sample_files = 0
-    config.quantizer.kbps = ()
     recipe = tmp_path / "recipe.json"
-    recipe.write_text(with_option(config, option).to_json())
+    recipe.write_text(config.validate().to_json())
     env = environment(tmp_path / "cache")
     for name, stop in (("two", 1), ("two", -1), ("one", -1)):
         done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
         assert done.returncode == 0, done.stderr
         assert ("stopped on request at step 2" in done.stdout) == (stop == 1)
+        assert ("going on from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
     assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
     codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
     assert codecs[0].hash == codecs[1].hash and codecs[0].usage().sum() > 0

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from codax.dsp.stft import stft
+from codax.nets.conv2d import conv2d
 
 # Channel multiplier and (time, frequency) stride of the six residual blocks.
 BLOCKS = ((2, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)))
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, strides: Sequence[int], pads: Any, **_: Any) -> jax.Array:
+    """What `nn.Conv` calls: without dilation and groups."""
+    return conv2d(x, kernel, strides=(strides[0], strides[1]), pads=pads)
+
+
+Conv = functools.partial(nn.Conv, conv_general_dilated=_convolve)
 
 
 class ResidualBlock(nn.Module):
@@ -22,9 +35,9 @@ class ResidualBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = (self.strides[0] + 2, self.strides[1] + 2)
-        y = nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="conv")(nn.elu(x))
-        y = nn.Conv(self.features, kernel, strides=self.strides, dtype=self.dtype, name="down")(nn.elu(y))
-        skip = nn.Conv(self.features, (1, 1), strides=self.strides, dtype=self.dtype, name="shortcut")(x)
+        y = Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="conv")(nn.elu(x))
+        y = Conv(self.features, kernel, strides=self.strides, dtype=self.dtype, name="down")(nn.elu(y))
+        skip = Conv(self.features, (1, 1), strides=self.strides, dtype=self.dtype, name="shortcut")(x)
         return y + skip
 
 
@@ -48,12 +61,12 @@ class STFTDiscriminator(nn.Module):
         x = jnp.stack([spectrum.real, spectrum.imag], axis=-1)
         x = x.reshape(batch, audio_channels, *x.shape[1:])
         x = jnp.moveaxis(x, 1, -1).reshape(batch, x.shape[2], x.shape[3], -1)
-        x = nn.Conv(self.channels, (7, 7), dtype=self.dtype, name="stem")(x)
+        x = Conv(self.channels, (7, 7), dtype=self.dtype, name="stem")(x)
         features = [x]
         width = self.channels
         for i, (multiplier, strides) in enumerate(BLOCKS):
             width *= multiplier
             x = ResidualBlock(width, strides, dtype=self.dtype, name=f"block{i}")(x)
             features.append(x)
-        logits = nn.Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(nn.elu(x))
+        logits = Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(nn.elu(x))
         return logits[:, :, 0], features

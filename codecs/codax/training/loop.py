@@ -15,6 +15,7 @@ from codax.training.evaluation import BEST_FOLDER, EXPORT_FOLDER
 from codax.training.logging import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
+from codax.training.start import start_from
 from codax.training.stopping import BadStepGuard, StopRequest
 from codax.training.tasks import CodecTask
 from codax.training.watchdog import Watchdog
@@ -80,6 +81,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         saved: dict = {}
         if start is None:
             state = mapped.initialise(task.make_state)
+            if config.train.start_from:
+                state = start_from(config, state, mapped.state_sharding)
+                terminal.say(f"starting from {config.train.start_from}")
         else:
             state, saved = checkpoints.restore(start, mapped.abstract(task.make_state), data)
             terminal.say(f"going on from the checkpoint of step {start:,}")

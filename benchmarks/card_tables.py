@@ -1,0 +1,55 @@
+"""The tables of a model card, from the results of `eval.py`: each with its 95 % intervals.
+
+python benchmarks/card_tables.py runs/evaluation/librispeech runs/evaluation/starter
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+COLUMNS = {
+    "visqol": "ViSQOL, lattice",
+    "visqol_exponential": "exponential",
+    "dwer": "dWER, %",
+    "wer": "WER, %",
+    "stoi": "STOI",
+    "pesq": "PESQ",
+    "dnsmos": "DNSMOS",
+    "speaker": "speaker similarity",
+}
+DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
+
+
+def cell(metrics: dict, name: str) -> str:
+    """Mean and half of the interval."""
+    if (found := metrics.get(name)) is None:
+        return ""
+    digits = DIGITS.get(name, 2)
+    return f"{found['mean']:.{digits}f} ±{(found['high'] - found['low']) / 2:.{digits}f}"
+
+
+def table(results: dict) -> list[str]:
+    """A line for each system."""
+    names = [name for name in COLUMNS if any(name in system["metrics"] for system in results["systems"])]
+    lines = [" | ".join(["| system | kbps of files", *(COLUMNS[name] for name in names)]) + " |"]
+    lines.append("|---|---" + "|---" * len(names) + "|")
+    for system in results["systems"]:
+        rate = f"{system['bits_per_second']['mean'] / 1000:.2f}" if system.get("bits_per_second") else ""
+        cells = [system["label"], rate, *(cell(system["metrics"], name) for name in names)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, help="what --out of eval.py was")
+    for folder in parser.parse_args().folders:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        utterances = max(system["utterances"] for system in results["systems"])
+        seconds = max(system["seconds"] for system in results["systems"])
+        print(f"{folder.name}: {utterances} utterances, {seconds:.0f} s\n")
+        print("\n".join(table(results)), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

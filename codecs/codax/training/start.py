@@ -1,0 +1,41 @@
+"""Starting a run from a model that has been trained before, to go on with other audio, losses or rates of learning."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import jax
+
+from codax.codec import load
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.tensorfiles import check_arrays
+from codax.training.state import TrainState
+
+
+def start_from(config: Config, state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
+    """A fresh state with the network and the codebooks of the model that `train.start_from` names.
+
+    Optimisers, discriminators and all counters stay fresh. The average starts where the network does.
+
+    Raises:
+      CodaxError: no such model, or it does not fit the config's network and quantizer.
+    """
+    name = config.train.start_from
+    codec = load(name)
+    for field in dataclasses.fields(config.model):
+        mine, theirs = (getattr(c.model, field.name) for c in (config, codec.config))
+        if mine != theirs and not field.name.startswith("segment_"):
+            raise CodaxError(
+                f"train.start_from = {config.train.start_from}: model.{field.name} is {theirs}, not {mine}"
+            )
+    fresh = {"params": state.generator, "codebook": state.codebook}
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
+    check_arrays(codec.flat(), shapes, Path(name))
+    # Three copies: no buffer may be given away twice.
+    generator, average, codebook = (
+        jax.device_put(jax.device_get(codec.variables[part]), sharding, may_alias=False)
+        for part in ("params", "params", "codebook")
+    )
+    return state.replace(generator=generator, average=average, codebook=codebook)
