@@ -1,0 +1,77 @@
+"""SoundStream for 16 kHz speech at 1 to 9 kbps, small enough for two CPU cores: `soundstream-speech`, which ships.
+
+After: Zeghidour et al., "SoundStream", arXiv 2107.03312; made smaller and trained in another order, as `quickstart`.
+
+    codax data build librispeech.jsonl --out data/librispeech --sample-rate 16000
+    codax data build speechocean.jsonl --out data/speechocean --sample-rate 16000
+    python train.py --config=configs/soundstream_speech.py --workdir=runs/soundstream-speech \\
+        --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
+
+The two lists of utterances lie beside the model's card (codecs/codax/models/soundstream-speech). Without
+`data.mixture.sources` it trains on the starter corpus alone.
+
+Hardware and time: see the model's card, which has the scores as well.
+"""
+
+from codax.config import Config
+
+
+def get_config() -> Config:
+    config = Config(name="soundstream-speech")
+
+    model = config.model
+    model.sample_rate = 16_000
+    model.channels = 96
+    model.stem_stride = 16
+    model.strides = (5, 2)
+    model.max_channels = 192
+    model.dimension = 128
+    model.kernel_size = 3
+    model.dilations = (1, 3)
+    model.residual_scale = 0.1
+
+    quantizer = config.quantizer
+    quantizer.num_quantizers = 9
+    quantizer.kbps = (1.0, 2.0, 3.0, 6.0, 9.0)
+    quantizer.gradient = "rotation"
+    quantizer.kmeans_alternate = True
+    quantizer.dead_threshold = 0.05
+    quantizer.start_step = 300
+
+    loss = config.loss
+    loss.waveform = 10.0
+    loss.spectral = 60.0
+    loss.spectral_start_step = 300
+    loss.windows = (512, 2048)
+    loss.log_floor = 1e-3
+    loss.normalize_windows = True
+    loss.adversarial = 0.0
+    loss.feature = 0.0
+
+    optimizer = config.optimizer
+    optimizer.kind = "muon"
+    optimizer.learning_rate = 1.5e-3
+    optimizer.beta1 = 0.8
+    optimizer.beta2 = 0.99
+    optimizer.warmup_steps = 100
+    optimizer.schedule = "cosine"
+    optimizer.final_fraction = 0.02
+    optimizer.clip_norm = 1.0
+
+    data = config.data
+    data.gain_db = (-6.0, 3.0)
+    data.speed = (0.85, 1.18)
+    data.mixture.probabilities = (0.5, 0.4, 0.1)
+    data.mixture.counts = (1, 1, 1)
+    data.mixture.pools = ("starter", "librispeech", "speechocean")
+    data.mixture.reverberant = (False, False, False)
+
+    train = config.train
+    train.steps = 42_000
+    train.batch_size = 8
+    train.segment_seconds = 0.5
+    train.ema_decay = 0.999
+    train.log_every = 100
+    train.eval_every = 5_000
+    train.checkpoint_every = 2_500
+    return config
