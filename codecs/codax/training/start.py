@@ -27,9 +27,7 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
     for field in dataclasses.fields(config.model):
         mine, theirs = (getattr(c.model, field.name) for c in (config, codec.config))
         if mine != theirs and not field.name.startswith("segment_"):
-            raise CodaxError(
-                f"train.start_from = {config.train.start_from}: model.{field.name} is {theirs}, not {mine}"
-            )
+            raise CodaxError(f"train.start_from = {name}: model.{field.name} is {theirs}, not {mine}")
     fresh = {"params": state.generator, "codebook": state.codebook}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
     check_arrays(codec.flat(), shapes, Path(name))
