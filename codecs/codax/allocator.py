@@ -24,8 +24,11 @@ _THRESHOLDS = (
 )
 _OTHERS = {
     -2: 1 << 28,  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
-    -8: 1,  # M_ARENA_MAX: the other arenas of threads cannot hold large blocks
 }
+# M_ARENA_MAX. The arenas of other threads cannot hold large blocks, whose pages are then cleared anew in every call: dear
+# in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has left
+# its many holes in it, a search for memory takes so long that a full-size training step takes up to twice its time.
+_ONE_ARENA = {-8: 1}
 
 
 HUGE_PAGES = "glibc.malloc.hugetlb"  # glibc's setting, since 2.35
@@ -77,5 +80,7 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
         largest = -1 if os.environ.get(SWITCH) == "all" else _LARGEST  # -1 is never reached
         settings = dict.fromkeys(_THRESHOLDS, largest) | _OTHERS
+        if f"{HUGE_PAGES}=1" not in os.environ.get("GLIBC_TUNABLES", ""):
+            settings |= _ONE_ARENA
         return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
     return False
