@@ -9,6 +9,20 @@ from pathlib import Path
 import pytest
 
 ALLOCATOR = "from codax.allocator import keep_memory; print(keep_memory())"
+ARENAS = """
+import ctypes, sys, threading
+from codax.allocator import keep_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+keep_memory()
+thread = threading.Thread(target=libc.malloc, args=(10_000,))
+thread.start()
+thread.join()
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+print(open(sys.argv[1]).read().count("<heap nr="))
+"""
 TUNABLES = (
     "import os, sys; from codax.allocator import use_huge_pages; use_huge_pages();"
     "print(sys.argv[1]); print(os.environ.get('GLIBC_TUNABLES'))"
@@ -50,6 +64,14 @@ def run(code: str, *arguments: str, **environment: str) -> str:
 )
 def test_the_allocator_is_set_up_unless_the_user_has(environment, expected) -> None:
     assert run(ALLOCATOR, **environment) == expected
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
+@pytest.mark.parametrize(
+    ("environment", "arenas"), [({}, 1), ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, 2)], ids=["small", "huge"]
+)
+def test_threads_share_an_arena_where_pages_are_small(tmp_path, environment, arenas) -> None:
+    assert run(ARENAS, str(tmp_path / "arenas.xml"), **environment) == str(arenas)
 
 
 @pytest.mark.skipif(not HUGE_PAGES, reason="no huge pages for those who ask")
