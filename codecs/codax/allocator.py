@@ -25,9 +25,9 @@ _THRESHOLDS = (
 _OTHERS = {
     -2: 1 << 28,  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
 }
-# M_ARENA_MAX. The arenas of other threads cannot hold large blocks, whose pages are then cleared anew in every call: dear
-# in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has left
-# its many holes in it, a search for memory takes so long that a full-size training step takes up to twice its time.
+# M_ARENA_MAX. The arenas of other threads cannot hold large blocks, whose pages are then cleared anew in every call:
+# dear in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has
+# left its many holes in it, a search for memory takes so long that a full-size training step takes twice its time.
 _ONE_ARENA = {-8: 1}
 
 
