@@ -68,9 +68,15 @@ def test_the_allocator_is_set_up_unless_the_user_has(environment, expected) -> N
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
 @pytest.mark.parametrize(
-    ("environment", "arenas"), [({}, 1), ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, 2)], ids=["small", "huge"]
+    ("environment", "arenas"),
+    [
+        ({}, 1),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, 2),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "CODAX_KEEP_MEMORY": "all"}, 1),
+    ],
+    ids=["small", "huge", "huge, all kept"],
 )
-def test_threads_share_an_arena_where_pages_are_small(tmp_path, environment, arenas) -> None:
+def test_threads_share_an_arena_where_pages_are_small_or_all_is_kept(tmp_path, environment, arenas) -> None:
     assert run(ARENAS, str(tmp_path / "arenas.xml"), **environment) == str(arenas)
 
 

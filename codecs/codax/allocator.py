@@ -17,21 +17,20 @@ from pathlib import Path
 
 SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone, "all" keeps blocks of any size
 _LARGEST = 1 << 30  # bytes; larger blocks are given back, as a heap that holds several of them grows without need
-# mallopt's names for them, from malloc.h, and their values here.
+# mallopt's names for what is set, from malloc.h.
 _THRESHOLDS = (
     -1,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
     -3,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
 )
-_OTHERS = {
-    -2: 1 << 28,  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
-}
+_TOP_PAD = -2  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
 # M_ARENA_MAX. The arenas of other threads cannot hold large blocks, whose pages are then cleared anew in every call:
 # dear in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has
 # left its many holes in it, a search for memory takes so long that a full-size training step takes twice its time.
-_ONE_ARENA = {-8: 1}
+_ARENA_MAX = -8
 
 
 HUGE_PAGES = "glibc.malloc.hugetlb"  # glibc's setting, since 2.35
+_ASKED = f"{HUGE_PAGES}=1"
 _SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -62,7 +61,7 @@ def use_huge_pages() -> None:
         return
     with contextlib.suppress(OSError):
         if "[madvise]" in _SYSTEM.read_text(encoding="ascii"):
-            setting = ":".join(filter(None, (tunables, f"{HUGE_PAGES}=1")))
+            setting = ":".join(filter(None, (tunables, _ASKED)))
             environment = os.environ | {"GLIBC_TUNABLES": setting}
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
@@ -78,9 +77,10 @@ def keep_memory() -> bool:
         return False
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        largest = -1 if os.environ.get(SWITCH) == "all" else _LARGEST  # -1 is never reached
-        settings = dict.fromkeys(_THRESHOLDS, largest) | _OTHERS
-        if f"{HUGE_PAGES}=1" not in os.environ.get("GLIBC_TUNABLES", ""):
-            settings |= _ONE_ARENA
+        everything = os.environ.get(SWITCH) == "all"
+        largest = -1 if everything else _LARGEST  # -1 is never reached
+        settings = dict.fromkeys(_THRESHOLDS, largest) | {_TOP_PAD: 1 << 28}
+        if everything or _ASKED not in os.environ.get("GLIBC_TUNABLES", ""):
+            settings[_ARENA_MAX] = 1
         return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
     return False
