@@ -235,10 +235,11 @@ def _loss(config: Config) -> list[Check]:
             "positive when loss.spectral_start_step is",
         ),
         (
-            not (config.data.mixture.sources and config.teacher.precomputed and loss.distillation),
-            "teacher.source",
-            config.teacher.source,
-            "a teacher: mixtures of named sources have no features beside them",
+            not (config.data.mixture.sources and config.teacher.precomputed and loss.distillation)
+            or set(config.data.mixture.counts) == {1},
+            "data.mixture.counts",
+            config.data.mixture.counts,
+            "1 everywhere with a teacher's precomputed features, which are those of one clip",
         ),
         _one_of("loss.distillation_form", loss.distillation_form, "d_axis", "t_axis", "cosine"),
         (

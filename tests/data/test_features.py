@@ -70,6 +70,26 @@ def test_features_come_from_the_places_of_the_crops(built, config):
     assert np.abs(quiet["features"]).max() > 10 * np.abs(loudness(quiet["audio"][0, :, 0])).max()
 
 
+def test_mixtures_of_single_clips_have_the_features_of_their_clips(built, config):
+    config.data.mixture.sources = (f"one={built}", f"two={built}")
+    config.data.mixture.probabilities, config.data.mixture.counts = (0.7, 0.3), (1, 1)
+    config.data.mixture.pools, config.data.mixture.reverberant = ("one", "*"), (False, False)
+    config.validate()
+    iterator, heard = pipeline.training_batches(config, batch_size_per_process=3), 0
+    for _ in range(10):
+        batch = next(iterator)
+        for crop, found in zip(batch["audio"], batch["features"], strict=True):
+            wanted = loudness(crop[:, 0])
+            full = np.abs(crop).reshape(20, HOP).max(axis=1) > 0
+            np.testing.assert_allclose(found[full], wanted[full], atol=0.1)
+            heard += full.sum()
+    assert heard > 300
+    assert "features" not in pipeline.validation_batches(config, batch_size_per_process=1, num_batches=1)[0]
+    config.data.mixture.counts = (1, 2)
+    with pytest.raises(ConfigError, match="data.mixture.counts.*1 everywhere with a teacher's precomputed"):
+        config.validate()
+
+
 def test_behind_the_end_the_last_feature_stays(built, config):
     source = open_source(str(built), sample_rate=16_000, split="train")
     reader = features.Features(source, "out")

@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio
+from codax.config import Config
 from codax.data import records
 from codax.data.entries import Entry
 from codax.data.progress import Progress
+from codax.data.sources import Source
 from codax.errors import CodaxError
 from codax.files import write_whole
 
@@ -191,3 +193,21 @@ class Features:
         if not len(values):
             return np.zeros((frames, self.about.dimension), np.float32)
         return values[np.minimum(np.arange(start, start + frames), len(values) - 1)].astype(np.float32)
+
+
+def features_for(config: Config, source: Source) -> Features | None:
+    """The stored features beside a source's audio, if the recipe trains with such (`teacher.source` "precomputed").
+
+    Raises:
+      CodaxError: as `Features`, and for features that do not fit the codec.
+    """
+    if not (config.teacher.precomputed and config.loss.distillation):
+        return None
+    features = Features(source, source.spec)
+    found, wanted = features.about, (config.frame_rate, config.model.semantic_dimension)
+    if (found.frame_rate, found.dimension) != wanted:
+        raise CodaxError(
+            f"{source.spec}: its features of {found.teacher} have {found.dimension} channels at {found.frame_rate:g} "
+            f"per second; the codec has {config.frame_rate:g} frames and a semantic_dimension of {wanted[1]}"
+        )
+    return features

@@ -22,6 +22,7 @@ import numpy as np
 from codax.config import Config
 from codax.data import transforms
 from codax.data.crops import Crops, Windows
+from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
 from codax.data.scan import Skipped
 from codax.data.sources import Source, open_source
@@ -59,7 +60,7 @@ def mixed(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[dict[
     source, places = open_sources(config, split)
     source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
     wanted = config.data.mixture
-    crops, rooms = Crops(config, source, speed=config.data.speed), Rooms(config)
+    crops, rooms = Crops(config, source, features_for(config, source), config.data.speed), Rooms(config)
     parts = []
     strategies = zip(wanted.counts, wanted.pools, wanted.reverberant, strict=True)
     for number, (count, pool, reverberant) in enumerate(strategies):
@@ -86,15 +87,17 @@ class Mixer:
         self._data, self._crops, self._windows, self._count, self._rooms = config.data, crops, windows, count, rooms
 
     def __call__(self, first: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """{"audio": float32 [samples, channels]} within full scale."""
+        """{"audio": float32 [samples, channels]} within full scale; with stored features those of the first clip."""
         others = [self._windows[rng.integers(len(self._windows))] for _ in range(self._count - 1)]
         room = self._rooms.draw(rng) if self._rooms is not None else None
-        clips = [self._crops(index, rng) for index in (first, *others)]
+        clip, features = self._crops.with_features(first, rng)
+        clips = [clip, *(self._crops(index, rng) for index in others)]
         if room is not None:
             clips = [reverberate(clip, room) for clip in clips]
         if self._data.normalize_peak:
             clips = [transforms.normalize_peak(clip) for clip in clips]
-        return {"audio": np.ascontiguousarray(add(clips, self._data.gain_db, rng), np.float32)}
+        more = {} if features is None else {"features": features}
+        return {"audio": np.ascontiguousarray(add(clips, self._data.gain_db, rng), np.float32), **more}
 
 
 def add(clips: Sequence[np.ndarray], gain_db: tuple[float, float], rng: np.random.Generator) -> np.ndarray:

@@ -21,10 +21,9 @@ from codax.config import Config
 from codax.data import mixtures, noise, transforms
 from codax.data.batches import Batch, Batches, Share
 from codax.data.crops import Crops, Windows
-from codax.data.features import Features
+from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
 from codax.data.sources import Source, open_source
-from codax.errors import CodaxError
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Cropper:
     """
 
     def __init__(self, config: Config, source: Source, noise_source: Source | None, *, training: bool = True):
-        features = _features(config, source) if training and config.teacher.precomputed else None
+        features = features_for(config, source) if training else None
         self._crops = Crops(config, source, features, config.data.speed if training else (1.0, 1.0))
         self._noise_crops = self._noise_windows = None
         if noise_source is not None:
@@ -82,20 +81,6 @@ class Cropper:
         index = self._noise_windows[rng.integers(len(self._noise_windows))]
         crop = self._noise_crops.at_most(index, rng)
         return transforms.loop(crop, self._samples) if len(crop) else transforms.fit_length(crop, self._samples)
-
-
-def _features(config: Config, source: Source) -> Features | None:
-    """The features beside the source's audio, if the recipe distils; they must fit the codec."""
-    if config.loss.distillation == 0:
-        return None
-    features = Features(source, source.spec)
-    found, wanted = features.about, (config.frame_rate, config.model.semantic_dimension)
-    if (found.frame_rate, found.dimension) != wanted:
-        raise CodaxError(
-            f"{source.spec}: its features of {found.teacher} have {found.dimension} channels at {found.frame_rate:g} "
-            f"per second; the codec has {config.frame_rate:g} frames and a semantic_dimension of {wanted[1]}"
-        )
-    return features
 
 
 def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Cropper]:
