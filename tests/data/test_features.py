@@ -74,6 +74,7 @@ def test_mixtures_of_single_clips_have_the_features_of_their_clips(built, config
     config.data.mixture.sources = (f"one={built}", f"two={built}")
     config.data.mixture.probabilities, config.data.mixture.counts = (0.7, 0.3), (1, 1)
     config.data.mixture.pools, config.data.mixture.reverberant = ("one", "*"), (False, False)
+    config.quantizer.kbps = (4.0, 8.0)
     config.validate()
     iterator, heard = pipeline.training_batches(config, batch_size_per_process=3), 0
     for _ in range(10):
@@ -177,7 +178,7 @@ def test_features_that_do_not_fit(built, config, tmp_path):
     with pytest.raises(CodaxError, match=r"\.wav is no shard"):
         pipeline.training_batches(config, batch_size_per_process=3)
     config.data.mixture.sources = (f"a={built}",)
-    with pytest.raises(ConfigError, match=r"teacher\.source"):
+    with pytest.raises(ConfigError, match=r"mixture\.counts"):
         config.validate()
     with pytest.raises(CodaxError, match="other features are there already, of loudness"):
         about(sha256="1").write(built)
