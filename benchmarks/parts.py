@@ -51,7 +51,7 @@ def coding(codec: Codec, frames: int, runs: int) -> None:
     config, params = codec.config, codec.folded["params"]
     model = dataclasses.replace(config.model, seanet=dataclasses.replace(config.model.seanet, pad_mode="zeros"))
     without = dataclasses.replace(model, seanet=dataclasses.replace(model.seanet, lstm_layers=0))
-    books = codec.variables["codebook"]["quantizer"]["embedding"][:8]
+    books = codec.folded["codebook"]["quantizer"]["embedding"][:8]
     wide = config.model.channels * 2 ** len(config.model.strides)
     encoder, decoder, lstm = seanet.Encoder(without), seanet.Decoder(without), SkipLSTM(model.seanet.lstm_layers)
     parts = {

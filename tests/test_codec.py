@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from codax.audio import read, write
 from codax.cli.files import decode_file, encode_file
-from codax.codec import Codec, from_weights
+from codax.codec import Codec
 from codax.config import Config
 from codax.entropy.container import parse_header
 from codax.errors import CodaxError
+from codax.loading import from_weights
 from codax.tensorfiles import ModelError
+from flax.traverse_util import flatten_dict
 from quantizer_options import OPTIONS, with_option
 
 
@@ -128,6 +130,26 @@ def test_save_and_load_round_trip(tmp_path, codec):
     audio = signal()
     np.testing.assert_array_equal(loaded.encode(audio).codes, codec.encode(audio).codes)
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_what_coding_does_without_stays_in_the_file(tmp_path, codec):
+    codec.save(tmp_path / "model")
+    loaded = codax.load(tmp_path / "model")
+    held = {"/".join(map(str, path)) for path in flatten_dict(loaded.folded)}
+    assert not any(name.endswith(("/total", "/kernel_direction", "/kernel_scale")) for name in held)
+    assert loaded.hash == codec.hash
+    for name, value in codec.flat().items():
+        np.testing.assert_array_equal(loaded.flat()[name], value)
+    loaded.save(tmp_path / "model")  # onto itself
+    assert loaded.flat().keys() == codec.flat().keys()
+    codes = loaded.encode(signal()).codes
+    Codec.init_random(codec.config, seed=2).save(tmp_path / "model")
+    with pytest.raises(ModelError, match="model: has changed since"):
+        loaded.flat()
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        loaded.save(tmp_path / "other")
+    np.testing.assert_array_equal(loaded.encode(signal()).codes, codes)
 
 
 def test_half_is_half_the_size_and_stays_as_it_is(tmp_path, codec):

@@ -1,4 +1,4 @@
-"""The trained codec as a user holds it: load, encode, decode, stream, save.
+"""The trained codec as a user holds it: encode, decode, stream, save.
 
 codec = codax.load("runs/quickstart/export")
 tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
@@ -10,24 +10,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
-from codax import shipped
 from codax.audio import resample, resampled_length
 from codax.backend import platform
 from codax.blocks import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.model import CodecModel
+from codax.model import CodecModel, init_variables
 from codax.nets.weightnorm import fold
-from codax.tensorfiles import ModelError, check_arrays, read_safetensors, safetensors_bytes, write_folder
+from codax.tensorfiles import ModelError, safetensors_bytes, write_folder
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -67,14 +66,15 @@ class Codec:
     def __init__(self, config: Config, params: Any, codebook: Any, *, path: Path | None = None) -> None:
         self.config = config.validate()
         self.model = CodecModel(config)
-        self.variables = jax.device_put({"params": params, "codebook": codebook})
+        self._variables = jax.device_put({"params": params, "codebook": codebook})
+        self._again: Callable[[], Codec] | None = None
         self.path = path
 
     @staticmethod
     def init_random(config: Config, seed: int = 0) -> Codec:
         """A codec with random weights and codebooks, for tests and benchmarks."""
         # Drawn with NumPy from the shapes alone: compiling the real initialisation takes many seconds.
-        shapes = jax.eval_shape(lambda: _init_variables(config, 0))
+        shapes = jax.eval_shape(lambda: init_variables(config))
         rng = np.random.default_rng(seed)
 
         def draw(shape: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -103,8 +103,31 @@ class Codec:
         digest = hashlib.sha256(self.config.name.encode())
         for name, value in sorted(self.flat().items()):
             digest.update(f"{name}{value.shape}{value.dtype}".encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
+            digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         return digest.digest()[:HASH_BYTES]
+
+    def keep_for_coding(self, again: Callable[[], Codec]) -> None:
+        """Lets go of the arrays that coding does not need: what weight normalisation is made of, the codebooks' sums.
+
+        Args:
+          again: loads the whole codec, for those that ask for `variables`.
+        """
+        _ = self.hash, jax.block_until_ready(self.folded)
+        self._variables, self._again = None, again
+
+    @property
+    def variables(self) -> Any:
+        """All arrays as they are trained, on the device.
+
+        Raises:
+          ModelError: they had been left in a file, and are no longer there.
+        """
+        if self._again is None:
+            return self._variables
+        again = self._again()
+        if again.hash != self.hash:
+            raise ModelError(f"{self.path}: has changed since the codec was loaded from there")
+        return again.variables
 
     def flat(self) -> dict[str, np.ndarray]:
         """Every array by its name in the weights file, as in "params.encoder.stem.kernel"."""
@@ -113,7 +136,7 @@ class Codec:
 
     def usage(self) -> np.ndarray:
         """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
-        return np.asarray(self.variables["codebook"]["quantizer"]["count"])
+        return np.asarray(self.folded["codebook"]["quantizer"]["count"])
 
     def save(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole.
@@ -216,7 +239,7 @@ class Codec:
         if not self.config.model.semantic_dimension:
             raise CodaxError(f"model {self.model_id} was not distilled: it has no semantic features")
         codes = self.checked_codes(tokens.codes)
-        return np.asarray(self.model.apply(self.variables, codes, method=CodecModel.semantic))
+        return np.asarray(self.model.apply(self.folded, codes, method=CodecModel.semantic))
 
     def check_denoise(self, denoise: bool) -> None:
         """Refuses denoising where the model has no switch for it. Raises CodaxError."""
@@ -334,8 +357,10 @@ class Codec:
 
     @functools.cached_property
     def folded(self) -> Any:
-        """The variables with weight normalisation folded into the kernels."""
-        return {**self.variables, "params": fold(self.variables["params"])}
+        """What coding needs, on the device: weight normalisation folded into the kernels, no sums of the codebooks."""
+        books = self.variables["codebook"]["quantizer"]
+        books = {name: value for name, value in books.items() if name != "total"}
+        return {"params": fold(self.variables["params"]), "codebook": {"quantizer": books}}
 
     def _bucket(self, frames: int) -> int:
         """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
@@ -346,7 +371,7 @@ class Codec:
 
     def dequantize(self, codes: np.ndarray) -> jax.Array:
         """Latent float32 [batch, frames, dimension] of codes, compiled for their shape."""
-        return self._dequantize(self.variables, codes)
+        return self._dequantize(self.folded, codes)
 
     def _padded_latent(self, codes: np.ndarray) -> jax.Array:
         """Latent of codes, followed by what fills the bucket up, so that few lengths need be compiled."""
@@ -387,44 +412,3 @@ def _half(folder: str | Path, name: str, value: np.ndarray) -> np.ndarray:
     if largest > float(np.finfo(np.float16).max):
         raise ModelError(f"{folder}: {name} has a value of {largest:g}, too large for 16-bit floats")
     return value.astype(np.float16)
-
-
-def load(model: str | Path) -> Codec:
-    """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
-
-    Raises:
-      ModelError: nothing there, or files that are damaged or do not fit together.
-    """
-    folder = shipped.find(model)
-    if not folder.is_dir():
-        known = ", ".join(shipped.names())
-        raise ModelError(f"{model}: no such model folder, nor a shipped model" + (f" ({known})" if known else ""))
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder}: not a model folder, {name} is missing")
-    config, weights = Config.load(folder / CONFIG_FILE), folder / WEIGHTS_FILE
-    return from_weights(read_safetensors(weights), config, weights, path=folder)
-
-
-def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:
-    """A codec of arrays by their names in the weights file, as `Codec.flat` gives them, or of 16-bit floats.
-
-    Args:
-      source: the file that they come from, for messages.
-      path: the codec's folder, if it has one.
-
-    Raises:
-      ModelError: an array is missing, unknown, or not what the config wants.
-    """
-    arrays = {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in weights.items()}
-    check_arrays(arrays, jax.eval_shape(lambda: _init_variables(config, 0)), source)
-    del weights
-    # One by one, so that both copies are there of a single array only.
-    variables = unflatten_dict({name: jax.device_put(arrays.pop(name)) for name in list(arrays)}, sep=".")
-    return Codec(config, variables["params"], variables["codebook"], path=path)
-
-
-def _init_variables(config: Config, seed: jax.Array | int) -> Any:
-    audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
-    key = jax.random.key(seed)
-    return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -159,3 +160,10 @@ class CodecModel(nn.Module):
         decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
         return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics, out.codebook)
+
+
+def init_variables(config: Config, seed: jax.Array | int = 0) -> Any:
+    """Parameters and codebooks of a new codec, {"params", "codebook"}."""
+    audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
+    key = jax.random.key(seed)
+    return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)

@@ -45,7 +45,7 @@ class _Direction:
             return pick(busy, y, jnp.zeros((), y.dtype)), jax.tree.map(lambda a, b: pick(busy, a, b), after, states)
 
         example = jax.ShapeDtypeStruct(shape, jnp.float32)
-        _, state = jax.eval_shape(step, codec.variables, {}, example)
+        _, state = jax.eval_shape(step, codec.folded, {}, example)
         self._states = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), state)
         self._variables = codec.folded
         self._steps = jax.jit(steps, donate_argnums=1)

@@ -50,7 +50,7 @@ class _Session:
         self._stream = {}
         if codec.config.start_frames == 1:
             # The layers start from zeros when they find no state; its shapes come from tracing one call.
-            _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.variables, example)
+            _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.folded, example)
             self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stream"])
         cache = codec.__dict__.setdefault("_stream_steps", {})
         # The state is donated: its memory serves the next state, so rings of keys and values are not copied.

@@ -16,6 +16,7 @@ from codax.files import write_whole
 
 _CHECKSUM = "sha256"  # in the header
 _MAPPED = 1 << 26  # bytes
+_ALIGNMENT = 64  # bytes, of arrays that JAX takes over on a CPU without a copy
 
 
 class ModelError(CodaxError):
@@ -62,7 +63,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
                 size = 0
                 while names and size < _MAPPED:
                     name = names.pop()
-                    arrays[name] = file.get_tensor(name)
+                    arrays[name] = _aligned(file.get_tensor(name))
                     size += arrays[name].nbytes
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
@@ -71,12 +72,20 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _aligned(value: np.ndarray) -> np.ndarray:
+    room = np.empty(value.nbytes + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    copy = room[start : start + value.nbytes].view(value.dtype).reshape(value.shape)
+    copy[...] = value
+    return copy
+
+
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
     digest = hashlib.sha256()
     for name, value in sorted(arrays.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

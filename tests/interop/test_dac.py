@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.codec import Codec, from_weights, load
+from codax.codec import Codec
 from codax.config import Config, LossConfig
 from codax.errors import CodaxError
 from codax.evaluation.models import find_models
 from codax.interop import dac, encodec, files
+from codax.loading import from_weights, load
 from codax.losses.spectral import multiscale_mel
 from codax.model import CodecModel
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE

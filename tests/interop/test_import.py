@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from codax.codec import load
 from codax.config import Config
 from codax.interop import audiocraft, encodec, files
+from codax.loading import load
 from codax.tensorfiles import ModelError
 from safetensors.numpy import save_file
 from small_encodec import golden, small_codec, small_config, state_of

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.codec import Codec, from_weights, load
+from codax.codec import Codec
 from codax.errors import CodaxError
 from codax.interop import files, mimi, mimi_config
+from codax.loading import from_weights, load
 from codax.nets.weightnorm import DIRECTION
 from safetensors.numpy import load_file, save_file
 from small_encodec import lengths, relative_error, signal, state_of

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.codec import Codec, Tokens, from_weights, load
+from codax.codec import Codec, Tokens
 from codax.errors import CodaxError
 from codax.interop import encodec, files
 from codax.interop import speechtokenizer as st
+from codax.loading import from_weights, load
 from safetensors.numpy import save_file
 from small_encodec import lengths, relative_error, signal, state_of
 

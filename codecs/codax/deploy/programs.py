@@ -119,7 +119,7 @@ def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Arra
 def _dequantized(codec: Codec, codes: jax.Array) -> Any:
     """Latent of the codes of some quantizers, whose number need not be known."""
     config = codec.config.quantizer
-    variables: dict[tuple[str, ...], Any] = flatten_dict(codec.variables)  # type: ignore[assignment]
+    variables: dict[tuple[str, ...], Any] = flatten_dict(codec.folded)  # type: ignore[assignment]
     path = ("codebook", "quantizer", "embedding")
     if path in variables:
         # Quantizers that are left out take a zero behind the entries of their codebook.

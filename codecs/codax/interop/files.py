@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codax.codec import Codec, from_weights
+from codax.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
+from codax.loading import from_weights
 from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes, write_folder
 
 KYUTAI_CONFIG = "mimi_config.json"

@@ -129,7 +129,9 @@ class ResidualVectorQuantizer(nn.Module):
         inner = c.projection or self.dimension
         shape = (c.num_quantizers, c.codebook_size, inner)
         self.embedding = self.variable("codebook", "embedding", jnp.zeros, shape)
-        self.total = self.variable("codebook", "total", jnp.zeros, shape)
+        # Coding does without the sums that training keeps of the codebooks.
+        if self.is_mutable_collection("codebook") or self.has_variable("codebook", "total"):
+            self.total = self.variable("codebook", "total", jnp.zeros, shape)
         self.count = self.variable("codebook", "count", jnp.zeros, shape[:2])
         self.initialised = self.variable("codebook", "initialised", jnp.zeros, (), jnp.bool_)
         bounds = {"semantic": (0, c.semantic), "acoustic": (c.semantic, c.num_quantizers)}

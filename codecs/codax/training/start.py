@@ -7,9 +7,9 @@ from pathlib import Path
 
 import jax
 
-from codax.codec import load
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.loading import load
 from codax.tensorfiles import check_arrays
 from codax.training.state import TrainState
 
