@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,11 +35,11 @@ def load(model: str | Path) -> Codec:
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
     config, weights = Config.load(folder / CONFIG_FILE), folder / WEIGHTS_FILE
 
-    def whole() -> Codec:
-        return from_weights(read_safetensors(weights), config, weights, path=folder)
+    def whole(file: Path) -> Codec:
+        return from_weights(read_safetensors(file), config, file, path=folder)
 
-    codec = whole()
-    codec.keep_for_coding(whole)
+    codec = whole(weights)
+    codec.keep_for_coding(functools.partial(whole, weights.absolute()))  # wherever the process is by then
     give_back()
     return codec
 

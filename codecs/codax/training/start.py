@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import jax
+from flax.traverse_util import unflatten_dict
 
 from codax.config import Config
 from codax.errors import CodaxError
@@ -30,10 +31,11 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
             raise CodaxError(f"train.start_from = {name}: model.{field.name} is {theirs}, not {mine}")
     fresh = {"params": state.generator, "codebook": state.codebook}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
-    check_arrays(codec.flat(), shapes, Path(name))
+    arrays = codec.flat()
+    check_arrays(arrays, shapes, Path(name))
+    whole = unflatten_dict(arrays, sep=".")
     # Three copies: no buffer may be given away twice.
     generator, average, codebook = (
-        jax.device_put(jax.device_get(codec.variables[part]), sharding, may_alias=False)
-        for part in ("params", "params", "codebook")
+        jax.device_put(whole[part], sharding, may_alias=False) for part in ("params", "params", "codebook")
     )
     return state.replace(generator=generator, average=average, codebook=codebook)
