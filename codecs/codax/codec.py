@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from codax.allocator import give_back
 from codax.audio import resample, resampled_length
 from codax.backend import platform
 from codax.blocks import SegmentDecoder, SegmentEncoder
@@ -26,7 +27,7 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.model import CodecModel, init_variables
 from codax.nets.weightnorm import fold
-from codax.tensorfiles import ModelError, safetensors_bytes, write_folder
+from codax.tensorfiles import ModelError, raw, safetensors_bytes, write_folder
 
 if TYPE_CHECKING:
     from codax.streaming import DecoderSession, EncoderSession
@@ -63,11 +64,20 @@ class Tokens:
 class Codec:
     """Encoder, codebooks and decoder with their weights."""
 
-    def __init__(self, config: Config, params: Any, codebook: Any, *, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        params: Any,
+        codebook: Any,
+        *,
+        path: Path | None = None,
+        again: Callable[[], Codec] | None = None,
+    ) -> None:
+        """Args: `again` loads the whole codec anew, so that what coding does not need is let go before it begins."""
         self.config = config.validate()
         self.model = CodecModel(config)
         self._variables = jax.device_put({"params": params, "codebook": codebook})
-        self._again: Callable[[], Codec] | None = None
+        self._again = again
         self.path = path
 
     @staticmethod
@@ -103,26 +113,17 @@ class Codec:
         digest = hashlib.sha256(self.config.name.encode())
         for name, value in sorted(self.flat().items()):
             digest.update(f"{name}{value.shape}{value.dtype}".encode())
-            digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+            digest.update(raw(value))
         return digest.digest()[:HASH_BYTES]
-
-    def keep_for_coding(self, again: Callable[[], Codec]) -> None:
-        """Lets go of the arrays that coding does not need: what weight normalisation is made of, the codebooks' sums.
-
-        Args:
-          again: loads the whole codec, for those that ask for `variables`.
-        """
-        _ = self.hash, jax.block_until_ready(self.folded)
-        self._variables, self._again = None, again
 
     @property
     def variables(self) -> Any:
-        """All arrays as they are trained, on the device.
+        """All arrays as they are trained, on the device: read again once coding has begun, where they came from a file.
 
         Raises:
-          ModelError: they had been left in a file, and are no longer there.
+          ModelError: they are no longer in that file.
         """
-        if self._again is None:
+        if self._variables is not None or self._again is None:
             return self._variables
         again = self._again()
         if again.hash != self.hash:
@@ -360,7 +361,12 @@ class Codec:
         """What coding needs, on the device: weight normalisation folded into the kernels, no sums of the codebooks."""
         books = self.variables["codebook"]["quantizer"]
         books = {name: value for name, value in books.items() if name != "total"}
-        return {"params": fold(self.variables["params"]), "codebook": {"quantizer": books}}
+        folded = {"params": fold(self.variables["params"]), "codebook": {"quantizer": books}}
+        if self._again is not None:
+            _ = self.hash, jax.block_until_ready(folded)  # of the arrays that are let go
+            self._variables = None
+            give_back()
+        return folded
 
     def _bucket(self, frames: int) -> int:
         """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -11,7 +10,6 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from codax import shipped
-from codax.allocator import give_back
 from codax.codec import CONFIG_FILE, WEIGHTS_FILE, Codec
 from codax.config import Config
 from codax.model import init_variables
@@ -21,7 +19,7 @@ from codax.tensorfiles import ModelError, check_arrays, read_safetensors
 def load(model: str | Path) -> Codec:
     """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
 
-    What training alone needs is left in the file, and read from there again by `Codec.variables`, `flat` and `save`.
+    Once it codes, what training alone needs is left in the file; `Codec.variables`, `flat` and `save` read it again.
 
     Raises:
       ModelError: nothing there, or files that are damaged or do not fit together.
@@ -35,21 +33,28 @@ def load(model: str | Path) -> Codec:
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
     config, weights = Config.load(folder / CONFIG_FILE), folder / WEIGHTS_FILE
 
-    def whole(file: Path) -> Codec:
+    file = weights.absolute()  # wherever the process is by then
+
+    def again() -> Codec:
         return from_weights(read_safetensors(file), config, file, path=folder)
 
-    codec = whole(weights)
-    codec.keep_for_coding(functools.partial(whole, weights.absolute()))  # wherever the process is by then
-    give_back()
-    return codec
+    return from_weights(read_safetensors(weights), config, weights, path=folder, again=again)
 
 
-def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:
+def from_weights(
+    weights: Mapping[str, np.ndarray],
+    config: Config,
+    source: Path,
+    *,
+    path: Path | None = None,
+    again: Callable[[], Codec] | None = None,
+) -> Codec:
     """A codec of arrays by their names in the weights file, as `Codec.flat` gives them, or of 16-bit floats.
 
     Args:
       source: the file that they come from, for messages.
       path: the codec's folder, if it has one.
+      again: as `Codec` takes it.
 
     Raises:
       ModelError: an array is missing, unknown, or not what the config wants.
@@ -59,4 +64,4 @@ def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path
     del weights
     # One by one, so that both copies are there of a single array only.
     variables = unflatten_dict({name: jax.device_put(arrays.pop(name)) for name in list(arrays)}, sep=".")
-    return Codec(config, variables["params"], variables["codebook"], path=path)
+    return Codec(config, variables["params"], variables["codebook"], path=path, again=again)

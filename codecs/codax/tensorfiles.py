@@ -80,12 +80,17 @@ def _aligned(value: np.ndarray) -> np.ndarray:
     return copy
 
 
+def raw(value: np.ndarray) -> memoryview:
+    """The bytes of an array, in C order; those of a contiguous one are not copied."""
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+
+
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
     digest = hashlib.sha256()
     for name, value in sorted(arrays.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+        digest.update(raw(value))
     return digest.hexdigest()
 
 
