@@ -49,6 +49,17 @@ def built(tmp_path, make_audio, config) -> Path:
     return out
 
 
+def assert_of_the_crops(batch) -> int:
+    """Compares a batch's features with those of its audio, where there is any; returns the number of such frames."""
+    heard = 0
+    for crop, found in zip(batch["audio"], batch["features"], strict=True):
+        wanted = loudness(crop[:, 0])
+        full = np.abs(crop).reshape(20, HOP).max(axis=1) > 0  # 0.3 s are 12 frames
+        np.testing.assert_allclose(found[full], wanted[full], atol=0.1)
+        heard += int(full.sum())
+    return heard
+
+
 def test_features_come_from_the_places_of_the_crops(built, config):
     iterator = pipeline.training_batches(config, batch_size_per_process=3)
     starts = set()
@@ -56,11 +67,8 @@ def test_features_come_from_the_places_of_the_crops(built, config):
         batch = next(iterator)
         assert batch["audio"].shape == (3, 8000, 1) and batch["features"].shape == (3, 20, 2)
         assert batch["features"].dtype == np.float32
-        for crop, found in zip(batch["audio"], batch["features"], strict=True):
-            wanted = loudness(crop[:, 0])
-            full = np.abs(crop).reshape(20, HOP).max(axis=1) > 0  # 0.3 s are 12 frames
-            np.testing.assert_allclose(found[full], wanted[full], atol=0.1)
-            starts.add(tuple(np.round(found[0], 1)))
+        assert_of_the_crops(batch)
+        starts |= {tuple(np.round(found[0], 1)) for found in batch["features"]}
     assert len(starts) > 30
     # Gain is of the audio, not of what the teacher heard.
     config.data.gain_db = (-20.0, -20.0)
@@ -78,12 +86,7 @@ def test_mixtures_of_single_clips_have_the_features_of_their_clips(built, config
     config.validate()
     iterator, heard = pipeline.training_batches(config, batch_size_per_process=3), 0
     for _ in range(10):
-        batch = next(iterator)
-        for crop, found in zip(batch["audio"], batch["features"], strict=True):
-            wanted = loudness(crop[:, 0])
-            full = np.abs(crop).reshape(20, HOP).max(axis=1) > 0
-            np.testing.assert_allclose(found[full], wanted[full], atol=0.1)
-            heard += full.sum()
+        heard += assert_of_the_crops(next(iterator))
     assert heard > 300
     assert "features" not in pipeline.validation_batches(config, batch_size_per_process=1, num_batches=1)[0]
     config.data.mixture.counts = (1, 2)
