@@ -111,6 +111,7 @@ class QuantizerConfig:
     dead_every: int = 1  # steps from one search for dead entries to the next
     smoothing: bool = True  # Laplace smoothing of the counts that the sums are divided by
     normalise: bool = False  # search by angle, between vectors of length 1
+    beam: int = 1  # paths through the levels that encoding follows at once; 1 = the nearest entry of each level
     semantic: int = 0  # first quantizers that work on a projection of their own, beside the others (split RVQ)
     projection: int = 0  # > 0: linear projections into so many channels in front of the codebooks, and back
     unquantized: float = 0.0  # chance that an example goes to the decoder without quantization

@@ -157,6 +157,18 @@ def _quantizer(config: Config) -> list[Check]:
             q.normalise,
             "false with kind factorised, which always searches by angle, and with fsq",
         ),
+        (
+            1 <= q.beam <= min(64, q.codebook_size),
+            "quantizer.beam",
+            q.beam,
+            "1 to 64, and at most quantizer.codebook_size",
+        ),
+        (
+            q.beam == 1 or (q.kind == "average" and not q.normalise),
+            "quantizer.beam",
+            q.beam,
+            "1 with kind factorised or fsq and with quantizer.normalise, which do not search by distance",
+        ),
         *_fsq(config),
         _one_of("quantizer.gradient", q.gradient, "straight_through", "rotation"),
         (0 <= q.alarm_coverage < 1, "quantizer.alarm_coverage", q.alarm_coverage, "0 or more and below 1"),

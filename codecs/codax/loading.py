@@ -16,13 +16,18 @@ from codax.model import init_variables
 from codax.tensorfiles import ModelError, check_arrays, read_safetensors
 
 
-def load(model: str | Path) -> Codec:
+def load(model: str | Path, *, beam: int | None = None) -> Codec:
     """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
 
     Once it codes, what training alone needs is left in the file; `Codec.variables`, `flat` and `save` read it again.
 
+    Args:
+      beam: paths that encoding follows through the levels, instead of the config's `quantizer.beam`: more of them take
+        longer and leave less error, at the same rate and for any decoder; see `quantizers/beam.py`.
+
     Raises:
       ModelError: nothing there, or files that are damaged or do not fit together.
+      ConfigError: a beam that the model cannot have.
     """
     folder = shipped.find(model)
     if not folder.is_dir():
@@ -32,6 +37,9 @@ def load(model: str | Path) -> Codec:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
     config, weights = Config.load(folder / CONFIG_FILE), folder / WEIGHTS_FILE
+    if beam is not None:
+        config.quantizer.beam = beam
+        config.validate()
 
     file = weights.absolute()  # wherever the process is by then
 

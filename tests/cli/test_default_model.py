@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import codax
 import numpy as np
 import pytest
 from codax import audio, shipped
+from codax.entropy import container
 
 
 def voice(seconds: float, rate: int) -> np.ndarray:
@@ -39,6 +42,23 @@ def test_encode_and_decode(run_here, monkeypatch, tmp_path, rate) -> None:
     status, _, err = run_here("decode", "a.codax", "again.wav")
     assert (status, err) == (0, "")
     np.testing.assert_array_equal(audio.read("again.wav")[0], found)
+
+
+def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
+    monkeypatch.delenv("CODAX_MODELS", raising=False)
+    sound = voice(1.0, 16_000)
+    audio.write("in.wav", sound, 16_000)
+    codec, errors = codax.load(shipped.DEFAULT), {}
+    latent = codec.model.apply(codec.variables, sound[None], method="encode_latent")
+    for beam in (1, 8):
+        options = ("--kbps", "6", "--beam", str(beam))
+        status, _, err = run_here("encode", "in.wav", "a.codax", *options)
+        assert (status, err) == (0, "")
+        codes = container.unpack(Path("a.codax").read_bytes())[0]
+        errors[beam] = float(np.mean((codec.vectors(codes) - latent) ** 2))
+    assert errors[8] < 0.93 * errors[1]
+    status, _, err = run_here("encode", "in.wav", "b.codax", "--beam", "65")
+    assert status == 1 and "quantizer.beam" in err and err.count("\n") == 1
 
 
 def audio_distance(target: np.ndarray, found: np.ndarray) -> float:

@@ -20,7 +20,7 @@ def models(monkeypatch, tmp_path):
     monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CODAX_MODELS", raising=False)
 
-    def load(name):
+    def load(name, beam=None):
         if str(name) not in known:
             raise CodaxError(f"{name}: no such model")
         return known[str(name)]

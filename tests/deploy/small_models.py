@@ -11,8 +11,8 @@ from codax.codec import Codec
 from codax.config import Config
 from codax.model import CodecModel
 
-FAMILIES = ("soundstream", "denoise", "encodec_24khz", "encodec_48khz", "speechtokenizer", "mimi", "dac")
-STREAMING = ("soundstream", "denoise", "encodec_24khz", "mimi")
+FAMILIES = ("soundstream", "beam", "denoise", "encodec_24khz", "encodec_48khz", "speechtokenizer", "mimi", "dac")
+STREAMING = ("soundstream", "beam", "denoise", "encodec_24khz", "mimi")
 
 
 def config(name: str) -> Config:
@@ -22,7 +22,9 @@ def config(name: str) -> Config:
     model.family, model.sample_rate, model.channels, model.strides = "soundstream", 8_000, 8, (2, 4)
     model.dilations, model.dimension = (1, 3), 16
     quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 32, ()
-    if name == "denoise":
+    if name == "beam":
+        quantizer.beam = 3
+    elif name == "denoise":
         model.film, made.data.noise_source = "encoder", "starter-noise"
     elif name == "encodec_24khz":
         model.family, model.dilations = "encodec", (1,)

@@ -97,6 +97,12 @@ def encode(
         ),
     ] = None,
     lm: _LM = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Paths through the codebooks that are searched: better and slower. Default: the model's."
+        ),
+    ] = None,
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
@@ -108,7 +114,7 @@ def encode(
         raise CodaxError(f"--kbps {kbps}: must be a number")
     files.refuse_same(source, target)
     seconds = audio.info(source).seconds  # an unreadable file is noticed before the model is loaded
-    codec = models.load_model(model)
+    codec = models.load_model(model, beam)
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
     quantizers = codec.config.quantizers_for(kbps)

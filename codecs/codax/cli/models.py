@@ -15,8 +15,8 @@ from codax.errors import CodaxError
 from codax.files import cache_folder, write_whole
 
 
-def load_model(model: str) -> Any:
-    """Loads a model folder or a model that ships in the package: a `codax.Codec`.
+def load_model(model: str, beam: int | None = None) -> Any:
+    """Loads a model folder or a model that ships in the package: a `codax.Codec`; `beam` as in `codax.load`.
 
     Raises:
       CodaxError: there is none, or it cannot be read.
@@ -25,7 +25,7 @@ def load_model(model: str) -> Any:
     from codax.compiled import keep_compiled
 
     keep_compiled()
-    return codax.load(model)
+    return codax.load(model, beam=beam)
 
 
 def load_for(meta: Meta, source: str | os.PathLike[str], model: str | None) -> Any:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import QuantizerConfig
+from codax.quantizers import beam
 from codax.quantizers import codebook as cb
 from codax.quantizers.gradients import GRADIENTS
 
@@ -155,9 +156,14 @@ class ResidualVectorQuantizer(nn.Module):
 
     def encode(self, x: jax.Array, num_quantizers: int | None = None) -> jax.Array:
         """[batch, frames, dimension] -> int32 codes [batch, frames, num_quantizers]."""
-        books = self.embedding.value[:num_quantizers]
-        search = search_of(self.config)
-        codes = joined([encode(inner, books[levels], search) for _, levels, inner in self._projected(x)])
+        c, books = self.config, self.embedding.value[:num_quantizers]
+
+        def coded(x: jax.Array, embedding: jax.Array) -> jax.Array:
+            if c.beam > 1 and len(embedding) > 1:
+                return beam.encode(x, embedding, c.beam)
+            return encode(x, embedding, search_of(c))
+
+        codes = joined([coded(inner, books[levels]) for _, levels, inner in self._projected(x)])
         return jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1)
 
     def decode(self, codes: jax.Array) -> jax.Array:
