@@ -6,7 +6,8 @@
 
 Each side of a case is a process of its own on the same cores, with the same weights where weights matter; they take
 turns, A B C A B C ..., and the ratios are those of medians. Results are kept in --out/results.json, so that a run that
-was stopped goes on; `--again` measures all anew.
+was stopped goes on; `--again` measures all anew. With `--warm` codax finds the programs that a process before it has
+compiled, as the commands of codax do from their second run on; else it compiles them.
 """
 
 from __future__ import annotations
@@ -108,8 +109,10 @@ def write_weights(weights: Path, model: str) -> None:
 class Side:
     """A worker that has a case ready."""
 
-    def __init__(self, name: str, case: Case, weights: Path, python: str, threads: int) -> None:
+    def __init__(self, name: str, case: Case, weights: Path, python: str, threads: int, kept: Path | None) -> None:
+        """Args: `kept` is where JAX keeps compiled programs, if it does."""
         self.name = name
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
         self.log = open(weights / f"log_{name}.txt", "w", encoding="utf-8")  # noqa: SIM115  (closed in `end`)
         command = [python, str(HERE / "sides" / "worker.py"), name, json.dumps(dataclasses.asdict(case))]
         self.process = subprocess.Popen(
@@ -118,6 +121,7 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
+            env=os.environ | cache if kept else None,
         )
         self.seconds: list[float] = []
         self.began = self._answer()
@@ -155,9 +159,13 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
         if args.sides and name not in args.sides:
             continue
         try:
-            sides.append(
-                Side(name, case, weights, sys.executable if name == "codax" else args.peer_python, args.threads)
-            )
+            if name != "codax":
+                sides.append(Side(name, case, weights, args.peer_python, args.threads, None))
+                continue
+            kept = args.out / "compiled" if args.warm else None
+            if kept:
+                Side(name, case, weights, sys.executable, args.threads, kept).end()
+            sides.append(Side(name, case, weights, sys.executable, args.threads, kept))
         except RuntimeError as error:
             missing[name] = str(error)
     # A training step follows the one before: memory that rests meanwhile may go back to a virtual machine's host.
@@ -190,6 +198,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--curves", action="store_true", help="cost against length, batch and levels instead")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--warm", action="store_true", help="programs of codax that were compiled before")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "results.json"

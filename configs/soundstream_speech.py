@@ -38,6 +38,7 @@ def get_config() -> Config:
     quantizer.kmeans_alternate = True
     quantizer.dead_threshold = 0.05
     quantizer.start_step = 300
+    quantizer.beam = 4
 
     loss = config.loss
     loss.waveform = 10.0
