@@ -8,8 +8,8 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; made smaller and train
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
 The two lists of utterances lie beside the model's card (codecs/codax/models/soundstream-speech). Without
-`data.mixture.sources` it trains on the starter corpus alone. What ships was then trained twice more from there, with
-the commands in the card.
+`data.mixture.sources` it trains on the starter corpus alone. What ships was then trained three times more from there,
+with the commands in the card.
 
 Hardware and time: see the model's card, which has the scores as well.
 """

@@ -10,6 +10,7 @@ speechtokenizer_quickstart, which says what differs from the paper, on the speec
     python train.py --config=configs/speechtokenizer_speech.py --workdir=runs/speechtokenizer-speech
 
 The two lists of utterances lie beside the card of soundstream-speech (codecs/codax/models/soundstream-speech).
+What ships was then trained once more from there, with the command in its card.
 
 Hardware and time: see the model's card, which has the scores as well.
 """
