@@ -17,8 +17,10 @@ def run(flags: Any) -> None:
         return
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
+    from codax.compiled import keep_compiled
     from codax.evaluation import runner, table
 
+    keep_compiled()
     results = runner.evaluate(
         flags.model or None,
         flags.data,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.compiled import keep_compiled
 from codax.data.progress import Progress
 from codax.data.sources import Utterance
 from codax.errors import CodaxError
@@ -194,6 +195,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
     """What a process does: every `processes`th utterance from `number` on."""
+    keep_compiled()  # else each process compiles all programs anew
     setup = prepare(**arguments)
     for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):
         pass  # what is measured is in the journal
