@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import statistics
@@ -159,13 +160,14 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
         if args.sides and name not in args.sides:
             continue
         try:
-            if name != "codax":
-                sides.append(Side(name, case, weights, args.peer_python, args.threads, None))
-                continue
-            kept = args.out / "compiled" if args.warm else None
+            own = name == "codax"
+            kept = args.out / "compiled" if own and args.warm else None
+            start = functools.partial(
+                Side, name, case, weights, sys.executable if own else args.peer_python, args.threads, kept
+            )
             if kept:
-                Side(name, case, weights, sys.executable, args.threads, kept).end()
-            sides.append(Side(name, case, weights, sys.executable, args.threads, kept))
+                start().end()  # which compiles
+            sides.append(start())
         except RuntimeError as error:
             missing[name] = str(error)
     # A training step follows the one before: memory that rests meanwhile may go back to a virtual machine's host.
@@ -198,7 +200,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--curves", action="store_true", help="cost against length, batch and levels instead")
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--warm", action="store_true", help="programs of codax that were compiled before")
+    parser.add_argument(
+        "--warm", action="store_true", help="programs of codax that were compiled before; wants an --out of its own"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "results.json"
