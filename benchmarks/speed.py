@@ -56,6 +56,13 @@ def curves() -> list[Case]:
     return [*lengths, *batches, *(Case("encodec_24khz", "encode", 10, 1, n) for n in (1, 2, 4, 8, 16, 32))]
 
 
+def accelerator_cases() -> list[Case]:
+    """What fills a GPU better than one file does."""
+    coding = [Case("encodec_24khz", task, 10, 64) for task in ("encode", "decode")]
+    sizes, kinds = (8, 64), ("float32", "bfloat16")
+    return [*coding, *(Case("encodec_24khz", "train", 1, n, dtype=dtype) for dtype in kinds for n in sizes)]
+
+
 def sides_of(case: Case) -> list[str]:
     """codax, and the peers that can do it; these hold all arrays of a signal at once, so none has half an hour."""
     if case.seconds > LONGEST_OF_PEERS:
@@ -114,6 +121,7 @@ class Side:
         """Args: `kept` is where JAX keeps compiled programs, if it does."""
         self.name = name
         cache = {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
+        shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # a GPU, with the other sides
         self.log = open(weights / f"log_{name}.txt", "w", encoding="utf-8")  # noqa: SIM115  (closed in `end`)
         command = [python, str(HERE / "sides" / "worker.py"), name, json.dumps(dataclasses.asdict(case))]
         self.process = subprocess.Popen(
@@ -122,7 +130,7 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env=os.environ | cache if kept else None,
+            env=os.environ | shared | (cache if kept else {}),
         )
         self.seconds: list[float] = []
         self.began = self._answer()
@@ -141,7 +149,7 @@ class Side:
         self.process.stdin.flush()
         answer = self._answer()
         self.seconds += answer["seconds"]
-        self.began["peak"] = answer["peak"]
+        self.began |= {name: value for name, value in answer.items() if name != "seconds"}
 
     def end(self) -> None:
         """Closes the process."""
@@ -199,6 +207,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--curves", action="store_true", help="cost against length, batch and levels instead")
+    parser.add_argument("--accelerator", action="store_true", help="large batches and bfloat16 instead")
     parser.add_argument("--again", action="store_true")
     parser.add_argument(
         "--warm", action="store_true", help="programs of codax that were compiled before; wants an --out of its own"
@@ -207,7 +216,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "results.json"
     results = {} if args.again or not file.exists() else json.loads(file.read_text(encoding="utf-8"))
-    for case in curves() if args.curves else cases():
+    chosen = curves() if args.curves else accelerator_cases() if args.accelerator else cases()
+    for case in chosen:
         if args.only and not any(part in case.name for part in args.only):
             continue
         if case.name not in results:

@@ -37,6 +37,7 @@ class Case:
     seconds: float
     batch: int = 1
     levels: int | None = None  # quantizers; None = the model's of `MODELS`
+    dtype: str = "float32"  # of a training step's networks; "bfloat16" = mixed precision
 
     @property
     def shape(self) -> Model:
@@ -52,7 +53,8 @@ class Case:
     def name(self) -> str:
         """For tables and files."""
         levels = f", {self.levels} levels" if self.levels else ""
-        return f"{self.model} {self.task} {self.batch} x {self.seconds:g} s{levels}"
+        mixed = "" if self.dtype == "float32" else f", {self.dtype}"
+        return f"{self.model} {self.task} {self.batch} x {self.seconds:g} s{levels}{mixed}"
 
     def audio(self) -> np.ndarray:
         """Noise under a slow envelope, float32 [batch, time, channels]: whole hops, the same on every side."""

@@ -101,21 +101,26 @@ def training(case: Case, model: torch.nn.Module) -> Callable[[], None]:
             gradient += scale * slope
         return gradient
 
-    def run() -> None:
-        result = model.quantizer(model.encoder(audio), model.frame_rate, 24.0)
-        decoded = model.decoder(result.quantized)
+    mixed = torch.autocast(DEVICE, torch.bfloat16, enabled=case.dtype == "bfloat16")
 
-        real, _ = judge(audio)
-        fake, _ = judge(decoded.detach())
+    def run() -> None:
+        with mixed:
+            result = model.quantizer(model.encoder(audio), model.frame_rate, 24.0)
+            decoded = model.decoder(result.quantized).float()
+
+        with mixed:
+            real, _ = judge(audio)
+            fake, _ = judge(decoded.detach())
         judge_optimizer.zero_grad()
         (hinge(real, 1) + hinge(fake, -1)).backward()
         judge_optimizer.step()
 
         for parameter in judge.parameters():
             parameter.requires_grad_(False)
-        with torch.no_grad():
+        with torch.no_grad(), mixed:
             _, real_features = judge(audio)
-        fake, fake_features = judge(decoded)
+        with mixed:
+            fake, fake_features = judge(decoded)
         losses = {
             "waveform": (audio - decoded).abs().mean(),
             "spectral": mel_loss(audio, decoded, banks),

@@ -33,12 +33,17 @@ def row(result: dict) -> str:
         theirs = sides[peer]
         cells += [
             f"{theirs['median'] / ours['median']:.2f}",
-            f"{ours['peak'] / 1e9:.2f} / {theirs['peak'] / 1e9:.2f}",
+            f"{_gigabytes(ours)} / {_gigabytes(theirs)}",
             f"{ours['load']:.1f} + {ours['first']:.1f} / {theirs['load']:.1f} + {theirs['first']:.1f}",
         ]
     elif ours:
-        cells += ["", f"{ours['peak'] / 1e9:.2f}", f"{ours['load']:.1f} + {ours['first']:.1f}"]
+        cells += ["", _gigabytes(ours), f"{ours['load']:.1f} + {ours['first']:.1f}"]
     return f"| {' | '.join(cells)} |"
+
+
+def _gigabytes(side: dict) -> str:
+    """Memory of the accelerator where there is one, else of the process."""
+    return f"{(side.get('device_peak') or side['peak']) / 1e9:.2f}"
 
 
 def _spread(side: dict) -> str:

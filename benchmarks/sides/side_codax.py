@@ -52,6 +52,7 @@ def training(case: Case) -> Callable[[], None]:
 
     config = load_recipe(RECIPES / f"{case.model}.py")
     config.train.batch_size, config.train.segment_seconds = case.batch, case.seconds
+    config.train.compute_dtype = case.dtype
     config.discriminator.update_probability = 1.0
     config.discriminator.per_kbps = False
     config.quantizer.dropout = config.quantizer.dropout_kbps = False
@@ -67,3 +68,8 @@ def training(case: Case) -> Callable[[], None]:
             raise FloatingPointError("the loss is not finite")
 
     return run
+
+
+def device_peak() -> int:
+    """The most memory that this process has had on its accelerator, bytes; 0 on a CPU."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)

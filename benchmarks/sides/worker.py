@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+import types
 from pathlib import Path
 
 BEGAN = time.perf_counter()
@@ -24,6 +25,11 @@ def peak_bytes() -> int:
     except OSError:
         return 0
     return 1024 * int(found.group(1)) if found else 0
+
+
+def peaks(module: types.ModuleType) -> dict[str, int]:
+    """Of the process, and of its accelerator where it has one; bytes."""
+    return {"peak": peak_bytes(), "device_peak": module.device_peak()}
 
 
 def main() -> None:
@@ -41,20 +47,21 @@ def main() -> None:
     from case import Case
 
     task = Case(**case)
-    run = importlib.import_module(f"side_{side}").build(task, weights)
+    module = importlib.import_module(f"side_{side}")
+    run = module.build(task, weights)
     loaded = time.perf_counter() - BEGAN
     result = run()
     first = time.perf_counter() - BEGAN - loaded
     if task.task == "encode":
         np.save(weights / f"result_{side}.npy", np.asarray(result.cpu() if hasattr(result, "cpu") else result))
-    print(json.dumps({"load": loaded, "first": first, "peak": peak_bytes()}), file=answers, flush=True)
+    print(json.dumps({"load": loaded, "first": first, **peaks(module)}), file=answers, flush=True)
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - start)
-        print(json.dumps({"seconds": seconds, "peak": peak_bytes()}), file=answers, flush=True)
+        print(json.dumps({"seconds": seconds, **peaks(module)}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

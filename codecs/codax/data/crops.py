@@ -17,6 +17,9 @@ from codax.errors import CodaxError
 
 _READ_ATTEMPTS = 8
 _EDGE = 64  # samples of a resampled crop that its cut ends have a part in
+# Speeds are multiples of one in so many: soxr takes two to five times as long where the rates have no large factor in
+# common, as it then makes a filter for every phase.
+_SPEED_STEPS = 200
 _log = logging.getLogger(__name__)
 
 
@@ -87,7 +90,8 @@ class Crops:
             at = (index + attempt) % len(self.source)
             played, samples, edge = self._rate, self._samples, 0
             if self._speed != (1.0, 1.0):
-                played, edge = round(self._rate * rng.uniform(*self._speed)), _EDGE
+                step = max(1, self._rate // _SPEED_STEPS)
+                played, edge = step * round(self._rate * rng.uniform(*self._speed) / step), _EDGE
                 samples = -(-(samples + 2 * edge) * played // self._rate)
             room = self.source.frames(at) - samples
             start = self._step * int(rng.integers(0, room // self._step + 1)) if room > 0 else 0

@@ -4,8 +4,8 @@ Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded,
 implementation for both uses: it puts its left context in front of the input (see `nets/padding.py`) and convolves
 without padding, so that streaming in any chunking gives the offline output.
 
-XLA runs one-dimensional convolutions slowly on the CPU, so there they are written as matrix products over shifted or
-folded views, which is several times faster; accelerators get native convolutions. The forms agree to rounding (tested).
+XLA runs one-dimensional convolutions slowly on CPUs and GPUs, so there they are written as matrix products over shifted
+or folded views, which is several times faster; TPUs get native convolutions. The forms agree to rounding (tested).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _DIMENSIONS = ("NWC", "WIO", "NWC")
 
 
 def default_lowering() -> str:
-    """Returns "matmul" on the CPU and "native" elsewhere."""
-    return "matmul" if platform() == "cpu" else "native"
+    """Returns "native" on TPUs and "matmul" elsewhere."""
+    return "native" if platform() == "tpu" else "matmul"
 
 
 def conv_valid(
