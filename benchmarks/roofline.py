@@ -1,7 +1,7 @@
 """How near a training step comes to what the accelerator can do, and what bounds it.
 
-    python benchmarks/roofline.py [--recipe configs/encodec_24khz.py] [--batch 8 64] [--seconds 1] [--dtype float32 bfloat16]
-        [--lowering native matmul] [--steps 30] [--profile FOLDER]
+    python benchmarks/roofline.py [--recipe configs/encodec_24khz.py] [--batch 8 64] [--seconds 1]
+        [--dtype float32 bfloat16] [--lowering native matmul] [--steps 30] [--profile FOLDER]
 
 First the ceilings: a large matrix product in each type, and a large copy, as JAX does them. Then a whole step of the
 recipe (generator, discriminators, balancer) for each batch, type and form of the one-dimensional convolutions:
@@ -24,7 +24,6 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 import numpy as np
-
 from codax.nets import conv
 from codax.recipes import load_recipe
 from codax.training import state as st
@@ -32,6 +31,19 @@ from codax.training.step import Phase, make_step
 
 SIDE = 8192  # of the matrices
 COPIED = 1 << 29  # float32 values
+COLUMNS = (
+    "batch",
+    "type",
+    "convolutions",
+    "compiled in, s",
+    "memory, GB",
+    "step, ms",
+    "x real time",
+    "TFLOP",
+    "share of products",
+    "GB accessed",
+    "share of copies",
+)
 
 
 def seconds_of(function: Callable[[], object], times: int) -> float:
@@ -70,8 +82,8 @@ def operations(jaxpr: jax.extend.core.Jaxpr) -> float:
             kernel, spec = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec
             total += 2 * made * math.prod(kernel) / kernel[spec[0]]
         times = equation.params.get("length", 1) if name == "scan" else 1
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
+        for parameter in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            inner = getattr(parameter, "jaxpr", parameter)
             if hasattr(inner, "eqns"):
                 total += times * operations(inner)
     return total
@@ -85,7 +97,9 @@ def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[
     config.discriminator.update_probability = 1.0
     config.validate()
     adversarial = config.loss.adversarial > 0
-    step = jax.jit(make_step(config, Phase(quantize=True, spectral=True, adversarial=adversarial), None), donate_argnums=0)
+    step = jax.jit(
+        make_step(config, Phase(quantize=True, spectral=True, adversarial=adversarial), None), donate_argnums=0
+    )
     shape = (batch_size, config.segment_samples, config.model.audio_channels)
     batch = {"audio": jnp.asarray(0.1 * np.random.default_rng(0).standard_normal(shape, np.float32))}
     state = [st.init_state(config)]
@@ -124,9 +138,7 @@ def main() -> None:
     products = ", ".join(f"{dtype} products {rate / 1e12:.3g} TFLOP/s" for dtype, rate in rates.items())
     print(f"{jax.devices()[0].device_kind}: {products}, copies {bandwidth / 1e9:.4g} GB/s")
     print(f"XLA_FLAGS: {os.environ.get('XLA_FLAGS', '')}\n")
-    print("| batch | type | convolutions | compiled in, s | memory, GB | step, ms | x real time | TFLOP | share of products |"
-          " GB accessed | share of copies |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for lowering in arguments.lowering:
         conv.default_lowering = lambda chosen=lowering: chosen
         for dtype in arguments.dtype:

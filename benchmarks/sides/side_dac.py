@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from case import Case, folder_of
-from torch_parts import DEVICE, codes_of, device_peak, first_last, quiet, tensors, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
 without("torch.utils.tensorboard", "randomname", "docstring_parser", "torchaudio", "torchaudio.transforms")
 from dac.model import DAC  # noqa: E402

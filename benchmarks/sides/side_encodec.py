@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from case import Case, folder_of
-from torch_parts import DEVICE, codes_of, device_peak, first_last, quiet, tensors, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
 without("torchaudio", "torchaudio.transforms")
 from encodec import EncodecModel  # noqa: E402

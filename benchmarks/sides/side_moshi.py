@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from case import Case, folder_of
-from torch_parts import DEVICE, codes_of, device_peak, first_last, quiet, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, without
 
 without("sentencepiece", "sphn")
 from moshi.models import loaders  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from case import Case, folder_of
-from torch_parts import DEVICE, codes_of, device_peak, first_last, quiet, tensors, without
+from torch_parts import DEVICE, codes_of, first_last, quiet, tensors, without
 
 without("torchaudio", "torchaudio.transforms", "speechtokenizer.trainer")
 from speechtokenizer.model import SpeechTokenizer  # noqa: E402

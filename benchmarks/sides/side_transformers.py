@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 from case import Case, folder_of
-from torch_parts import DEVICE, codes_of, device_peak, first_last, quiet
+from torch_parts import DEVICE, codes_of, first_last, quiet
 
 CLASSES = {"encodec": "EncodecModel", "mimi": "MimiModel", "dac": "DacModel"}
 

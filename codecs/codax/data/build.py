@@ -11,13 +11,13 @@ import concurrent.futures
 import functools
 import json
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from codax import cores
 from codax.config import DataConfig
 from codax.data import manifest, parts, plan, scan
 from codax.data.progress import Progress
@@ -70,7 +70,7 @@ def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
     """Works on items with a thread for each processor; the first failure ends it, once the items in hand are done."""
     with (
         Progress("build shards", len(items), unit="parts") as progress,
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        concurrent.futures.ThreadPoolExecutor(cores.usable()) as pool,
     ):
         running = [pool.submit(work, item) for item in items]
         try:

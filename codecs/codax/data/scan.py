@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from codax import audio
+from codax import audio, cores
 from codax.config import DataConfig
 from codax.data.progress import Progress
 from codax.errors import CodaxError
@@ -143,7 +143,7 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
     if missing:
         with (
             Progress("look at audio", len(missing)) as progress,
-            concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool,
+            concurrent.futures.ThreadPoolExecutor(threads or cores.usable()) as pool,
         ):
             for i, found in zip(missing, pool.map(measure, [paths[i] for i in missing]), strict=True):
                 result[i] = found

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codax import cores
 from codax.compiled import keep_compiled
 from codax.data.progress import Progress
 from codax.data.sources import Utterance
@@ -167,7 +168,7 @@ def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journ
     ]
     with Progress("evaluating", total=len(setup.utterances), unit="utterances") as progress:
         done = 0
-        with _threads(max(1, (os.cpu_count() or 1) // processes)):
+        with _threads(max(1, cores.usable() // processes)):
             for worker in workers:
                 worker.start()
         while any(worker.is_alive() for worker in workers):
@@ -195,6 +196,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
     """What a process does: every `processes`th utterance from `number` on."""
+    cores.take_share(number, processes)
     keep_compiled()  # else each process compiles all programs anew
     setup = prepare(**arguments)
     for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):

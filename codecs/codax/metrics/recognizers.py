@@ -19,12 +19,12 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from codax import cores
 from codax.files import cache_folder, write_whole
 from codax.metrics.signals import MetricError, optional
 
@@ -69,7 +69,7 @@ class FasterWhisper:
     Args:
       model: `base`, `tiny.en`, a folder with a CTranslate2 model, or a faster-whisper name in the local cache.
       compute_type: CTranslate2's; see above for what int8 costs.
-      threads: CPU threads; 0 = faster-whisper's choice.
+      threads: CPU threads; 0 = as many as there are cores to use, at most 8.
 
     Raises:
       MetricError: the package or the weights are missing or damaged.
@@ -84,7 +84,7 @@ class FasterWhisper:
                 source,
                 device="cpu",
                 compute_type=compute_type,
-                cpu_threads=threads or min(os.cpu_count() or 1, 8),
+                cpu_threads=threads or min(cores.usable(), 8),
                 local_files_only=True,
                 files=files,
             )

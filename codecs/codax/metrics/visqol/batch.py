@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from threadpoolctl import threadpool_limits
 
+from codax import cores
 from codax.metrics import nsim
 from codax.metrics.visqol import frontend, score
 from codax.metrics.visqol.errors import VisqolError
@@ -75,7 +75,7 @@ def _scores(
     at_once: int,
 ) -> Iterator[score.VisqolResult | VisqolError]:
     # Threads of the matrix products would only stand in the way of those of the pairs.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads, threadpool_limits(1):
+    with concurrent.futures.ThreadPoolExecutor(cores.usable()) as threads, threadpool_limits(1):
         while group := [begin(*pair) for pair in itertools.islice(pairs, at_once)]:
             if device is None:
                 yield from threads.map(lambda steps: _alone(steps, bank), group)
