@@ -117,7 +117,8 @@ def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[
     if arguments.profile:
         with jax.profiler.trace(str(arguments.profile)):
             jax.block_until_ready([run() for _ in range(3)])
-    memory = compiled.memory_analysis().temp_size_in_bytes
+    analysis = compiled.memory_analysis()
+    memory = analysis.temp_size_in_bytes if analysis else 0
     flops, accessed = operations(traced.jaxpr.jaxpr), (compiled.cost_analysis() or {}).get("bytes accessed", 0.0)
     return {"seconds": took, "flops": flops, "bytes": accessed, "compiling": compiling, "memory": memory}
 
