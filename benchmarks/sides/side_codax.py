@@ -68,8 +68,3 @@ def training(case: Case) -> Callable[[], None]:
             raise FloatingPointError("the loss is not finite")
 
     return run
-
-
-def device_peak() -> int:
-    """The most memory that this process has had on its accelerator, bytes; 0 on a CPU."""
-    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)

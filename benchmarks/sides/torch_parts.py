@@ -68,8 +68,3 @@ def quiet(function: Callable[[], Any]) -> Callable[[], Any]:
         return result
 
     return run
-
-
-def device_peak() -> int:
-    """The most memory that this process has had on its GPU, bytes; 0 on a CPU."""
-    return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else 0

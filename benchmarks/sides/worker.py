@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import time
-import types
 from pathlib import Path
 
 BEGAN = time.perf_counter()
@@ -27,9 +26,16 @@ def peak_bytes() -> int:
     return 1024 * int(found.group(1)) if found else 0
 
 
-def peaks(module: types.ModuleType) -> dict[str, int]:
+def device_peak_bytes() -> int:
+    """The most memory that this process has had on its accelerator, bytes; 0 on a CPU."""
+    if torch := sys.modules.get("torch"):
+        return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return (sys.modules["jax"].devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
+
+
+def peaks() -> dict[str, int]:
     """Of the process, and of its accelerator where it has one; bytes."""
-    return {"peak": peak_bytes(), "device_peak": module.device_peak()}
+    return {"peak": peak_bytes(), "device_peak": device_peak_bytes()}
 
 
 def main() -> None:
@@ -47,21 +53,20 @@ def main() -> None:
     from case import Case
 
     task = Case(**case)
-    module = importlib.import_module(f"side_{side}")
-    run = module.build(task, weights)
+    run = importlib.import_module(f"side_{side}").build(task, weights)
     loaded = time.perf_counter() - BEGAN
     result = run()
     first = time.perf_counter() - BEGAN - loaded
     if task.task == "encode":
         np.save(weights / f"result_{side}.npy", np.asarray(result.cpu() if hasattr(result, "cpu") else result))
-    print(json.dumps({"load": loaded, "first": first, **peaks(module)}), file=answers, flush=True)
+    print(json.dumps({"load": loaded, "first": first, **peaks()}), file=answers, flush=True)
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - start)
-        print(json.dumps({"seconds": seconds, **peaks(module)}), file=answers, flush=True)
+        print(json.dumps({"seconds": seconds, **peaks()}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

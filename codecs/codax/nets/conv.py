@@ -5,7 +5,8 @@ implementation for both uses: it puts its left context in front of the input (se
 without padding, so that streaming in any chunking gives the offline output.
 
 XLA runs one-dimensional convolutions slowly on CPUs and GPUs, so there they are written as matrix products over shifted
-or folded views, which is several times faster; TPUs get native convolutions. The forms agree to rounding (tested).
+or folded views: several times faster on CPUs, twice as fast in the training step that was measured on a GPU. TPUs get
+native convolutions. The forms agree to rounding (tested).
 """
 
 from __future__ import annotations
