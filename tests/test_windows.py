@@ -50,7 +50,7 @@ def codec(request) -> Codec:
 def small(monkeypatch) -> None:
     """Windows of little more than their context, so that short signals have many."""
     monkeypatch.setattr(windows, "_CONTEXTS", 1)
-    monkeypatch.setattr(windows, "CPU_PIECE_SAMPLES", 1)
+    monkeypatch.setattr(windows, "_CPU_PIECE_SAMPLES", 1)
 
 
 def pieces(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:

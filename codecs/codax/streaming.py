@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from codax.codec import Codec
 
 LARGEST_PIECE = 256  # frames run at once
-CPU_PIECE_SAMPLES = 24_000  # of all signals together, run at once on a CPU: intermediate arrays then stay in its cache
+# Run at once on a CPU: few enough for intermediate arrays to stay in its cache, and enough frames for the weights that
+# are read for them.
+_CPU_PIECE_SAMPLES = 48_000  # of all signals together
+_CPU_PIECE_FRAMES = 32
 
 
 class _Session:
@@ -36,8 +39,9 @@ class _Session:
         self.codec = codec
         model = codec.model
 
-        shortest = max(16, 1 << (codec.config.start_frames - 1).bit_length())  # each piece comes with a state
-        at_once = CPU_PIECE_SAMPLES // (codec.config.hop * example.shape[0]) if platform() == "cpu" else LARGEST_PIECE
+        # Each piece comes with a state.
+        shortest = max(_CPU_PIECE_FRAMES, 1 << (codec.config.start_frames - 1).bit_length())
+        at_once = _CPU_PIECE_SAMPLES // (codec.config.hop * example.shape[0]) if platform() == "cpu" else LARGEST_PIECE
         self._largest = 1 << (max(shortest, min(at_once, LARGEST_PIECE)).bit_length() - 1)
         encodes = method is CodecModel.encode
 
@@ -47,14 +51,18 @@ class _Session:
             extra = (levels, condition, valid) if encodes else (condition,)
             return model.apply({**variables, "stream": stream}, x, *extra, method=method, mutable=["stream"])
 
+        # Both are kept with the codec: a step is compiled once, and tracing it for its state takes long besides coding.
+        cache = codec.__dict__.setdefault("_stream_steps", {})
+        key = (method.__name__, denoise, levels)
         self._stream = {}
         if codec.config.start_frames == 1:
             # The layers start from zeros when they find no state; its shapes come from tracing one call.
-            _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.folded, example)
-            self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stream"])
-        cache = codec.__dict__.setdefault("_stream_steps", {})
+            if (*key, example.shape) not in cache:
+                _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.folded, example)
+                cache[*key, example.shape] = shapes["stream"]
+            self._stream = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), cache[*key, example.shape])
         # The state is donated: its memory serves the next state, so rings of keys and values are not copied.
-        self._step = cache.setdefault((method.__name__, denoise, levels), jax.jit(step, donate_argnums=1))
+        self._step = cache.setdefault(key, jax.jit(step, donate_argnums=1))
         self._started = False
         self._finished = False
         self._sizes: set[int] = set()  # numbers of frames that are compiled

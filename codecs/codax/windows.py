@@ -14,12 +14,12 @@ import numpy as np
 
 from codax.backend import platform
 from codax.errors import CodaxError
-from codax.streaming import CPU_PIECE_SAMPLES
 
 if TYPE_CHECKING:
     from codax.codec import Codec
 
 _PIECE_SAMPLES = 1 << 21  # of all signals together, run at once on accelerators
+_CPU_PIECE_SAMPLES = 24_000  # and on a CPU, where intermediate arrays then stay in its cache
 _CONTEXTS = 8  # a window gives at least so many times the context of one side
 
 
@@ -44,7 +44,7 @@ class _Windows:
             raise CodaxError(f"model {codec.model_id} cannot be run in windows: each frame depends on all others")
         self._run, self._taken, self._given, self._nothing = run, taken, given, nothing
         self._context = codec.config.context_frames
-        at_once = CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
+        at_once = _CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
         self._size = max(_CONTEXTS * self._context, at_once // (codec.config.hop * len(nothing)), 1)
         self._held: np.ndarray | None = None  # of the signal
         self._start = 0  # frame with which that begins

@@ -11,11 +11,14 @@ def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
+@pytest.mark.parametrize("channels,features,length", [(3, 5, 120), (5, 3, 120), (40, 20, 30)])
 @pytest.mark.parametrize(
     "width,stride,dilation", [(7, 1, 1), (7, 1, 9), (3, 1, 3), (1, 1, 1), (4, 2, 1), (16, 8, 1), (5, 3, 1), (10, 5, 1)]
 )
-def test_lowerings_agree(width, stride, dilation):
-    x, kernel = normal(0, 2, 120, 3), normal(1, width, 3, 5)
+def test_lowerings_agree(width, stride, dilation, channels, features, length):
+    if (reach := (width - 1) * dilation) >= length:
+        length += reach
+    x, kernel = normal(0, 2, length, channels), normal(1, width, channels, features) / channels**0.5
 
     def run(lowering):
         def f(x, kernel):
@@ -27,7 +30,7 @@ def test_lowerings_agree(width, stride, dilation):
 
     for a, b in zip(run("matmul"), run("native"), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
-    assert run("matmul")[0].shape[1] == (120 - (width - 1) * dilation - 1) // stride + 1
+    assert run("matmul")[0].shape[1] == (length - (width - 1) * dilation - 1) // stride + 1
 
 
 def test_a_convolution_by_hand():

@@ -9,6 +9,7 @@ import numpy as np
 from codax.deploy.convert import Converter, Value, operator
 from codax.deploy.graph import TYPES
 from codax.errors import CodaxError
+from codax.nets.elu import expm1_of_negative
 
 _ELEMENTWISE = {
     "add": "Add", "add_any": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "max": "Max", "min": "Min", "pow": "Pow",
@@ -57,7 +58,7 @@ def _different(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     return [elementwise(c, "Not", elementwise(c, "Equal", *inputs, dtype=np.bool_))]
 
 
-@operator("expm1")
+@operator("expm1", expm1_of_negative.__name__)
 def _expm1(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     """tanh(x / 2) (exp(x) + 1): exp(x) - 1 would lose digits near 0, and codes where two entries are almost as near."""
     (x,) = inputs

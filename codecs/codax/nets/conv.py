@@ -11,12 +11,14 @@ native convolutions. The forms agree to rounding (tested).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import export
 
 from codax.backend import platform
 from codax.nets.padding import pad_time, with_context
@@ -62,6 +64,8 @@ def conv_valid(
         )
     if stride > 1 and width == 2 * stride and dilation == 1:
         return _conv_two_blocks(x, kernel, stride)
+    if stride == 1 and width > 1 and kernel.shape[2] < x.shape[2]:
+        return _products_then_sums(x, kernel, dilation)
     length = (x.shape[1] - (width - 1) * dilation - 1) // stride + 1
     span = (length - 1) * stride + 1
     views = [x[:, i * dilation : i * dilation + span : stride] for i in range(width)]
@@ -69,13 +73,29 @@ def conv_valid(
     return stacked @ kernel.reshape(-1, kernel.shape[-1])
 
 
+def _products_then_sums(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
+    """All taps of all samples in one product, then the sum of shifted views.
+
+    Where a layer has fewer channels out than in, these views are smaller than those of its input.
+    """
+    width, channels, features = kernel.shape
+    products = x @ jnp.moveaxis(kernel, 0, 1).reshape(channels, width * features)
+    length = x.shape[1] - (width - 1) * dilation
+    taps = (products[:, i * dilation : i * dilation + length, i * features : (i + 1) * features] for i in range(width))
+    return functools.reduce(jnp.add, taps)
+
+
 def _conv_two_blocks(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """A convolution of width 2 * stride: fold time into blocks of one stride, then this block and the next."""
     batch, _, channels = x.shape
     blocks = x.shape[1] // stride
     folded = x[:, : blocks * stride].reshape(batch, blocks, stride * channels)
+    this, following = folded[:, :-1], folded[:, 1:]
+    known = not any(map(export.is_symbolic_dim, x.shape))
+    if known and x.size < kernel.size:  # which is not cut, as its halves would be copies
+        return jnp.concatenate([this, following], axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
     halves = kernel.reshape(2, stride * channels, kernel.shape[-1])
-    return folded[:, :-1] @ halves[0] + folded[:, 1:] @ halves[1]
+    return this @ halves[0] + following @ halves[1]
 
 
 def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
@@ -95,10 +115,9 @@ def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -
     width, in_channels, out_channels = kernel.shape
     if width != 2 * stride:
         raise ValueError(f"transposed convolution needs kernel width {2 * stride}, got {width}")
-    matrices = kernel.reshape(2, stride, in_channels, out_channels).transpose(0, 2, 1, 3)
-    matrices = matrices.reshape(2, in_channels, stride * out_channels)
-    y = x[:, 1:] @ matrices[0] + x[:, :-1] @ matrices[1]
-    return y.reshape(x.shape[0], -1, out_channels)
+    y = x @ jnp.moveaxis(kernel, 0, 1).reshape(in_channels, width * out_channels)
+    half = stride * out_channels
+    return (y[:, 1:, :half] + y[:, :-1, half:]).reshape(x.shape[0], -1, out_channels)
 
 
 class Conv(nn.Module):

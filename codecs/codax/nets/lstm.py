@@ -28,9 +28,11 @@ def lstm(
 
     def step(carry, projected):
         hidden, cell = carry
-        i, f, g, o = jnp.split(projected + hidden @ recurrent, 4, axis=-1)
-        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        gates = projected + hidden @ recurrent
+        # Both functions of all four: XLA's loops over parts of a vector take longer than what is computed in vain.
+        i, f, _, o = jnp.split(jax.nn.sigmoid(gates), 4, axis=-1)
+        cell = f * cell + i * jnp.split(jnp.tanh(gates), 4, axis=-1)[2]
+        hidden = o * jnp.tanh(cell)
         return (hidden, cell), hidden
 
     # The input's part needs no recurrence: one matrix product for all steps.

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from codax.config import ModelConfig
 from codax.nets.conv import Conv, ConvTranspose
+from codax.nets.elu import elu
 from codax.nets.lstm import SkipLSTM
 
 
@@ -36,8 +37,8 @@ class ResidualBlock(nn.Module):
         net, channels = self.config.seanet, x.shape[-1]
         conv = _conv(self.config, self.dtype)
         hidden = channels // net.compress
-        y = conv(hidden, net.residual_kernel_size, dilation=self.dilation, name="dilated")(nn.elu(x))
-        y = conv(channels, 1, name="pointwise")(nn.elu(y))
+        y = conv(hidden, net.residual_kernel_size, dilation=self.dilation, name="dilated")(elu(x))
+        y = conv(channels, 1, name="pointwise")(elu(y))
         return y + (x if net.shortcut == "identity" else conv(channels, 1, name="shortcut")(x))
 
 
@@ -60,12 +61,12 @@ class Encoder(nn.Module):
             for j, dilation in enumerate(c.dilations):
                 x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
             width *= 2
-            x = conv(width, 2 * stride, stride=stride, name=f"block{i}_down")(nn.elu(x), valid)
+            x = conv(width, 2 * stride, stride=stride, name=f"block{i}_down")(elu(x), valid)
             valid = None if valid is None else -(-valid // stride)
         if c.seanet.lstm_layers:
             both = c.seanet.bidirectional
             x = SkipLSTM(c.seanet.lstm_layers, both, dtype=self.dtype, name="lstm")(x)
-        return conv(c.dimension, c.seanet.last_kernel_size, name="latent")(nn.elu(x))
+        return conv(c.dimension, c.seanet.last_kernel_size, name="latent")(elu(x))
 
 
 class Decoder(nn.Module):
@@ -90,7 +91,7 @@ class Decoder(nn.Module):
             x = SkipLSTM(net.lstm_layers, dtype=self.dtype, name="lstm")(x)
         for i, stride in reversed(list(enumerate(c.strides))):
             width //= 2
-            x = up(width, stride, name=f"block{i}_up")(nn.elu(x))
+            x = up(width, stride, name=f"block{i}_up")(elu(x))
             for j, dilation in enumerate(c.dilations):
                 x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
-        return conv(c.audio_channels, net.last_kernel_size, name="stem")(nn.elu(x))
+        return conv(c.audio_channels, net.last_kernel_size, name="stem")(elu(x))

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from codax.config import ModelConfig
 from codax.nets.conv import Conv, ConvTranspose
+from codax.nets.elu import elu
 from codax.nets.snake import Snake
 
 
@@ -38,7 +39,7 @@ def _up(config: ModelConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
 
 def _activation(config: ModelConfig, name: str) -> Callable[[jax.Array], jax.Array]:
     """ELU, or DAC's activation, which has parameters and therefore a name."""
-    return Snake(name=name) if config.family == "dac" else nn.elu
+    return Snake(name=name) if config.family == "dac" else elu
 
 
 class ResidualUnit(nn.Module):
