@@ -178,8 +178,8 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
             sides.append(start())
         except RuntimeError as error:
             missing[name] = str(error)
-    # A training step follows the one before: memory that rests meanwhile may go back to a virtual machine's host.
-    times = {"stream": 20, "train": 4}.get(case.task, 1)
+    # Some runs follow each other, as in use: memory that rests meanwhile may go back to a virtual machine's host.
+    times = {"stream": 20, "train": 4}.get(case.task, 3 if case.seconds * case.batch <= 10 else 1)
     for number in range(args.rounds + 1):  # the first round warms up
         for side in sides:
             side.run(times)
