@@ -16,7 +16,7 @@ from tiny_run import WHOLE_STEP, WORKER, environment, metric_lines, run_program,
 from worker import dac_config, with_option
 
 OPTIONS = ("average", "normalised", "rotation", "factorised", "factorised_rotation", "fsq")
-MOST_DIFFERENT = ("normalised", "fsq")  # the plain ones, and DAC's with the rotation trick, are in other files
+MOST_DIFFERENT = ("normalised", "factorised_rotation", "fsq")  # the plain ones are in other files
 STEPS = 200
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
@@ -59,6 +59,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path) -> None:
     """DAC's recipe, which has factorised codes, with its discriminators and the rotation trick; the others without."""
     if option == "dac":
         config = dac_config()
+        config.quantizer.gradient = "rotation"
     else:
         changes = WHOLE_STEP | {"quantizer__start_step": 1, "quantizer__kbps": ()}
         config = with_option(tiny_config(**changes, loss__adversarial=0.0, loss__feature=0.0), option)

@@ -70,13 +70,12 @@ def mimi_config() -> Config:
 
 
 def dac_config() -> Config:
-    """DAC's network, quantizer that is learned by gradient (with the rotation trick), and discriminators."""
+    """DAC's network, quantizer that is learned by gradient, and discriminators."""
     config = step_config()
     config.name = "dac_tiny"
     model, quantizer, discriminator = config.model, config.quantizer, config.discriminator
     model.family, model.causal, model.weight_norm, model.strides = "dac", False, True, (2, 3)
     quantizer.kind, quantizer.projection, quantizer.dropout_share, quantizer.kbps = "factorised", 3, 0.5, ()
-    quantizer.gradient = "rotation"
     discriminator.wave_scales = 0
     discriminator.bands_windows, discriminator.bands_channels = (64,), 2
     discriminator.periods, discriminator.hifigan_max_channels, discriminator.hifigan_logits = (3,), 4, False
