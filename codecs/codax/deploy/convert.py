@@ -17,12 +17,10 @@ from jax.extend.core import Literal
 
 from codax.deploy.graph import Graph, Shape
 from codax.errors import CodaxError
-from codax.nets.elu import expm1_of_negative
 
 UNROLLED = 64  # longest loop that is written out
 LARGEST_FOLDED = 1 << 20  # values of a constant that is larger than what it is computed from
 _INLINED = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint")
-_OWN = (expm1_of_negative.__name__,)  # functions of codax that have a conversion as a whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Value:
 
 Operator = Callable[["Converter", Any, list[Value]], list[Value]]
 OPERATORS: dict[str, Operator] = {}  # by the name of JAX's primitive
+FUNCTIONS: dict[str, Operator] = {}  # by that of a compiled function, which is converted as a whole
 
 
 def operator(*names: str) -> Callable[[Operator], Operator]:
@@ -84,9 +83,9 @@ class Converter:
 
     def _equation(self, equation: Any, inputs: list[Value]) -> list[Value]:
         name, params = equation.primitive.name, equation.params
-        if params.get("name") in _OWN:
-            return OPERATORS[params["name"]](self, equation, inputs)
         if name in _INLINED:
+            if params.get("name") in FUNCTIONS:
+                return FUNCTIONS[params["name"]](self, equation, inputs)
             inner = params.get("jaxpr") or params.get("call_jaxpr") or params.get("fun_jaxpr")
             if hasattr(inner, "jaxpr"):
                 return self.run(inner.jaxpr, inner.consts, inputs)

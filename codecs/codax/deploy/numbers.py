@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.deploy.convert import Converter, Value, operator
+from codax.deploy.convert import FUNCTIONS, Converter, Value, operator
 from codax.deploy.graph import TYPES
 from codax.errors import CodaxError
 from codax.nets.elu import expm1_of_negative
@@ -58,12 +58,15 @@ def _different(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     return [elementwise(c, "Not", elementwise(c, "Equal", *inputs, dtype=np.bool_))]
 
 
-@operator("expm1", expm1_of_negative.__name__)
+@operator("expm1")
 def _expm1(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     """tanh(x / 2) (exp(x) + 1): exp(x) - 1 would lose digits near 0, and codes where two entries are almost as near."""
     (x,) = inputs
     half = elementwise(c, "Tanh", elementwise(c, "Mul", x, number(0.5, x)))
     return [elementwise(c, "Mul", half, elementwise(c, "Add", elementwise(c, "Exp", x), number(1, x)))]
+
+
+FUNCTIONS[expm1_of_negative.__name__] = _expm1
 
 
 @operator("erfc")

@@ -64,13 +64,18 @@ def conv_valid(
         )
     if stride > 1 and width == 2 * stride and dilation == 1:
         return _conv_two_blocks(x, kernel, stride)
-    if stride == 1 and width > 1 and kernel.shape[2] < x.shape[2]:
+    if stride == 1 and width > 1 and kernel.shape[2] < x.shape[2] and not _is_short(x, kernel):
         return _products_then_sums(x, kernel, dilation)
     length = (x.shape[1] - (width - 1) * dilation - 1) // stride + 1
     span = (length - 1) * stride + 1
     views = [x[:, i * dilation : i * dilation + span : stride] for i in range(width)]
     stacked = views[0] if width == 1 else jnp.concatenate(views, axis=-1)
     return stacked @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _is_short(x: jax.Array, kernel: jax.Array) -> bool:
+    """Is the signal smaller than the kernel, so that parts of this, which are copies, cost more than views of that?"""
+    return not any(map(export.is_symbolic_dim, x.shape)) and x.size < kernel.size
 
 
 def _products_then_sums(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
@@ -91,8 +96,7 @@ def _conv_two_blocks(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     blocks = x.shape[1] // stride
     folded = x[:, : blocks * stride].reshape(batch, blocks, stride * channels)
     this, following = folded[:, :-1], folded[:, 1:]
-    known = not any(map(export.is_symbolic_dim, x.shape))
-    if known and x.size < kernel.size:  # which is not cut, as its halves would be copies
+    if _is_short(x, kernel):
         return jnp.concatenate([this, following], axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
     halves = kernel.reshape(2, stride * channels, kernel.shape[-1])
     return this @ halves[0] + following @ halves[1]
