@@ -49,10 +49,13 @@ def kernel_parameter(
 def fold(params: Any) -> Any:
     """Parameters with every direction and scale replaced by their kernel."""
     flat: dict[tuple[str, ...], Any] = flatten_dict(params)  # type: ignore[assignment]
-    folded = {}
-    for path, value in flat.items():
-        if path[-1] == DIRECTION:
-            folded[*path[:-1], KERNEL] = normed(value, flat[*path[:-1], SCALE])
-        elif path[-1] != SCALE:
-            folded[path] = value
-    return unflatten_dict(folded)
+    folded = {path: value for path, value in flat.items() if path[-1] not in (DIRECTION, SCALE)}
+    layers = [path[:-1] for path in flat if path[-1] == DIRECTION]
+    kernels = _kernels([(flat[*layer, DIRECTION], flat[*layer, SCALE]) for layer in layers])
+    return unflatten_dict(folded | {(*layer, KERNEL): kernel for layer, kernel in zip(layers, kernels, strict=True)})
+
+
+@jax.jit
+def _kernels(pairs: list[tuple[jax.Array, jax.Array]]) -> list[jax.Array]:
+    """Those of directions and scales. As one program, which is kept: operation by operation takes seconds to compile."""
+    return [normed(*pair) for pair in pairs]
