@@ -57,5 +57,5 @@ def fold(params: Any) -> Any:
 
 @jax.jit
 def _kernels(pairs: list[tuple[jax.Array, jax.Array]]) -> list[jax.Array]:
-    """Those of directions and scales. As one program, which is kept: operation by operation takes seconds to compile."""
+    """Those of directions and scales, as one program, which is kept: one by one they take seconds to compile."""
     return [normed(*pair) for pair in pairs]
