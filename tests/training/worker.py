@@ -39,7 +39,7 @@ def step_config() -> Config:
         **WHOLE_STEP,
         quantizer__dead_threshold=100.003,  # no count of whole frames is close to it
         loss__waveform=0.01,
-        loss__feature=1.0,
+        loss__feature=0.1,
         loss__windows=(64, 128),
         loss__random_windows=1,
         train__batch_size=EXAMPLES,
@@ -83,7 +83,7 @@ def dac_config() -> Config:
     loss, optimizer = config.loss, config.optimizer
     loss.waveform, loss.spectral, loss.random_windows = 0.0, 0.1, 0
     loss.windows, loss.window_mels, loss.spectral_form = (64, 128), (5, 10), "dac"
-    loss.adversarial_form, loss.sum_discriminators, loss.feature = "least_squares", True, 0.1
+    loss.adversarial_form, loss.sum_discriminators = "least_squares", True
     loss.commitment, loss.codebook = 0.25, 1.0
     optimizer.weight_decay, optimizer.schedule, optimizer.gamma = 0.01, "exponential", 0.99
     optimizer.clip_norm, optimizer.discriminator_clip_norm = 1e3, 10.0
