@@ -52,7 +52,8 @@ def place(tmp_path_factory):
 
 
 def _start(place, *args: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"CODAX_CACHE": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
+    """The command as users run it: compiled in full."""
+    environment = os.environ | {"CODAX_CACHE": str(place / "cache"), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     environment.pop("CODAX_MODELS", None)
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "codax.cli.main", *args]
