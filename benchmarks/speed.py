@@ -46,7 +46,8 @@ def cases() -> list[Case]:
     for model in PEERS:
         for seconds, batch in ((10, 1), (60, 1), (10, 8)):
             found += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
-    return [*found, Case("mimi_24khz", "stream", 1), Case("encodec_24khz", "train", 1, 8)]
+    training = [Case("encodec_24khz", "train", 1, 8, pieces=n) for n in (1, 4)]
+    return [*found, Case("mimi_24khz", "stream", 1), *training]
 
 
 def curves() -> list[Case]:

@@ -38,6 +38,7 @@ class Case:
     batch: int = 1
     levels: int | None = None  # quantizers; None = the model's of `MODELS`
     dtype: str = "float32"  # of a training step's networks; "bfloat16" = mixed precision
+    pieces: int = 1  # in which codax works through the batch of a training step (memory.accumulate)
 
     @property
     def shape(self) -> Model:
@@ -54,7 +55,8 @@ class Case:
         """For tables and files."""
         levels = f", {self.levels} levels" if self.levels else ""
         mixed = "" if self.dtype == "float32" else f", {self.dtype}"
-        return f"{self.model} {self.task} {self.batch} x {self.seconds:g} s{levels}{mixed}"
+        pieces = "" if self.pieces == 1 else f", {self.pieces} pieces"
+        return f"{self.model} {self.task} {self.batch} x {self.seconds:g} s{levels}{mixed}{pieces}"
 
     def audio(self) -> np.ndarray:
         """Noise under a slow envelope, float32 [batch, time, channels]: whole hops, the same on every side."""

@@ -52,7 +52,7 @@ def training(case: Case) -> Callable[[], None]:
 
     config = load_recipe(RECIPES / f"{case.model}.py")
     config.train.batch_size, config.train.segment_seconds = case.batch, case.seconds
-    config.train.compute_dtype = case.dtype
+    config.train.compute_dtype, config.memory.accumulate = case.dtype, case.pieces
     config.discriminator.update_probability = 1.0
     config.discriminator.per_kbps = False
     config.quantizer.dropout = config.quantizer.dropout_kbps = False
