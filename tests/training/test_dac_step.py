@@ -16,7 +16,6 @@ from tiny_run import ROOT, voices
 from worker import dac_config
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +29,12 @@ def config() -> Config:
 
 def test_losses_fall(config: Config) -> None:
     batch = {"audio": voices(4, config.segment_samples)}
-    state = quick_jit(lambda: st.init_state(config))()
+    state = jax.jit(lambda: st.init_state(config))()
     assert bool(state.codebook["quantizer"]["initialised"])
-    started = quick_jit(make_codebook_init(config, None))(state, batch)[0]
+    started = jax.jit(make_codebook_init(config, None))(state, batch)[0]
     jax.tree.map(np.testing.assert_array_equal, started, state)  # there is no k-means
     before = np.asarray(state.generator["quantizer"]["embedding"])
-    step = quick_jit(make_step(config, FULL, None))
+    step = jax.jit(make_step(config, FULL, None))
     history = []
     for _ in range(60):
         state, metrics = step(state, batch)

@@ -15,7 +15,6 @@ from codax.training.step import Phase, draw_levels, draw_rate, make_codebook_ini
 from tiny_run import ROOT, tiny_config, voices
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def encodec_config(**changes) -> Config:
@@ -39,14 +38,14 @@ def encodec_config(**changes) -> Config:
 
 def started(config: Config):
     batch = {"audio": np.repeat(voices(4, config.segment_samples), config.model.audio_channels, axis=2)}
-    state = quick_jit(lambda: init_state(config))()
-    return quick_jit(make_codebook_init(config, None))(state, batch)[0], batch
+    state = jax.jit(lambda: init_state(config))()
+    return jax.jit(make_codebook_init(config, None))(state, batch)[0], batch
 
 
 def test_losses_fall_and_the_balancer_follows() -> None:
     config = encodec_config()
     state, batch = started(config)
-    step = quick_jit(make_step(config, FULL, None))
+    step = jax.jit(make_step(config, FULL, None))
     history = []
     for _ in range(30):
         state, metrics = step(state, batch)
@@ -67,7 +66,7 @@ def test_stereo_segments_are_normalised() -> None:
     )
     config.model.seanet.norm = "group"
     state, batch = started(config.validate())
-    step = quick_jit(make_step(config, FULL, None))
+    step = jax.jit(make_step(config, FULL, None))
     _, plain = step(state, batch)
     _, loud = step(state, {"audio": batch["audio"] * 4})
     # The codes see the same signal whatever its level, and the output has it again.
@@ -78,7 +77,7 @@ def test_stereo_segments_are_normalised() -> None:
 def test_discriminators_are_updated_by_chance() -> None:
     config = encodec_config(discriminator__update_probability=1e-9)
     state, batch = started(config)
-    after, metrics = quick_jit(make_step(config, FULL, None))(state, batch)
+    after, metrics = jax.jit(make_step(config, FULL, None))(state, batch)
     for name in ("discriminator", "discriminator_optimizer"):
         jax.tree.map(np.testing.assert_array_equal, getattr(after, name), getattr(state, name))
     assert metrics["loss/adversarial"] > 0
@@ -106,7 +105,7 @@ def per_rate_start(per_rate: Config):
 
 @pytest.fixture(scope="module")
 def per_rate_step(per_rate: Config):
-    return quick_jit(make_step(per_rate, FULL, None))
+    return jax.jit(make_step(per_rate, FULL, None))
 
 
 def changed(after, before) -> np.ndarray:
@@ -152,7 +151,7 @@ def test_the_drawn_discriminators_are_trained_as_one_set_is(per_rate: Config, pe
     shared = encodec_config(quantizer__kbps=per_rate.quantizer.kbps)
     names = ("discriminator", "discriminator_optimizer")
     after, metrics = per_rate_step(state, batch)
-    alone, wanted = quick_jit(make_step(shared, FULL, None))(
+    alone, wanted = jax.jit(make_step(shared, FULL, None))(
         state.replace(**{name: select(getattr(state, name), rate) for name in names}), batch
     )
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)

@@ -18,7 +18,6 @@ from worker import mimi_config, step_config
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
 EXAMPLES = 8
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def whole_step() -> Config:
@@ -62,7 +61,7 @@ def batch_of(config: Config) -> dict[str, np.ndarray]:
 
 def run(config: Config, start: TrainState) -> dict[str, Any]:
     """What one step makes of a state: gradients show in the optimisers' momenta."""
-    state, metrics = quick_jit(make_step(config, FULL, None))(start, batch_of(config))
+    state, metrics = jax.jit(make_step(config, FULL, None))(start, batch_of(config))
     assert metrics["bad_steps"] == 0
     momenta = {name: getattr(state, f"{name}_optimizer")[0].mu for name in ("generator", "discriminator")}
     return momenta | {"codebook": state.codebook, "balancer": state.balancer} | metrics
@@ -72,8 +71,8 @@ def run(config: Config, start: TrainState) -> dict[str, Any]:
 def plain(name: str) -> tuple[TrainState, dict[str, np.ndarray]]:
     """The state that a recipe starts from, and what its step makes of it without any of the options."""
     config = RECIPES[name]()
-    state = quick_jit(lambda: init_state(config))()
-    state = quick_jit(make_codebook_init(config, None))(state, batch_of(config))[0]
+    state = jax.jit(lambda: init_state(config))()
+    state = jax.jit(make_codebook_init(config, None))(state, batch_of(config))[0]
     return state, run(config, state)
 
 
@@ -103,17 +102,17 @@ def test_a_step_is_the_same(name: str, remat: str, accumulate: int) -> None:
 def test_codebooks_start_from_the_whole_batch() -> None:
     config = soundstream()
     batch = batch_of(config)
-    fresh = quick_jit(lambda: init_state(config))()
-    wanted = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
+    fresh = jax.jit(lambda: init_state(config))()
+    wanted = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
     config.memory.accumulate = 4
-    found = quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
+    found = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
     assert_close(found.codebook, wanted.codebook)
 
 
 def saved_bytes(config: Config) -> int:
     """Temporaries of the compiled step."""
     state = jax.eval_shape(lambda: init_state(config))
-    compiled: Any = quick_jit(make_step(config, FULL, None)).lower(state, batch_of(config)).compile()
+    compiled: Any = jax.jit(make_step(config, FULL, None)).lower(state, batch_of(config)).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 

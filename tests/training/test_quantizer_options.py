@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import codax
@@ -18,7 +17,6 @@ from worker import dac_config, with_option
 OPTIONS = ("average", "normalised", "rotation", "factorised", "factorised_rotation", "fsq")
 MOST_DIFFERENT = ("normalised", "factorised_rotation", "fsq")  # the plain ones are in other files
 STEPS = 200
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -29,11 +27,11 @@ def test_two_hundred_steps(option: str) -> None:
     """
     config = tiny_config(train__batch_size=4, quantizer__kbps=(), quantizer__dead_threshold=0.05)
     config = with_option(config, option)
-    state = quick_jit(lambda: st.init_state(config))()
+    state = jax.jit(lambda: st.init_state(config))()
     first = {"audio": voices(4, config.segment_samples)}
-    state, _ = quick_jit(make_codebook_init(config, None))(state, first)
+    state, _ = jax.jit(make_codebook_init(config, None))(state, first)
     assert bool(state.codebook["quantizer"]["initialised"])
-    step = quick_jit(make_step(config, Phase(quantize=True, spectral=True, adversarial=False), None), donate_argnums=0)
+    step = jax.jit(make_step(config, Phase(quantize=True, spectral=True, adversarial=False), None), donate_argnums=0)
     history = []
     for i in range(STEPS):
         state, metrics = step(state, {"audio": voices(4, config.segment_samples, seed=i % 5)})

@@ -17,11 +17,10 @@ from tiny_run import WHOLE_STEP, tiny_config, voices
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
 
 # Compiling costs more than running here.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def one_step(config: Config, phase: Phase) -> Any:
-    return quick_jit(make_step(config, phase, None))
+    return jax.jit(make_step(config, phase, None))
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +36,8 @@ def batch(config: Config) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def state(config: Config, batch: dict[str, np.ndarray]) -> TrainState:
     """A state with started codebooks."""
-    fresh = quick_jit(lambda: init_state(config))()
-    return quick_jit(make_codebook_init(config, None))(fresh, batch)[0]
+    fresh = jax.jit(lambda: init_state(config))()
+    return jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +115,12 @@ def test_bfloat16_computes_and_keeps_its_state_in_float32(batch: dict) -> None:
         train__batch_size=4,
         train__compute_dtype="bfloat16",
     )
-    state = quick_jit(lambda: init_state(config))()
-    state, _ = quick_jit(make_codebook_init(config, None))(state, batch)
+    state = jax.jit(lambda: init_state(config))()
+    state, _ = jax.jit(make_codebook_init(config, None))(state, batch)
     step = make_step(config, FULL, None)
     program = str(jax.make_jaxpr(step)(state, batch))
     assert "bf16" in program
-    after, metrics = quick_jit(step)(state, batch)
+    after, metrics = jax.jit(step)(state, batch)
     allowed = {jnp.dtype(jnp.float32), jnp.dtype(jnp.int32), jnp.dtype(jnp.bool_)}
     assert {leaf.dtype for leaf in jax.tree.leaves(after)} <= allowed
     assert {leaf.dtype for leaf in jax.tree.leaves(metrics)} <= allowed

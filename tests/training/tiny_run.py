@@ -100,8 +100,8 @@ def write_corpus(folder: Path) -> Path:
 
 
 def environment(cache: Path, **more: str) -> dict[str, str]:
-    """For programs that train: CPU only, compiled quickly and not twice."""
-    flags = f"--xla_backend_optimization_level=0 {more.pop('XLA_FLAGS', '')}"
+    """For programs that train: CPU only, compiled as the suite is and not twice."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {more.pop('XLA_FLAGS', '')}"
     fast = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": flags,
