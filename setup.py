@@ -17,7 +17,7 @@ setup(
     package_data={"codax": ["models/*/*"], "codax.listening": ["web/*"]},
     install_requires=[
         # On CPUs, a training step under 0.11.1 and 0.11.2 waits for its own threads for ever.
-        "jax>=0.10.2,<0.11.1",
+        "jax>=0.10.2,!=0.11.1,!=0.11.2",
         "flax>=0.12.8",
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8",
