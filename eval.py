@@ -3,9 +3,9 @@
 import sys
 
 from absl import app, flags, logging
-from codax.allocator import use_huge_pages
 from codax.errors import CodaxError
 from codax.metrics import registry
+from codax.runtime.allocator import use_huge_pages
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, of other projects too; empty = baselines alone.")

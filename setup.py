@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "codecs"},
     packages=find_packages("codecs"),
-    package_data={"codax": ["models/*/*"], "codax.listening": ["web/*"]},
+    package_data={"codax.codec": ["models/*/*"], "codax.listening": ["web/*"]},
     install_requires=[
         # On CPUs, a training step under 0.11.1 and 0.11.2 waits for its own threads for ever.
         "jax>=0.10.2,!=0.11.1,!=0.11.2",

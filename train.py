@@ -1,11 +1,11 @@
 """Trains a codec: python train.py --config=configs/quickstart.py --workdir=runs/quickstart [--config.train.steps=9]"""
 
 from absl import app, flags
-from codax.allocator import use_huge_pages
+from codax.config import recipe_flags
 from codax.errors import CodaxError
-from codax.training import configflags
+from codax.runtime.allocator import use_huge_pages
 
-_CONFIG = configflags.define_config()
+_CONFIG = recipe_flags.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; a run that was interrupted goes on from there.")
 _PARALLEL = flags.DEFINE_enum("parallel", "shard_map", ["shard_map", "pmap"], "How the step is mapped over devices.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Join the other processes of a run that spans several hosts.")
@@ -19,11 +19,11 @@ def main(argv: list[str]) -> None:
     try:
         if len(argv) > 1:
             raise CodaxError(f"unexpected argument {argv[1]!r}")
-        config = configflags.checked(_CONFIG.value)
+        config = recipe_flags.checked(_CONFIG.value)
         if not _WORKDIR.value:
             raise CodaxError("--workdir is missing: give a folder for the run")
         # JAX is imported once the command line is known to be right.
-        from codax.compiled import keep_compiled
+        from codax.runtime.compilation import keep_compiled
         from codax.training import loop, parallel
 
         keep_compiled()
@@ -33,14 +33,14 @@ def main(argv: list[str]) -> None:
             parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
         loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
     except CodaxError as error:
-        configflags.fail(error)
+        recipe_flags.fail(error)
 
 
 def parse(argv: list[str]) -> list[str]:
     try:
-        return configflags.parse(argv)
+        return recipe_flags.parse(argv)
     except CodaxError as error:
-        configflags.fail(error)
+        recipe_flags.fail(error)
 
 
 if __name__ == "__main__":

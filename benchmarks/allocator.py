@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from codax.allocator import HUGE_PAGES, SWITCH
+from codax.runtime.allocator import HUGE_PAGES, SWITCH
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +24,7 @@ def measure(recipe: Path, steps: int) -> float:
     """Median time of a step with quantizer and mel loss, seconds."""
     import jax
     import numpy as np
-    from codax.recipes import load_recipe
+    from codax.config.recipe_files import load_recipe
     from codax.training import state as st
     from codax.training.step import Phase, make_step
 

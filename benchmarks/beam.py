@@ -16,9 +16,9 @@ from pathlib import Path
 import codax
 import numpy as np
 from card_tables import COLUMNS, cell
-from codax.codec import Codec
-from codax.data.sources import load_utterances
-from codax.evaluation.models import Model
+from codax.codec.codec import Codec
+from codax.data.sources.spec import load_utterances
+from codax.evaluation.codecs import Model
 from codax.evaluation.runner import evaluate
 
 SECONDS = 10.0

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from codax.config.recipe_files import load_recipe
 from codax.data.pipeline import training_batches
-from codax.recipes import load_recipe
 from codax.training.checkpoints import Checkpoints
 from codax.training.parallel import Parallel
 from codax.training.state import init_state

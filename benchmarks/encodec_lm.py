@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from codax.audio import write
 from codax.cli.files import decode_file, encode_file
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.interop.encodec_lm import import_lm
-from codax.interop.files import import_model
-from codax.lm.files import save_lm
+from codax.interop.formats import import_model
+from codax.lm.storage import save_lm
 from encodec import EncodecModel
 from encodec.model import LMModel
 

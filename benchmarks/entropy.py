@@ -14,11 +14,11 @@ from pathlib import Path
 
 import codax
 import numpy as np
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.entropy import coding
 from codax.entropy.adaptive import AdaptiveModel
-from codax.lm.files import has_lm, load_integers
 from codax.lm.integer import IntegerModel
+from codax.lm.storage import has_lm, load_integers
 
 
 def models(codec: codax.Codec, lm: Path | None, levels: int) -> Iterator[tuple[str, coding.Model, int]]:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from codax import audio
 from codax.config import Config
+from codax.config.recipe_files import load_recipe
 from codax.data import pipeline
-from codax.data.build import build_shards
-from codax.data.sources import open_source
-from codax.recipes import load_recipe
+from codax.data.shards.build import build_shards
+from codax.data.sources.spec import open_source
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 20  # batches

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
-from codax.codec import Codec
-from codax.interop.files import import_model
+from codax.codec.codec import Codec
+from codax.codec.sessions import Sessions
+from codax.interop.formats import import_model
 from codax.interop.mimi_config import config_24khz
-from codax.sessions import Sessions
 
 _FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
 _LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")

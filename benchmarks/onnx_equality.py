@@ -10,7 +10,7 @@ import argparse
 
 import codax
 import numpy as np
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.deploy.check import distance, through_streams
 from codax.deploy.onnx_files import onnx_models
 from codax.deploy.runtime import Runtime

@@ -17,14 +17,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.module import CodecModel
+from codax.config.recipe_files import load_recipe
 from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial
-from codax.model import CodecModel
 from codax.nets import conv2d, seanet
 from codax.nets.lstm import SkipLSTM
 from codax.quantizers import rvq
-from codax.recipes import load_recipe
 from codax.training.step import split_outputs
 
 RECIPE = Path(__file__).parents[1] / "configs" / "encodec_24khz.py"

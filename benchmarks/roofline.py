@@ -24,8 +24,8 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 import numpy as np
+from codax.config.recipe_files import load_recipe
 from codax.nets import conv
-from codax.recipes import load_recipe
 from codax.training import state as st
 from codax.training.step import Phase, make_step
 

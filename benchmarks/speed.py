@@ -75,11 +75,11 @@ def sides_of(case: Case) -> list[str]:
 
 def write_weights(weights: Path, model: str) -> None:
     """The same random weights, as each side reads them."""
-    from codax.codec import Codec
+    from codax.codec.codec import Codec
+    from codax.config.recipe_files import load_recipe
     from codax.interop import dac, encodec, speechtokenizer
-    from codax.interop.files import export_huggingface, export_kyutai
-    from codax.recipes import load_recipe
-    from codax.tensorfiles import safetensors_bytes
+    from codax.interop.formats import export_huggingface, export_kyutai
+    from codax.storage.tensors import safetensors_bytes
 
     if folder_of(weights, model, "codax").is_dir():
         return

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import librosa
 import numpy as np
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.metrics import phones
 from codax.metrics.signals import MetricError
 from codax.teachers.onnx import WAKEHUBERT_DELAY, OnnxTeacher, wakehubert

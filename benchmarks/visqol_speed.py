@@ -13,7 +13,7 @@ import time
 import numpy as np
 from codax.audio import resample
 from codax.baselines import specs
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.metrics import visqol
 from codax.metrics.visqol.batch import visqol_batch
 

@@ -13,7 +13,7 @@ reverberation. Not trained to the end here.
 from pathlib import Path
 
 from codax.config import Config
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 
 
 def get_config() -> Config:

@@ -18,8 +18,8 @@ In training a segment is divided by its RMS before the encoder, as it is in use.
 from pathlib import Path
 
 from codax.config import Config
+from codax.config.recipe_files import load_recipe
 from codax.interop.encodec import config_48khz
-from codax.recipes import load_recipe
 
 
 def get_config() -> Config:

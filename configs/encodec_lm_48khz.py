@@ -12,7 +12,7 @@ second, so the model learns segments.
 from pathlib import Path
 
 from codax.config import Config
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 
 
 def get_config() -> Config:

@@ -8,8 +8,8 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; at 1,000 steps a secon
     python train.py --config=configs/soundstream_speech.py --workdir=runs/soundstream-speech \\
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
-The two lists of utterances lie beside the model's card (codecs/codax/models/soundstream-speech). What ships was trained
-by the two commands in the card: this recipe in two parts, of which the first starts the codebooks on a CPU.
+The two lists of utterances lie beside the model's card (codecs/codax/codec/models/soundstream-speech). What ships was
+trained by the two commands in the card: this recipe in two parts, of which the first starts the codebooks on a CPU.
 
 Hardware and time: a GPU; 9 minutes on an H100. On two CPU cores a step of 16 examples takes 1.4 s: there
 `train.batch_size=16` with `train.start_from=soundstream-speech`, or `quickstart`. The model's card has the scores.

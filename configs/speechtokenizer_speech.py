@@ -9,7 +9,7 @@ speechtokenizer_quickstart, which says what differs from the paper, on the speec
     codax data build speechocean.jsonl --out data/speechocean --sample-rate 16000 --teacher wakehubert
     python train.py --config=configs/speechtokenizer_speech.py --workdir=runs/speechtokenizer-speech
 
-The two lists of utterances lie beside the card of soundstream-speech (codecs/codax/models/soundstream-speech).
+The two lists of utterances lie beside the card of soundstream-speech (codecs/codax/codec/models/soundstream-speech).
 What ships was then trained once more from there, with the command in its card.
 
 Hardware and time: see the model's card, which has the scores as well.
@@ -18,7 +18,7 @@ Hardware and time: see the model's card, which has the scores as well.
 from pathlib import Path
 
 from codax.config import Config
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 
 
 def get_config() -> Config:

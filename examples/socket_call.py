@@ -19,9 +19,9 @@ from collections.abc import Iterator
 
 import codax
 import numpy as np
-from codax.codec import Codec
-from codax.entropy import packets
-from codax.entropy.container import Meta
+from codax.codec.codec import Codec
+from codax.containers import packets
+from codax.containers.container import Meta
 from codax.errors import CodaxError
 
 PIECE_SECONDS = 0.01  # what a microphone gives at a time

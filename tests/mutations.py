@@ -6,8 +6,8 @@ import os
 import zlib
 
 import numpy as np
-from codax.entropy import container
-from codax.entropy.container import CHECKSUM, TABLE_ENTRY, ContainerError
+from codax.containers import container
+from codax.containers.container import CHECKSUM, TABLE_ENTRY, ContainerError
 
 COUNT = int(os.environ.get("CODAX_MUTATIONS", "1000"))  # files in all, over all kinds
 _EXTREMES = (bytes(4), b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x01\0\0\0", b"\0\0\0\x80")

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from codax.audio import read, write
 from codax.cli.files import decode_file, encode_file
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.loading import from_weights
 from codax.config import Config
-from codax.entropy.container import parse_header
+from codax.containers.container import parse_header
 from codax.errors import CodaxError
-from codax.loading import from_weights
-from codax.tensorfiles import ModelError
+from codax.storage.tensors import ModelError
 from flax.traverse_util import flatten_dict
 from quantizer_options import OPTIONS, with_option
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from codax.config import Config, ConfigError
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 

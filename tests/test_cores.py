@@ -6,7 +6,7 @@ import multiprocessing
 import os
 
 import pytest
-from codax import cores
+from codax.runtime import cores
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 

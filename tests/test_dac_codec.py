@@ -7,11 +7,11 @@ import pytest
 from codax import audio
 from codax.cli.files import decode_file, encode_file
 from codax.cli.info import describe
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.loading import load
+from codax.codec.sessions import Sessions
 from codax.errors import CodaxError
 from codax.interop.dac import config_16khz
-from codax.loading import load
-from codax.sessions import Sessions
 
 
 def small_config(**model):

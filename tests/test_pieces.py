@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.pieces import join, mean_and_joined, mean_value_and_grad, split
+from codax.codec.microbatches import join, mean_and_joined, mean_value_and_grad, split
 
 X = jnp.asarray(np.random.default_rng(0).standard_normal((6, 3)), jnp.float32)
 Y = jnp.asarray(np.random.default_rng(1).standard_normal((6, 2)), jnp.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ALLOCATOR = "from codax.allocator import keep_memory; print(keep_memory())"
+ALLOCATOR = "from codax.runtime.allocator import keep_memory; print(keep_memory())"
 ARENAS = """
 import ctypes, sys, threading
 from codax.allocator import keep_memory
@@ -24,7 +24,7 @@ libc.fclose(file)
 print(open(sys.argv[1]).read().count("<heap nr="))
 """
 TUNABLES = (
-    "import os, sys; from codax.allocator import use_huge_pages; use_huge_pages();"
+    "import os, sys; from codax.runtime.allocator import use_huge_pages; use_huge_pages();"
     "print(sys.argv[1]); print(os.environ.get('GLIBC_TUNABLES'))"
 )
 SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -35,7 +35,7 @@ HUGE_PAGES = (
     and "[madvise]" in SYSTEM.read_text()
 )
 COMPILED = (
-    "import jax; from codax.compiled import keep_compiled; keep_compiled();"
+    "import jax; from codax.runtime.compilation import keep_compiled; keep_compiled();"
     "print(jax.config.jax_compilation_cache_dir);"
     "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); jax.jit(lambda x: x + 1)(1.0)"
 )

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.sessions import Sessions
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.sessions import Sessions
 
 
 def mimi_config() -> Config:

@@ -7,8 +7,8 @@ import json
 import codax
 import numpy as np
 import pytest
-from codax import shipped
-from codax.tensorfiles import ModelError, read_safetensors
+from codax.codec import shipped
+from codax.storage.tensors import ModelError, read_safetensors
 
 MOST_BYTES = 12_000_000
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from codax import files
 from codax.errors import CodaxError
+from codax.storage import files
 
 
 def test_the_old_file_is_replaced_and_readable_as_the_umask_says(tmp_path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from codax import windows
-from codax.codec import Codec
+from codax.codec import windows
+from codax.codec.codec import Codec
 from codax.config import Config
+from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
 from codax.interop.dac import config_16khz
-from codax.recipes import load_recipe
 
 
 def dac() -> Config:

@@ -10,7 +10,7 @@ import codax
 import jax
 import numpy as np
 from case import Case, folder_of
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "configs"
 

@@ -40,7 +40,7 @@ def peaks() -> dict[str, int]:
 
 def main() -> None:
     if sys.argv[1] == "codax":
-        from codax.allocator import use_huge_pages
+        from codax.runtime.allocator import use_huge_pages
 
         use_huge_pages()  # as train.py and the command do
     side, case, weights, threads = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.cli import bitrates
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 

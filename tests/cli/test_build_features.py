@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.data import features, records
-from codax.data.sources import open_source
+from codax.data.sources.spec import open_source
 
 pytest.importorskip("onnxruntime")
 

@@ -19,8 +19,8 @@ def _save_models(folder) -> None:
     """Writes the models `tiny`, and `other`, which has the same network and other weights."""
     import jax
     import jax.numpy as jnp
-    from codax.codec import Codec
-    from codax.model import CodecModel
+    from codax.codec.codec import Codec
+    from codax.codec.module import CodecModel
 
     config = Config(
         name="tiny",
@@ -92,7 +92,7 @@ def test_encode_decode_and_info(place):
 
 def test_files_equal_the_library(place):
     import codax
-    from codax.entropy.containerfile import ContainerReader
+    from codax.containers.containerfile import ContainerReader
 
     codec = codax.load(place / "tiny")
     assert _codax(place, "encode", "in.wav", "lib.codax", "--model", "tiny", "--kbps", "2")[0] == 0

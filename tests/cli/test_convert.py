@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from codax import audio
-from codax.codec import Codec, Tokens
+from codax.codec.codec import Codec, Tokens
+from codax.codec.voice_conversion import swap_levels
 from codax.config import Config
-from codax.conversion import swap_levels
 from codax.errors import CodaxError
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
-from codax import audio, shipped
-from codax.entropy import container
+from codax import audio
+from codax.codec import shipped
+from codax.containers import container
 
 
 def voice(seconds: float, rate: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.audio import resample
-from codax.codec import Codec
-from codax.entropy import ecdc
-from codax.entropy.containerfile import ContainerReader
+from codax.codec.codec import Codec
+from codax.containers import ecdc
+from codax.containers.containerfile import ContainerReader
 from codax.interop import encodec, encodec_lm
 from codax.lm.config import LMConfig
 from codax.lm.predictor import parameter_shapes

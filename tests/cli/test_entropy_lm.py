@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 from codax import audio
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
-from codax.lm.files import save_lm
+from codax.lm.storage import save_lm
 from tiny_models import random_lm
 
 

@@ -7,7 +7,7 @@ import sys
 import codax
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 
 

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from codax import audio
 from codax.cli import files
-from codax.entropy import container
-from codax.entropy.containerfile import ContainerReader
+from codax.containers import container
+from codax.containers.containerfile import ContainerReader
 from codax.errors import CodaxError
 from fake_codec import FakeCodec
 

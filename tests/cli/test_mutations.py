@@ -10,7 +10,7 @@ from codax import audio
 from codax.cli.files import decode_file, encode_file
 from codax.config import LanguageModelConfig
 from codax.errors import CodaxError
-from codax.lm.files import save_lm
+from codax.lm.storage import save_lm
 from fake_codec import FakeCodec
 from mutations import COUNT, mutated, sealed
 from tiny_models import random_lm

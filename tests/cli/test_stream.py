@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config, TransformerConfig
-from codax.entropy import packets
+from codax.containers import packets
 from codax.interop import encodec, mimi_config
 
 RATE = 2400

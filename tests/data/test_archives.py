@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from codax.data import archives, manifest
-from codax.data.build import build_shards
-from codax.data.sources import open_source
+from codax.data import manifest
+from codax.data.shards.build import build_shards
+from codax.data.sources import archives
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from signals_like_speech import noise_like_speech
 

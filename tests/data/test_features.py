@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from codax.cli.features import shards_of_part
 from codax.data import features, pipeline, records
-from codax.data.build import build_shards
-from codax.data.sources import open_source
+from codax.data.shards.build import build_shards
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError, ConfigError
 
 HOP = 400  # 40 frames per second

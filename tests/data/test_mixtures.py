@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from absl import flags
 from codax import audio
-from codax.config import Config, ConfigError, MixtureConfig
+from codax.config import Config, ConfigError, MixtureConfig, recipe_flags
 from codax.data import mixtures, pipeline, transforms
-from codax.data.build import build_shards
 from codax.data.crops import Windows
-from codax.data.sources import open_source
+from codax.data.shards.build import build_shards
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
-from codax.training import configflags
 from ml_collections import config_flags
 
 RATE, SAMPLES = 16_000, 8000
@@ -270,7 +269,7 @@ def test_a_missing_source_is_named(config, tmp_path):
 
 def test_json_and_the_command_line_carry_it(config):
     assert Config.from_dict(json.loads(config.to_json())) == config
-    configflags._resolve_field_types()
+    recipe_flags._resolve_field_types()
     recipe = Path(__file__).parents[2] / "configs" / "encodec_24khz.py"
     argv = [
         "train.py",
@@ -282,6 +281,6 @@ def test_json_and_the_command_line_carry_it(config):
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     values(argv)
-    mixture = configflags.checked(holder.value).data.mixture
+    mixture = recipe_flags.checked(holder.value).data.mixture
     assert mixture.specs == {"music": "/a", "speech": "/b"} and mixture.reverberation == 0.2
     assert mixture.reverberant == (True, False, True, True) and mixture.rt60_seconds == (0.2, 0.4)

@@ -7,7 +7,7 @@ import pytest
 from codax import audio
 from codax.config import MixtureConfig
 from codax.data import noise, pipeline, transforms
-from codax.data.build import build_shards
+from codax.data.shards.build import build_shards
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from codax import audio
 from codax.data import pipeline
 from codax.data.batches import PositionError
-from codax.data.build import build_shards
-from codax.data.sources import open_source
+from codax.data.shards.build import build_shards
+from codax.data.sources.spec import open_source
 from codax.training.checkpoints import CheckpointError, Checkpoints
 
 RATE = 16_000

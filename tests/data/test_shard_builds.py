@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.config import DataConfig
-from codax.data import build, manifest, parts, plan, records
-from codax.data.build import build_shards
-from codax.data.sources import open_source
+from codax.data import manifest, records
+from codax.data.shards import build, parts, plan
+from codax.data.shards.build import build_shards
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from signals_like_speech import noise_like_speech
 
@@ -200,15 +201,15 @@ def test_beam_builds_the_same_after_a_kill_at_a_random_moment(undisturbed, corpu
 
 def test_beam_says_in_one_line_what_is_wrong(corpus, tmp_path, monkeypatch):
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
-    from codax.data import beam
+    from codax.data.shards import apache_beam
 
     with pytest.raises(CodaxError, match=r"options for Beam: no such option: --worker_count"):
-        beam.engine("DirectRunner", ["--worker_count=3"])
+        apache_beam.engine("DirectRunner", ["--worker_count=3"])
     with pytest.raises(CodaxError, match=r"options for Beam: argument --direct_num_workers: invalid int value: 'x'"):
-        beam.engine("DirectRunner", ["--direct_num_workers=x"])
+        apache_beam.engine("DirectRunner", ["--direct_num_workers=x"])
     (tmp_path / "list.csv").write_text(f"file,sample_rate\n{corpus / '000.wav'},16000\n")
     with pytest.raises(CodaxError) as caught:
-        engine = beam.engine("DirectRunner")
+        engine = apache_beam.engine("DirectRunner")
         build_shards(str(tmp_path / "list.csv"), tmp_path / "out", sample_rate=16_000, engine=engine)
     assert str(caught.value) == (
         f"DirectRunner: {corpus / '000.wav'}: the manifest states 16000 Hz, the audio has 44100 Hz"
@@ -216,8 +217,8 @@ def test_beam_says_in_one_line_what_is_wrong(corpus, tmp_path, monkeypatch):
 
 
 def test_without_beam_it_is_one_line(monkeypatch):
-    from codax.data import beam
+    from codax.data.shards import apache_beam
 
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(CodaxError, match=r"--engine beam needs Apache Beam: pip install 'codax\[beam\]'"):
-        beam.engine("DirectRunner")
+        apache_beam.engine("DirectRunner")

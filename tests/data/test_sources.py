@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.config import DataConfig
-from codax.data import scan
-from codax.data.build import build_shards
-from codax.data.sources import load_utterances, open_source
+from codax.data.shards.build import build_shards
+from codax.data.sources import scan
+from codax.data.sources.spec import load_utterances, open_source
 from codax.errors import CodaxError
 
 

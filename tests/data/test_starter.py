@@ -15,8 +15,9 @@ import pytest
 import soundfile
 from codax import audio
 from codax.config import DataConfig
-from codax.data import debian, manifest, records, sentences, starter, starter_voices
-from codax.data.sources import load_utterances, open_source
+from codax.data import manifest, records
+from codax.data.sources.spec import load_utterances, open_source
+from codax.data.starter import corpus, debian, sentences, voices
 from codax.errors import CodaxError
 from typer.testing import CliRunner
 
@@ -70,7 +71,7 @@ def packages() -> dict[str, bytes]:
     """All packages of the corpus, with few and short prompts."""
     made = {}
     listing = ["; remarks", "beep: [a tone]", "press: Press # or *. (simple)", "same-a: The same", "same-b: the same!"]
-    for number, voice in enumerate(v for v in starter_voices.VOICES if v.package.startswith("asterisk")):
+    for number, voice in enumerate(v for v in voices.VOICES if v.package.startswith("asterisk")):
         root = f"./usr/share/asterisk/sounds/{voice.language}_voice/"
         files = {f"./usr/share/doc/{voice.package}/copyright": b"CC BY-SA 3.0, text of the licence"}
         for i in range(12):
@@ -138,7 +139,7 @@ def test_files_cannot_leave_the_folder(tmp_path):
 
 
 def test_the_corpus(cache, fetch, caplog):
-    path = starter.build(16_000, fetch=fetch)
+    path = corpus.build(16_000, fetch=fetch)
     assert path == cache / "starter" / "16000" / "manifest.jsonl"
     rows = manifest.read(path)
     by_id = {row["id"]: row for row in rows}
@@ -170,7 +171,7 @@ def test_the_corpus(cache, fetch, caplog):
 
 def test_it_is_built_once_and_goes_on_where_it_was_interrupted(cache, fetch, monkeypatch):
     decoded: list[str] = []
-    load = starter._load
+    load = corpus._load
 
     def count(recording):
         decoded.append(recording.id)
@@ -178,37 +179,37 @@ def test_it_is_built_once_and_goes_on_where_it_was_interrupted(cache, fetch, mon
             raise KeyboardInterrupt
         return load(recording)
 
-    monkeypatch.setattr(starter, "_load", count)
+    monkeypatch.setattr(corpus, "_load", count)
     with pytest.raises(KeyboardInterrupt):
-        starter.build(16_000, fetch=fetch)
+        corpus.build(16_000, fetch=fetch)
     assert not list((cache / "starter").rglob("*.part"))
     first = set(decoded)
-    starter.build(16_000, fetch=fetch)
+    corpus.build(16_000, fetch=fetch)
     again = decoded[50:]
     assert {i for i in first if i.startswith(("en-", "es-"))}.isdisjoint(again) and "ru-nsh-ru_0001" in again
     count_before = len(decoded)
-    starter.build(16_000, fetch=lambda *_: pytest.fail("downloaded again"))
+    corpus.build(16_000, fetch=lambda *_: pytest.fail("downloaded again"))
     assert len(decoded) == count_before
     # A damaged shard is noticed by its checksum and made again, alone.
     shard = cache / "starter" / "16000" / "festvox-ru.array_record"
     shard.write_bytes(shard.read_bytes()[:-1000])
-    starter.build(16_000, fetch=fetch)
+    corpus.build(16_000, fetch=fetch)
     assert {i[:6] for i in decoded[count_before:]} == {"ru-nsh"}
 
 
 def test_the_same_at_24_khz(fetch, monkeypatch):
-    low = manifest.read(starter.build(16_000, fetch=fetch))
-    path = starter.build(24_000, fetch=fetch)
+    low = manifest.read(corpus.build(16_000, fetch=fetch))
+    path = corpus.build(24_000, fetch=fetch)
     high = manifest.read(path)
     assert [(r["id"], r["split"]) for r in high] == [(r["id"], r["split"]) for r in low]
     assert {r["sample_rate"] for r in high} == {24_000} and (path.parent / "LICENSES.txt").is_file()
-    assert starter.build(22_050).parent.name == "16000"
+    assert corpus.build(22_050).parent.name == "16000"
     wanted = audio.resample(records.open_shard(low[5]["file"]).read(low[5]["record"]), 16_000, 24_000)
     np.testing.assert_allclose(records.open_shard(high[5]["file"]).read(high[5]["record"]), wanted, atol=2e-5)
 
 
 def test_the_corpus_as_a_source(fetch):
-    starter.build(16_000, fetch=fetch)
+    corpus.build(16_000, fetch=fetch)
     sizes = {s: len(open_source("starter", sample_rate=16_000, split=s)) for s in ("train", "validation", "test")}
     assert sizes["train"] > 60 and sizes["test"] > 0
     russian = open_source("starter:ru", sample_rate=16_000, split="train")
@@ -296,13 +297,13 @@ def test_without_a_client_a_voice_speaks_or_the_error_says_what_to_do(tmp_path, 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(__import__("sys").modules, "hibari", None)
     with pytest.raises(CodaxError, match=r"pip install hibari-tts"):
-        starter.build()
+        corpus.build()
     spoken = [
-        starter_voices.Recording(f"hibari-{i}", text, lambda i=i: (np.full((48_000, 1), (i + 5) / 500), 24_000))
+        voices.Recording(f"hibari-{i}", text, lambda i=i: (np.full((48_000, 1), (i + 5) / 500), 24_000))
         for i, text in enumerate(sentences.generate(100))
     ]
-    monkeypatch.setattr(starter_voices, "synthesize", lambda: (spoken, "0.0"))
-    rows = manifest.read(starter.build())
+    monkeypatch.setattr(voices, "synthesize", lambda: (spoken, "0.0"))
+    rows = manifest.read(corpus.build())
     assert "hibari-tts" in caplog.text and len(rows) == 100 and {row["frames"] for row in rows} == {32_000}
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
 
@@ -315,7 +316,7 @@ def test_sentences_are_fixed_and_different():
 def test_the_command_line(tmp_path, fetch, make_audio):
     from codax.cli.data import data_app
 
-    starter.build(16_000, fetch=fetch)
+    corpus.build(16_000, fetch=fetch)
     result = CliRunner().invoke(data_app, ["inspect", "starter:en", "--rows", "2"])
     assert result.exit_code == 0, result.output
     assert "language     en: " in result.output and "16000 Hz" in result.output and "en-digits-0" in result.output

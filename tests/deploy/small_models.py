@@ -7,9 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.module import CodecModel
 from codax.config import Config
-from codax.model import CodecModel
 
 FAMILIES = ("soundstream", "beam", "denoise", "encodec_24khz", "encodec_48khz", "speechtokenizer", "mimi", "dac")
 STREAMING = ("soundstream", "beam", "denoise", "encodec_24khz", "mimi")

@@ -15,7 +15,7 @@ from small_models import FAMILIES, STREAMING, codec, config, signal
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from codax.deploy import convert  # noqa: E402 (needs onnx)
+from codax.deploy import operators  # noqa: E402 (needs onnx)
 from codax.deploy.onnx_files import METADATA, export_onnx, onnx_models  # noqa: E402
 from codax.deploy.runtime import Runtime  # noqa: E402
 
@@ -130,7 +130,7 @@ def test_another_codec_is_noticed() -> None:
 
 def test_what_cannot_be_exported_is_refused(monkeypatch, tmp_path) -> None:
     import_module("codax.deploy.numbers")  # fills the table
-    monkeypatch.delitem(convert.OPERATORS, "dot_general")
+    monkeypatch.delitem(operators.OPERATORS, "dot_general")
     with pytest.raises(CodaxError, match="no operation there for JAX's dot_general"):
         export_onnx(codec("soundstream"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -6,11 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from codax.entropy import coding, container
+from codax.containers import container
+from codax.containers.blockfile import new_coding
+from codax.containers.container import ContainerError, Meta
+from codax.containers.containerfile import ContainerReader, ContainerWriter
+from codax.entropy import coding
 from codax.entropy.adaptive import AdaptiveModel
-from codax.entropy.blockfile import new_coding
-from codax.entropy.container import ContainerError, Meta
-from codax.entropy.containerfile import ContainerReader, ContainerWriter
 
 SYMBOLS = 64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.entropy.ecdc import KINDS, Builder, EcdcError, from_bytes, segment_frames
+from codax.containers.ecdc import KINDS, Builder, EcdcError, from_bytes, segment_frames
 
 with np.load(Path(__file__).parents[1] / "golden" / "ecdc.npz") as arrays:
     GOLDEN = dict(arrays)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.entropy.ecdc import KINDS, Builder, Ecdc, EcdcError, from_bytes, parse_header, segment_frames
-from codax.entropy.ecdc_lm import compress, decompress
+from codax.containers.ecdc import KINDS, Builder, Ecdc, EcdcError, from_bytes, parse_header, segment_frames
+from codax.containers.ecdc_lm import compress, decompress
 from exact_lm import begin
 from mutations import COUNT, mutated
 

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from codax.entropy import container, packets
-from codax.entropy.container import ContainerError, Meta
+from codax.containers import container, packets
+from codax.containers.container import ContainerError, Meta
 
 META = Meta(
     model_id="quickstart",

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 from codax import audio
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.errors import CodaxError
-from codax.evaluation import runner, setup, table
-from codax.evaluation.models import Model
+from codax.evaluation import inputs, runner, table
+from codax.evaluation.codecs import Model
 from codax.interop import encodec
-from codax.interop.files import export_huggingface
+from codax.interop.formats import export_huggingface
 from codax.metrics import registry
 
 RATE = 16_000
@@ -205,14 +205,14 @@ def test_a_file_that_fails_is_named_and_left_out(evaluate, folder):
 
 
 def test_a_file_that_breaks_after_it_was_looked_at(evaluate, folder, monkeypatch):
-    load = setup.load_utterances
+    load = inputs.load_utterances
 
     def load_and_break(*arguments, **options):
         found = load(*arguments, **options)
         (folder / "clip1.wav").write_bytes(b"RIFF")
         return found
 
-    monkeypatch.setattr(setup, "load_utterances", load_and_break)
+    monkeypatch.setattr(inputs, "load_utterances", load_and_break)
     results = evaluate(metrics=("snr",))
     assert {f["utterance"] for f in results.failures()} == {"clip1"}
     assert len(results.failures()) == 4  # every system

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from codax import staging
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.evaluation import runner
+from codax.storage import staging
 
 SETTINGS = {"metrics": ("snr", "codebooks"), "baselines": ("opus:12",), "kbps": [64.0]}
 

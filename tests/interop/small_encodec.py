@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.loading import from_weights
 from codax.interop import encodec
-from codax.loading import from_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.loading import from_weights, load
+from codax.codec.module import CodecModel
 from codax.config import Config, LossConfig
 from codax.errors import CodaxError
-from codax.evaluation.models import find_models
-from codax.interop import dac, encodec, files
-from codax.loading import from_weights, load
+from codax.evaluation.codecs import find_models
+from codax.interop import dac, encodec, formats
 from codax.losses.spectral import multiscale_mel
-from codax.model import CodecModel
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 from codax.training.state import init_state, parameter_count
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -116,8 +116,8 @@ def test_the_released_models_have_their_sizes() -> None:
 
 
 def test_transformers_folder_comes_back(codec: Codec, tmp_path: Path) -> None:
-    files.export_huggingface(codec, tmp_path / "hf")
-    again = files.import_model(tmp_path / "hf")
+    formats.export_huggingface(codec, tmp_path / "hf")
+    again = formats.import_model(tmp_path / "hf")
     assert again.config == codec.config
     for name, value in codec.flat().items():
         np.testing.assert_array_equal(again.flat()[name], value, err_msg=name)
@@ -138,8 +138,8 @@ def test_a_model_as_it_is_trained_here_is_folded(codec: Codec, tmp_path: Path) -
     config.model.weight_norm = True
     trained = Codec.init_random(config, seed=3)
     assert any(DIRECTION in name for name in trained.flat())
-    files.export_huggingface(trained, tmp_path)
-    again = files.import_model(tmp_path)
+    formats.export_huggingface(trained, tmp_path)
+    again = formats.import_model(tmp_path)
     assert {name.rpartition(".")[2] for name in again.flat()} & {DIRECTION, SCALE, KERNEL} == {KERNEL}
     audio = signal(ARRAYS, lengths(ARRAYS)[1])
     tokens = trained.encode(audio)
@@ -148,7 +148,7 @@ def test_a_model_as_it_is_trained_here_is_folded(codec: Codec, tmp_path: Path) -
 
 
 def _changed(folder: Path, codec: Codec, **changes: object) -> None:
-    files.export_huggingface(codec, folder)
+    formats.export_huggingface(codec, folder)
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | changes))
 
@@ -170,12 +170,12 @@ def _changed(folder: Path, codec: Codec, **changes: object) -> None:
 def test_other_folders_are_refused(codec: Codec, tmp_path: Path, field: str, value: object, message: str) -> None:
     _changed(tmp_path, codec, **{field: value})
     with pytest.raises(CodaxError, match=message) as caught:
-        files.import_model(tmp_path)
+        formats.import_model(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_other_weights_are_refused(codec: Codec, tmp_path: Path) -> None:
-    files.export_huggingface(codec, tmp_path)
+    formats.export_huggingface(codec, tmp_path)
     state = load_file(tmp_path / "model.safetensors")
     for name, value, message in (
         ("encoder.conv1.weight", np.zeros((4, 7), np.float32), "encoder.conv1.weight has the shape"),
@@ -185,7 +185,7 @@ def test_other_weights_are_refused(codec: Codec, tmp_path: Path) -> None:
     ):
         save_file(state | {name: value}, tmp_path / "model.safetensors")
         with pytest.raises(CodaxError, match=message):
-            files.import_model(tmp_path)
+            formats.import_model(tmp_path)
 
 
 def test_checkpoints_that_do_not_say_what_they_are_are_refused() -> None:
@@ -203,7 +203,7 @@ def test_a_model_of_another_shape_is_not_exported(codec: Codec, tmp_path: Path, 
     config = Config.from_dict(codec.config.to_dict())
     setattr(getattr(config, section), field, value)
     with pytest.raises(CodaxError, match="has not the shape of a DAC|powers of two"):
-        files.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
+        formats.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -213,5 +213,5 @@ def test_learned_codebooks_go_into_no_other_layout(tmp_path: Path) -> None:
     config.quantizer.kind, config.quantizer.projection, config.quantizer.num_quantizers = "factorised", 2, 2
     config.quantizer.kbps = ()
     with pytest.raises(CodaxError, match="factorised codebooks"):
-        files.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
+        formats.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import codax
 import numpy as np
 import pytest
 from codax.interop import dac
-from codax.interop.files import export_huggingface, import_model
+from codax.interop.formats import export_huggingface, import_model
 from peer_package import import_dac, randomise_dac
 from small_encodec import relative_error
 

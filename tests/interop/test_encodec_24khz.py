@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from codax.codec import Codec, Tokens
+from codax.codec.codec import Codec, Tokens
 from codax.interop import encodec
 from small_encodec import golden, lengths, relative_error, small_codec, small_config, state_of
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.audio.segments import OverlapAdder, bounds
+from codax.codec.codec import Codec
 from codax.errors import CodaxError
 from codax.interop import encodec
-from codax.segments import OverlapAdder, bounds
 from small_encodec import golden, lengths, relative_error, small_codec, state_of
 
 ARRAYS = golden("48khz")

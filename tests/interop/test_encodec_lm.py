@@ -12,7 +12,7 @@ from codax.interop.encodec_lm import config_of_state, export_lm, from_codax, imp
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
-from codax.tensorfiles import ModelError
+from codax.storage.tensors import ModelError
 from safetensors.numpy import save_file
 
 with np.load(Path(__file__).parents[1] / "golden" / "encodec_lm.npz") as arrays:

@@ -11,9 +11,9 @@ import io
 import jax
 import numpy as np
 import pytest
+from codax.containers.ecdc import KINDS, Builder, Ecdc, EcdcError, from_bytes, segment_frames
+from codax.containers.ecdc_lm import compress, decompress
 from codax.entropy import arithmetic
-from codax.entropy.ecdc import KINDS, Builder, Ecdc, EcdcError, from_bytes, segment_frames
-from codax.entropy.ecdc_lm import compress, decompress
 from codax.interop.encodec_lm import from_codax, import_lm
 from codax.interop.encodec_lm_torch import TorchLM
 from codax.lm.model import LanguageModel, previous_codes

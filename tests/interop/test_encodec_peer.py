@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.cli import ecdc
-from codax.entropy.ecdc import from_bytes
-from codax.interop.files import export_huggingface, import_model
+from codax.containers.ecdc import from_bytes
+from codax.interop.formats import export_huggingface, import_model
 from peer_package import import_encodec, randomise
 from small_encodec import relative_error
 

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from codax.codec.module import CodecModel
 from codax.config import DiscriminatorConfig
 from codax.discriminators.ensemble import Discriminators
 from codax.interop import encodec
 from codax.losses import adversarial, spectral
-from codax.model import CodecModel
 from flax.traverse_util import flatten_dict, unflatten_dict
 from small_encodec import golden, relative_error, small_codec
 

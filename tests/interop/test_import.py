@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from codax.codec.loading import load
 from codax.config import Config
-from codax.interop import audiocraft, encodec, files
-from codax.loading import load
-from codax.tensorfiles import ModelError
+from codax.interop import audiocraft, encodec, formats
+from codax.storage.tensors import ModelError
 from safetensors.numpy import save_file
 from small_encodec import golden, small_codec, small_config, state_of
 
@@ -29,8 +29,8 @@ rvq: {n_q: 4, bins: 32}
 @pytest.mark.parametrize("kind", ["24khz", "48khz"])
 def test_a_folder_of_transformers_comes_back_as_it_went(kind: str, tmp_path) -> None:
     codec = small_codec(kind)
-    files.export_huggingface(codec, tmp_path / "hf")
-    again = files.import_model(tmp_path / "hf")
+    formats.export_huggingface(codec, tmp_path / "hf")
+    again = formats.import_model(tmp_path / "hf")
     again.save(tmp_path / "codax")
     loaded = load(tmp_path / "codax")
     wanted = codec.config.to_dict()
@@ -71,19 +71,19 @@ def test_the_kind_of_a_bare_checkpoint_is_seen(tmp_path) -> None:
     assert encodec.config_of_state(state_of(golden("48khz"))).model.audio_channels == 2
     save_file({"a": np.zeros(2, np.float32)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match=r"other\.safetensors: not the weights of an EnCodec model"):
-        files.import_model(tmp_path / "other.safetensors")
+        formats.import_model(tmp_path / "other.safetensors")
     # The strides of this small model are not the released ones, which a bare checkpoint cannot tell.
     save_file(state, tmp_path / "small.safetensors")
     with pytest.raises(ModelError, match=r"small\.safetensors: .*encoder"):
-        files.import_model(tmp_path / "small.safetensors")
+        formats.import_model(tmp_path / "small.safetensors")
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
 def test_an_incomplete_folder_is_named(missing: str, tmp_path) -> None:
-    files.export_huggingface(small_codec("24khz"), tmp_path)
+    formats.export_huggingface(small_codec("24khz"), tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(ModelError, match=missing.replace(".", r"\.")):
-        files.import_model(tmp_path)
+        formats.import_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_an_incomplete_folder_is_named(missing: str, tmp_path) -> None:
     ],
 )
 def test_a_config_that_cannot_be_is_refused(field: str, value: object, tmp_path) -> None:
-    files.export_huggingface(small_codec("24khz"), tmp_path)
+    formats.export_huggingface(small_codec("24khz"), tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {field: value}))
     with pytest.raises(ModelError):
-        files.import_model(tmp_path)
+        formats.import_model(tmp_path)
 
 
 def test_soundstream_is_not_exported(tmp_path) -> None:
     codec = small_codec("24khz")
     codec.config = Config()
     with pytest.raises(ModelError, match="not in transformers"):
-        files.export_huggingface(codec, tmp_path)
+        formats.export_huggingface(codec, tmp_path)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.loading import from_weights, load
 from codax.errors import CodaxError
-from codax.interop import files, mimi, mimi_config
-from codax.loading import from_weights, load
+from codax.interop import formats, mimi, mimi_config
 from codax.nets.weightnorm import DIRECTION
 from safetensors.numpy import load_file, save_file
 from small_encodec import lengths, relative_error, signal, state_of
@@ -67,11 +67,11 @@ def test_the_released_model_has_its_size() -> None:
 
 
 def test_kyutais_folder_comes_back(codec: Codec, theirs: Path, tmp_path: Path) -> None:
-    imported = files.import_model(theirs)
+    imported = formats.import_model(theirs)
     imported.save(tmp_path / "codax")
     loaded = load(tmp_path / "codax")
     assert loaded.config == mimi_config.config_from_kyutai(VALUES)
-    files.export_kyutai(loaded, tmp_path / "back")
+    formats.export_kyutai(loaded, tmp_path / "back")
     written, wanted = load_file(tmp_path / "back" / "mimi.safetensors"), state_of(ARRAYS)
     renamed = {mimi._usual_name(name): value for name, value in wanted.items()}
     assert set(written) == set(renamed)
@@ -83,8 +83,8 @@ def test_kyutais_folder_comes_back(codec: Codec, theirs: Path, tmp_path: Path) -
 
 
 def test_transformers_folder_comes_back(codec: Codec, tmp_path: Path) -> None:
-    files.export_huggingface(codec, tmp_path / "hf")
-    again = files.import_model(tmp_path / "hf")
+    formats.export_huggingface(codec, tmp_path / "hf")
+    again = formats.import_model(tmp_path / "hf")
     assert again.config.model == codec.config.model and again.config.quantizer == codec.config.quantizer
     for name, value in codec.flat().items():
         np.testing.assert_array_equal(again.flat()[name], value, err_msg=name)
@@ -103,9 +103,9 @@ def test_a_model_as_it_is_trained_here_is_folded(tmp_path: Path) -> None:
     assert any(DIRECTION in name for name in codec.flat())
     audio = signal(ARRAYS, lengths(ARRAYS)[1])
     tokens = codec.encode(audio)
-    for export in (files.export_huggingface, files.export_kyutai):
+    for export in (formats.export_huggingface, formats.export_kyutai):
         export(codec, tmp_path / export.__name__)
-        again = files.import_model(tmp_path / export.__name__)
+        again = formats.import_model(tmp_path / export.__name__)
         np.testing.assert_array_equal(again.encode(audio).codes, tokens.codes)
         assert relative_error(again.decode(tokens), codec.decode(tokens)) < 1e-5
 
@@ -126,14 +126,14 @@ def test_other_weights_are_refused(theirs: Path, change, message: str) -> None:
     change(state)
     save_file(state, theirs / "mimi.safetensors")
     with pytest.raises(CodaxError, match=message):
-        files.import_model(theirs)
+        formats.import_model(theirs)
 
 
 @pytest.mark.parametrize("field,value", [("seanet", {}), ("frame_rate", 0), ("transformer", None), ("channels", "x")])
 def test_other_configs_are_refused(theirs: Path, field: str, value: object) -> None:
     (theirs / "mimi_config.json").write_text(json.dumps(VALUES | {field: value}))
     with pytest.raises(CodaxError, match="theirs"):
-        files.import_model(theirs)
+        formats.import_model(theirs)
 
 
 @pytest.mark.parametrize(
@@ -141,18 +141,18 @@ def test_other_configs_are_refused(theirs: Path, field: str, value: object) -> N
     [("hidden_act", "silu"), ("num_key_value_heads", 1), ("upsample_groups", 1), ("upsampling_ratios", "abc")],
 )
 def test_other_configs_of_transformers_are_refused(codec: Codec, tmp_path: Path, field: str, value: object) -> None:
-    files.export_huggingface(codec, tmp_path)
+    formats.export_huggingface(codec, tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {field: value}))
     with pytest.raises(CodaxError):
-        files.import_model(tmp_path)
+        formats.import_model(tmp_path)
 
 
 def test_a_mimi_of_another_shape_is_not_exported(tmp_path: Path) -> None:
     config = mimi_config.config_from_kyutai(VALUES)
     config.quantizer.projection = 0
     codec = Codec.init_random(config.validate())
-    for export in (files.export_huggingface, files.export_kyutai):
+    for export in (formats.export_huggingface, formats.export_kyutai):
         with pytest.raises(CodaxError, match="has not the shape of a Mimi"):
             export(codec, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
-from codax.interop.files import export_huggingface, export_kyutai, import_model
+from codax.interop.formats import export_huggingface, export_kyutai, import_model
 from peer_package import import_peer
 from small_encodec import relative_error
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.codec import Codec, Tokens
+from codax.codec.codec import Codec, Tokens
+from codax.codec.loading import from_weights, load
 from codax.errors import CodaxError
-from codax.interop import encodec, files
+from codax.interop import encodec, formats
 from codax.interop import speechtokenizer as st
-from codax.loading import from_weights, load
 from safetensors.numpy import save_file
 from small_encodec import lengths, relative_error, signal, state_of
 
@@ -53,7 +53,7 @@ def test_a_folder_comes_back(codec: Codec, tmp_path) -> None:
     (tmp_path / "theirs").mkdir()
     save_file(state_of(ARRAYS), tmp_path / "theirs" / "model.safetensors")
     (tmp_path / "theirs" / "config.json").write_text(json.dumps(VALUES))
-    imported = files.import_model(tmp_path / "theirs")
+    imported = formats.import_model(tmp_path / "theirs")
     imported.save(tmp_path / "codax")
     loaded = load(tmp_path / "codax")
     assert loaded.config == st.config_of(VALUES)
@@ -81,7 +81,7 @@ def test_other_folders_are_refused(tmp_path, changes, reason) -> None:
     save_file(state_of(ARRAYS), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(VALUES | changes))
     with pytest.raises(CodaxError, match=reason) as caught:
-        files.import_model(tmp_path)
+        formats.import_model(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 import pytest
-from codax.interop.files import import_model
+from codax.interop.formats import import_model
 from codax.interop.speechtokenizer import export_speechtokenizer
 from peer_package import import_peer, randomise
 from small_encodec import relative_error

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from codax.anchors import EDGES, anchor, anchor_filter
+from codax.baselines.anchors import EDGES, anchor, anchor_filter
 from codax.errors import CodaxError
 from scipy import signal
 

@@ -12,7 +12,7 @@ import pytest
 from codax.config import Config
 from codax.entropy import coding
 from codax.errors import CodaxError
-from codax.lm import files, fixedpoint, integer
+from codax.lm import fixedpoint, integer, storage
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM, from_weights, parameter_shapes
@@ -199,12 +199,12 @@ def test_noise_on_the_weights_is_absorbed_or_noticed(tmp_path) -> None:
 def test_a_folder_comes_back_and_damage_is_named(tmp_path) -> None:
     config = Config()
     lm = LM(CONFIG, from_weights(weights(), CONFIG, Path("x")).params)
-    files.save_lm(lm, config, tmp_path / "lm")
-    assert files.has_lm(tmp_path / "lm")
-    found, arrays = files.load_integers(tmp_path / "lm")
+    storage.save_lm(lm, config, tmp_path / "lm")
+    assert storage.has_lm(tmp_path / "lm")
+    found, arrays = storage.load_integers(tmp_path / "lm")
     assert found == CONFIG
-    assert integer.digest(arrays) == integer.digest(quantize(lm.flat(), CONFIG, files.block_frames(config)))
-    np.testing.assert_array_equal(files.load_lm(tmp_path / "lm").flat()["params.bias"], lm.flat()["params.bias"])
+    assert integer.digest(arrays) == integer.digest(quantize(lm.flat(), CONFIG, storage.block_frames(config)))
+    np.testing.assert_array_equal(storage.load_lm(tmp_path / "lm").flat()["params.bias"], lm.flat()["params.bias"])
     text = (tmp_path / "lm" / "lm.json").read_text()
     for old, new, reason in [
         ('"dim": 24', '"dim": 32', r"lm_integer\.safetensors: embedding is not what the config wants"),
@@ -213,7 +213,7 @@ def test_a_folder_comes_back_and_damage_is_named(tmp_path) -> None:
     ]:
         (tmp_path / "lm" / "lm.json").write_text(text.replace(old, new))
         with pytest.raises(CodaxError, match=reason):
-            files.load_integers(tmp_path / "lm")
+            storage.load_integers(tmp_path / "lm")
 
 
 SCRIPT = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.data.sources import load_utterances
+from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
 from codax.metrics import phones
 from codax.metrics.phones import Segment

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.backend import tracing_for
 from codax.nets.elu import elu
+from codax.runtime.platforms import tracing_for
 
 
 def exact(x: np.ndarray) -> np.ndarray:

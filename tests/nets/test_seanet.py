@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.interop import encodec
 from codax.nets.weightnorm import fold
 from codax.training.state import init_state, parameter_count

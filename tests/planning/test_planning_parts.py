@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.backend import platform, tracing_for
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.nets.conv import default_lowering
@@ -20,6 +19,7 @@ from codax.planning.plan import Plan, advice, as_values
 from codax.planning.search import Largest, largest
 from codax.planning.subject import heaviest_phase
 from codax.planning.targets import Target, open_target
+from codax.runtime.platforms import platform, tracing_for
 from codax.training.step import Phase
 
 PROGRAM = """

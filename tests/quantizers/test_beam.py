@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from codax.config import Config, QuantizerConfig
 from codax.errors import ConfigError
-from codax.quantizers import beam, rvq
+from codax.quantizers import beam_search, rvq
 
 LEVELS, ENTRIES, DIMENSION = 3, 6, 4
 
@@ -42,23 +42,23 @@ def searched(x, books, width):
 
 @pytest.mark.parametrize("width", [1, 2, 4, 6])
 def test_equals_the_search_in_plain_python(problem, width):
-    np.testing.assert_array_equal(beam.encode(*problem, width), searched(*problem, width))
+    np.testing.assert_array_equal(beam_search.encode(*problem, width), searched(*problem, width))
 
 
 def test_width_1_is_the_greedy_search(problem):
-    np.testing.assert_array_equal(beam.encode(*problem, 1), rvq.encode(*problem))
+    np.testing.assert_array_equal(beam_search.encode(*problem, 1), rvq.encode(*problem))
 
 
 def test_a_wide_beam_finds_the_best_codes_of_all(problem):
     x, books = problem
     every = np.asarray(list(itertools.product(range(ENTRIES), repeat=2))).T
     of_all = np.stack([errors(x, books[:2], np.repeat(pair[:, None], len(x), 1)) for pair in every.T])
-    found = errors(x, books[:2], beam.encode(x, books[:2], ENTRIES))  # every first entry has a path of its own
+    found = errors(x, books[:2], beam_search.encode(x, books[:2], ENTRIES))  # every first entry has a path of its own
     np.testing.assert_allclose(found, of_all.min(axis=0), rtol=1e-5)
 
 
 def test_error_falls_with_the_width(problem):
-    means = [errors(*problem, beam.encode(*problem, width)).mean() for width in (1, 2, 4)]
+    means = [errors(*problem, beam_search.encode(*problem, width)).mean() for width in (1, 2, 4)]
     assert means[0] > 1.02 * means[1] > 1.02 * means[2]
 
 
@@ -71,7 +71,7 @@ def test_quantizer_codes_with_the_beam_of_its_config(problem):
     variables = {"codebook": codebook}
     codes = quantizer.apply(variables, x[None], method="encode")[0].T
     np.testing.assert_array_equal(codes[:1], rvq.encode(x, books[:1]))
-    np.testing.assert_array_equal(codes[1:], beam.encode(x, books[1:], 4))
+    np.testing.assert_array_equal(codes[1:], beam_search.encode(x, books[1:], 4))
     one = quantizer.apply(variables, x[None], 1, method="encode")[0].T
     np.testing.assert_array_equal(one, codes[:1])
     trained = quantizer.apply(variables, x[None], levels=jnp.full(1, LEVELS), key=jax.random.key(0), update=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from codax.training.alarms import LOGS, CollapseAlarm
-from codax.training.logging import Terminal
+from codax.training.logs import Terminal
 from codax.training.reporting import Log
 from tiny_run import tiny_config
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config, OptimizerConfig
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 from codax.training import state as st
 from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
 from tiny_run import ROOT, voices

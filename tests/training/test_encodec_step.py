@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config
-from codax.recipes import load_recipe
+from codax.config.recipe_files import load_recipe
 from codax.training.state import init_state, make_optimizers, parameter_count, select
 from codax.training.step import Phase, draw_levels, draw_rate, make_codebook_init, make_step
 from tiny_run import ROOT, tiny_config, voices

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.entropy import coding
 from codax.errors import CodaxError
-from codax.lm import files, integer
+from codax.lm import integer, storage
 from codax.training import loop
 from tiny_run import tiny_config, write_corpus
 
@@ -44,13 +44,13 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
 
     loop.train(config, tmp_path / "parts", max_steps=7)
     loop.train(config, tmp_path / "parts")
-    first, again = (files.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
+    first, again = (storage.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
     kept = [[line.get("loss/bits") for line in _lines(tmp_path / name)] for name in ("whole", "parts")]
     assert kept[0] == kept[1]
 
-    lm, arrays = files.load_integers(tmp_path / "whole" / "export")
+    lm, arrays = storage.load_integers(tmp_path / "whole" / "export")
     model = integer.IntegerModel(lm, arrays, levels, 1)
     codes = np.random.default_rng(0).integers(0, config.quantizer.codebook_size, (20, levels))
     (message,) = coding.encode_blocks(model, [codes])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.spectrograms import spectrograms
-from codax.training.logging import MetricsFile, TensorBoard, Terminal, Window
+from codax.audio.spectrograms import spectrograms
+from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
 from tensorboardX.proto.event_pb2 import Event
 
 

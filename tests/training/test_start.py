@@ -8,7 +8,7 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.training import loop

@@ -21,8 +21,8 @@ import numpy as np
 
 from codax import audio
 from codax.baselines.base import Baseline, BaselineError, Encoded
+from codax.config.parsing import build
 from codax.errors import CodaxError
-from codax.plainvalues import build
 
 _G192_SYNC = (0x6B21, 0x6B20)  # of a good frame and of a lost one (ITU-T G.192)
 

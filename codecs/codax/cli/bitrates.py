@@ -17,13 +17,13 @@ from rich.table import Table
 
 from codax import audio
 from codax.cli.files import decode_file, encode_file, find_lm
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
-from codax.data.sources import load_utterances
+from codax.config.recipe_files import load_recipe
+from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
-from codax.evaluation.models import find_models
-from codax.files import write_whole
-from codax.recipes import load_recipe
+from codax.evaluation.codecs import find_models
+from codax.storage.files import write_whole
 
 NAME = "bitrates.csv"
 _WIDTH = 180  # characters, where there is no terminal
@@ -91,7 +91,7 @@ def measure(models: Any, recipes: Sequence[str], data: str, *, seconds: float, s
     Args:
       models: what `find_models` takes.
       recipes: files; models of their size get random weights, whose codes say nothing about entropy coding.
-      data: a SPEC of `codax.data.sources`; its utterances are joined.
+      data: a SPEC of `codax.data.sources.spec`; its utterances are joined.
       seconds: of them that are coded.
       split: of the data.
 

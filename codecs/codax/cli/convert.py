@@ -23,7 +23,7 @@ def convert_command(
     from codax import audio
     from codax.cli.files import refuse_same
     from codax.cli.models import load_model
-    from codax.conversion import swap_levels
+    from codax.codec.voice_conversion import swap_levels
 
     refuse_same(source, target)
     refuse_same(voice, target)

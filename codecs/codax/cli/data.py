@@ -63,28 +63,29 @@ def build(
     features are made: run the same command again after an interruption, or in several processes with a --part each.
     Shards, too, are gone on with when the same command is given again.
     """
-    from codax.data import manifest, starter
-    from codax.data.build import build_shards
+    from codax.data import manifest
+    from codax.data.shards.build import build_shards
+    from codax.data.starter import corpus
 
     if spec.startswith("-") or (context.args and engine is not Engine.beam):
         raise CodaxError("codax data build: options after -- are Beam's: they need a SOURCE and --engine beam")
     workers = None
     if engine is Engine.beam:
-        from codax.data import beam
+        from codax.data.shards import apache_beam
 
-        workers = beam.engine(runner, context.args)
+        workers = apache_beam.engine(runner, context.args)
     if part and not teacher:
         raise CodaxError("codax data build: --part is of features: it needs --teacher")
     if out is None:
         if spec != "starter" or teacher:
             raise CodaxError("codax data build: give a folder for the shards with --out")
-        if sample_rate not in starter.RATES:
+        if sample_rate not in corpus.RATES:
             raise CodaxError(
-                f"codax data build: the starter corpus comes at {' and '.join(map(str, starter.RATES))} Hz; "
+                f"codax data build: the starter corpus comes at {' and '.join(map(str, corpus.RATES))} Hz; "
                 "give --out for other rates"
             )
-        path = starter.build(sample_rate, cache_dir)
-        typer.echo(starter.summary(path.parent))
+        path = corpus.build(sample_rate, cache_dir)
+        typer.echo(corpus.summary(path.parent))
     elif teacher and (out / manifest.NAME).is_file():
         path = out / manifest.NAME
     elif part:
@@ -116,7 +117,7 @@ def inspect(
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
 ) -> None:
     """Tell what a source holds: examples, hours, rates, languages, splits, and what would be skipped."""
-    from codax.data.sources import open_source
+    from codax.data.sources.spec import open_source
 
     source = open_source(spec, sample_rate=sample_rate, config=DataConfig(cache_dir=cache_dir))
     lengths = sorted(entry.seconds for entry in source)

@@ -12,9 +12,9 @@ import numpy as np
 from codax import audio
 from codax.cli.files import Progress, Report, block_samples, model_blocks, refuse_same
 from codax.config import Config
-from codax.entropy import ecdc, ecdc_lm
+from codax.containers import ecdc, ecdc_lm
 from codax.errors import CodaxError
-from codax.files import write_whole
+from codax.storage.files import write_whole
 
 
 def kind_of(config: Config) -> str:
@@ -138,7 +138,7 @@ def read(source: str | os.PathLike[str], lm: str | os.PathLike[str] | None) -> e
 def _arithmetic(lm: str | os.PathLike[str]) -> Any:
     """EnCodec's language model as EnCodec runs it."""
     from codax.interop.encodec_lm_torch import TorchLM
-    from codax.lm.files import load_lm
+    from codax.lm.storage import load_lm
 
     return TorchLM(load_lm(Path(lm)))
 

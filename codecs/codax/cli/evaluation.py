@@ -17,8 +17,8 @@ def run(flags: Any) -> None:
         return
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
-    from codax.compiled import keep_compiled
     from codax.evaluation import runner, table
+    from codax.runtime.compilation import keep_compiled
 
     keep_compiled()
     results = runner.evaluate(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codax.config import TeacherConfig
 from codax.data import features, manifest, records
-from codax.data.build import Engine
+from codax.data.shards.build import Engine
 from codax.errors import CodaxError
 from codax.teachers.teacher import Teacher, find_teacher, frame_rate, weights_file
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from codax import audio
-from codax.decoders import equal_blocks
+from codax.audio.decoders import equal_blocks
+from codax.containers.blockfile import new_coding
+from codax.containers.container import METHODS, Meta
+from codax.containers.containerfile import ContainerReader, ContainerWriter
 from codax.entropy import coding
 from codax.entropy.adaptive import AdaptiveModel
-from codax.entropy.blockfile import new_coding
-from codax.entropy.container import METHODS, Meta
-from codax.entropy.containerfile import ContainerReader, ContainerWriter
 from codax.errors import CodaxError
 
 # Audio handed to the model at a time, over all streams.
@@ -195,8 +195,8 @@ def frequency_model(
     """
     if method == "adaptive":
         return AdaptiveModel(codec.usage()[:num_quantizers], streams), round(CODED_SECONDS * codec.config.frame_rate)
-    from codax.lm.files import load_integers
     from codax.lm.integer import IntegerModel
+    from codax.lm.storage import load_integers
 
     folder = find_lm(codec, lm)
     if folder is None:
@@ -210,7 +210,7 @@ def frequency_model(
 
 def find_lm(codec: Any, lm: str | None) -> Path | None:
     """The folder of a codec's language model: `lm`, or the one inside the codec's own; None if there is none."""
-    from codax.lm.files import has_lm
+    from codax.lm.storage import has_lm
 
     if lm is not None:
         return Path(lm)

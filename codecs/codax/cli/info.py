@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from codax import shipped
+from codax.codec import shipped
 from codax.errors import CodaxError
 
 _MAX_HEADER = 100_000_000  # bytes that the safetensors format itself allows its header
@@ -25,8 +25,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         return _model(path)
     if not path.exists():
         raise CodaxError(f"{path}: no such file or folder")
-    from codax.entropy.container import MAGIC
-    from codax.entropy.ecdc import SUFFIX
+    from codax.containers.container import MAGIC
+    from codax.containers.ecdc import SUFFIX
 
     if path.suffix.lower() == SUFFIX:
         return _ecdc(path)
@@ -55,7 +55,7 @@ def _value(value: object) -> str:
 
 
 def _ecdc(path: Path) -> dict[str, Any]:
-    from codax.entropy.ecdc import from_bytes, parse_header, read_bytes, segment_frames
+    from codax.containers.ecdc import from_bytes, parse_header, read_bytes, segment_frames
 
     data = read_bytes(path)
     try:
@@ -82,8 +82,8 @@ def _ecdc(path: Path) -> dict[str, Any]:
 
 
 def _container(path: Path) -> dict[str, Any]:
-    from codax.entropy import container
-    from codax.entropy.containerfile import ContainerReader
+    from codax.containers import container
+    from codax.containers.containerfile import ContainerReader
 
     with ContainerReader(path) as reader:
         meta, size = reader.meta, reader.file_bytes

@@ -1,6 +1,6 @@
 """Where the `codax` command begins: before anything else is imported, as the program may start again."""
 
-from codax.allocator import use_huge_pages
+from codax.runtime.allocator import use_huge_pages
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 
 import codax
-from codax import shipped
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
 from codax.cli.mushra import mushra_app
@@ -23,8 +22,9 @@ from codax.cli.options import Kbps, Model
 from codax.cli.plan import plan_command
 from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
+from codax.codec import shipped
 from codax.errors import CodaxError
-from codax.files import discard_unfinished
+from codax.storage.files import discard_unfinished
 
 app = typer.Typer(
     name="codax",
@@ -108,7 +108,7 @@ def encode(
     from codax import audio
     from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
-    from codax.entropy.ecdc import SUFFIX
+    from codax.containers.ecdc import SUFFIX
 
     if kbps is not None and not math.isfinite(kbps):
         raise CodaxError(f"--kbps {kbps}: must be a number")
@@ -162,8 +162,8 @@ def decode(
     """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
     from codax.cli import ecdc, files, models
     from codax.cli.progress import progress
-    from codax.entropy.containerfile import ContainerReader
-    from codax.entropy.ecdc import SUFFIX
+    from codax.containers.containerfile import ContainerReader
+    from codax.containers.ecdc import SUFFIX
 
     if source.lower().endswith(SUFFIX):
         if model is None:
@@ -210,9 +210,9 @@ def import_command(
 ) -> None:
     """Turn a codec or EnCodec's language model into a model folder of codax. Nothing in it is run."""
     from codax.interop.encodec_lm import codec_of, import_lm, is_lm
-    from codax.interop.files import import_model
-    from codax.lm.files import save_lm
-    from codax.tensorfiles import read_tensors
+    from codax.interop.formats import import_model
+    from codax.lm.storage import save_lm
+    from codax.storage.tensors import read_tensors
 
     state = read_tensors(Path(source)) if Path(source).is_file() else None
     if state is not None and is_lm(state):
@@ -245,10 +245,10 @@ def export_command(
 ) -> None:
     """Write a model for another project, or for use without codax."""
     from codax.cli.models import load_model
-    from codax.codec import Codec
+    from codax.codec.codec import Codec
     from codax.deploy.onnx_files import export_onnx
     from codax.deploy.stablehlo import export_stablehlo
-    from codax.interop.files import export_huggingface, export_kyutai
+    from codax.interop.formats import export_huggingface, export_kyutai
     from codax.interop.speechtokenizer import export_speechtokenizer
 
     exporters = {

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codax import shipped
-from codax.entropy.container import Meta, stored_name
+from codax.codec import shipped
+from codax.containers.container import Meta, stored_name
 from codax.errors import CodaxError
-from codax.files import cache_folder, write_whole
+from codax.storage.files import cache_folder, write_whole
 
 
 def load_model(model: str, beam: int | None = None) -> Any:
@@ -22,7 +22,7 @@ def load_model(model: str, beam: int | None = None) -> Any:
       CodaxError: there is none, or it cannot be read.
     """
     import codax
-    from codax.compiled import keep_compiled
+    from codax.runtime.compilation import keep_compiled
 
     keep_compiled()
     return codax.load(model, beam=beam)

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from codax.errors import CodaxError
-from codax.files import write_whole
 from codax.planning.chips import GIB
+from codax.storage.files import write_whole
 
 
 class Level(enum.StrEnum):
@@ -43,9 +43,9 @@ def plan_command(
     """
     # Before JAX starts: nothing here runs on an accelerator.
     os.environ["JAX_PLATFORMS"] = "cpu"
-    from codax.training import configflags
+    from codax.config import recipe_flags
 
-    recipe = configflags.read(config, context.args)
+    recipe = recipe_flags.read(config, context.args)
     from codax.planning import plan as planning
     from codax.planning.targets import open_target
 

@@ -13,8 +13,8 @@ from typing import Annotated, BinaryIO
 import numpy as np
 import typer
 
-from codax import shipped
 from codax.cli.options import Kbps, Model
+from codax.codec import shipped
 from codax.errors import CodaxError
 
 stream_app = typer.Typer(help="Encode and decode through pipes, as the data comes.", no_args_is_help=True)
@@ -72,8 +72,8 @@ def encode_command(
 ) -> None:
     """PCM at the model's rate on stdin to packets on stdout. A packet leaves as soon as its frames are complete."""
     from codax.cli import files, models
-    from codax.entropy import packets
-    from codax.entropy.container import Meta
+    from codax.containers import packets
+    from codax.containers.container import Meta
 
     source, target = _pipes("PCM", "packets")
     codec = models.load_model(model)
@@ -121,8 +121,8 @@ def decode_command(
 ) -> None:
     """Packets on stdin to PCM at the model's rate on stdout, each packet's audio as soon as it is there."""
     from codax.cli import files, models
-    from codax.entropy import packets
-    from codax.entropy.container import ContainerError
+    from codax.containers import packets
+    from codax.containers.container import ContainerError
 
     source, target = _pipes("packets", "PCM")
     try:

@@ -12,7 +12,7 @@ from codax.audio import resample
 from codax.config import Config
 from codax.data import transforms
 from codax.data.features import Features
-from codax.data.sources import Source
+from codax.data.sources.spec import Source
 from codax.errors import CodaxError
 
 _READ_ATTEMPTS = 8

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
-from codax.files import write_whole
+from codax.storage.files import write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made

@@ -24,8 +24,8 @@ from codax.data import transforms
 from codax.data.crops import Crops, Windows
 from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
-from codax.data.scan import Skipped
-from codax.data.sources import Source, open_source
+from codax.data.sources.scan import Skipped
+from codax.data.sources.spec import Source, open_source
 from codax.errors import CodaxError
 
 _GAIN_ATTEMPTS = 64

@@ -23,7 +23,7 @@ from codax.data.batches import Batch, Batches, Share
 from codax.data.crops import Crops, Windows
 from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
-from codax.data.sources import Source, open_source
+from codax.data.sources.spec import Source, open_source
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import scipy.signal
 
 from codax.config import Config
 from codax.data import transforms
-from codax.data.sources import open_source
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 
 _DIRECT_DB = (0.0, 10.0)  # energy of the direct path over that of the noise: a few metres to an arm's length

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.deploy.programs import Program
 
 VERSION = 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from codax.deploy.convert import Converter, Value, is_static, operator
 from codax.deploy.graph import Shape
 from codax.deploy.numbers import cast
+from codax.deploy.operators import Converter, Value, is_static, operator
 from codax.errors import CodaxError
 
 

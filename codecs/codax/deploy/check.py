@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.deploy.runtime import Runtime
 from codax.errors import CodaxError
 

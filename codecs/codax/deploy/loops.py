@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from codax.deploy.convert import UNROLLED, Converter, Value, operator
 from codax.deploy.graph import Graph, tensor_info
+from codax.deploy.operators import UNROLLED, Converter, Value, operator
 
 
 @operator("scan")

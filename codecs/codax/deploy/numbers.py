@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from codax.deploy.convert import FUNCTIONS, Converter, Value, operator
 from codax.deploy.graph import TYPES
+from codax.deploy.operators import FUNCTIONS, Converter, Value, operator
 from codax.errors import CodaxError
 from codax.nets.elu import expm1_of_negative
 

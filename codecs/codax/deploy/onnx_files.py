@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from codax.backend import tracing_for
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.deploy.about import about, about_text
 from codax.deploy.check import check
 from codax.deploy.programs import programs
 from codax.deploy.runtime import ABOUT, Runtime
 from codax.errors import CodaxError
-from codax.tensorfiles import write_folder
+from codax.runtime.platforms import tracing_for
+from codax.storage.tensors import write_folder
 
 METADATA = "codax"  # key, in each file, of what codec.json says
 

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import export
 
-from codax.codec import Codec
+from codax.codec.codec import Codec
+from codax.codec.module import CodecModel
 from codax.errors import CodaxError
-from codax.model import CodecModel
 
 Struct = jax.ShapeDtypeStruct
 

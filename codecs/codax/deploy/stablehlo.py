@@ -12,12 +12,12 @@ from typing import Any
 import jax
 from jax import export
 
-from codax.backend import tracing_for
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.deploy.about import about, about_text
 from codax.deploy.programs import programs
 from codax.deploy.runtime import ABOUT
-from codax.tensorfiles import write_folder
+from codax.runtime.platforms import tracing_for
+from codax.storage.tensors import write_folder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

@@ -10,8 +10,8 @@ import numpy as np
 from onnx import helper
 
 from codax.deploy import arrays, loops, numbers
-from codax.deploy.convert import Converter, Value
 from codax.deploy.graph import Graph, tensor_info
+from codax.deploy.operators import Converter, Value
 
 KINDS = (arrays, loops, numbers)  # of operations; they register their conversions
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio
+from codax.audio.spectrograms import spectrograms
 from codax.evaluation.results import Results, Row
 from codax.metrics import registry
-from codax.spectrograms import spectrograms
 
 FOLDER = "spectrograms"
 _EXTREMES = 2  # of the worst and of the best

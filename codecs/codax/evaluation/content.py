@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from codax.data.sources import Utterance
+from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation.statistics import Interval, ratio_interval
 from codax.evaluation.systems import CodecSystem

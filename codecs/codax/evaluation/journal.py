@@ -15,8 +15,8 @@ import numpy as np
 
 from codax.evaluation.measuring import Measured
 from codax.evaluation.results import Row
-from codax.files import write_whole
 from codax.metrics.wer import ErrorCounts
+from codax.storage.files import write_whole
 
 FOLDER = ".measured"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio as audio_files
-from codax.data.sources import Utterance
+from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from codax import cores
-from codax.compiled import keep_compiled
 from codax.data.progress import Progress
-from codax.data.sources import Utterance
+from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation import comparisons, plots, report
+from codax.evaluation.inputs import Setup, prepare
 from codax.evaluation.journal import Journal
 from codax.evaluation.measuring import Measured, measure
 from codax.evaluation.results import Results, Row, SystemResult, summarize
-from codax.evaluation.setup import Setup, prepare
 from codax.evaluation.systems import CodecSystem, safe_name
 from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
-from codax.staging import staged
+from codax.runtime import cores
+from codax.runtime.compilation import keep_compiled
+from codax.storage.staging import staged
 
 _POLL_SECONDS = 0.5
 
@@ -54,8 +54,8 @@ def evaluate(
     was, as long as `out` stays the same.
 
     Args:
-      model: what `codax.evaluation.models.find_models` takes, or None for baselines alone.
-      data: a SPEC of `codax.data.sources`.
+      model: what `codax.evaluation.codecs.find_models` takes, or None for baselines alone.
+      data: a SPEC of `codax.data.sources.spec`.
       out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html and audio/; None = write
         nothing.
       kbps: rates of the models; None = those that their configs report.

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from codax import anchors
+from codax.baselines import anchors
 from codax.baselines.base import Baseline
-from codax.entropy import container
+from codax.containers import container
 from codax.errors import CodaxError
 
 
@@ -79,13 +79,13 @@ class Original:
 
 
 class Anchor:
-    """The original, low-passed as an anchor of listening tests is (`codax.anchors`): a known fault to compare with."""
+    """The original, low-passed as an anchor of listening tests is: a known fault to compare with."""
 
     kind = "anchor"
     kbps = quantizers = None
 
     def __init__(self, name: str) -> None:
-        """Args: a key of `codax.anchors.EDGES`."""
+        """Args: a key of `codax.baselines.anchors.EDGES`."""
         self.key = self.series = name
         self._name = name
         self.label = f"low-pass {anchors.EDGES[name] / 1000:g} kHz"

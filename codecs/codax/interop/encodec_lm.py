@@ -10,11 +10,11 @@ import numpy as np
 
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.files import write_whole
 from codax.interop.encodec import Entries, LayoutError, State, config_24khz, config_48khz
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
-from codax.tensorfiles import ModelError, read_tensors, safetensors_bytes
+from codax.storage.files import write_whole
+from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes
 
 # Parts of a layer here and there. PyTorch's dense kernels are [out, in].
 _LAYER = (

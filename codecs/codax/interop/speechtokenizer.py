@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
-from codax.files import write_whole
 from codax.interop import encodec
 from codax.interop.encodec import LayoutError
-from codax.tensorfiles import ModelError
+from codax.storage.files import write_whole
+from codax.storage.tensors import ModelError
 
 WEIGHTS = "SpeechTokenizer.pt"
 # Name of a field there, and where it is here.

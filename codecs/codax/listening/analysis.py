@@ -27,7 +27,7 @@ from codax.listening.statistics import (
     permutation_test,
     summarize,
 )
-from codax.staging import staged
+from codax.storage.staging import staged
 
 FORMAT = "codax-listening-analysis"
 VERSION = 1

@@ -18,7 +18,7 @@ from codax.errors import CodaxError
 from codax.listening import page
 from codax.listening.manifest import FORMAT, VERSION
 from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
-from codax.staging import staged
+from codax.storage.staging import staged
 
 LARGE_PAGE = 150_000_000  # bytes from which on one file is too much for many browsers
 

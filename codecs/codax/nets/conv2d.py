@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from codax.backend import platform
+from codax.runtime.platforms import platform
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from codax.backend import platform
+from codax.runtime.platforms import platform
 
 _LOG2 = 0.6931471805599453
 _LOWEST = -25.0  # exp(x) - 1 is -1 in float32 from here on

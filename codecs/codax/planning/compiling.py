@@ -7,7 +7,6 @@ import re
 
 import jax
 
-from codax.backend import tracing_for
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.planning.chips import GIB
@@ -15,6 +14,7 @@ from codax.planning.collectives import Exchange, collectives
 from codax.planning.loops import loop_factor
 from codax.planning.subject import subject
 from codax.planning.targets import Target
+from codax.runtime.platforms import tracing_for
 from codax.training.parallel import Parallel
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}

@@ -13,7 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from codax.backend import platform
+from codax.runtime.platforms import platform
 
 Search = Callable[[jax.Array, jax.Array], jax.Array]  # vectors [n, dimension] and entries to indices [n]
 HARDLY_USED = 0.01  # of a level's mean running count: with a decay of 0.99, less than one use in about 100 steps

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import QuantizerConfig
-from codax.quantizers import beam
+from codax.quantizers import beam_search
 from codax.quantizers import codebook as cb
 from codax.quantizers.gradients import GRADIENTS
 
@@ -160,7 +160,7 @@ class ResidualVectorQuantizer(nn.Module):
 
         def coded(x: jax.Array, embedding: jax.Array) -> jax.Array:
             if c.beam > 1 and len(embedding) > 1:
-                return beam.encode(x, embedding, c.beam)
+                return beam_search.encode(x, embedding, c.beam)
             return encode(x, embedding, search_of(c))
 
         codes = joined([coded(inner, books[levels]) for _, levels, inner in self._projected(x)])

@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.config.parsing import build
 from codax.errors import CodaxError, ConfigError
-from codax.plainvalues import build
+from codax.storage.tensors import read_tensors
 from codax.teachers import wavlm
 from codax.teachers.teacher import TeacherError
-from codax.tensorfiles import read_tensors
 
 Weights = Mapping[str, Any]
 _ACTIVATION = "gelu"

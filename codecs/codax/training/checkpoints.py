@@ -21,7 +21,7 @@ import jax
 from codax.config import Config, ConfigError
 from codax.data.batches import PositionError
 from codax.errors import CodaxError
-from codax.files import write_whole
+from codax.storage.files import write_whole
 from codax.training import checksums
 
 CONFIG_FILE = "config.json"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from codax.data.records import file_sha256
-from codax.files import write_whole
+from codax.storage.files import write_whole
 
 FILE = "checksums.json"
 

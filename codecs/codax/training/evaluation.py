@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from codax.codec import Codec
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.training.reporting import Log

@@ -12,16 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from codax.codec import Codec
+from codax.audio.segments import rms_scale
+from codax.codec.codec import Codec
+from codax.codec.loading import load
+from codax.codec.microbatches import mean_value_and_grad
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.lm.config import LMConfig
-from codax.lm.files import has_lm, save_lm
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
-from codax.loading import load
-from codax.pieces import mean_value_and_grad
-from codax.segments import rms_scale
+from codax.lm.storage import has_lm, save_lm
 from codax.training import state as st
 from codax.training.evaluation import EXPORT_FOLDER
 from codax.training.parallel import Parallel

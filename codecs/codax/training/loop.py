@@ -12,7 +12,7 @@ from codax.data.pipeline import training_batches
 from codax.training import language
 from codax.training.checkpoints import Checkpoints, check_same_config, write_config
 from codax.training.evaluation import BEST_FOLDER, EXPORT_FOLDER
-from codax.training.logging import Terminal
+from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
 from codax.training.start import start_from

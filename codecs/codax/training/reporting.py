@@ -13,7 +13,7 @@ import numpy as np
 
 from codax.config import Config
 from codax.training.alarms import CollapseAlarm
-from codax.training.logging import MetricsFile, TensorBoard, Terminal, Window
+from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
 from codax.training.state import learning_rate
 
 

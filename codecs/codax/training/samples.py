@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from codax import audio
+from codax.audio.spectrograms import spectrograms
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.errors import CodaxError
-from codax.spectrograms import spectrograms
-from codax.training.logging import TensorBoard
+from codax.training.logs import TensorBoard
 from codax.training.validation import Reconstructor
 
 FOLDER = "samples"

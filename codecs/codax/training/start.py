@@ -8,10 +8,10 @@ from pathlib import Path
 import jax
 from flax.traverse_util import unflatten_dict
 
+from codax.codec.loading import load
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.loading import load
-from codax.tensorfiles import check_arrays
+from codax.storage.tensors import check_arrays
 from codax.training.state import TrainState
 
 

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
+from codax.codec.module import CodecModel
 from codax.config import Config, OptimizerConfig
 from codax.discriminators.ensemble import Discriminators
 from codax.losses.balancer import BalancerState, init_balancer
-from codax.model import CodecModel
 
 # Purposes of randomness. Every key is fold_in(fold_in(key(seed), purpose), step).
 KEY_INIT, KEY_LEVELS, KEY_REVIVE, KEY_KMEANS, KEY_WINDOWS, KEY_CONDITION, KEY_JUDGE, KEY_OFFSET, KEY_BYPASS = range(9)

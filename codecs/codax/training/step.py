@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from codax.codec.microbatches import mean_and_joined, mean_value_and_grad
+from codax.codec.module import CodecModel
 from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial, balancer, spectral
 from codax.losses.distillation import distillation
-from codax.model import CodecModel
-from codax.pieces import mean_and_joined, mean_value_and_grad
 from codax.quantizers import rvq
 from codax.training import state as st
 from codax.training.state import TrainState

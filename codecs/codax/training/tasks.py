@@ -13,7 +13,7 @@ import numpy as np
 from codax.config import Config
 from codax.teachers.teacher import open_teacher
 from codax.training.evaluation import EXPORT_FOLDER, Evaluation
-from codax.training.logging import Terminal
+from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
 from codax.training.state import TrainState, init_state, parameter_count

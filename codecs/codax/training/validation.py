@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.audio.segments import rms_scale
+from codax.codec.module import CodecModel
 from codax.config import Config
 from codax.dsp.mel import mel_matrix
 from codax.dsp.stft import magnitude, stft
 from codax.losses import spectral
-from codax.model import CodecModel
-from codax.segments import rms_scale
 
 BATCH = 16  # most examples at a time; fixed, so that the scores do not depend on the number of devices
 _MEL_WINDOW, _MELS = 1024, 64

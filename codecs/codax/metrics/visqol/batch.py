@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from threadpoolctl import threadpool_limits
 
-from codax import cores
 from codax.metrics import nsim
 from codax.metrics.visqol import frontend, score
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.mapping import Mapping
 from codax.metrics.visqol.steps import Levels, Search, Steps, alone
+from codax.runtime import cores
 
 _FRAMES = 1024  # in a block of the filter bank
 _OFFSETS = 256  # of a patch in a block of the search

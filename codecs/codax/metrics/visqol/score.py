@@ -21,13 +21,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from codax.metrics.visqol import literal, search
 from codax.metrics.visqol.alignment import align
 from codax.metrics.visqol.errors import VisqolError
-from codax.metrics.visqol.frontend import (
-    SPEECH_TOP_FREQUENCY,
-    FilterBank,
-    filter_bank,
-    frame_signal,
-    to_decibels,
-)
+from codax.metrics.visqol.frontend import SPEECH_TOP_FREQUENCY, FilterBank, filter_bank, frame_signal, to_decibels
 from codax.metrics.visqol.mapping import MAPPINGS, Features, Mapping, mean_opinion_score
 from codax.metrics.visqol.steps import Levels, Steps, alone
 

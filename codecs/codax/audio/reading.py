@@ -1,0 +1,159 @@
+"""Reading audio files: float32 arrays [time, channels], one clear `AudioError` for every file that cannot be used.
+
+soundfile (libsndfile) reads what it can; PyAV (FFmpeg) reads the rest: m4a, webm, AMR, raw G.722 and others. Files are
+not trusted: an unreadable, empty or truncated file and one with non-finite samples are errors. 16-bit PCM is exactly
+integer / 32768 in both directions, so that reading and writing changes nothing. Output is written to a temporary file
+beside the target and moved into place when it is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from codax.audio.decoders import AudioError, Stream, open_stream
+from codax.audio.resampling import StreamResampler, resample
+
+# fmt: off
+AUDIO_SUFFIXES = frozenset([
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".aif", ".aiff",
+    ".aifc", ".caf", ".au", ".snd", ".w64", ".rf64", ".sph", ".g722", ".amr", ".awb", ".wv", ".ape", ".ac3",
+])
+# fmt: on
+_CHUNK = 1 << 16  # frames decoded at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself: samples per second, channels, and frames (samples per channel)."""
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+
+def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
+    """Reads a whole file.
+
+    Args:
+      path: audio file.
+      sample_rate: resample to this rate in Hz; None keeps the file's.
+
+    Returns:
+      float32 [time, channels] and the rate in Hz.
+
+    Raises:
+      AudioError: missing, unreadable, empty or truncated file, or non-finite samples.
+    """
+    path = Path(path)
+    with open_stream(path) as stream:
+        parts = list(_checked(path, stream, _CHUNK))
+        audio = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        rate = stream.rate
+    if sample_rate is not None and sample_rate != rate:
+        return resample(audio, rate, sample_rate), sample_rate
+    return audio, rate
+
+
+def blocks(
+    path: str | os.PathLike[str], block_seconds: float, *, sample_rate: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yields the file as float32 [time, channels] blocks of `block_seconds` (the last is shorter), in bounded memory.
+
+    With `sample_rate` (Hz) the blocks are resampled as one continuous signal, and then vary a little in length.
+
+    Raises:
+      AudioError: as `read`; a truncated file is noticed at its end.
+    """
+    path = Path(path)
+    with open_stream(path) as stream:
+        size = max(1, round(block_seconds * stream.rate))
+        if sample_rate is None or sample_rate == stream.rate:
+            yield from _checked(path, stream, size)
+            return
+        resampler = StreamResampler(stream.rate, sample_rate, stream.channels)
+        for block in _checked(path, stream, size):
+            out = resampler(block)
+            if len(out):
+                yield out
+        out = resampler(np.zeros((0, stream.channels), np.float32), last=True)
+        if len(out):
+            yield out
+
+
+def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None) -> np.ndarray:
+    """Reads at most `frames` frames (None = all) from frame `start` on, without decoding what comes before if possible.
+
+    Returns:
+      float32 [time, channels] at the file's rate; shorter, or of no length, where the file ends earlier.
+
+    Raises:
+      AudioError: missing, unreadable or damaged file, or non-finite samples.
+    """
+    path = Path(path)
+    with open_stream(path) as stream:
+        skip, parts, left = start, [np.zeros((0, stream.channels), np.float32)], frames
+        if stream.seek is not None:
+            if stream.frames is not None and start >= stream.frames:
+                return parts[0]
+            try:
+                skip = min(start, stream.preroll)
+                stream.seek(start - skip)
+            except (soundfile.LibsndfileError, RuntimeError):
+                return parts[0]  # beyond the end of a file whose length is an estimate
+        for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left + skip))):
+            part = chunk[skip:] if left is None else chunk[skip : skip + left]
+            skip = max(0, skip - len(chunk))
+            parts.append(part)
+            if left is not None:
+                left -= len(part)
+                if left <= 0:
+                    break
+        out = np.concatenate(parts)
+    if not np.isfinite(out).all():
+        raise AudioError(f"{path}: holds samples that are not finite numbers")
+    return out
+
+
+def info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Rate, channels and frames of a file; decodes only where the header does not tell the length.
+
+    Raises:
+      AudioError: missing, unreadable or empty file.
+    """
+    path = Path(path)
+    with open_stream(path) as stream:
+        frames = stream.frames
+        if frames is None:
+            frames = sum(len(chunk) for chunk in _checked(path, stream, _CHUNK))
+        if frames <= 0:
+            raise AudioError(f"{path}: holds no audio")
+        return AudioInfo(stream.rate, stream.channels, frames)
+
+
+def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:
+    """The stream in blocks of `size` frames; raises `AudioError` for what is empty, truncated or not finite."""
+    total = 0
+    for chunk in stream.chunks(size):
+        if not np.isfinite(chunk).all():
+            raise AudioError(f"{path}: holds samples that are not finite numbers")
+        total += len(chunk)
+        yield chunk
+    if total == 0:
+        raise AudioError(f"{path}: holds no audio")
+    if total < stream.at_least:
+        raise AudioError(f"{path}: truncated: {total} of about {stream.at_least} frames can be read")
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The audio files below a folder, at any depth, in the order of their paths."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())

@@ -1,0 +1,156 @@
+"""Writing audio files: a temporary file beside the target, moved into place when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile
+
+from codax.audio.decoders import LOSSY, AudioError
+from codax.audio.pcm import from_int16, to_int16
+from codax.storage.files import Part
+
+_CHUNK = 1 << 20  # frames written at a time
+# extension: (libsndfile format, default subtype)
+_WRITERS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".au": ("AU", "PCM_16"),
+    ".w64": ("W64", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+
+
+def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype: str | None = None) -> None:
+    """Writes audio [time, channels] (or [time]) at `rate` Hz; the format follows the extension.
+
+    PCM formats get 16 bits unless `subtype` ("PCM_16", "PCM_24", "FLOAT") says otherwise. Values beyond full scale are
+    clipped in integer formats.
+
+    Raises:
+      AudioError: unknown extension, samples that are not finite, missing folder, full disk. Nothing is left behind.
+    """
+    audio = np.asarray(audio)
+    if audio.ndim == 1:
+        audio = audio[:, None]
+    if audio.ndim != 2:
+        raise AudioError(f"{path}: audio to write has shape {audio.shape}, expected [time, channels]")
+    with AudioWriter(path, rate, audio.shape[1], subtype=subtype) as writer:
+        for start in range(0, len(audio), _CHUNK):
+            writer.write(audio[start : start + _CHUNK])
+
+
+class AudioWriter:
+    """Writes a file block by block: `with AudioWriter(path, rate, channels) as w: w.write(block)`.
+
+    The file appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier
+    file of that name as it was.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rate: int, channels: int, *, subtype: str | None = None):
+        """Checks the target and opens a temporary file beside it.
+
+        Raises:
+          AudioError: unknown extension, unsupported rate or channel count, missing folder, not writable.
+        """
+        self.path = Path(path)
+        self.rate, self.channels, self.frames = rate, channels, 0
+        suffix = self.path.suffix.lower()
+        if suffix not in _WRITERS:
+            raise AudioError(
+                f"{path}: cannot write '{suffix or self.path.name}' files; known: {', '.join(sorted(_WRITERS))}"
+            )
+        self._format, default = _WRITERS[suffix]
+        self._subtype = subtype or default
+        self._part = Part(self.path, AudioError)
+        os.close(self._part.number)
+        try:
+            self._file = soundfile.SoundFile(
+                str(self._part.temporary),
+                "w",
+                samplerate=rate,
+                channels=channels,
+                format=self._format,
+                subtype=self._subtype,
+            )
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+            self._discard()
+            reason = getattr(error, "error_string", str(error)).rstrip(".")
+            raise AudioError(f"{path}: cannot write {channels} channels at {rate} Hz ({reason})") from error
+
+    def write(self, block: np.ndarray) -> None:
+        """Appends float or int16 samples [time, channels] (or [time] for one channel)."""
+        block = np.asarray(block)
+        if block.ndim == 1:
+            block = block[:, None]
+        if block.ndim != 2 or block.shape[1] != self.channels:
+            raise AudioError(f"{self.path}: block of shape {block.shape} for a file of {self.channels} channels")
+        if block.dtype != np.int16 and not np.isfinite(block).all():
+            raise AudioError(f"{self.path}: audio to write holds samples that are not finite numbers")
+        try:
+            self._file.write(_samples_for(self._subtype, block))
+        except (soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:
+            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+        self.frames += len(block)
+
+    def __enter__(self) -> AudioWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self._discard()
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
+            self._file.close()
+            with self._part.temporary.open("rb+") as file:
+                os.fsync(file.fileno())  # a full disk may show only here
+            # libsndfile does not report every failed write at close, so the result is looked at once.
+            if self.frames and self._format not in LOSSY:
+                found = soundfile.info(str(self._part.temporary)).frames
+                if found != self.frames:
+                    raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")
+            self._part.publish()
+        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            self._discard()
+            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+
+    def _discard(self) -> None:
+        if hasattr(self, "_file"):
+            with contextlib.suppress(Exception):
+                self._file.close()
+        self._part.discard()
+
+
+def _reason(error: BaseException) -> str:
+    text = str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
+    if isinstance(error, AssertionError) or text == "System error":  # libsndfile's words for a failed write
+        return "not everything could be stored; is the disk full?"
+    return text
+
+
+def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:
+    """Samples as libsndfile should store them.
+
+    libsndfile scales floats by 32767 when it writes and by 1/32768 when it reads; integers are passed to keep what was
+    read exactly.
+    """
+    if subtype == "PCM_16":
+        return to_int16(block)
+    block = from_int16(block) if block.dtype == np.int16 else block
+    if subtype == "PCM_24":
+        return (np.clip(np.rint(block.astype(np.float64) * 2**23), -(2**23), 2**23 - 1)).astype(np.int32) << 8
+    if subtype in ("FLOAT", "DOUBLE"):
+        return np.asarray(block, np.float32)
+    return np.clip(np.asarray(block, np.float32), -1.0, 1.0)

@@ -1,0 +1,169 @@
+"""The Linen module of a codec: encoder, quantizer and decoder, built from a `Config`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from codax.codec.microbatches import join, split
+from codax.config import Config
+from codax.nets import mimi, seanet, soundstream
+from codax.nets.film import FiLM
+from codax.quantizers.factorised import FactorisedQuantizer
+from codax.quantizers.fsq import FiniteScalarQuantizer
+from codax.quantizers.projected import ProjectedQuantizer
+from codax.quantizers.rvq import ResidualVectorQuantizer
+
+NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
+PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
+CONDITION_CLASSES = 2  # denoising off, denoising on
+
+
+@flax.struct.dataclass
+class ForwardOutput:
+    """What a training forward pass returns."""
+
+    audio: jax.Array  # [batch, time, channels], the reconstruction
+    commitment: jax.Array  # scalar
+    codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
+    semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
+    metrics: dict[str, jax.Array]
+    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
+
+
+def make_quantizer(config: Config) -> ResidualVectorQuantizer | ProjectedQuantizer:
+    """The quantizer of a codec."""
+    kind, dimension = config.quantizer.kind, config.model.dimension
+    if kind == "average":
+        return ResidualVectorQuantizer(config.quantizer, dimension)
+    return PROJECTED[kind](config.quantizer, dimension, config.model.weight_norm)
+
+
+class CodecModel(nn.Module):
+    """Audio [batch, time, channels] <-> codes int32 [batch, frames, quantizers].
+
+    `condition` is the denoising switch of recipes with FiLM: float32 [batch, frames], 1 = on; None = off everywhere.
+    """
+
+    config: Config
+    remat: str = "none"  # in training, as `MemoryConfig.remat`
+    pieces: int = 1  # in training, as `MemoryConfig.accumulate`
+
+    def setup(self) -> None:
+        c = self.config
+        dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
+        networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
+        self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
+        self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
+        self.quantizer = make_quantizer(c)
+        if c.model.film != "none":
+            self.film = FiLM()
+        if c.model.semantic_dimension:
+            self.transform = nn.Dense(c.model.semantic_dimension)
+
+    def _modulate(self, x: jax.Array, condition: jax.Array | None, side: str) -> jax.Array:
+        if self.config.model.film != side:
+            return x
+        on = jnp.zeros(x.shape[:2]) if condition is None else condition
+        return self.film(x, jax.nn.one_hot(on.astype(jnp.int32), CONDITION_CLASSES))
+
+    def encode_latent(
+        self, audio: jax.Array, condition: jax.Array | None = None, valid: jax.Array | None = None
+    ) -> jax.Array:
+        """Audio to latent frames float32 [batch, ceil(time / hop), dimension].
+
+        Where `valid` (int32 scalar) is given, the signal ends after so many samples; see `Codec.encode`.
+        """
+        latent = self.encoder(audio) if valid is None else self.encoder(audio, valid)
+        return self._modulate(latent.astype(jnp.float32), condition, "encoder")
+
+    def _normalized(self, audio: jax.Array) -> tuple[jax.Array, jax.Array | float]:
+        """Audio divided by its scale (`audio.segments.rms_scale`), and the scale; training examples are segments."""
+        if not self.config.model.normalize:
+            return audio, 1.0
+        power = jnp.mean(jnp.mean(audio, axis=-1, keepdims=True) ** 2, axis=1, keepdims=True)
+        scale = jnp.sqrt(power) + 1e-8
+        return audio / scale, scale
+
+    def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """Latent frames to audio float32 [batch, frames * hop, channels]."""
+        return self.decoder(self._modulate(latent, condition, "decoder")).astype(jnp.float32)
+
+    def encode(
+        self,
+        audio: jax.Array,
+        num_quantizers: int | None = None,
+        condition: jax.Array | None = None,
+        valid: jax.Array | None = None,
+    ) -> jax.Array:
+        """Audio to codes with the first `num_quantizers` quantizers (None = all)."""
+        return self.quantizer.encode(self.encode_latent(audio, condition, valid), num_quantizers)
+
+    def decode(self, codes: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """Codes of any number of quantizers to audio."""
+        return self.decode_latent(self.quantizer.decode(codes), condition)
+
+    def semantic(self, codes: jax.Array) -> jax.Array:
+        """Codes [batch, frames, n] to the features of the first ones: [batch, frames, semantic_dimension]."""
+        return self.transform(self.quantizer.decode(codes[..., :1]))
+
+    def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
+        """Starts the codebooks from the latent frames of `audio`; apply with `mutable=["codebook"]`."""
+        latent = self._in_pieces(CodecModel.encode_latent, self._normalized(audio)[0])
+        self.quantizer.initialise(latent, key, axis)
+
+    def _in_pieces(self, method: Callable[..., jax.Array], *arrays: jax.Array | None) -> jax.Array:
+        """A method on arrays [batch, ...], in pieces of the batch and with activations kept as the fields say.
+
+        Only the latent and the reconstruction of the whole batch come to be: small beside the activations.
+        """
+        if self.is_initializing() or (self.remat != "nets" and self.pieces == 1):
+            return method(self, *arrays)
+        again = nn.remat(method, prevent_cse=self.pieces == 1)  # loops need no guard against common subexpressions
+        if self.pieces == 1:
+            return again(self, *arrays)
+
+        def body(model: CodecModel, _: None, piece: tuple[jax.Array | None, ...]) -> tuple[None, jax.Array]:
+            return None, again(model, *piece)
+
+        loop = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
+        return join(loop(self, None, split(arrays, self.pieces))[1])
+
+    def __call__(
+        self,
+        audio: jax.Array,
+        *,
+        levels: jax.Array,
+        key: jax.Array,
+        quantize: bool = True,
+        update: bool = False,
+        axis: str | None = None,
+        condition: jax.Array | None = None,
+        bypass: jax.Array | None = None,
+        revive: jax.Array | bool = True,
+    ) -> ForwardOutput:
+        """One training forward pass; see `ResidualVectorQuantizer.__call__` for the arguments.
+
+        With `quantize=False` the latent goes to the decoder as it is.
+        """
+        audio, scale = self._normalized(audio)
+        latent = self._in_pieces(CodecModel.encode_latent, audio, condition)
+        if not quantize and not self.is_initializing():
+            decoded = self._in_pieces(CodecModel.decode_latent, latent, condition) * scale
+            return ForwardOutput(decoded, jnp.zeros(()), None, None, {})
+        out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
+        decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
+        semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
+        return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics, out.codebook)
+
+
+def init_variables(config: Config, seed: jax.Array | int = 0) -> Any:
+    """Parameters and codebooks of a new codec, {"params", "codebook"}."""
+    audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
+    key = jax.random.key(seed)
+    return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)

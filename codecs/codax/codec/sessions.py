@@ -1,0 +1,140 @@
+"""Many live streams through one codec, one frame of each at a time: what a server of conversations needs.
+
+Every slot has a state of its own, and slots start, stop and begin anew one by one. One step serves all slots, whichever
+of them are busy: it is compiled once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codax.codec.module import CodecModel
+from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    from codax.codec.codec import Codec
+
+
+class _Direction:
+    """One way through the codec, frame by frame, with the states of all slots."""
+
+    def __init__(self, codec: Codec, slots: int, method: Any, shape: tuple[int, ...], *more: Any) -> None:
+        """Args: `shape` of a slot's input, and what the method takes behind it."""
+
+        def step(variables, state, x):
+            y, updated = codec.model.apply(
+                {**variables, "stream": state},
+                x[None],
+                *more,
+                codec.condition(1, 1, False),
+                method=method,
+                mutable=["stream"],
+            )
+            return y[0], updated["stream"]
+
+        def steps(variables, states, x, busy, fresh):
+            def pick(flags: jax.Array, yes: jax.Array, no: jax.Array | float) -> jax.Array:
+                return jnp.where(flags.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+            states = jax.tree.map(lambda old: pick(~fresh, old, jnp.zeros((), old.dtype)), states)
+            y, after = jax.vmap(step, in_axes=(None, 0, 0))(variables, states, x)
+            return pick(busy, y, jnp.zeros((), y.dtype)), jax.tree.map(lambda a, b: pick(busy, a, b), after, states)
+
+        example = jax.ShapeDtypeStruct(shape, jnp.float32)
+        _, state = jax.eval_shape(step, codec.folded, {}, example)
+        self._states = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), state)
+        self._variables = codec.folded
+        self._steps = jax.jit(steps, donate_argnums=1)
+        self.fresh = np.ones(slots, bool)  # slots whose state is forgotten at their next step
+
+    def run(self, x: Any, busy: np.ndarray) -> np.ndarray:
+        y, self._states = self._steps(self._variables, self._states, x, busy, self.fresh & busy)
+        self.fresh = self.fresh & ~busy
+        return np.asarray(y)
+
+
+class Sessions:
+    """Slots for live streams; see the module.
+
+    Attributes:
+      busy: bool [slots], those that are started.
+    """
+
+    def __init__(self, codec: Codec, slots: int, *, num_quantizers: int | None = None) -> None:
+        """Args: `num_quantizers` of the codes that are encoded; None = all.
+
+        Raises:
+          CodaxError: the model cannot work frame by frame, or has not so many quantizers.
+        """
+        config = codec.config
+        if not codec.streams:
+            raise CodaxError(f"model {codec.model_id} is not causal and cannot stream")
+        if config.start_frames > 1:
+            raise CodaxError(
+                f"model {codec.model_id} reflects the start of a signal: it cannot begin with a single frame"
+            )
+        if slots < 1:
+            raise CodaxError(f"{slots} sessions: there must be one at least")
+        self._codec = codec
+        self.levels = codec.checked_levels(num_quantizers or config.quantizer.num_quantizers)
+        self.busy = np.zeros(slots, bool)
+        self._shape = (slots, config.hop, config.model.audio_channels)
+        self._encoder = _Direction(codec, slots, CodecModel.encode, self._shape[1:], self.levels)
+        self._decoder = _Direction(codec, slots, CodecModel.decode_latent, (1, config.model.dimension))
+
+    def start(self) -> int:
+        """Starts a session in a free slot and returns its number. Raises CodaxError if all are busy."""
+        free = np.flatnonzero(~self.busy)
+        if not len(free):
+            raise CodaxError(f"all {len(self.busy)} sessions are busy")
+        self.busy[free[0]] = True
+        self.reset(int(free[0]))
+        return int(free[0])
+
+    def stop(self, slot: int) -> None:
+        """Ends a session; its slot is free."""
+        self._check(slot)
+        self.busy[slot] = False
+
+    def reset(self, slot: int) -> None:
+        """Lets a session forget everything: it goes on as a new one."""
+        self._check(slot)
+        self._encoder.fresh[slot] = self._decoder.fresh[slot] = True
+
+    def encode(self, audio: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
+        """One frame of each session.
+
+        Args:
+          audio: float32 [slots, hop, channels] at the model's rate; rows of others than `slots` are not looked at.
+          slots: bool [slots], the sessions that have a frame; None = all that are busy.
+
+        Returns:
+          Codes int32 [slots, 1, quantizers]; 0 in the other rows.
+        """
+        audio = np.asarray(audio, np.float32)
+        if audio.shape != self._shape:
+            raise CodaxError(f"audio must be {list(self._shape)}, got {list(audio.shape)}")
+        return self._encoder.run(audio, self._chosen(slots))
+
+    def decode(self, codes: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
+        """Codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
+        codes = self._codec.checked_codes(codes, len(self.busy))
+        if codes.shape[1] != 1:
+            raise CodaxError(f"codes must be of one frame, got {codes.shape[1]}")
+        return self._decoder.run(self._codec.dequantize(codes), self._chosen(slots))
+
+    def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
+        if slots is None:
+            return self.busy.copy()
+        slots = np.asarray(slots, bool)
+        if slots.shape != self.busy.shape or (slots & ~self.busy).any():
+            raise CodaxError("the slots must be those of sessions that are started")
+        return slots
+
+    def _check(self, slot: int) -> None:
+        if not 0 <= slot < len(self.busy) or not self.busy[slot]:
+            raise CodaxError(f"session {slot} is not started")

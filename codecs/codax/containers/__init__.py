@@ -1,0 +1,1 @@
+"""Files of codes: `.codax` and `.ecdc` containers, and packets for pipes."""

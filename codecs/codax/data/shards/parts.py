@@ -1,0 +1,229 @@
+"""Makes the shards of one part of a build: the same bytes wherever, whenever and however often it is done.
+
+What has become of a part, `.build/NAME.json`, appears after its shards. A part that has it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.data import records, splits
+from codax.data.shards import plan
+from codax.data.shards.plan import Options, Part
+from codax.data.sources import archives, entries, scan
+from codax.data.sources.archives import ArchiveError, Member
+from codax.data.sources.entries import Entry
+from codax.data.sources.spec import entry_of
+from codax.errors import CodaxError
+from codax.storage.files import write_whole
+
+
+class Tally(scan.Skipped):
+    """What has become of the utterances of a part: the rates (Hz) of those that are kept, and why others are not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: Counter[str] = Counter()
+        self.damaged: dict[str, str] = {}  # archives, and how
+
+
+def read_report(out: Path, path: Path) -> dict[str, Any] | None:
+    """What has become of a part; None where it is not done, or its shards have gone."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        is_whole = all((out / name).stat().st_size == facts["bytes"] for name, facts in report["shards"].items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if is_whole else None
+
+
+def build_part(out: str, position: int) -> int:
+    """Makes the shards of the part at a position of the plan, unless that is done; returns the number of records.
+
+    Raises:
+      CodaxError: full disk, or a manifest that states a wrong sample rate.
+    """
+    options, part = plan.read(Path(out), position)
+    path = Path(out) / plan.WORK / part.report
+    if (done := read_report(Path(out), path)) is not None:
+        return len(done["rows"])
+    tally = Tally()
+    with contextlib.ExitStack() as stack:
+        writers = _Writers(Path(out), part.name, options)
+        stack.push(writers.close)
+        for entry in _entries(part, options, tally):
+            pieces = _pieces(entry, options, tally)
+            for meta, samples in pieces:
+                writers.write(entry.split, meta, samples)
+            if pieces:
+                tally.rates[str(entry.sample_rate)] += 1
+    skipped = {
+        reason: {"count": len(names), "examples": names[: scan.NAMES_SHOWN]} for reason, names in tally.reasons.items()
+    }
+    report = {
+        "rows": writers.rows,
+        "shards": writers.shards,
+        "rates": tally.rates,
+        "skipped": skipped,
+        "damaged": tally.damaged,
+    }
+    try:
+        write_whole(path, json.dumps(report))
+    except OSError as error:
+        raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return len(writers.rows)
+
+
+def _entries(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
+    """The utterances of a part that are fit for use. One of an archive can be read until the next is asked for."""
+    if part.archive:
+        yield from _archived(part, options, tally)
+        return
+    for row in part.rows:
+        look = None if "record" in row else scan.measure(row["file"])
+        if (entry := entry_of(row, look, options.config, tally)) is not None:
+            yield entry
+
+
+def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
+    seen: set[str] = set()
+    try:
+        for member in archives.members(part.archive):
+            identifier = f"{part.stem}-{entries.relative_id(member.key + '.x')}"
+            split = member.facts.get("split") or part.split
+            if member.reason:
+                tally.add(member.reason, identifier)
+            elif sum(len(text.encode()) for text in member.facts.values()) > archives.MAX_TEXT_BYTES:
+                tally.add("text is too long", identifier)
+            elif identifier in seen:
+                tally.add("named as another", identifier)
+            elif split and entries.relative_id(split + ".x") != split:
+                tally.add("split cannot stand in the name of a file", identifier)
+            else:
+                seen.add(identifier)
+                yield from _member(member, identifier, split, options, tally)
+    except ArchiveError as error:
+        tally.damaged[part.archive] = error.reason
+
+
+def _member(member: Member, identifier: str, split: str, options: Options, tally: Tally) -> Iterator[Entry]:
+    """The entry of a member's audio, in a file of its own for as long as the entry is in use."""
+    number, path = tempfile.mkstemp(prefix="codax-", suffix=member.suffix)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(member.data)
+        look = scan.measure(path)
+        if reason := scan.unfit(look, options.config):
+            tally.add(reason, identifier)
+            return
+        config = options.config
+        if not split:
+            split = splits.split_of(identifier, validation=config.validation_fraction, seed=config.split_seed)
+        told = member.facts.get
+        yield Entry(
+            identifier,
+            path,
+            look.sample_rate,
+            look.channels,
+            look.frames,
+            split=split,
+            language=told("language", ""),
+            speaker=told("speaker", ""),
+            text=told("text", ""),
+            licence=told("licence", ""),
+        )
+    except OSError as error:
+        raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        os.unlink(path)
+
+
+def _pieces(entry: Entry, options: Options, tally: Tally) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Header and int16 samples of an utterance's records; none if it breaks while it is read."""
+    rate = options.sample_rate
+    try:
+        pieces = [audio.to_int16(block) for block in _blocks(entry, rate, options.max_seconds)]
+    except CodaxError:
+        tally.add("unreadable", entry.id)
+        return []
+    # A short rest joins the piece before it.
+    if len(pieces) > 1 and len(pieces[-1]) < rate:
+        pieces[-2:] = [np.concatenate(pieces[-2:])]
+    made = []
+    for number, samples in enumerate(pieces):
+        meta: dict[str, Any] = {"id": entry.id, "sample_rate": rate}
+        meta |= {key: getattr(entry, key) for key in ("language", "speaker", "licence") if getattr(entry, key)}
+        if len(pieces) > 1:
+            meta["id"] = f"{entry.id}-{number:04d}"
+        elif entry.text:
+            meta["text"] = entry.text
+        made.append((meta, samples))
+    return made
+
+
+def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.ndarray]:
+    if entry.record < 0:
+        yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
+        return
+    whole = entries.read_at(entry, sample_rate)
+    size = max(1, round(max_seconds * sample_rate))
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
+
+
+class _Writers:
+    """The shards that a part is being written to, one a split; a full one is followed by the next.
+
+    Attributes:
+      rows: of the manifest.
+      shards: records, bytes and SHA-256 of each finished file.
+    """
+
+    def __init__(self, out: Path, name: str, options: Options):
+        self.rows: list[dict[str, Any]] = []
+        self.shards: dict[str, dict[str, Any]] = {}
+        self._out, self._name = out, name
+        self._room = options.shard_mb << 19  # samples of 16 bits
+        self._open: dict[str, tuple[records.ShardWriter, int]] = {}
+        self._count: Counter[str] = Counter()
+
+    def write(self, split: str, meta: dict[str, Any], samples: np.ndarray) -> None:
+        writer, written = self._open.get(split, (None, 0))
+        if writer is not None and written + samples.size > self._room:
+            self._finish(split)
+            writer = None
+        if writer is None:
+            name = f"{split}-{self._name}-{self._count[split]:02d}{records.SUFFIX}"
+            self._count[split] += 1
+            # Another machine may be at the same part, if its runner took this one for dead.
+            temporary = self._out / plan.WORK / f"{name}.{uuid.uuid4().hex}.part"
+            writer, written = records.ShardWriter(self._out / name, temporary), 0
+        index = writer.write(meta, samples)
+        facts = {"frames": len(samples), "channels": samples.shape[1], "split": split}
+        self.rows.append({"file": writer.path.name, "record": index, **meta, **facts})
+        self._open[split] = writer, written + samples.size
+
+    def _finish(self, split: str) -> None:
+        writer, _ = self._open.pop(split)
+        writer.__exit__(None, None, None)
+        self.shards[writer.path.name] = {"records": writer.count, "bytes": writer.bytes, "sha256": writer.sha256}
+
+    def close(self, kind: Any, value: Any, traceback: Any) -> bool:
+        """Finishes what is open, or throws it away after an exception."""
+        for split in sorted(self._open):
+            if kind is None:
+                self._finish(split)
+            else:
+                self._open.pop(split)[0].__exit__(kind, value, traceback)
+        return False

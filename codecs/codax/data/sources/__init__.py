@@ -1,0 +1,1 @@
+"""Sources of audio by name: folders, manifests, archives and shards."""

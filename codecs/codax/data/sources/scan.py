@@ -1,0 +1,182 @@
+"""A first look at audio files: what they hold, and whether they are fit for training.
+
+Looking is decoding, so files are looked at once, by several threads, and what was measured is remembered under the
+file's path, size and time of change. Measurements are stored, not verdicts: thresholds may change between runs. Files
+longer than a minute are judged by three excerpts; the last one reaches their end, where truncation shows.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax import audio
+from codax.config import DataConfig
+from codax.data.progress import Progress
+from codax.errors import CodaxError
+from codax.runtime import cores
+from codax.storage.files import write_whole
+
+_WHOLE_SECONDS = 60.0  # files up to this length are measured completely
+_EXCERPT_SECONDS = 10.0
+_FULL_SCALE = 32766.0 / 32768.0
+NAMES_SHOWN = 3
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """`loudest_db` is the level of the loudest 50 ms, `clipped` the fraction of samples at full scale.
+
+    `error` is why the file cannot be read, and then the other fields are 0.
+    """
+
+    sample_rate: int = 0
+    channels: int = 0
+    frames: int = 0
+    loudest_db: float = 0.0
+    clipped: float = 0.0
+    error: str = ""
+
+
+class Skipped:
+    """What was left out and why, told in one warning."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, list[str]] = {}
+
+    def add(self, reason: str, name: str) -> None:
+        self.reasons.setdefault(reason, []).append(name)
+
+    def __len__(self) -> int:
+        return sum(len(names) for names in self.reasons.values())
+
+    def describe(self) -> str:
+        """`5 files skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
+        parts = []
+        for reason, names in self.reasons.items():
+            shown = ", ".join(names[:NAMES_SHOWN])
+            more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+            parts.append(f"{len(names)} {reason} ({shown}{more})")
+        return f"{len(self)} {'file' if len(self) == 1 else 'files'} skipped: {', '.join(parts)}"
+
+    def warn(self, source: str) -> None:
+        if len(self):
+            _log.warning("%s: %s", source, self.describe())
+
+
+def measure(path: str) -> Measurement:
+    """Looks at one file; never raises for what is wrong with the file."""
+    try:
+        about = audio.info(path)
+        if about.seconds <= _WHOLE_SECONDS:
+            parts: Iterable[np.ndarray] = [audio.read(path)[0]]
+            frames = len(parts[0])
+        else:
+            size = int(_EXCERPT_SECONDS * about.rate)
+            starts = (0, (about.frames - size) // 2, about.frames - size)
+            parts = [audio.excerpt(path, start, size) for start in starts]
+            frames = about.frames
+            if len(parts[-1]) < size - about.rate // 2:
+                raise audio.AudioError(f"{path}: truncated")
+    except CodaxError as error:
+        return Measurement(error=str(error).removeprefix(f"{path}: "))
+    except (OSError, MemoryError) as error:
+        return Measurement(error=str(error))
+    loudest, clipped, total = 0.0, 0, 0
+    for part in parts:
+        loudest = max(loudest, _loudest_power(part, about.rate))
+        clipped += int((np.abs(part) >= _FULL_SCALE).sum())
+        total += part.size
+    decibels = 10 * float(np.log10(max(loudest, 1e-20)))
+    return Measurement(about.rate, about.channels, frames, round(decibels, 2), clipped / max(total, 1))
+
+
+def _loudest_power(samples: np.ndarray, rate: int) -> float:
+    """Mean square of the loudest 50 ms of [time, channels]."""
+    size = max(1, min(len(samples), rate // 20))
+    whole = len(samples) // size * size
+    if whole == 0:
+        return 0.0
+    blocks = samples[:whole].reshape(-1, size * samples.shape[1])
+    return float(np.einsum("ij,ij->i", blocks, blocks).max() / blocks.shape[1])
+
+
+def unfit(found: Measurement, config: DataConfig) -> str:
+    """Why a measured file is left out, or ""."""
+    if found.error:
+        return "unreadable"
+    if found.frames < config.min_seconds * found.sample_rate:
+        return f"shorter than {config.min_seconds:g} s"
+    if found.loudest_db < config.silence_db:
+        return "silent"
+    if found.clipped > config.max_clipped_fraction:
+        return "clipped"
+    return ""
+
+
+def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 0) -> list[Measurement]:
+    """Measures files, taking from the cache what has not changed since.
+
+    Args:
+      paths: files.
+      cache: folder of remembered measurements.
+      name: of the source; one cache file each.
+      threads: 0 = as many as there are processors.
+    """
+    stamps = [file_stamp(path) for path in paths]
+    store = cache / "scans" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    remembered = _load(store)
+    result: list[Measurement | None] = []
+    for path, stamp in zip(paths, stamps, strict=True):
+        known = remembered.get(path)
+        result.append(known[1] if known is not None and stamp and known[0] == stamp else None)
+    missing = [i for i, found in enumerate(result) if found is None]
+    if missing:
+        with (
+            Progress("look at audio", len(missing)) as progress,
+            concurrent.futures.ThreadPoolExecutor(threads or cores.usable()) as pool,
+        ):
+            for i, found in zip(missing, pool.map(measure, [paths[i] for i in missing]), strict=True):
+                result[i] = found
+                progress.advance()
+        merged = dict(remembered)
+        merged.update({paths[i]: (stamps[i], result[i]) for i in missing if stamps[i]})  # pyright: ignore
+        _save(store, merged)
+    return [found for found in result if found is not None]
+
+
+def file_stamp(path: str) -> list[int]:
+    """Size and time of change of a file, which tell whether it is still the same; [] where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _load(store: Path) -> dict[str, tuple[list[int], Measurement]]:
+    try:
+        values: Any = json.loads(store.read_text(encoding="utf-8"))
+        return {path: (stamp, Measurement(*fields)) for path, (stamp, fields) in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _save(store: Path, values: dict[str, tuple[list[int], Measurement]]) -> None:
+    """Remembers measurements; a cache that cannot be written is not an error."""
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        rows = {path: [stamp, dataclasses.astuple(found)] for path, (stamp, found) in values.items()}
+        write_whole(store, json.dumps(rows))
+    except OSError as error:
+        _log.warning("%s: measurements cannot be remembered (%s)", store, error.strerror)

@@ -1,0 +1,371 @@
+"""Sources of audio by name: what `data.source` and `eval.py --data` understand.
+
+A SPEC is one of
+  starter               the starter corpus; `starter:en` one language, `starter:en:validation` one split of it
+                        (a folder of that name is `./starter`)
+  FOLDER                all audio below a folder, with optional `transcripts.tsv` (file, text); or a folder made by
+                        `codax data build`
+  FILE.jsonl|csv|tsv    a manifest, see `codax.data.manifest`
+  GLOB.array_record     ArrayRecord shards, see `codax.data.records`
+  FILE                  a single audio file
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.audio import AUDIO_SUFFIXES, from_int16
+from codax.config import DataConfig
+from codax.data import manifest, records, splits
+from codax.data.sources import archives, entries, scan
+from codax.data.sources.entries import Entry
+from codax.data.starter import corpus
+from codax.errors import CodaxError
+from codax.storage.files import cache_folder
+
+SPLITS = ("train", "validation", "test")
+_log = logging.getLogger(__name__)
+
+
+class Source:
+    """A list of examples: `len(source)`, `source[i]` is an `Entry`, `source.read(i, start, frames)` its samples.
+
+    Attributes:
+      spec: what was asked for.
+      sample_rate: Hz of what `read` returns.
+      entries: the examples.
+      skipped: what was left out and why.
+    """
+
+    def __init__(self, spec: str, sample_rate: int, found: Sequence[Entry], skipped: scan.Skipped):
+        self.spec, self.sample_rate, self.entries, self.skipped = spec, sample_rate, list(found), skipped
+        self._held: dict[int, np.ndarray] = {}
+        self._limit = self._room = 0
+
+    def hold(self, megabytes: int) -> None:
+        """Keeps records in memory once they were read, up to that much; reading them again is then much faster.
+
+        Nothing is dropped to make room: a large source is held in part, without churn.
+        """
+        self._limit = self._room = megabytes << 20
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which holds what it reads itself."""
+        return {**self.__dict__, "_held": {}, "_room": self._limit}
+
+    def digest(self) -> str:
+        """Tells apart lists of examples; the same wherever the files are."""
+        lines = (f"{e.id}\t{e.frames}\t{e.sample_rate}\t{e.channels}\t{e.record}\n" for e in self.entries)
+        found = hashlib.sha256()
+        for line in lines:
+            found.update(line.encode("utf-8", "surrogateescape"))
+        return found.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self.entries[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    @property
+    def seconds(self) -> float:
+        return sum(entry.seconds for entry in self.entries)
+
+    def frames(self, index: int) -> int:
+        """Length of an example in samples at `sample_rate`."""
+        entry = self.entries[index]
+        return max(1, round(entry.frames * self.sample_rate / entry.sample_rate))
+
+    def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
+        """float32 [time, channels] at `sample_rate`; see `entries.read_at`."""
+        return entries.read_at(self.entries[index], self.sample_rate, start, frames, self._read)
+
+    def _read(self, entry: Entry, start: int, frames: int | None) -> np.ndarray:
+        samples = self._held.get(id(entry))
+        if samples is None:
+            if entry.record < 0 or self._room <= 0:
+                return entries.read(entry, start, frames)
+            samples = records.open_shard(entry.file).pcm(entry.record)[1]
+            self._held[id(entry)] = samples
+            self._room -= samples.nbytes
+        return from_int16(samples[start:] if frames is None else samples[start : start + frames])
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """One example for evaluation; `audio` is read from the file, and resampled, whenever it is asked for."""
+
+    id: str
+    sample_rate: int  # Hz
+    text: str | None
+    language: str | None
+    entry: Entry
+
+    @property
+    def audio(self) -> np.ndarray:
+        """float32 [time, channels] at `sample_rate`."""
+        return entries.read_at(self.entry, self.sample_rate)
+
+    @property
+    def seconds(self) -> float:
+        return self.entry.seconds
+
+
+def open_source(
+    spec: str, *, sample_rate: int, split: str | None = None, config: DataConfig | None = None, strict: bool = True
+) -> Source:
+    """Opens a source.
+
+    Args:
+      spec: see the head of this module.
+      sample_rate: Hz of what is read.
+      split: "train", "validation" or "test"; None = everything. Sources without splits of their own, and the training
+        part of those without validation, are divided by a hash (`config.split_seed`, `config.validation_fraction`).
+      config: thresholds for what is skipped, and the cache folder.
+      strict: with False, sources without splits of their own are not divided: they are the split that is asked for.
+
+    Raises:
+      CodaxError: nothing of that name, nothing usable in it, or a manifest that states a wrong sample rate.
+    """
+    config = config or DataConfig()
+    skipped = scan.Skipped()
+    found = _measured(listing(spec, sample_rate, config), config, skipped)
+    kinds = {entry.split for entry in found}
+    if split is not None and kinds and kinds != {""}:
+        if split in ("train", "validation") and "validation" not in kinds and "train" in kinds:
+            found = _divide(spec, [entry for entry in found if entry.split == "train"], split, config)
+        else:
+            found = [entry for entry in found if entry.split == split]
+        if not found:
+            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in kinds if k))}")
+    elif split is not None and strict:
+        found = _divide(spec, found, split, config)
+    skipped.warn(spec)
+    if not found:
+        reason = skipped.describe() if len(skipped) else "it holds no audio"
+        raise CodaxError(f"{spec}: nothing to read: {reason}")
+    return Source(spec, sample_rate, found, skipped)
+
+
+def load_utterances(
+    spec: str,
+    *,
+    sample_rate: int,
+    split: str = "test",
+    limit: int | None = None,
+    language: str | None = None,
+    config: DataConfig | None = None,
+) -> list[Utterance]:
+    """The utterances to evaluate on, ordered by id.
+
+    Args:
+      spec: see the head of this module; a bare `starter` is its English part.
+      sample_rate: Hz; the utterances' audio is resampled to it.
+      split: taken where the source has splits; a source without is taken whole.
+      limit: keep this many, evenly spread over the list.
+      language: keep this language only.
+      config: thresholds for what is skipped, and the cache folder.
+
+    Raises:
+      CodaxError: as `open_source`.
+    """
+    config = dataclasses.replace(config or DataConfig(), max_clipped_fraction=1.0)
+    if spec == "starter":
+        spec = f"starter:{language or 'en'}"
+    source = open_source(spec, sample_rate=sample_rate, split=split, config=config, strict=False)
+    chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
+    if not chosen:
+        raise CodaxError(f"{spec}: nothing in language '{language}'")
+    if limit is not None and limit < len(chosen):
+        chosen = [chosen[i * len(chosen) // max(limit, 1)] for i in range(limit)]
+    return [Utterance(e.id, sample_rate, e.text or None, e.language or None, e) for e in chosen]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a source names, before a look at its audio files.
+
+    Attributes:
+      rows: of a manifest, each with an `id`; those of records have `sample_rate`, `frames` and `channels` too.
+      name: under which measurements of the files are remembered.
+    """
+
+    rows: list[dict[str, Any]]
+    name: str
+
+
+def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
+    """What a source names. Raises CodaxError: no such source, or a bad manifest or shard."""
+    name, *parts = spec.split(":")
+    path = Path(spec).expanduser()
+    if name == "starter":  # a folder of that name is ./starter
+        return _starter(spec, parts, sample_rate, config)
+    if spec.endswith(records.SUFFIX):
+        shards = sorted(glob.glob(str(path), recursive=True))
+        if not shards:
+            raise CodaxError(f"{spec}: no such file")
+        return _shards(shards)
+    if archives.is_archive(spec):
+        archives.find(spec)
+        raise CodaxError(f"{spec}: is read from front to back only: make shards of it with codax data build")
+    if path.is_dir():
+        if (path / manifest.NAME).is_file():
+            return _manifest(path / manifest.NAME)
+        if shards := sorted(str(p) for p in path.glob(f"*{records.SUFFIX}")):
+            return _shards(shards)
+        return _folder(path)
+    if not path.is_file():
+        raise CodaxError(f"{spec}: no such file or folder (a source is 'starter', a folder, a manifest or shards)")
+    if path.suffix.lower() in manifest.SUFFIXES:
+        return _manifest(path)
+    return Listing([{"file": str(path), "id": entries.relative_id(path.name)}], str(path.resolve()))
+
+
+def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig) -> Listing:
+    """`starter[:language][:split]`."""
+    languages = [part for part in parts if part not in SPLITS]
+    wanted_split = [part for part in parts if part in SPLITS]
+    if len(languages) > 1 or len(wanted_split) > 1:
+        raise CodaxError(f"{spec}: expected starter, starter:LANGUAGE or starter:LANGUAGE:SPLIT")
+    found = _manifest(corpus.build(sample_rate, config.cache_dir))
+    rows, known = found.rows, sorted({row.get("language", "") for row in found.rows})
+    if languages:
+        rows = [row for row in rows if row.get("language") == languages[0]]
+        if not rows:
+            raise CodaxError(f"{spec}: the starter corpus has no language '{languages[0]}', only {', '.join(known)}")
+    if wanted_split:  # a split that is named in the spec is the whole source
+        rows = [{**row, "split": ""} for row in rows if row.get("split") == wanted_split[0]]
+    return Listing(rows, found.name)
+
+
+def _folder(folder: Path) -> Listing:
+    """All audio files below a folder, in alphabetical order."""
+    texts = {}
+    if (folder / "transcripts.tsv").is_file():
+        for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
+            texts[os.path.normpath(name)] = text
+    rows: list[dict[str, Any]] = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith(".") or os.path.splitext(name)[1].lower() not in AUDIO_SUFFIXES:
+                continue
+            path = os.path.join(parent, name)
+            relative = os.path.relpath(path, folder)
+            text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
+            rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
+    return Listing(rows, str(folder.resolve()))
+
+
+def _manifest(path: Path) -> Listing:
+    """The rows of a manifest: audio files, then records of shards."""
+    rows = manifest.read(path)
+    for row in rows:
+        if "record" not in row:
+            row["id"] = row.get("id") or entries.relative_id(os.path.relpath(row["file"], path.parent))
+            continue
+        row.setdefault("id", f"{entries.relative_id(os.path.basename(row['file']))}-{row['record']:06d}")
+        if not all(row.get(key) for key in ("sample_rate", "frames", "channels")):
+            stated = row.get("sample_rate")
+            row.update(records.open_shard(row["file"]).header(row["record"]))
+            _check_rate(row["file"], stated, row["sample_rate"])
+    return Listing(sorted(rows, key=lambda row: "record" in row), str(path.resolve()))
+
+
+def _shards(paths: Sequence[str]) -> Listing:
+    """Every record of some shards, in order. A manifest beside them saves reading them through."""
+    by_shard: dict[str, list[dict[str, Any]]] = {}
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        beside = Path(folder or ".") / manifest.NAME
+        if beside.is_file():
+            for row in manifest.read(beside):
+                by_shard.setdefault(os.path.abspath(row["file"]), []).append(row)
+    found = []
+    for path in paths:
+        shard = records.open_shard(path)
+        rows = sorted(by_shard.get(os.path.abspath(path), []), key=lambda row: row.get("record", -1))
+        if not rows or not all({"record", "sample_rate", "frames", "channels"} <= row.keys() for row in rows):
+            rows = [{**shard.header(i), "record": i} for i in range(len(shard))]
+        for row in rows:
+            row.update(file=path)
+            row.setdefault("id", f"{entries.relative_id(os.path.basename(path))}-{row['record']:06d}")
+        found.extend(rows)
+    return Listing(found, "")
+
+
+def _measured(found: Listing, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """The examples of a listing that are fit for use, after a look at each audio file."""
+    files = [row["file"] for row in found.rows if "record" not in row]
+    looks = iter(scan.measure_all(files, cache_folder(config.cache_dir), name=found.name) if files else ())
+    made = (entry_of(row, None if "record" in row else next(looks), config, skipped) for row in found.rows)
+    return [entry for entry in made if entry is not None]
+
+
+def entry_of(
+    row: dict[str, Any], look: scan.Measurement | None, config: DataConfig, skipped: scan.Skipped
+) -> Entry | None:
+    """The example of a row, or None, with the reason noted, where it is not fit for use.
+
+    Args:
+      row: of a listing.
+      look: at its file; None = a record, whose row tells its length.
+      config: thresholds.
+      skipped: where the reason goes.
+
+    Raises:
+      CodaxError: the row states a wrong sample rate.
+    """
+    if look is None:
+        if row["frames"] < config.min_seconds * row["sample_rate"]:
+            skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
+            return None
+        return _entry(row)
+    if not look.error:
+        _check_rate(row["file"], row.get("sample_rate"), look.sample_rate)
+    if reason := scan.unfit(look, config):
+        skipped.add(reason, os.path.basename(row["file"]))
+        return None
+    return _entry({**row, "sample_rate": look.sample_rate, "channels": look.channels, "frames": look.frames})
+
+
+def _check_rate(file: str, stated: int | None, actual: int) -> None:
+    if stated and stated != actual:
+        raise CodaxError(f"{file}: the manifest states {stated} Hz, the audio has {actual} Hz")
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    texts = {key: str(row[key]) for key in ("split", "language", "speaker", "text", "licence") if row.get(key)}
+    return Entry(
+        str(row["id"]),
+        str(row["file"]),
+        int(row["sample_rate"]),
+        int(row["channels"]),
+        int(row["frames"]),
+        int(row.get("record", -1)),
+        **texts,
+    )
+
+
+def _divide(spec: str, found: list[Entry], split: str, config: DataConfig) -> list[Entry]:
+    """The part of a source without splits of its own."""
+    if split not in ("train", "validation") or not found:
+        if found:
+            raise CodaxError(f"{spec}: has no split '{split}'; without splits of its own it is train and validation")
+        return found
+    if len(found) == 1:
+        _log.warning("%s: a single example is both training and validation material", spec)
+        return found
+    kinds = splits.hold_out([entry.id for entry in found], fraction=config.validation_fraction, seed=config.split_seed)
+    return [entry for entry, kind in zip(found, kinds, strict=True) if kind == split]

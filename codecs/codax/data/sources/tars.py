@@ -1,0 +1,101 @@
+"""Tar files in WebDataset's style: `KEY.flac`, and with it `KEY.txt` (the text) or `KEY.json`, one after the other.
+
+The key is the name up to the first dot of its last part. Audio may have any extension that `codax.audio` reads; the
+JSON object may have `text`, `language`, `speaker`, `licence` and `split`. Other members are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Iterator
+
+from codax.audio import AUDIO_SUFFIXES
+from codax.data.sources import archives
+from codax.data.sources.archives import ArchiveError, Member
+
+
+class _Header(tarfile.TarInfo):
+    """Tells the end of a tar file from damage, which `tarfile` takes for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+        except tarfile.EmptyHeaderError as error:  # pyright: ignore[reportAttributeAccessIssue]
+            raise tarfile.ReadError("ends without the mark of its end" if archive.offset else "empty file") from error
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
+
+
+def members(path: str) -> Iterator[Member]:
+    """The utterances of a tar file, compressed or not. Raises ArchiveError where it is damaged."""
+    key, parts = "", {}
+    try:
+        with tarfile.open(path, "r|*", tarinfo=_Header) as archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # of a stream none is asked for again
+                folder, base = posixpath.split(posixpath.normpath(info.name))
+                name, dot, extension = base.partition(".")
+                if not info.isreg() or not name or not dot:
+                    continue
+                own = posixpath.join(folder, name)
+                if own != key and parts:
+                    yield _utterance(key, parts)
+                    parts = {}
+                key = own
+                parts[extension.lower()] = _content(archive, info)
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError, ValueError) as error:
+        raise ArchiveError(path, getattr(error, "strerror", None) or error) from error
+    if parts:
+        yield _utterance(key, parts)
+
+
+def _suffix(extension: str) -> str:
+    return "." + extension.rpartition(".")[2]
+
+
+def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
+    """The bytes of a member that matters; None for one that is too large, and nothing for the others."""
+    suffix = _suffix(info.name.lower())
+    is_text = suffix in (".txt", ".json")
+    if not is_text and suffix not in AUDIO_SUFFIXES:
+        return b""
+    if info.size > (archives.MAX_SIDE_BYTES if is_text else archives.MAX_AUDIO_BYTES):
+        return None
+    file = archive.extractfile(info)
+    return file.read() if file is not None else b""
+
+
+def _utterance(key: str, parts: dict[str, bytes | None]) -> Member:
+    audio = [extension for extension in parts if _suffix(extension) in AUDIO_SUFFIXES]
+    if len(audio) != 1:
+        return Member(key, reason="several audio members with one key" if audio else "no audio member")
+    data, facts = parts[audio[0]], {}
+    if data is None:
+        return Member(key, reason="too large")
+    try:
+        for extension in sorted(parts):  # the text of a .txt goes before that of a .json
+            suffix, content = _suffix(extension), parts[extension]
+            if suffix not in (".txt", ".json"):
+                continue
+            if content is None:
+                return Member(key, reason=f"{suffix[1:]} member is too large")
+            text = content.decode("utf-8-sig")
+            if suffix == ".txt":
+                facts |= {"text": text.strip()} if text.strip() else {}
+                continue
+            row = json.loads(text)
+            if not isinstance(row, dict):
+                return Member(key, reason="json member is no object")
+            facts |= archives.facts(row)
+    except UnicodeDecodeError:
+        return Member(key, reason="text is not UTF-8")
+    except (ValueError, RecursionError):
+        return Member(key, reason="json member is not JSON")
+    return Member(key, data, _suffix(audio[0]), facts)

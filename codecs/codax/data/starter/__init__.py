@@ -1,0 +1,1 @@
+"""The starter corpus: real speech that can be downloaded by name."""

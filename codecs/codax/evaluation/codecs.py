@@ -1,0 +1,77 @@
+"""The models of an evaluation: codax's own, and those of other projects as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from codax.errors import CodaxError
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model that takes part.
+
+    Attributes:
+      name: in results; its own name, or what the user calls it.
+      codec: a `codax.Codec`.
+      path: where it was read from, if it was.
+    """
+
+    name: str
+    codec: Any
+    path: str | None = None
+
+
+def find_models(given: Any) -> list[Model]:
+    """Loads models.
+
+    Args:
+      given: one or a list of: a model folder or the name of a shipped model; a folder or file of another project
+        (`codax.interop.formats.import_model`); either as "NAME=PATH", to be called that; a loaded `codax.Codec`, or a
+        `Model`. None = none.
+
+    Raises:
+      CodaxError: one cannot be read, or two have one name.
+    """
+    if given is None:
+        return []
+    items: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
+    models = [_find(item) for item in items]
+    names = [model.name for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise CodaxError(f"two models are called {name}: name them, as in first=DIR,second=DIR")
+    return models
+
+
+def _find(item: Any) -> Model:
+    if isinstance(item, Model):
+        return item
+    if not isinstance(item, str | Path):
+        return Model(item.model_id, item)
+    name, _, path = str(item).partition("=")
+    if not path or "/" in name:
+        name, path = "", str(item)
+    codec = _load(path)
+    return Model(name or codec.model_id, codec, path)
+
+
+def _load(path: str) -> Any:
+    import codax
+    from codax.interop.formats import import_model, is_foreign
+
+    return import_model(path) if is_foreign(path) else codax.load(path)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What results say about it."""
+    codec = model.codec
+    described: dict[str, Any] = {"name": model.name, "hash": codec.hash.hex()}
+    if model.path:
+        described["path"] = model.path
+    if dataclasses.is_dataclass(codec.config) and not isinstance(codec.config, type):
+        described["config"] = dataclasses.asdict(codec.config)
+    return described

@@ -1,0 +1,154 @@
+"""What an evaluation takes: its systems, utterances and metrics, checked before anything is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from codax.baselines import anchors, specs
+from codax.data.sources.scan import file_stamp
+from codax.data.sources.spec import Utterance, load_utterances
+from codax.errors import CodaxError
+from codax.evaluation import environment
+from codax.evaluation.codecs import Model, describe, find_models
+from codax.evaluation.content import ContentScorer
+from codax.evaluation.recognition import TextScorer
+from codax.evaluation.statistics import DRAWS, LEVEL
+from codax.evaluation.systems import Anchor, BaselineSystem, CodecSystem, Original, System
+from codax.metrics import phones, recognizers, registry
+from codax.metrics.recognizers import Recognizer
+from codax.metrics.registry import Selection
+
+BASELINE_RATE = 16_000  # Hz, of an evaluation without a model
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """Everything that is measured, and with what.
+
+    Attributes:
+      systems: the original first.
+      utterances: in their order.
+      selection: the metrics.
+      scorer: of words, if they are wanted.
+      content: of the first codebooks, if they are wanted.
+      about: models, data, settings and versions, as they go into results.json.
+    """
+
+    systems: list[System]
+    utterances: list[Utterance]
+    selection: Selection
+    scorer: TextScorer | None
+    content: ContentScorer | None
+    about: dict[str, Any]
+
+    def fingerprint(self) -> str:
+        """Of all that single measurements depend on: two evaluations with the same one can share them."""
+        about = {key: value for key, value in self.about.items() if key != "created"}
+        about["systems"] = [(system.key, system.description) for system in self.systems]
+        about["utterances"] = [
+            (u.id, u.text, u.language, u.entry.seconds, file_stamp(u.entry.file)) for u in self.utterances
+        ]
+        about["settings"] = {key: value for key, value in about["settings"].items() if key != "seed"}
+        return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def prepare(
+    model: Any,
+    data: str,
+    *,
+    kbps: Sequence[float] | None,
+    quantizers: Sequence[int] | str | None,
+    metrics: Sequence[str],
+    baselines: Sequence[str],
+    asr: str | Recognizer,
+    limit: int | None,
+    split: str,
+    seed: int,
+    sample_rate: int | None,
+    labels: str | None,
+) -> Setup:
+    """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for bad input."""
+    selection = registry.select(metrics)
+    others: list[System] = [_other(spec.strip()) for spec in baselines]
+    models = find_models(model)
+    if not models and (kbps or quantizers):
+        raise CodaxError("a rate was given without a model")
+    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers)]
+    if not coded and not others:
+        raise CodaxError("nothing to evaluate: give a model or baselines")
+    systems: list[System] = [Original(), *coded, *others]
+    _refuse_duplicates(systems)
+    rates = {each.codec.config.model.sample_rate for each in models}
+    if len(rates) > 1 and not sample_rate:
+        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: say at which rate they are compared")
+    rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
+    if limit is not None and limit < 1:
+        raise CodaxError(f"limit = {limit}: must be at least 1")
+    utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
+    scorer = _scorer(asr) if selection.text else None
+    content = None
+    if selection.phones or selection.abx:
+        source = phones.LabelFolder(labels) if labels else phones.Aligner()
+        content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
+    about = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "models": [describe(each) for each in models],
+        "data": {
+            "spec": data,
+            "split": split,
+            "utterances": len(utterances),
+            "sample_rate": rate,
+            "languages": sorted({u.language for u in utterances if u.language}),
+            "with_transcript": sum(u.text is not None for u in utterances),
+        },
+        "settings": {
+            "metrics": list(metrics),
+            "seed": seed,
+            "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
+            "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
+            "phones": content.source if content else None,
+            "recognizer": scorer.name if scorer else None,
+            "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
+            if scorer and isinstance(asr, str)
+            else None,
+        },
+        "versions": environment.versions(),
+    }
+    return Setup(systems, utterances, selection, scorer, content, about)
+
+
+def _codec_systems(
+    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
+) -> list[CodecSystem]:
+    codec = model.codec
+    if kbps and quantizers:
+        raise CodaxError("rates were given both as kbps and as numbers of codebooks")
+    if quantizers == "all":
+        quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
+    if quantizers:
+        kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
+    return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
+
+
+def _other(spec: str) -> System:
+    return Anchor(spec) if spec in anchors.EDGES else BaselineSystem(specs.parse(spec))
+
+
+def _scorer(asr: str | Recognizer) -> TextScorer:
+    recognizer = recognizers.FasterWhisper(asr) if isinstance(asr, str) else asr
+    if isinstance(asr, str):
+        recognizer = recognizers.CachedRecognizer(recognizer, recognizers.transcript_cache())
+    return TextScorer(recognizer)
+
+
+def _refuse_duplicates(systems: Sequence[System]) -> None:
+    seen = set()
+    for system in systems:
+        if system.key in seen:
+            raise CodaxError(f"{system.label} is asked for twice")
+        seen.add(system.key)

@@ -1,0 +1,174 @@
+"""Models of other projects: what a path holds, and how it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codax.codec.codec import Codec
+from codax.codec.loading import from_weights
+from codax.config import Config
+from codax.errors import CodaxError
+from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
+from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
+
+KYUTAI_CONFIG = "mimi_config.json"
+PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
+
+
+def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
+    """Reads a model of another project.
+
+    Args:
+      source: a Hugging Face folder of `EncodecModel`, `MimiModel` or `DacModel` (safetensors or .bin), a checkpoint of
+        the `encodec` package or of Descript's (DAC), an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's
+        weights of Mimi (a .safetensors file, with its mimi_config.json beside it unless it is the released model; or
+        their folder).
+      state: what `read_tensors` found in it, if that was read before.
+
+    Raises:
+      CodaxError: naming the file and what is wrong with it.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ModelError(f"{source}: no such file or folder")
+    try:
+        config, flat, weights = _from_folder(source) if source.is_dir() else _from_file(source, state)
+    except ModelError:
+        raise
+    except CodaxError as error:
+        raise ModelError(f"{source}: {error}") from error
+    return from_weights(flat, config, weights)
+
+
+def is_foreign(path: str | Path) -> bool:
+    """Is there something at the path that is not a model folder of codax?"""
+    path = Path(path)
+    if path.is_file():
+        return True
+    if not path.is_dir():
+        return False
+    try:
+        values = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return (path / KYUTAI_CONFIG).is_file()
+    return isinstance(values, dict) and "quantizer" not in values
+
+
+_Found = tuple[Config, dict[str, Any], Path]
+
+
+def _from_folder(folder: Path) -> _Found:
+    if (folder / KYUTAI_CONFIG).is_file():
+        found = sorted(folder.glob("mimi*.safetensors")) or sorted(folder.glob("tokenizer-*.safetensors"))
+        if not found:
+            raise ModelError(f"{folder}: no mimi*.safetensors is beside {KYUTAI_CONFIG}")
+        return _from_file(found[0], None)
+    values, weights = _read_json(folder / "config.json"), _weights_file(folder)
+    if speechtokenizer.is_config(values):
+        config = speechtokenizer.config_of(values)
+        return config, encodec.to_codax(read_tensors(weights), config, encodec.NATIVE), weights
+    if values["model_type"] == "mimi":
+        config = mimi_config.config_from_huggingface(values)
+        return config, mimi.to_codax(read_tensors(weights), config, mimi.HUGGINGFACE), weights
+    if values["model_type"] == "dac":
+        config = dac.config_from_huggingface(values)
+        return config, dac.to_codax(read_tensors(weights), config, dac.HUGGINGFACE), weights
+    config = encodec.config_from_huggingface(values)
+    return config, encodec.to_codax(read_tensors(weights), config, encodec.HUGGINGFACE), weights
+
+
+def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Found:
+    arrays = read_tensors(path) if state is None else dict(state)
+    if mimi.is_state(arrays):
+        about = path.parent / KYUTAI_CONFIG
+        config = mimi_config.config_24khz()
+        if about.is_file():
+            config = mimi_config.config_from_kyutai(_json_object(about))
+        return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
+    if dac.is_checkpoint(arrays):
+        config, arrays = dac.read_checkpoint(arrays)
+        return config, dac.to_codax(arrays, config, dac.DESCRIPT), path
+    if audiocraft.is_export(arrays):
+        config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
+    else:
+        config = encodec.config_of_state(arrays)
+    return config, encodec.to_codax(arrays, config, encodec.NATIVE), path
+
+
+def _weights_file(folder: Path) -> Path:
+    names = ("model.safetensors", "pytorch_model.bin", speechtokenizer.WEIGHTS)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"{folder}: none of {', '.join(names)} is there")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a readable config ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: not a config but a {type(values).__name__}")
+    return values
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    values = _json_object(path)
+    if values.get("model_type") not in ("encodec", "mimi", "dac") and not speechtokenizer.is_config(values):
+        raise ModelError(
+            f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"
+        )
+    return values
+
+
+def export_huggingface(codec: Codec, folder: str | Path) -> None:
+    """Writes a folder that transformers' `EncodecModel`, `MimiModel` or `DacModel`, and their `AutoProcessor`, load.
+
+    Raises:
+      CodaxError: a model that transformers does not have, or a folder that cannot be written.
+    """
+    config = codec.config
+    processor: dict[str, Any] = {"feature_extractor_type": "EncodecFeatureExtractor", "return_attention_mask": True}
+    if config.model.family == "encodec":
+        values = encodec.config_to_huggingface(config)
+        state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
+        processor |= {"chunk_length_s": values["chunk_length_s"], "overlap": values["overlap"]}
+    elif config.model.family == "mimi":
+        values = mimi_config.config_to_huggingface(config)
+        state = mimi.from_codax(codec.flat(), config, mimi.HUGGINGFACE)
+        processor |= {"chunk_length_s": None, "overlap": None}
+    elif config.model.family == "dac":
+        values = dac.config_to_huggingface(config)
+        state = dac.from_codax(codec.flat(), config, dac.HUGGINGFACE)
+        processor = {"feature_extractor_type": "DacFeatureExtractor", "hop_length": config.hop}
+    else:
+        raise ModelError(f"model {codec.model_id} of family {config.model.family} is not in transformers")
+    processor |= {
+        "feature_size": config.model.audio_channels,
+        "sampling_rate": config.model.sample_rate,
+        "padding_side": "right",
+        "padding_value": 0.0,
+    }
+    _write(folder, {"config.json": values, "preprocessor_config.json": processor}, "model.safetensors", state)
+
+
+def export_kyutai(codec: Codec, folder: str | Path) -> None:
+    """Writes mimi.safetensors and mimi_config.json, as `moshi.models.loaders.get_mimi` takes them.
+
+    Raises:
+      CodaxError: a model that is no Mimi, or a folder that cannot be written.
+    """
+    values = mimi_config.config_to_kyutai(codec.config)
+    _write(
+        folder, {KYUTAI_CONFIG: values}, "mimi.safetensors", mimi.from_codax(codec.flat(), codec.config, mimi.KYUTAI)
+    )
+
+
+def _write(folder: str | Path, texts: Mapping[str, Any], name: str, state: dict[str, Any]) -> None:
+    """Writes the weights into `name` and every one of `texts` as JSON."""
+    files = {other: json.dumps(values, indent=2) + "\n" for other, values in texts.items()}
+    write_folder(folder, {name: safetensors_bytes(state, format="pt")} | files)

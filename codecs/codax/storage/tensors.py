@@ -1,0 +1,144 @@
+"""Arrays by name in files, ours and those of other projects, read without ever running a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from codax.errors import CodaxError
+from codax.storage.files import write_whole
+
+_CHECKSUM = "sha256"  # in the header
+_MAPPED = 1 << 26  # bytes
+_ALIGNMENT = 64  # bytes, of arrays that JAX takes over on a CPU without a copy
+
+
+class ModelError(CodaxError):
+    """A model that is missing, damaged or does not fit its config; the message names the file."""
+
+
+def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str = "model") -> None:
+    """Writes the files of a model by name, in their order; each is replaced as a whole. Raises ModelError."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot save the {kind} ({error.strerror or error})") from error
+
+
+def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:
+    """A safetensors file with the SHA-256 of its arrays, and `about`, in its header; always the same bytes."""
+    from safetensors.numpy import save
+
+    data = save(dict(arrays), metadata=about | {_CHECKSUM: _checksum(arrays)})
+    # The library writes the metadata in another order in every process; the header starts after its length.
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays stay aligned
+    return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file. Raises ModelError naming it, also if it has a checksum and another content."""
+    from safetensors import SafetensorError, safe_open
+
+    arrays, checksum, names = {}, None, None
+    try:
+        # The library maps the file into memory: opened anew after every so many bytes, it does not stay there beside
+        # the arrays.
+        while names or names is None:
+            with safe_open(path, "numpy") as file:
+                if names is None:
+                    names, checksum = list(file.keys()), (file.metadata() or {}).get(_CHECKSUM)
+                size = 0
+                while names and size < _MAPPED:
+                    name = names.pop()
+                    arrays[name] = _aligned(file.get_tensor(name))
+                    size += arrays[name].nbytes
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    if checksum is not None and checksum != _checksum(arrays):
+        raise ModelError(f"{path}: damaged, its arrays do not have the checksum in its header")
+    return arrays
+
+
+def _aligned(value: np.ndarray) -> np.ndarray:
+    room = np.empty(value.nbytes + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    copy = room[start : start + value.nbytes].view(value.dtype).reshape(value.shape)
+    copy[...] = value
+    return copy
+
+
+def raw(value: np.ndarray) -> memoryview:
+    """The bytes of an array, in C order; those of a contiguous one are not copied."""
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(raw(value))
+    return digest.hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """A safetensors file, or a PyTorch checkpoint with tensors, numbers and strings only, as NumPy arrays.
+
+    PyTorch is needed for its own files alone, and loads nothing that would run code.
+
+    Raises:
+      ModelError: the file cannot be read, holds something else, or PyTorch is not installed.
+    """
+    if path.suffix == ".safetensors":
+        return dict(read_safetensors(path))
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(f"{path}: reading a PyTorch checkpoint needs PyTorch: pip install torch") from error
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises errors of many kinds for damaged and for refused files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not a checkpoint that can be loaded safely ({reason})") from error
+    if not isinstance(loaded, Mapping):
+        raise ModelError(f"{path}: not a checkpoint but a {type(loaded).__name__}")
+    return _as_numpy(loaded)
+
+
+def _as_numpy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _as_numpy(v) for k, v in value.items()}
+    return value.detach().float().numpy() if hasattr(value, "detach") else value
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Any, path: Path) -> None:
+    """Checks the name, shape, type and finiteness of every array against a tree of `jax.ShapeDtypeStruct`.
+
+    Raises:
+      ModelError: naming `path` and the array.
+    """
+    wanted = flatten_dict(shapes, sep=".")
+    for name, shape in wanted.items():
+        if name not in arrays:
+            raise ModelError(f"{path}: {name} is missing")
+        if arrays[name].shape != shape.shape or arrays[name].dtype != shape.dtype:
+            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
+            raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
+        if not np.isfinite(arrays[name]).all():
+            raise ModelError(f"{path}: {name} holds values that are not finite")
+    unknown = sorted(set(arrays) - set(wanted))
+    if unknown:
+        raise ModelError(f"{path}: {unknown[0]} does not belong to the config")

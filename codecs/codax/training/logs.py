@@ -1,0 +1,268 @@
+"""Where the numbers of a run go: averages over a window, `metrics.jsonl`, TensorBoard and the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codax.errors import CodaxError
+from codax.storage.files import write_whole
+
+METRICS_FILE = "metrics.jsonl"
+_COUNTERS = ("bad_steps", "bad_total")  # the last value is reported, not the mean
+
+
+class Window:
+    """Means of the metrics of several steps, number by number, over the steps that have them and where they are finite.
+
+    The sums can be saved and restored, so that a resumed run reports the same means.
+    """
+
+    def __init__(self, saved: dict | None = None) -> None:
+        self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {
+            name: (np.asarray(total, np.float64), np.asarray(count, np.float64))
+            for name, (total, count) in (saved or {}).items()
+        }
+
+    def add(self, metrics: dict[str, Any]) -> None:
+        """Adds the metrics of one step: numbers or arrays."""
+        for name, value in metrics.items():
+            now = np.asarray(value, np.float64)
+            finite = np.isfinite(now)
+            if name in self._sums and name not in _COUNTERS:
+                total, count = self._sums[name]
+            else:
+                total = count = np.zeros(now.shape)
+            self._sums[name] = (total + np.where(finite, now, 0.0), count + finite)
+
+    def save(self) -> dict:
+        """Plain values from which a window with the same sums can be built."""
+        return {name: [total.tolist(), count.tolist()] for name, (total, count) in self._sums.items()}
+
+    def flush(self) -> dict[str, Any]:
+        """Means as plain values; arrays give their mean and, as NAME_levels, a list. The window is then empty."""
+        line: dict[str, Any] = {}
+        for name, (total, count) in self._sums.items():
+            mean = total / np.where(count > 0, count, np.nan)
+            if mean.ndim:
+                line[name] = _plain(np.mean(mean))
+                line[f"{name}_levels"] = [_plain(value) for value in mean]
+            else:
+                line[name] = int(mean) if name in _COUNTERS else _plain(mean)
+        self._sums = {}
+        return line
+
+
+def _plain(value: Any) -> float | None:
+    """A float for JSON, which has no word for "not a number"."""
+    return float(value) if math.isfinite(value) else None
+
+
+class MetricsFile:
+    """WORKDIR/metrics.jsonl: one JSON object a line, each with "step" and "kind" ("train" or "validation")."""
+
+    def __init__(self, workdir: Path, *, after: int) -> None:
+        """Opens the file for appending; lines beyond step `after`, from which the run goes on, are removed.
+
+        Raises:
+          CodaxError: the file cannot be written.
+        """
+        self.path = workdir / METRICS_FILE
+        try:
+            if self.path.exists():
+                kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= after]
+                write_whole(self.path, "".join(f"{line}\n" for line in kept))
+            self._file = self.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write(self, line: dict) -> None:
+        """Appends a line, which is with the operating system when this returns."""
+        try:
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> CodaxError:
+        return CodaxError(f"{self.path}: cannot be written ({error.strerror or error})")
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinite for a line that a killed process left half written."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+class TensorBoard:
+    """Event file in WORKDIR: scalars, audio and images.
+
+    Written in place rather than through tensorboardX's queue and thread, where a full disk would end in a traceback.
+    """
+
+    def __init__(self, workdir: Path, *, after: int) -> None:
+        """Opens a new event file; TensorBoard hides events of earlier files beyond step `after`."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._event, self._folder = Event, workdir
+        try:
+            self._file = EventsWriter(str(workdir / "events"), f".{os.getpid()}")
+            start = SessionLog(status=SessionLog.START)
+            self._file.write_event(Event(wall_time=time.time(), step=after + 1, session_log=start))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def scalars(self, step: int, values: dict[str, Any], *, prefix: str) -> None:
+        """Writes every number of `values` (lists and None are left out) as PREFIX/NAME."""
+        from tensorboardX import summary
+
+        scalars = {f"{prefix}/{name}": v for name, v in values.items() if isinstance(v, int | float)}
+        self._write(step, [value for name, v in scalars.items() for value in summary.scalar(name, v).value])
+
+    def audio(self, step: int, name: str, audio: np.ndarray, sample_rate: int) -> None:
+        """Writes audio [time, channels]; TensorBoard plays up to two channels."""
+        from tensorboardX import summary
+
+        self._write(step, summary.audio(name, np.clip(audio[:, :2], -1.0, 1.0), sample_rate).value)
+
+    def png(self, step: int, name: str, png: bytes, size: tuple[int, int]) -> None:
+        """Writes an encoded image of size (width, height)."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        image = Summary.Image(width=size[0], height=size[1], colorspace=4, encoded_image_string=png)
+        self._write(step, [Summary.Value(tag=name, image=image)])
+
+    def _write(self, step: int, values: Iterable[Any]) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        try:
+            self._file.write_event(self._event(wall_time=time.time(), step=step, summary=Summary(value=list(values))))
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> CodaxError:
+        return CodaxError(f"{self._folder}: TensorBoard events cannot be written ({error.strerror or error})")
+
+
+class Terminal:
+    """What a person sees: a progress bar with the time left on a terminal, one line per report elsewhere."""
+
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        """Args: total, the number of steps; quiet, say nothing (processes other than the first)."""
+        self._total, self._quiet = total, quiet
+        self._bar = self._task = None
+        self._handler = _Warnings(self)
+
+    def __enter__(self) -> Terminal:
+        log = logging.getLogger("codax")
+        log.addHandler(self._handler)
+        log.propagate = False
+        if sys.stdout.isatty() and not self._quiet:
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(bar_width=24),
+                progress.MofNCompleteColumn(),
+                progress.TimeRemainingColumn(),
+                progress.TextColumn("{task.fields[numbers]}"),
+                speed_estimate_period=300,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("train", total=self._total, numbers="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        log = logging.getLogger("codax")
+        log.removeHandler(self._handler)
+        log.propagate = True
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Shows a line."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Shows a warning, on stderr where there is no progress bar."""
+        if self._bar is not None:
+            self.say(f"warning: {text}")
+        elif not self._quiet:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def advance(self, step: int) -> None:
+        """Moves the bar to `step` finished steps."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step)
+
+    def report(self, step: int, line: dict[str, Any]) -> None:
+        """Shows the numbers of a line of `metrics.jsonl`."""
+        numbers = _summary(line)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+            return
+        rate = line.get("time/steps_per_second") or 0.0
+        left = f"  left {_clock((self._total - step) / rate)}" if rate > 0 else ""
+        self.say(f"step {step:,}/{self._total:,}  {numbers}{left}")
+
+
+class _Warnings(logging.Handler):
+    """Shows what the package's modules log: warnings as such, the rest as plain lines."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.INFO)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        show = self._terminal.warn if record.levelno >= logging.WARNING else self._terminal.say
+        show(record.getMessage())
+
+
+def _summary(line: dict[str, Any]) -> str:
+    losses = sorted((name.removeprefix("loss/"), v) for name, v in line.items() if name.startswith("loss/"))
+    parts = [f"{name} {value:.4g}" for name, value in losses if value is not None]
+    if line.get("codebook/perplexity") is not None:
+        parts.append(f"perplexity {line['codebook/perplexity']:.1f}")
+    if line.get("bad_total"):
+        parts.append(f"not finite {line['bad_total']}")
+    if line.get("time/steps_per_second"):
+        parts.append(f"{line['time/steps_per_second']:.2f} steps/s")
+        parts.append(f"{line['time/audio_seconds_per_second']:.1f} x real time")
+        parts.append(f"data {100 * line['time/data_share']:.0f} %")
+    return "  ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
