@@ -76,7 +76,7 @@ def test_pooled_features(run_here, folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--teacher", "absent"), "teacher 'absent': neither wakehubert"),
+        (("--teacher", "absent"), "teacher 'absent': must be wakehubert"),
         (("--teacher", "wakehubert", "--part", "2"), "--part: expected a number and a count"),
         (("--part", "1/2"), "it needs --teacher"),
         (("--teacher", "wakehubert", "--delay-seconds", "-1"), "delay"),

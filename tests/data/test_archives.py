@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from codax.data import manifest
 from codax.data.shards.build import build_shards
-from codax.data.sources import archives
+from codax.data.sources import members
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from signals_like_speech import noise_like_speech
@@ -113,7 +113,7 @@ def test_bad_members_are_counted_by_reason(tmp_path, caplog):
         "b/two.wav": sound(kind="WAV"),
         "b/path.json": json.dumps({"split": "../../evil"}).encode(),
         "b/path.flac": sound(),
-        "b/huge.json": b" " * (archives.MAX_SIDE_BYTES + 1),
+        "b/huge.json": b" " * (members.MAX_SIDE_BYTES + 1),
         "b/huge.flac": sound(),
         "b/long.txt": b"a" * 140_000,
         "b/long.flac": sound(),

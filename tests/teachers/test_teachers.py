@@ -10,7 +10,8 @@ from codax.config import Config, TeacherConfig
 from codax.teachers import onnx
 from codax.teachers.fitting import pool
 from codax.teachers.hubert import HubertConfig, HubertTeacher, config_of, load
-from codax.teachers.teacher import TeacherError, find_teacher, frame_rate, open_teacher, weights_file
+from codax.teachers.open import find_teacher, frame_rate, open_teacher, weights_file
+from codax.teachers.teacher import TeacherError
 from safetensors.numpy import save_file
 
 SMALL = {
@@ -77,7 +78,7 @@ def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
         (lambda c: setattr(c.teacher, "pool", 4), "gives 50 frames for 4 s; the codec 50 a second"),
         (lambda c: setattr(c.model, "strides", (2, 4, 5)), "gives 199 frames for 4 s; the codec 400 a second"),
         (lambda c: setattr(c.teacher, "layer", 3), "layer 3 is none of 0 to 2"),
-        (lambda c: setattr(c.teacher, "source", "absent"), "teacher 'absent': neither wakehubert"),
+        (lambda c: setattr(c.teacher, "source", "absent"), "teacher 'absent': must be wakehubert"),
         (lambda c: setattr(c.teacher, "source", str(tmp_path / "absent.onnx")), "absent.onnx: no such file"),
     ]:
         config = _config(folder)

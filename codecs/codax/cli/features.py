@@ -12,7 +12,8 @@ from codax.config import TeacherConfig
 from codax.data import features, manifest, records
 from codax.data.shards.build import Engine
 from codax.errors import CodaxError
-from codax.teachers.teacher import Teacher, find_teacher, frame_rate, weights_file
+from codax.teachers.open import find_teacher, frame_rate, weights_file
+from codax.teachers.teacher import Teacher
 
 
 def shards_of_part(folder: Path, part: str) -> list[str]:

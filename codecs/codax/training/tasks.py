@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from codax.config import Config
-from codax.teachers.teacher import open_teacher
+from codax.teachers.open import open_teacher
 from codax.training.evaluation import EXPORT_FOLDER, Evaluation
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel

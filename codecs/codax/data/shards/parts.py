@@ -22,8 +22,8 @@ from codax.data import records, splits
 from codax.data.shards import plan
 from codax.data.shards.plan import Options, Part
 from codax.data.sources import archives, entries, scan
-from codax.data.sources.archives import ArchiveError, Member
 from codax.data.sources.entries import Entry
+from codax.data.sources.members import MAX_TEXT_BYTES, ArchiveError, Member
 from codax.data.sources.spec import entry_of
 from codax.errors import CodaxError
 from codax.storage.files import write_whole
@@ -104,7 +104,7 @@ def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
             split = member.facts.get("split") or part.split
             if member.reason:
                 tally.add(member.reason, identifier)
-            elif sum(len(text.encode()) for text in member.facts.values()) > archives.MAX_TEXT_BYTES:
+            elif sum(len(text.encode()) for text in member.facts.values()) > MAX_TEXT_BYTES:
                 tally.add("text is too long", identifier)
             elif identifier in seen:
                 tally.add("named as another", identifier)

@@ -6,41 +6,18 @@ shards are made of them first.
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from codax.data import manifest
+from codax.data.sources import parquet, tars
+from codax.data.sources.members import Member
 from codax.errors import CodaxError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
 _SUFFIXES = (*TAR_SUFFIXES, PARQUET_SUFFIX)
-MAX_AUDIO_BYTES = 1 << 31
-MAX_SIDE_BYTES = 1 << 20  # of a text or a JSON object beside audio
-MAX_TEXT_BYTES = 1 << 17  # of all that is kept of these
-
-
-class ArchiveError(CodaxError):
-    """A file that is damaged or not what its name says; `reason` says how, without the file's name."""
-
-    def __init__(self, path: str, reason: object):
-        self.reason = " ".join(str(reason).split())[:200].rstrip(".") or type(reason).__name__
-        super().__init__(f"{path}: {self.reason}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """An utterance: an audio file's bytes, its extension, and what is known of it; or `reason` why it is left out."""
-
-    key: str
-    data: bytes = b""
-    suffix: str = ""
-    facts: dict[str, str] = dataclasses.field(default_factory=dict)
-    reason: str = ""
 
 
 def is_archive(spec: str) -> bool:
@@ -78,24 +55,8 @@ def members(path: str) -> Iterator[Member]:
       CodaxError: a package that reads it is missing.
     """
     if path.lower().endswith(PARQUET_SUFFIX):
-        from codax.data.sources import parquet
-
         return parquet.members(path)
-    from codax.data.sources import tars
-
     return tars.members(path)
-
-
-def facts(row: dict[str, Any]) -> dict[str, str]:
-    """What a row or a JSON object tells of an utterance, under the names that manifests have."""
-    found = {}
-    for name in ("text", "language", "speaker", "licence", "split"):
-        for alias in manifest.ALIASES.get(name, (name,)):
-            value = row.get(alias)
-            if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-                found[name] = str(value).strip().encode("utf-8", "replace").decode()  # JSON can name half characters
-                break
-    return found
 
 
 def split_in_name(path: str) -> str:

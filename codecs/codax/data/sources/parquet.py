@@ -11,8 +11,7 @@ from typing import Any
 
 from codax.audio import AUDIO_SUFFIXES
 from codax.data import manifest
-from codax.data.sources import archives
-from codax.data.sources.archives import ArchiveError, Member
+from codax.data.sources.members import MAX_AUDIO_BYTES, ArchiveError, Member, known_facts
 from codax.errors import CodaxError
 
 _ROWS = 16  # read at a time, with their audio
@@ -53,7 +52,7 @@ def _utterance(key: str, row: dict[str, Any]) -> Member:
     data = audio.get("bytes")
     if not isinstance(data, bytes) or not data:
         return Member(key, reason="no bytes of audio")
-    if len(data) > archives.MAX_AUDIO_BYTES:
+    if len(data) > MAX_AUDIO_BYTES:
         return Member(key, reason="too large")
     suffix = os.path.splitext(str(audio.get("path") or ""))[1].lower()
-    return Member(key, data, suffix if suffix in AUDIO_SUFFIXES else "", archives.facts(row))
+    return Member(key, data, suffix if suffix in AUDIO_SUFFIXES else "", known_facts(row))

@@ -14,8 +14,7 @@ import zlib
 from collections.abc import Iterator
 
 from codax.audio import AUDIO_SUFFIXES
-from codax.data.sources import archives
-from codax.data.sources.archives import ArchiveError, Member
+from codax.data.sources.members import MAX_AUDIO_BYTES, MAX_SIDE_BYTES, ArchiveError, Member, known_facts
 
 
 class _Header(tarfile.TarInfo):
@@ -66,7 +65,7 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
     is_text = suffix in (".txt", ".json")
     if not is_text and suffix not in AUDIO_SUFFIXES:
         return b""
-    if info.size > (archives.MAX_SIDE_BYTES if is_text else archives.MAX_AUDIO_BYTES):
+    if info.size > (MAX_SIDE_BYTES if is_text else MAX_AUDIO_BYTES):
         return None
     file = archive.extractfile(info)
     return file.read() if file is not None else b""
@@ -93,7 +92,7 @@ def _utterance(key: str, parts: dict[str, bytes | None]) -> Member:
             row = json.loads(text)
             if not isinstance(row, dict):
                 return Member(key, reason="json member is no object")
-            facts |= archives.facts(row)
+            facts |= known_facts(row)
     except UnicodeDecodeError:
         return Member(key, reason="text is not UTF-8")
     except (ValueError, RecursionError):

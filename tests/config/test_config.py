@@ -8,7 +8,7 @@ import pytest
 from codax.config import Config, ConfigError
 from codax.config.recipe_files import load_recipe
 
-RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -55,7 +55,7 @@ def test_invalid_values_are_named(section, field, value, message):
 
 
 def test_the_recipe_of_mimi_has_its_variants():
-    path = Path(__file__).parents[1] / "configs" / "mimi_24khz.py"
+    path = Path(__file__).parents[2] / "configs" / "mimi_24khz.py"
     get_config = runpy.run_path(str(path))["get_config"]
     plain, other = get_config().validate(), get_config("reconstruction").validate()
     assert plain.loss.spectral == plain.loss.waveform == 0 < min(other.loss.spectral, other.loss.waveform)
@@ -65,7 +65,7 @@ def test_the_recipe_of_mimi_has_its_variants():
 
 
 def test_the_recipe_of_dac_has_its_rates():
-    path = Path(__file__).parents[1] / "configs" / "dac_44khz.py"
+    path = Path(__file__).parents[2] / "configs" / "dac_44khz.py"
     get_config = runpy.run_path(str(path))["get_config"]
     found = {name: get_config(name).validate() for name in ("44khz", "24khz", "16khz")}
     assert get_config() == found["44khz"]
