@@ -7,7 +7,8 @@
 Each side of a case is a process of its own on the same cores, with the same weights where weights matter; they take
 turns, A B C A B C ..., and the ratios are those of medians. Results are kept in --out/results.json, so that a run that
 was stopped goes on; `--again` measures all anew. With `--warm` codax finds the programs that a process before it has
-compiled, as the commands of codax do from their second run on; else it compiles them.
+compiled, as the commands of codax do from their second run on; else it compiles them. `--against CHECKOUT` adds an
+older checkout of codax as a side, "before", which then writes the weights: newer versions read older model folders.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ PEERS = {
     "dac_44khz": ("dac", "transformers"),
 }
 LONGEST_OF_PEERS = 60  # seconds
+BEFORE = "before"  # the side that is an older checkout of codax
 
 
 def cases() -> list[Case]:
@@ -71,6 +73,18 @@ def sides_of(case: Case) -> list[str]:
     if case.task == "stream":
         return ["codax", "moshi"]
     return ["codax", "encodec"] if case.task == "train" else ["codax", *PEERS[case.model]]
+
+
+def write_weights_before(weights: Path, model: str, checkout: Path) -> None:
+    """As `write_weights`, written by an older checkout's own code, and linked for the side "before"."""
+    code = "import speed, sys; from pathlib import Path; speed.write_weights(Path(sys.argv[1]), sys.argv[2])"
+    path = os.pathsep.join((str(checkout / "codecs"), str(checkout / "benchmarks")))
+    command = [sys.executable, "-c", code, str(weights.absolute()), model]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path})
+    link = folder_of(weights / BEFORE, model, "codax")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(folder_of(weights, model, "codax").absolute())
 
 
 def write_weights(weights: Path, model: str) -> None:
@@ -118,20 +132,25 @@ def write_weights(weights: Path, model: str) -> None:
 class Side:
     """A worker that has a case ready."""
 
-    def __init__(self, name: str, case: Case, weights: Path, python: str, threads: int, kept: Path | None) -> None:
-        """Args: `kept` is where JAX keeps compiled programs, if it does."""
+    def __init__(
+        self, name: str, case: Case, weights: Path, python: str, threads: int, kept: Path | None, checkout: Path
+    ) -> None:
+        """Args: `kept` is where JAX keeps compiled programs, if it does; `checkout` has the benchmark's own code."""
         self.name = name
         cache = {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
         shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # a GPU, with the other sides
         self.log = open(weights / f"log_{name}.txt", "w", encoding="utf-8")  # noqa: SIM115  (closed in `end`)
-        command = [python, str(HERE / "sides" / "worker.py"), name, json.dumps(dataclasses.asdict(case))]
+        side = "codax" if name == BEFORE else name
+        own = {"PYTHONPATH": str(checkout / "codecs")} if side == "codax" else {}
+        worker = checkout / "benchmarks" / "sides" / "worker.py"
+        command = [python, str(worker), side, json.dumps(dataclasses.asdict(case))]
         self.process = subprocess.Popen(
-            [*command, str(weights), str(threads)],
+            [*command, str(weights / BEFORE if name == BEFORE else weights), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env=os.environ | shared | (cache if kept else {}),
+            env=os.environ | shared | own | (cache if kept else {}),
         )
         self.seconds: list[float] = []
         self.began = self._answer()
@@ -161,19 +180,22 @@ class Side:
 
 def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
     """Medians, spread, memory, start and first result of every side; codes of the peers beside codax's."""
-    write_weights(weights, case.model)
+    if args.against:
+        write_weights_before(weights, case.model, args.against)
+    else:
+        write_weights(weights, case.model)
     for stale in weights.glob("result_*.npy"):
         stale.unlink()
     sides, missing = [], {}
-    for name in sides_of(case):
+    for name in [*sides_of(case), *([BEFORE] if args.against else [])]:
         if args.sides and name not in args.sides:
             continue
         try:
-            own = name == "codax"
+            own = name in ("codax", BEFORE)
+            checkout = args.against if name == BEFORE else HERE.parent
             kept = args.out / "compiled" if own and args.warm else None
-            start = functools.partial(
-                Side, name, case, weights, sys.executable if own else args.peer_python, args.threads, kept
-            )
+            python = args.before_python if name == BEFORE else sys.executable if own else args.peer_python
+            start = functools.partial(Side, name, case, weights, python, args.threads, kept, checkout)
             if kept:
                 start().end()  # which compiles
             sides.append(start())
@@ -191,7 +213,8 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
     result = {"case": dataclasses.asdict(case), "missing": missing, "sides": {}}
     for side in sides:
         entry = {"median": statistics.median(side.seconds), "seconds": sorted(side.seconds), **side.began}
-        own, other = (weights / f"result_{name}.npy" for name in ("codax", side.name))
+        own = weights / "result_codax.npy"
+        other = weights / BEFORE / own.name if side.name == BEFORE else weights / f"result_{side.name}.npy"
         if own.exists() and other.exists():
             ours, theirs = np.load(own), np.load(other)
             entry["same_codes"] = float(np.mean(ours == theirs)) if ours.shape == theirs.shape else None
@@ -209,6 +232,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--curves", action="store_true", help="cost against length, batch and levels instead")
     parser.add_argument("--accelerator", action="store_true", help="large batches and bfloat16 instead")
+    parser.add_argument(
+        "--against", type=lambda p: Path(p).absolute(), help="an older checkout of codax to compare with"
+    )
     parser.add_argument("--again", action="store_true")
     parser.add_argument(
         "--warm", action="store_true", help="programs of codax that were compiled before; wants an --out of its own"
