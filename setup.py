@@ -14,7 +14,11 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "codecs"},
     packages=find_packages("codecs"),
-    package_data={"codax.codec": ["models/*/*"], "codax.listening": ["web/*"]},
+    package_data={
+        "codax.codec": ["models/*/*"],
+        "codax.evaluation": ["templates/*"],
+        "codax.listening": ["web/*"],
+    },
     install_requires=[
         # On CPUs, a training step under 0.11.1 and 0.11.2 waits for its own threads for ever.
         "jax>=0.10.2,!=0.11.1,!=0.11.2",
@@ -34,6 +38,7 @@ setup(
         "safetensors>=0.6",
         "tensorboardX>=2.6.4",
         "matplotlib>=3.9",
+        "jinja2>=3.1",
         "rich>=13",
         "typer>=0.15",
     ],

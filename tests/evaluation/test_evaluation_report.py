@@ -1,9 +1,12 @@
 """The report: one valid page, nothing fetched from elsewhere, every link leads somewhere, text is escaped."""
 
+import copy
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pytest
+from codax.evaluation import clips
+from codax.evaluation import report as reports
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -86,3 +89,21 @@ def test_numbers_definitions_and_versions(report):
     text = " ".join(Page(report[1]).text)
     for expected in ("fake 64 kbps", "opus 12 kbps", "33.3", "fake recogniser", "Entropy per quantizer", "numpy"):
         assert expected in text
+
+
+def test_failures_are_named(finished):
+    """Signals that a system could not code have no player and no link, and are listed with the reason."""
+    results = copy.deepcopy(finished[0])
+    row = next(row for row in results.rows if row.system == results.systems[1].key)
+    row.errors = {"system": "<i>broken</i>"}
+    for other in results.rows:
+        other.errors |= {f"metric {number}": "too short" for number in range(20)}
+    page = Page(reports.page(results, b"", chosen=clips.choose(results)))
+    text = " ".join(page.text)
+    assert page.open == []
+    assert "failed: <i>broken</i>" in text
+    assert f"{row.system}, {row.utterance}, system: <i>broken</i>" in text
+    assert f"{20 * len(results.rows) + 1 - 200} more in results.json." in text
+    assert row.audio not in [unquote(link) for link in page.links]
+    assert {"failures"} < set(page.ids)
+    assert not {"differences", "split"} & set(page.ids)  # nothing to show there
