@@ -28,7 +28,7 @@ setup(
         "grain>=0.2.18",
         "array-record>=0.8.6",
         "librosa>=0.11",
-        "scipy>=1.11",
+        "scipy>=1.15",
         "threadpoolctl>=3.1",
         "soundfile>=0.13",
         "soxr>=1.0",

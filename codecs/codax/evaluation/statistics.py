@@ -1,14 +1,15 @@
 """Means, pooled ratios and their bootstrap intervals over utterances.
 
-The interval is the percentile bootstrap of Efron (1979): utterances are drawn with replacement, the statistic is taken
-anew, and the middle 95 % of the draws is reported. Draws are seeded, and systems measured on the same utterances share
+The interval is the percentile bootstrap of Efron (1979): utterances are drawn with replacement, the statistic is
+computed for each draw, and the middle 95 % of its values is reported. Draws are seeded, and systems measured on the same utterances share
 them, so that differences between systems are not blurred by the draw.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -61,16 +62,7 @@ def ratio_interval(
     """
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     kept = np.isfinite(top) & np.isfinite(bottom)
-    top, bottom = top[kept], bottom[kept]
-    if len(top) == 0 or bottom.sum() <= 0:
-        return None
-    estimate = float(top.sum() / bottom.sum())
-    chosen = np.random.default_rng(seed).integers(0, len(top), (draws, len(top)))
-    sums = bottom[chosen].sum(axis=1)
-    # A draw of nothing but utterances without reference words has no rate.
-    samples = top[chosen].sum(axis=1)[sums > 0] / sums[sums > 0]
-    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(estimate, float(low), float(high), len(top))
+    return _interval(_ratio, top[kept], bottom[kept], seed=seed, draws=draws)
 
 
 def difference_interval(
@@ -93,15 +85,33 @@ def difference_interval(
     Returns:
       None where the denominators of one add up to nothing.
     """
-    tops = np.asarray([first, second], np.float64)
-    bottoms = np.asarray([first_weights, second_weights], np.float64)
-    count = tops.shape[1]
-    if count == 0 or bottoms.sum(axis=1).min() <= 0:
+
+    def statistic(
+        top: np.ndarray, other_top: np.ndarray, bottom: np.ndarray, other_bottom: np.ndarray, axis: int
+    ) -> np.ndarray:
+        return _ratio(top, bottom, axis) - _ratio(other_top, other_bottom, axis)
+
+    return _interval(statistic, first, second, first_weights, second_weights, seed=seed, draws=draws)
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray, axis: int) -> np.ndarray:
+    """Sum / sum; NaN where the denominators add up to nothing."""
+    sums = bottom.sum(axis=axis)
+    return top.sum(axis=axis) / np.where(sums > 0, sums, np.nan)
+
+
+def _interval(
+    statistic: Callable[..., np.ndarray], *samples: Sequence[float] | np.ndarray, seed: int, draws: int
+) -> Interval | None:
+    """A statistic of paired samples, one value for each utterance; None where it is not a number."""
+    arrays = [np.asarray(sample, np.float64) for sample in samples]
+    count = len(arrays[0])
+    estimate = float(statistic(*arrays, axis=0)) if count else math.nan
+    if not math.isfinite(estimate):
         return None
-    rates = tops.sum(axis=1) / bottoms.sum(axis=1)
+    # Not scipy.stats.bootstrap, whose interval is NaN as soon as one draw is (here one of utterances without reference
+    # words alone), and which refuses samples of one.
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
-    sums = bottoms[:, chosen].sum(axis=2)
-    kept = (sums > 0).all(axis=0)
-    samples = tops[:, chosen].sum(axis=2)[:, kept] / sums[:, kept]
-    low, high = np.quantile(samples[0] - samples[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(rates[0] - rates[1]), float(low), float(high), count)
+    drawn = statistic(*(array[chosen] for array in arrays), axis=1)
+    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(estimate, float(low), float(high), count)

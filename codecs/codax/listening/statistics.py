@@ -83,12 +83,13 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """95 % interval of the mean by the percentiles of resampled means (Efron 1979); None for fewer than two values."""
-    n = len(values)
-    if n < 2:
+    if len(values) < 2:
         return None
-    chosen = np.random.default_rng(0).integers(0, n, (DRAWS, n))
-    low, high = np.quantile(np.asarray(values, np.float64)[chosen].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    rng = np.random.default_rng(0)
+    interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=DRAWS, confidence_level=LEVEL, method="percentile", rng=rng
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 def outliers(values: Sequence[float]) -> list[int]:
@@ -123,20 +124,23 @@ def permutation_test(differences: Sequence[float], *, seed: Sequence[int] | int 
       seed: of the draws.
       draws: number of random flips.
     """
-    values = np.asarray(differences, np.float64)
-    n = len(values)
-    if n == 0:
+    if len(differences) < 2:
         return 1.0
-    observed = abs(values.sum()) - 1e-9 * (1 + np.abs(values).sum())  # sums of equal size differ in their last bits
-    if n < 63 and 2**n <= draws:
-        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-        return float(np.mean(np.abs((1 - 2 * flips) @ values) >= observed))
-    rng = np.random.default_rng(seed)
-    hits = 0
-    for start in range(0, draws, 1000):
-        flips = rng.integers(0, 2, (min(1000, draws - start), n))
-        hits += int(np.sum(np.abs((1 - 2 * flips) @ values) >= observed))
-    return (1 + hits) / (1 + draws)
+
+    def statistic(flipped: np.ndarray, axis: int) -> np.ndarray:
+        return np.abs(flipped.sum(axis=axis)).round(9)  # sums of equal size differ in their last bits
+
+    result = stats.permutation_test(
+        (np.asarray(differences, np.float64),),
+        statistic,
+        permutation_type="samples",  # of one sample: signs
+        alternative="greater",
+        vectorized=True,
+        n_resamples=draws,
+        batch=1000,
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
