@@ -39,6 +39,7 @@ setup(
         "tensorboardX>=2.6.4",
         "matplotlib>=3.9",
         "jinja2>=3.1",
+        "pyloudnorm>=0.2",
         "rich>=13",
         "typer>=0.15",
     ],

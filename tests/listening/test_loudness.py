@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from codax.listening.loudness import block_powers, integrated_loudness, k_weighting
+from codax.listening.loudness import integrated_loudness
 
 
 def sine(decibels: float, seconds: float, rate: int, frequency: float = 997.0) -> np.ndarray:
@@ -12,18 +12,9 @@ def sine(decibels: float, seconds: float, rate: int, frequency: float = 997.0) -
     return 10 ** (decibels / 20) * np.sin(2 * np.pi * frequency * time)[:, None]
 
 
-def test_coefficients_are_those_of_the_tables():
-    shelf, high_pass = k_weighting(48_000)
-    # BS.1770-4, tables 1 and 2
-    np.testing.assert_allclose(shelf[:3], [1.53512485958697, -2.69169618940638, 1.19839281085285], atol=1e-9)
-    np.testing.assert_allclose(shelf[4:], [-1.69065929318241, 0.73248077421585], atol=1e-9)
-    np.testing.assert_allclose(high_pass[:3], [1, -2, 1])
-    np.testing.assert_allclose(high_pass[4:], [-1.99004745483398, 0.99007225036621], atol=1e-9)
-
-
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100, 48_000, 96_000])
 def test_full_scale_sine_on_one_channel(rate):
-    assert integrated_loudness(sine(0, 3, rate), rate) == pytest.approx(-3.01, abs=0.02 if rate > 16_000 else 0.05)
+    assert integrated_loudness(sine(0, 3, rate), rate) == pytest.approx(-3.01, abs=0.01 if rate == 48_000 else 0.05)
 
 
 def test_both_channels_add_up():
@@ -39,12 +30,18 @@ def test_gates():
         assert integrated_loudness(np.repeat(np.concatenate(parts), 2, axis=1), 48_000) == pytest.approx(-23, abs=0.1)
 
 
-def test_blocks():
-    assert len(block_powers(np.zeros((19_200, 1)), 48_000)) == 1
-    assert len(block_powers(np.zeros((19_199, 1)), 48_000)) == 0
-    assert len(block_powers(np.zeros((48_000, 1)), 48_000)) == 7
+def test_incomplete_blocks_do_not_count():
+    """550 ms are the blocks of 0 to 400 and 100 to 500 ms: what follows does not matter."""
+    rate = 48_000
+    signal = sine(-20, 0.55, rate)
+    louder = signal.copy()
+    louder[rate // 2 :] *= 10
+    assert integrated_loudness(louder, rate) == integrated_loudness(signal, rate)
+    assert integrated_loudness(louder, rate) == integrated_loudness(signal[: rate // 2], rate)
+    assert integrated_loudness(np.concatenate([louder, louder]), rate) > integrated_loudness(signal, rate) + 1
 
 
 def test_silence_and_short_signals_have_none():
     assert integrated_loudness(np.zeros((48_000, 2)), 48_000) == -math.inf
     assert integrated_loudness(sine(0, 0.3, 48_000), 48_000) == -math.inf
+    assert math.isfinite(integrated_loudness(sine(0, 0.4, 48_000), 48_000))
