@@ -40,6 +40,7 @@ setup(
         "matplotlib>=3.9",
         "jinja2>=3.1",
         "pyloudnorm>=0.2",
+        "flatbuffers>=24.3",
         "rich>=13",
         "typer>=0.15",
     ],

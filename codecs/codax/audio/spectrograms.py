@@ -17,6 +17,7 @@ def spectrograms(signals: dict[str, np.ndarray], sample_rate: int) -> tuple[byte
     Returns:
       A PNG image and its (width, height) in pixels.
     """
+    import librosa
     from matplotlib.figure import Figure
 
     window = 512 if sample_rate <= 24_000 else 1024
@@ -24,10 +25,10 @@ def spectrograms(signals: dict[str, np.ndarray], sample_rate: int) -> tuple[byte
     rows = figure.subplots(len(signals), 1, sharex=True, squeeze=False)[:, 0]
     for row, (name, signal) in zip(rows, signals.items(), strict=True):
         padded = np.pad(signal, (0, max(0, window - len(signal))))
-        frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 4]
-        decibels = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(window))) / (window / 4) + 1e-5)
+        spectrum = librosa.stft(padded, n_fft=window, center=False)
+        decibels = 20 * np.log10(np.abs(spectrum) / (window / 4) + 1e-5)
         row.imshow(
-            decibels.T,
+            decibels,
             origin="lower",
             aspect="auto",
             vmin=-90,

@@ -14,9 +14,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import struct
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from flatbuffers.number_types import Int8Flags, Int32Flags
 
 from codax.metrics.visqol.tflite import Graph, Operator, Table, read_graph
 
@@ -100,7 +102,7 @@ class LatticeEnsemble:
         try:
             operands = [values[index] for index in op.inputs if index >= 0]
             results = _OPERATIONS[op.code](operands, op.options, op)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
             raise ValueError(f"operator {op.code} cannot be run: {error!r}") from None
         results = results if isinstance(results, list) else [results]
         values.update(zip(op.outputs, results, strict=True))
@@ -130,7 +132,7 @@ def _feature_inputs(graph: Graph) -> dict[str, int]:
 
 def _plain(options: Table | None, field: int, result: np.ndarray) -> np.ndarray:
     """The result, if the operator has no activation fused into it (field number of its options)."""
-    if options is not None and options.scalar(field, "b"):
+    if options is not None and options.scalar(field, Int8Flags):
         raise ValueError("fused activations are not supported")
     return result
 
@@ -155,7 +157,7 @@ def _elementwise(function: Callable[..., np.ndarray]) -> Operation:
 
 def _matrix_product(operands: list[np.ndarray], options: Table | None, op: Operator) -> np.ndarray:
     left, right = operands
-    if options is not None and (options.scalar(0, "b") or options.scalar(1, "b")):
+    if options is not None and (options.scalar(0, Int8Flags) or options.scalar(1, Int8Flags)):
         raise ValueError("transposed matrix products are not supported")
     _bounded((*left.shape[:-1], right.shape[-1]))
     return left @ right
@@ -171,7 +173,7 @@ def _dense(operands: list[np.ndarray], options: Table | None, op: Operator) -> n
 
 
 def _concatenate(operands: list[np.ndarray], options: Table | None, op: Operator) -> np.ndarray:
-    axis = options.scalar(0, "i") if options is not None else 0
+    axis = options.scalar(0, Int32Flags) if options is not None else 0
     _bounded((sum(operand.size for operand in operands),))
     return _plain(options, 1, np.concatenate(operands, axis=axis))
 

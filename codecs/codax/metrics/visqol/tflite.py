@@ -1,8 +1,9 @@
 """A small, distrustful reader of TensorFlow Lite files: tensors, constants and operators of the one graph.
 
-A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs). Every offset is checked against the file,
-so a damaged or hostile file gives a ValueError, and cannot make the reader loop or fill the memory: contents are viewed
-where they lie, lists are short, and all constants together are no larger than the file.
+A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs), read with the flatbuffers package. That
+package trusts the file, so lengths are checked here: a damaged or hostile file gives a ValueError, and cannot make the
+reader loop or fill the memory. Contents are viewed where they lie, lists are short, and all constants together are no
+larger than the file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import dataclasses
 import struct
 
+import flatbuffers.table
 import numpy as np
+from flatbuffers import encode, packer
+from flatbuffers.number_types import Int8Flags, Int32Flags, Uint32Flags
 
 # TensorType of schema.fbs -> numpy.
 _DTYPES = {0: np.dtype("<f4"), 2: np.dtype("<i4"), 4: np.dtype("<i8"), 6: np.dtype("?")}
@@ -49,53 +53,45 @@ class Graph:
     operators: list[Operator]
 
 
-class Table:
-    """A FlatBuffer table at `position` of `data`; fields by their number in the schema."""
+class Table(flatbuffers.table.Table):
+    """A FlatBuffer table; fields by their number in the schema. Raises struct.error or TypeError outside the file."""
 
-    def __init__(self, data: bytes, position: int):
-        self._data, self._position = data, position
-        self._vtable = position - _unpack(data, "<i", position)
-        self._fields = max(0, _unpack(data, "<H", self._vtable) - 4) // 2
-
-    def _field(self, number: int) -> int | None:
-        if number >= self._fields:
-            return None
-        offset = _unpack(self._data, "<H", self._vtable + 4 + 2 * number)
-        return self._position + offset if offset else None
-
-    def scalar(self, number: int, code: str, default: int = 0) -> int:
-        """An integer field, `code` as in struct."""
-        place = self._field(number)
-        return default if place is None else _unpack(self._data, "<" + code, place)
+    def scalar(self, number: int, flags: type, default: int = 0) -> int:
+        """An integer field; `flags` is its type among flatbuffers.number_types."""
+        return self.GetSlot(_slot(number), default, flags)
 
     def table(self, number: int) -> Table | None:
-        place = self._field(number)
-        return None if place is None else Table(self._data, _follow(self._data, place))
+        place = self.Offset(_slot(number))
+        return Table(self.Bytes, self.Indirect(self.Pos + place)) if place else None
 
     def tables(self, number: int) -> list[Table]:
         begin, count = self._vector(number, 4)
-        return [Table(self._data, _follow(self._data, begin + 4 * i)) for i in range(count)]
+        return [Table(self.Bytes, self.Indirect(begin + 4 * i)) for i in range(count)]
 
     def integers(self, number: int) -> tuple[int, ...]:
         begin, count = self._vector(number, 4)
         if count > _LONGEST_LIST:
             raise ValueError(f"a list of {count} numbers")
-        return struct.unpack_from(f"<{count}i", self._data, begin)
+        return struct.unpack_from(f"<{count}i", self.Bytes, begin)
 
     def raw(self, number: int) -> memoryview:
         begin, count = self._vector(number, 1)
-        return memoryview(self._data)[begin : begin + count]
+        return memoryview(self.Bytes)[begin : begin + count]
 
     def _vector(self, number: int, item_size: int) -> tuple[int, int]:
         """Where a vector's items begin and how many there are."""
-        place = self._field(number)
-        if place is None:
+        place = self.Offset(_slot(number))
+        if not place:
             return 0, 0
-        start = _follow(self._data, place)
-        count = _unpack(self._data, "<I", start)
-        if count * item_size > len(self._data) - start - 4:
+        begin, count = self.Vector(place), self.VectorLen(place)
+        if count * item_size > len(self.Bytes) - begin:
             raise ValueError("a list runs past the end of the file")
-        return start + 4, count
+        return begin, count
+
+
+def _slot(number: int) -> int:
+    """Where a field's offset stands in the vtable."""
+    return 4 + 2 * number
 
 
 def read_graph(data: bytes) -> Graph:
@@ -106,20 +102,27 @@ def read_graph(data: bytes) -> Graph:
     """
     if data[4:8] != b"TFL3":
         raise ValueError("not a TensorFlow Lite file")
-    model = Table(data, _unpack(data, "<I", 0))
+    try:
+        return _read_graph(data)
+    except (struct.error, TypeError) as error:  # beyond the end, before the start
+        raise ValueError("an offset points outside the file") from error
+
+
+def _read_graph(data: bytes) -> Graph:
+    model = Table(data, encode.Get(packer.uoffset, data, 0))
     subgraphs = model.tables(2)
     if len(subgraphs) != 1:
         raise ValueError(f"{len(subgraphs)} graphs, expected one")
     graph = subgraphs[0]
     buffers = [buffer.raw(0) for buffer in model.tables(4)]
     # Old files have the operator number in a byte (field 0), newer ones in an integer (field 3) as well.
-    codes = [max(table.scalar(0, "b"), table.scalar(3, "i")) for table in model.tables(1)]
+    codes = [max(table.scalar(0, Int8Flags), table.scalar(3, Int32Flags)) for table in model.tables(1)]
     tensors = [_tensor(table, buffers) for table in graph.tables(0)]
     if sum(tensor.constant.nbytes for tensor in tensors if tensor.constant is not None) > len(data):
         raise ValueError("more constants than the file can hold")
     operators = []
     for table in graph.tables(3):
-        code = _pick(codes, table.scalar(0, "I"), "operator code")
+        code = _pick(codes, table.scalar(0, Uint32Flags), "operator code")
         operator = Operator(code, table.integers(1), table.integers(2), table.table(4))
         _check_indices(operator.inputs, len(tensors), lowest=-1)
         _check_indices(operator.outputs, len(tensors))
@@ -131,7 +134,7 @@ def read_graph(data: bytes) -> Graph:
 
 def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
     shape = table.integers(0)
-    number = table.scalar(1, "b")
+    number = table.scalar(1, Int8Flags)
     if number not in _DTYPES:
         raise ValueError(f"tensor type {number} is not supported")
     dtype = _DTYPES[number]
@@ -142,7 +145,7 @@ def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
         cells *= size
         if cells > _LARGEST_TENSOR:
             raise ValueError(f"tensor of shape {shape}")
-    content = _pick(buffers, table.scalar(2, "I"), "buffer")
+    content = _pick(buffers, table.scalar(2, Uint32Flags), "buffer")
     constant = None
     if content:
         if len(content) != cells * dtype.itemsize:
@@ -150,16 +153,6 @@ def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
         constant = np.frombuffer(content, dtype).reshape(shape)
     name = bytes(table.raw(3)[:_LONGEST_NAME]).decode("utf-8", "replace")
     return Tensor(name, shape, dtype, constant)
-
-
-def _unpack(data: bytes, code: str, place: int) -> int:
-    if place < 0 or place + struct.calcsize(code) > len(data):
-        raise ValueError("an offset points outside the file")
-    return struct.unpack_from(code, data, place)[0]
-
-
-def _follow(data: bytes, place: int) -> int:
-    return place + _unpack(data, "<I", place)
 
 
 def _pick(items: list, index: int, what: str):
