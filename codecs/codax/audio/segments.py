@@ -15,12 +15,6 @@ def bounds(length: int, segment: int, stride: int) -> list[tuple[int, int]]:
     return [(start, min(start + segment, length)) for start in range(0, length, stride)]
 
 
-def rms_scale(segments: np.ndarray) -> np.ndarray:
-    """RMS of the mean of the channels of [batch, time, channels], plus 1e-8 against silence: float32 [batch]."""
-    mono = np.mean(segments, axis=2, dtype=np.float32)
-    return (np.sqrt(np.mean(mono**2, axis=1)) + np.float32(1e-8)).astype(np.float32)
-
-
 class Cutter:
     """Cuts a signal that arrives in pieces [batch, time, channels]: the segments of `bounds`, each when it is whole.
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from codax.codec.microbatches import join, split
 from codax.config import Config
+from codax.dsp.distances import rms_scale
 from codax.nets import mimi, seanet, soundstream
 from codax.nets.film import FiLM
 from codax.quantizers.factorised import FactorisedQuantizer
@@ -83,11 +84,10 @@ class CodecModel(nn.Module):
         return self._modulate(latent.astype(jnp.float32), condition, "encoder")
 
     def _normalized(self, audio: jax.Array) -> tuple[jax.Array, jax.Array | float]:
-        """Audio divided by its scale (`audio.segments.rms_scale`), and the scale; training examples are segments."""
+        """Audio divided by its scale (`dsp.distances.rms_scale`), and the scale; training examples are segments."""
         if not self.config.model.normalize:
             return audio, 1.0
-        power = jnp.mean(jnp.mean(audio, axis=-1, keepdims=True) ** 2, axis=1, keepdims=True)
-        scale = jnp.sqrt(power) + 1e-8
+        scale = rms_scale(audio)[:, None, None]
         return audio / scale, scale
 
     def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codax.audio.segments import Cutter, OverlapAdder, bounds, rms_scale
+from codax.audio.segments import Cutter, OverlapAdder, bounds
+from codax.dsp.distances import rms_scale
 from codax.errors import CodaxError
 
 if TYPE_CHECKING:

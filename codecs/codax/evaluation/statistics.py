@@ -1,8 +1,8 @@
 """Means, pooled ratios and their bootstrap intervals over utterances.
 
 The interval is the percentile bootstrap of Efron (1979): utterances are drawn with replacement, the statistic is
-computed for each draw, and the middle 95 % of its values is reported. Draws are seeded, and systems measured on the same
-utterances share them, so that differences between systems are not blurred by the draw.
+computed for each draw, and the middle 95 % of its values is reported. Draws are seeded, and systems measured on the
+same utterances share them, so that differences between systems are not blurred by the draw.
 """
 
 from __future__ import annotations

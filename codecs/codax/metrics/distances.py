@@ -9,9 +9,11 @@ sample by sample: a codec's delay has to be removed first.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
+from codax.dsp import distances
 from codax.metrics.signals import MetricError, pair
 
 LIMIT_DB = 100.0  # ratios are limited to +-100 dB, so that a lossless system has a mean and an interval
@@ -21,10 +23,7 @@ CLAMP = 1e-5  # floor of a magnitude before its logarithm
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., "SDR - half-baked or well done?", 2019).
-
-    Both signals lose their mean; the reference is scaled by a = <estimate, reference> / <reference, reference>, and the
-    ratio is 10 log10(|a reference|^2 / |a reference - estimate|^2). Mean over channels, limited to +-100 dB.
+    """Scale-invariant signal-to-distortion ratio in dB, see `codax.dsp.distances.si_sdr`; mean over channels, +-100 dB.
 
     Args:
       reference: [time] or [time, channels].
@@ -34,12 +33,9 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
       MetricError: the reference is silent or the shapes differ.
     """
     ref, est = pair(reference, estimate)
-    ref, est = ref - ref.mean(axis=0), est - est.mean(axis=0)
-    energy = np.sum(ref**2, axis=0)
-    if (energy == 0).any():
+    if (np.ptp(ref, axis=0) == 0).any():
         raise MetricError("SI-SDR is not defined: a channel of the reference is silent")
-    target = ref * (np.sum(ref * est, axis=0) / energy)
-    return _mean_ratio_db(np.sum(target**2, axis=0), np.sum((target - est) ** 2, axis=0))
+    return _mean_over_channels(distances.si_sdr, ref, est)
 
 
 def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -53,10 +49,9 @@ def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
       MetricError: the reference is silent or the shapes differ.
     """
     ref, est = pair(reference, estimate)
-    energy = np.sum(ref**2, axis=0)
-    if (energy == 0).any():
+    if not ref.any(axis=0).all():
         raise MetricError("SNR is not defined: a channel of the reference is silent")
-    return _mean_ratio_db(energy, np.sum((ref - est) ** 2, axis=0))
+    return _mean_over_channels(distances.snr, ref, est)
 
 
 def stft_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -73,7 +68,8 @@ def stft_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
       MetricError: the shapes differ or the signal is shorter than half a window.
     """
     ref, est = pair(reference, estimate)
-    return sum(_log_and_linear(magnitudes(ref, window), magnitudes(est, window)) for window in STFT_WINDOWS)
+    pairs = ((magnitudes(ref, window), magnitudes(est, window)) for window in STFT_WINDOWS)
+    return float(sum(distances.log_and_linear_distance(x, y, floor=CLAMP) for x, y in pairs))
 
 
 def mel_distance(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
@@ -94,7 +90,8 @@ def mel_distance(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) 
     total = 0.0
     for window, bins in zip(STFT_WINDOWS, MEL_BINS, strict=True):
         filters = _mel_filters(sample_rate, window, bins)
-        total += _log_and_linear(magnitudes(ref, window) @ filters, magnitudes(est, window) @ filters)
+        x, y = (magnitudes(signal, window) @ filters for signal in (ref, est))
+        total += float(distances.log_and_linear_distance(x, y, floor=CLAMP))
     return total
 
 
@@ -113,17 +110,12 @@ def magnitudes(audio: np.ndarray, window: int) -> np.ndarray:
     return np.abs(librosa.stft(padded, n_fft=window, center=False)).swapaxes(-1, -2)
 
 
-def _log_and_linear(x: np.ndarray, y: np.ndarray) -> float:
-    logs = np.log10(np.maximum(x, CLAMP) ** 2) - np.log10(np.maximum(y, CLAMP) ** 2)
-    return float(np.mean(np.abs(logs)) + np.mean(np.abs(x - y)))
-
-
-def _mean_ratio_db(signal: np.ndarray, noise: np.ndarray) -> float:
+def _mean_over_channels(ratio: Callable[..., np.ndarray], reference: np.ndarray, estimate: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = 10 * (np.log10(signal) - np.log10(noise))
+        decibels = ratio(reference, estimate, axis=0)
     # Silence that should be silence and was reproduced exactly is 0 / 0: nothing of the signal is there.
-    ratio = np.where(np.isnan(ratio), -LIMIT_DB, ratio)
-    return float(np.mean(np.clip(ratio, -LIMIT_DB, LIMIT_DB)))
+    decibels = np.where(np.isnan(decibels), -LIMIT_DB, decibels)
+    return float(np.mean(np.clip(decibels, -LIMIT_DB, LIMIT_DB)))
 
 
 @functools.lru_cache(maxsize=8)

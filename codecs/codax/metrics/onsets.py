@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from codax.dsp.distances import rms
 from codax.metrics.distances import magnitudes
 from codax.metrics.signals import MetricError, mono, pair
 
@@ -65,7 +66,7 @@ def frame_distances(reference: np.ndarray, estimate: np.ndarray, sample_rate: in
     filters = filters[:, filters.max(axis=0) > 0]  # the window is too short for the lowest bands
     a, b = (magnitudes(x[:, None], window)[0] @ filters for x in (reference, estimate))
     floor = a.max() * 10 ** (-RANGE_DB / 20)
-    return np.sqrt(np.mean((20 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))) ** 2, axis=1))
+    return rms(20 * np.log10(np.maximum(a, floor) / np.maximum(b, floor)))
 
 
 def onset_distance(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> dict[str, float]:

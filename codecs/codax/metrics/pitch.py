@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from codax.dsp.distances import rms
 from codax.metrics.signals import MetricError, mono, pair
 
 SAMPLE_RATE = 16_000  # Hz
@@ -49,6 +50,6 @@ def f0(reference: np.ndarray, degraded: np.ndarray) -> dict[str, float]:
     cents = 1200 * np.log2(b / a)
     return {
         "f0_correlation": float(np.corrcoef(a, b)[0, 1]),
-        "f0_rmse": float(np.sqrt(np.mean(cents**2))),
+        "f0_rmse": float(rms(cents)),
         "voicing_error": 100 * float(np.mean(np.isfinite(ref) != np.isfinite(deg))),
     }

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from codax.dsp.distances import rms
 from codax.metrics.signals import MetricError, mono
 
 SAMPLE_RATE = 16_000  # Hz
@@ -95,7 +96,7 @@ def read_weights(data: bytes) -> dict[str, np.ndarray]:
 def embedding(audio: np.ndarray) -> np.ndarray:
     """Embedding float32 [256], of length 1, of mono speech float [time] at 16 kHz; of any length but 0."""
     weights = encoder()
-    level = np.sqrt(np.mean(np.square(audio, dtype=np.float64)))
+    level = rms(audio.astype(np.float64))
     if level == 0:
         raise MetricError("silence has no speaker")
     audio = audio * max(1.0, _LEVEL / level)

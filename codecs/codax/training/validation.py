@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codax.audio.segments import rms_scale
 from codax.codec.module import CodecModel
 from codax.config import Config
+from codax.dsp import distances
 from codax.dsp.mel import mel_matrix
 from codax.dsp.stft import magnitude, stft
 from codax.losses import spectral
 
 BATCH = 16  # most examples at a time; fixed, so that the scores do not depend on the number of devices
 _MEL_WINDOW, _MELS = 1024, 64
+_ENERGY_FLOOR = 1e-8
 
 
 class Reconstructor:
@@ -55,7 +56,7 @@ class Reconstructor:
 
     def __call__(self, variables: Any, audio: np.ndarray, levels: Sequence[int], *, quantize: bool = True):
         """Yields (audio [batch, time, channels], codebook metrics) for every entry of `levels`; denoising is on."""
-        scale = rms_scale(audio)[:, None, None] if self._config.model.normalize else np.float32(1)
+        scale = distances.rms_scale(audio)[:, None, None] if self._config.model.normalize else np.float32(1)
         latent = self._encode(variables, audio / scale)
         for count in levels:
             decoded, metrics = self._decode(variables, latent, jnp.int32(count), quantize)
@@ -96,7 +97,7 @@ def scores(config: Config, target: jax.Array, estimate: jax.Array) -> dict[str, 
 
     Returns:
       waveform: L1; spectral: the recipe's loss on all windows; mel: mean absolute difference of natural-log mel
-      magnitudes; snr and si_sdr in dB.
+      magnitudes (another quantity than evaluation's `mel`); snr and si_sdr in dB.
     """
     a = jnp.moveaxis(target, -1, 1).reshape(-1, target.shape[1])
     b = jnp.moveaxis(estimate, -1, 1).reshape(-1, target.shape[1])
@@ -104,31 +105,12 @@ def scores(config: Config, target: jax.Array, estimate: jax.Array) -> dict[str, 
     return {
         "waveform": spectral.waveform_l1(target, estimate),
         "spectral": spectral.multiscale_mel(target, estimate, config.loss, sample_rate=rate),
-        "mel": log_mel_difference(a, b, sample_rate=rate),
-        "snr": jnp.mean(snr_db(a, b)),
-        "si_sdr": jnp.mean(si_sdr_db(a, b)),
+        "mel": distances.log_distance(_mel(a, rate), _mel(b, rate)),
+        "snr": jnp.mean(distances.snr(a, b, floor=_ENERGY_FLOOR)),
+        "si_sdr": jnp.mean(distances.si_sdr(a, b, floor=_ENERGY_FLOOR)),
     }
 
 
-def log_mel_difference(target: jax.Array, estimate: jax.Array, *, sample_rate: int) -> jax.Array:
-    """Mean absolute difference of log mel magnitudes of [batch, time] signals, window 1024, hop 256, floor 1e-5."""
-    bank = jnp.asarray(mel_matrix(sample_rate, _MEL_WINDOW, _MELS))
-    a, b = (jnp.log(magnitude(stft(x, _MEL_WINDOW, _MEL_WINDOW // 4)) @ bank + 1e-5) for x in (target, estimate))
-    return jnp.mean(jnp.abs(a - b))
-
-
-def snr_db(target: jax.Array, estimate: jax.Array) -> jax.Array:
-    """Signal-to-noise ratio of [batch, time] signals in dB, [batch]."""
-    return _ratio_db(target, target - estimate)
-
-
-def si_sdr_db(target: jax.Array, estimate: jax.Array) -> jax.Array:
-    """Scale-invariant signal-to-distortion ratio (Le Roux et al., 2019) of [batch, time] signals in dB, [batch]."""
-    power = jnp.sum(target**2, axis=-1, keepdims=True)
-    scaled = jnp.sum(target * estimate, axis=-1, keepdims=True) / jnp.maximum(power, 1e-8) * target
-    return _ratio_db(scaled, scaled - estimate)
-
-
-def _ratio_db(signal: jax.Array, noise: jax.Array) -> jax.Array:
-    floor = 1e-8
-    return 10 * (jnp.log10(jnp.sum(signal**2, axis=-1) + floor) - jnp.log10(jnp.sum(noise**2, axis=-1) + floor))
+def _mel(audio: jax.Array, sample_rate: int) -> jax.Array:
+    """Mel magnitudes of [batch, time]: window 1024, hop 256, 64 filters."""
+    return magnitude(stft(audio, _MEL_WINDOW, _MEL_WINDOW // 4)) @ mel_matrix(sample_rate, _MEL_WINDOW, _MELS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from codax.dsp.distances import rms
 from codax.metrics.nsim import Nsim, nsim
 from codax.metrics.visqol.alignment import align_cuts, cut
 from codax.metrics.visqol.errors import VisqolError
@@ -97,8 +98,7 @@ def speech_starts(reference: np.ndarray, frames: int, width: int, hop: int) -> n
 def voice_activity(samples: np.ndarray, chunk: int) -> np.ndarray:
     """[chunks] of bool: voiced or not, for `samples` [time] of full scale 1 in chunks of `chunk` samples."""
     integers = np.trunc(np.clip(samples * 32768, -32768, 32767))
-    rms = np.sqrt(np.mean(integers.reshape(-1, chunk) ** 2, axis=1))
-    return _hold(rms >= ACTIVE_RMS)
+    return _hold(rms(integers.reshape(-1, chunk)) >= ACTIVE_RMS)
 
 
 def usable(starts: np.ndarray, width: int, degraded_frames: int) -> np.ndarray:
