@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import itertools
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 import codax
 from codax.cli.convert import convert_command
@@ -82,7 +84,18 @@ def _root(
     pass
 
 
-@app.command()
+class _EncodeCommand(TyperCommand):
+    """A command whose option --entropy may do without a value, which typer's options cannot."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        values = [mode.value for mode in Entropy]
+        for i, (argument, following) in enumerate(itertools.pairwise([*args, ""])):
+            if argument == "--entropy" and following not in values:
+                args[i] = f"--entropy={Entropy.best.value}"
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_EncodeCommand)
 def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file of any format, rate and channel count.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write: NAME.codax, or NAME.ecdc.")],
@@ -282,11 +295,6 @@ def _summary(report) -> str:
 
 def main() -> None:
     """Runs the command line. Whatever is wrong with the input or the machine is one line on stderr and status 1."""
-    # An option whose value may be left out, which typer does not have: the best that there is, then.
-    values = {mode.value for mode in Entropy}
-    for i, argument in enumerate(sys.argv):
-        if argument == "--entropy" and not {*sys.argv[i + 1 : i + 2]} & values:
-            sys.argv[i] = f"--entropy={Entropy.best.value}"
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
