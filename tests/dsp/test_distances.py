@@ -52,7 +52,9 @@ def test_si_sdr(run):
     estimate = reference + np.array([1.0, 1, -1, -1]) / 2
     expected = 10 * np.log10(4)
     assert run(distances.si_sdr, reference, estimate) == pytest.approx(expected, rel=1e-5)
-    assert run(distances.si_sdr, reference + 2, 3 * estimate - 1) == pytest.approx(expected, rel=1e-4)  # no means, scale
+    assert run(distances.si_sdr, reference + 2, 3 * estimate - 1) == pytest.approx(
+        expected, rel=1e-4
+    )  # no means, scale
     assert run(distances.si_sdr, reference[:, None], estimate[:, None], axis=0) == pytest.approx([expected], rel=1e-5)
 
 

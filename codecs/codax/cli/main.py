@@ -120,8 +120,8 @@ def encode(
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
     from codax.cli import ecdc, files, models
-    from codax.cli.progress import progress
     from codax.containers.ecdc import SUFFIX
+    from codax.runtime.progress import Progress
 
     if kbps is not None and not math.isfinite(kbps):
         raise CodaxError(f"--kbps {kbps}: must be a number")
@@ -135,13 +135,13 @@ def encode(
         folder = None if entropy is None else files.find_lm(codec, lm)
         if entropy is Entropy.adaptive or (entropy is not None and folder is None):
             raise CodaxError(f"--entropy: {SUFFIX} files are compressed by EnCodec's language model alone (--lm)")
-        with progress("encode", seconds) as show:
-            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, lm=folder, show=show)
+        with Progress("encode", seconds, unit="s", brief=True) as progress:
+            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, lm=folder, show=progress.reach)
         print(f"{target}: {_summary(report)}")
         return
     if entropy is Entropy.best:
         entropy = Entropy.adaptive if files.find_lm(codec, lm) is None else Entropy.lm
-    with progress("encode", seconds) as show:
+    with Progress("encode", seconds, unit="s", brief=True) as progress:
         report = files.encode_file(
             codec,
             source,
@@ -150,7 +150,7 @@ def encode(
             denoise=denoise,
             entropy=entropy and entropy.value,
             lm=lm,
-            show=show,
+            show=progress.reach,
         )
     models.remember(codec)
     print(f"{target}: {_summary(report)}")
@@ -174,25 +174,30 @@ def decode(
 ) -> None:
     """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
     from codax.cli import ecdc, files, models
-    from codax.cli.progress import progress
     from codax.containers.containerfile import ContainerReader
     from codax.containers.ecdc import SUFFIX
+    from codax.runtime.progress import Progress
 
     if source.lower().endswith(SUFFIX):
         if model is None:
             raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it with --model")
         codec = models.load_model(model)
         file = ecdc.read(source, files.find_lm(codec, lm))
-        with progress("decode", file.length / file.kind.sample_rate) as show:
-            report = ecdc.decode(codec, file, source, target, show=show)
+        with Progress("decode", file.length / file.kind.sample_rate, unit="s", brief=True) as progress:
+            report = ecdc.decode(codec, file, source, target, show=progress.reach)
         print(f"{target}: {_summary(report)}")
         return
     conceal = damaged is Damage.conceal
     with ContainerReader(source, conceal=conceal) as reader:
         seconds = reader.meta.seconds
-    with progress("decode", seconds) as show:
+    with Progress("decode", seconds, unit="s", brief=True) as progress:
         report = files.decode_file(
-            lambda meta: models.load_for(meta, source, model), source, target, lm=lm, conceal=conceal, show=show
+            lambda meta: models.load_for(meta, source, model),
+            source,
+            target,
+            lm=lm,
+            conceal=conceal,
+            show=progress.reach,
         )
     if report.damage:
         print(f"codax: {source}: damaged in {report.damage}: silent there", file=sys.stderr)

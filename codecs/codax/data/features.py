@@ -19,10 +19,10 @@ import numpy as np
 from codax import audio
 from codax.config import Config
 from codax.data import records
-from codax.data.progress import Progress
 from codax.data.sources.entries import Entry
 from codax.data.sources.spec import Source
 from codax.errors import CodaxError
+from codax.runtime.progress import Progress
 from codax.storage.files import write_whole
 
 SUFFIX = ".features"

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from codax.data.progress import Progress
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation import comparisons, plots, report
@@ -25,6 +24,7 @@ from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
 from codax.runtime import cores
 from codax.runtime.compilation import keep_compiled
+from codax.runtime.progress import Progress
 from codax.storage.staging import staged
 
 _POLL_SECONDS = 0.5

@@ -1,1 +1,1 @@
-"""What programs set up: the allocator, platforms, the compilation cache and cores."""
+"""What programs set up: the allocator, platforms, the compilation cache, cores and progress."""

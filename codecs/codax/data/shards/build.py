@@ -19,11 +19,11 @@ from typing import Any
 
 from codax.config import DataConfig
 from codax.data import manifest
-from codax.data.progress import Progress
 from codax.data.shards import parts, plan
 from codax.data.sources import scan
 from codax.errors import CodaxError
 from codax.runtime import cores
+from codax.runtime.progress import Progress
 from codax.storage.files import write_whole
 
 STATISTICS = "statistics.json"

@@ -21,9 +21,9 @@ import numpy as np
 
 from codax import audio
 from codax.config import DataConfig
-from codax.data.progress import Progress
 from codax.errors import CodaxError
 from codax.runtime import cores
+from codax.runtime.progress import Progress
 from codax.storage.files import write_whole
 
 _WHOLE_SECONDS = 60.0  # files up to this length are measured completely

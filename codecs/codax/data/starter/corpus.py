@@ -26,10 +26,10 @@ import numpy as np
 
 from codax import audio
 from codax.data import manifest, records, splits
-from codax.data.progress import Progress
 from codax.data.starter import debian, voices
 from codax.data.starter.voices import Recording, Voice
 from codax.errors import CodaxError
+from codax.runtime.progress import Progress
 from codax.storage.files import cache_folder, write_whole
 
 RATES = (16_000, 24_000)  # Hz; the material is 16 kHz, the other is resampled from it

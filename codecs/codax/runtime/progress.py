@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts work done: `with Progress("decode", total=10, unit="files") as p: p.advance()`; writes to stderr.
+    """Counts work done: `with Progress("decode", total=10) as progress: progress.advance()`.
 
-    A `total` of 0 means unknown. Totals of bytes (`unit="bytes"`) are shown in megabytes.
+    Args:
+      description: what is being done.
+      total: 0 = unknown.
+      unit: of the total; "bytes" are shown in megabytes.
+      brief: leave nothing on the terminal and write no last line, since the caller says what was done.
     """
 
-    def __init__(self, description: str, total: int = 0, unit: str = "files"):
-        self._description, self._total, self._unit = description, total, unit
-        self._done, self._bar, self._task = 0, None, None
+    def __init__(self, description: str, total: float = 0, unit: str = "files", *, brief: bool = False) -> None:
+        self._description, self._total, self._unit, self._brief = description, total, unit, brief
+        self._done, self._bar, self._task = 0.0, None, None
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -25,23 +29,29 @@ class Progress:
             from rich import progress
             from rich.console import Console
 
-            amount = progress.DownloadColumn() if self._unit == "bytes" else progress.MofNCompleteColumn()
+            amount = progress.DownloadColumn() if self._unit == "bytes" else progress.MofNCompleteColumn(" of ")
             self._bar = progress.Progress(
                 progress.TextColumn("{task.description}"),
                 progress.BarColumn(),
                 amount,
+                progress.TextColumn("" if self._unit == "bytes" else self._unit),
                 progress.TimeRemainingColumn(),
                 console=Console(stderr=True),
+                transient=self._brief,
             )
             self._bar.start()
             self._task = self._bar.add_task(self._description, total=self._total or None)
         return self
 
-    def advance(self, amount: int = 1) -> None:
+    def advance(self, amount: float = 1) -> None:
         """Adds `amount` to what is done."""
-        self._done += amount
+        self.reach(self._done + amount)
+
+    def reach(self, done: float) -> None:
+        """Sets what is done."""
+        self._done = done
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done)
+            self._bar.update(self._task, completed=done)
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._line()
@@ -49,7 +59,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif kind is None and self._done:
+        elif kind is None and self._done and not self._brief:
             self._line(f" in {time.monotonic() - self._start:.1f} s")
 
     def _line(self, end: str = "") -> None:
