@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import random
@@ -22,6 +21,7 @@ from codax.data.shards import build, parts, plan
 from codax.data.shards.build import build_shards
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
+from codax.storage.digests import file_sha256
 from signals_like_speech import noise_like_speech
 
 COMMAND = (sys.executable, "-m", "codax.cli.main", "data", "build")
@@ -42,7 +42,7 @@ def corpus(tmp_path_factory) -> Path:
 def digest(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, hidden ones too."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): file_sha256(path) for path in files}
 
 
 def options(spec: object, **changes) -> plan.Options:
@@ -68,7 +68,7 @@ def test_statistics_tell_what_was_built(undisturbed, corpus):
     }
     assert set(facts["shards"]) == {path.name for path in undisturbed.glob("*.array_record")}
     for name, about in facts["shards"].items():
-        assert records.file_sha256(undisturbed / name) == about["sha256"]
+        assert file_sha256(undisturbed / name) == about["sha256"]
         assert len(records.Shard(undisturbed / name)) == about["records"]
     assert len(facts["shards"]) > 10 and not any(path.name.startswith(".") for path in undisturbed.iterdir())
     source = open_source(str(undisturbed), sample_rate=16_000)

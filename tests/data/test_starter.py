@@ -19,6 +19,7 @@ from codax.data import manifest, records
 from codax.data.sources.spec import load_utterances, open_source
 from codax.data.starter import corpus, debian, sentences, voices
 from codax.errors import CodaxError
+from codax.storage.digests import file_sha256
 from typer.testing import CliRunner
 
 
@@ -113,7 +114,7 @@ def fetch(package_files):
         for name in names:
             path = folder / f"{name}_1.0-1_all.deb"
             path.write_bytes(package_files[name])
-            found.append(debian.Package(name, "1.0-1", path, records.file_sha256(path)))
+            found.append(debian.Package(name, "1.0-1", path, file_sha256(path)))
         return found
 
     return fetch_from_here
@@ -246,7 +247,7 @@ def apt(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     data = deb("thing", {"./file": b"x"})
     (here / "thing.deb").write_bytes(data)
-    checksum = records.file_sha256(here / "thing.deb")
+    checksum = file_sha256(here / "thing.deb")
     (here / "thing.show").write_text(f"Package: thing\nVersion: 1\nSize: {len(data)}\nSHA256: {checksum}\n")
     return tmp_path
 

@@ -12,6 +12,7 @@ from codax.config import TeacherConfig
 from codax.data import features, manifest, records
 from codax.data.shards.build import Engine
 from codax.errors import CodaxError
+from codax.storage.digests import file_sha256
 from codax.teachers.open import find_teacher, frame_rate, weights_file
 from codax.teachers.teacher import Teacher
 
@@ -42,7 +43,7 @@ def build_features(folder: Path, config: TeacherConfig, part: str, engine: Engin
     teacher = find_teacher(config)
     about = features.About(
         teacher=Path(config.source).name,
-        sha256=records.file_sha256(weights_file(config)),
+        sha256=file_sha256(weights_file(config)),
         layer=config.layer,
         delay_seconds=teacher.delay_seconds,
         frame_rate=frame_rate(teacher),

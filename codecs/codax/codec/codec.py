@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ from codax.errors import CodaxError
 from codax.nets.weightnorm import fold
 from codax.runtime.allocator import give_back
 from codax.runtime.platforms import platform
-from codax.storage.tensors import ModelError, raw, safetensors_bytes, write_folder
+from codax.storage.digests import sha256
+from codax.storage.tensors import ModelError, safetensors_bytes, write_folder
 
 if TYPE_CHECKING:
     from codax.codec.streaming import DecoderSession, EncoderSession
@@ -110,11 +111,8 @@ class Codec:
     @functools.cached_property
     def hash(self) -> bytes:
         """First eight bytes of a SHA-256 over names, shapes and values of everything that decides the codes."""
-        digest = hashlib.sha256(self.config.name.encode())
-        for name, value in sorted(self.flat().items()):
-            digest.update(f"{name}{value.shape}{value.dtype}".encode())
-            digest.update(raw(value))
-        return digest.digest()[:HASH_BYTES]
+        named = ((f"{name}{value.shape}{value.dtype}", value) for name, value in sorted(self.flat().items()))
+        return sha256(self.config.name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
 
     @property
     def variables(self) -> Any:

@@ -11,7 +11,6 @@ Examples of several named sources (`data.mixture.sources`) are made by `codax.da
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
 import grain
@@ -24,6 +23,7 @@ from codax.data.crops import Crops, Windows
 from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
 from codax.data.sources.spec import Source, open_source
+from codax.storage.digests import sha256
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def training_batches(
     # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
     options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
-    digest = hashlib.sha256("".join(source.digest() for source in sources).encode()).hexdigest()[:16]
+    digest = sha256(*(source.digest() for source in sources)).hexdigest()[:16]
     share = Share(sum(map(len, sources)), digest, batch_size_per_process * process_count)
     workers, accept = config.data.worker_processes, config.data.accept_changes
     return Batches(dataset, options, share, workers=workers, accept_changes=accept)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import struct
@@ -23,6 +22,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from codax.audio import from_int16
 from codax.errors import CodaxError
+from codax.storage.digests import file_sha256
 
 T = TypeVar("T")
 SUFFIX = ".array_record"
@@ -168,12 +168,6 @@ class Shard:
 def open_shard(path: str) -> Shard:
     """The shard at `path`, opened once and shared."""
     return Shard(path)
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

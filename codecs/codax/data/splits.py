@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+
+from codax.storage.digests import sha256
 
 
 def unit_hash(key: str, seed: int = 0) -> float:
     """A number in [0, 1) that depends on the two arguments only."""
-    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return int.from_bytes(sha256(f"{seed}:{key}").digest()[:8], "big") / 2**64
 
 
 def split_of(key: str, *, validation: float, test: float = 0.0, seed: int = 0) -> str:

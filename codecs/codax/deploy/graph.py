@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+
+from codax.storage.digests import sha256
 
 Shape = Sequence[Any]  # of integers and symbolic dimensions of jax.export
 OPSET, IR_VERSION = 18, 8  # of 2022: old enough for the runtimes of browsers
@@ -156,5 +157,4 @@ def _parsed(length: Any) -> ast.AST:
 
 
 def _digest(array: np.ndarray) -> str:
-    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return f"{array.dtype}{array.shape}{content}"
+    return f"{array.dtype}{array.shape}{sha256(array).hexdigest()}"

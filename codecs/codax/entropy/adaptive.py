@@ -6,12 +6,11 @@ the codebook's running counts tell, and grows with each code that is seen. Integ
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
 from codax.entropy import rans
 from codax.entropy.coding import state_intervals
+from codax.storage.digests import sha256
 
 _LARGEST = 4096  # initial weight of the code that training used most
 _GAIN = 64  # weight of a code that was seen
@@ -32,7 +31,7 @@ class AdaptiveModel:
         largest = np.maximum(counts.max(axis=1, keepdims=True), 1e-30)
         weights = np.maximum(np.floor(counts / largest * _LARGEST), 1).astype(np.int64)
         self._weights = np.tile(weights, (streams, 1))  # [columns, symbols]
-        self.digest = hashlib.sha256(weights.astype("<i8").tobytes()).digest()[:8]
+        self.digest = sha256(weights.astype("<i8")).digest()[:8]
 
     @property
     def columns(self) -> int:

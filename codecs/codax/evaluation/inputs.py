@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from codax.evaluation.systems import Anchor, BaselineSystem, CodecSystem, Origin
 from codax.metrics import phones, recognizers, registry
 from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Selection
+from codax.storage.digests import sha256
 
 BASELINE_RATE = 16_000  # Hz, of an evaluation without a model
 
@@ -54,7 +54,7 @@ class Setup:
             (u.id, u.text, u.language, u.entry.seconds, file_stamp(u.entry.file)) for u in self.utterances
         ]
         about["settings"] = {key: value for key, value in about["settings"].items() if key != "seed"}
-        return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+        return sha256(json.dumps(about, sort_keys=True, default=str)).hexdigest()
 
 
 def prepare(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 import math
@@ -18,6 +17,7 @@ from codax.errors import CodaxError
 from codax.listening import page
 from codax.listening.manifest import FORMAT, VERSION
 from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
+from codax.storage.digests import sha256
 from codax.storage.staging import staged
 
 LARGE_PAGE = 150_000_000  # bytes from which on one file is too much for many browsers
@@ -107,7 +107,7 @@ def build(
         "trials": trials,
     }
     # Results carry this id, so that those of another test, or of another build, are noticed.
-    manifest["test"] = hashlib.sha256(_as_json(manifest).encode()).hexdigest()[:16]
+    manifest["test"] = sha256(_as_json(manifest)).hexdigest()[:16]
     content = {
         "kind": plan.kind,
         "test": manifest["test"],
@@ -129,7 +129,7 @@ def build(
                 script = page.side_script(blind, data)
                 (folder / "audio" / f"{blind}.js").write_bytes(script)
                 files[f"audio/{blind}.js"] = script
-        manifest["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        manifest["files"] = {name: sha256(data).hexdigest() for name, data in files.items()}
         (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
     return Built(manifest, warnings)
 
@@ -218,7 +218,7 @@ def _entry(blind: str, signal: Signal, data: bytes) -> dict[str, Any]:
         "name": signal.name,
         "source": signal.source,
         "source_sha256": signal.source_sha256,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": sha256(data).hexdigest(),
         "lufs": round(signal.loudness, 3) if math.isfinite(signal.loudness) else None,
         "peak": round(signal.peak, 5),
         "gain_db": round(signal.gain_db, 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from codax import audio as audio_files
 from codax.baselines.anchors import EDGES, anchor
 from codax.errors import CodaxError
 from codax.listening.loudness import integrated_loudness
+from codax.storage.digests import file_sha256
 
 REFERENCE = "reference"
 ANCHORS = tuple(EDGES)
@@ -222,7 +222,7 @@ def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], 
                 peak=peaks[version],
                 gain_db=own_gain,
                 source=path.relative_to(roots[version]).as_posix() if path else "",
-                source_sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
+                source_sha256=file_sha256(path) if path else "",
             )
         )
     return Item(name, rate, 20 * math.log10(gain), tuple(signals)), notes

@@ -7,7 +7,7 @@ Whole sequences (to encode) and frame by frame (to decode), many blocks side by 
 from __future__ import annotations
 
 import functools
-import hashlib
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from codax.entropy import rans
 from codax.lm import fixedpoint as fx
 from codax.lm.config import LMConfig
+from codax.storage.digests import sha256
 
 Cache = dict[str, jax.Array]
 _LARGEST = {"queries": fx.LARGEST_QUERY, "keys": fx.LARGEST_QUERY, "values": fx.LARGEST}
@@ -25,11 +26,8 @@ _LARGEST = {"queries": fx.LARGEST_QUERY, "keys": fx.LARGEST_QUERY, "values": fx.
 
 def digest(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Eight bytes that identify a model."""
-    found = hashlib.sha256()
-    for name, value in sorted(arrays.items()):
-        found.update(f"{name}{np.shape(value)}".encode())
-        found.update(np.ascontiguousarray(value, "<i4").tobytes())
-    return found.digest()[:8]
+    named = ((f"{name}{np.shape(value)}", np.asarray(value, "<i4")) for name, value in sorted(arrays.items()))
+    return sha256(*itertools.chain.from_iterable(named)).digest()[:8]
 
 
 def _split(x: jax.Array, heads: int) -> jax.Array:

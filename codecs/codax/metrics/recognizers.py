@@ -15,7 +15,6 @@ three times what speech has.
 from __future__ import annotations
 
 import base64
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -26,6 +25,7 @@ import numpy as np
 
 from codax.metrics.signals import MetricError, optional
 from codax.runtime import cores
+from codax.storage.digests import sha256
 from codax.storage.files import cache_folder, write_whole
 
 SAMPLE_RATE = 16_000  # Hz
@@ -126,9 +126,8 @@ class CachedRecognizer:
 
     def transcribe(self, audio: np.ndarray, language: str = "en") -> str:
         audio = np.ascontiguousarray(audio, np.float32)
-        digest = hashlib.sha256(f"{self.name}\n{language}\n".encode())
-        digest.update(audio.tobytes())
-        path = self._folder / digest.hexdigest()[:2] / f"{digest.hexdigest()}.json"
+        digest = sha256(f"{self.name}\n{language}\n", audio).hexdigest()
+        path = self._folder / digest[:2] / f"{digest}.json"
         try:
             return str(json.loads(path.read_text(encoding="utf-8"))["text"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -188,7 +187,7 @@ def _package_files(package: str) -> dict[str, bytes]:
         except OSError as error:
             raise MetricError(f"{package}: {file}: {error.strerror}; install the package again") from error
         recorded = file.hash.value if file.hash is not None and file.hash.mode == "sha256" else None
-        if recorded and hashlib.sha256(data).digest() != base64.urlsafe_b64decode(recorded + "="):
+        if recorded and sha256(data).digest() != base64.urlsafe_b64decode(recorded + "="):
             raise MetricError(f"{package}: {file} is damaged (its checksum differs): install the package again")
         contents[file.name] = data
     return contents

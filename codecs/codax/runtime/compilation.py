@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from pathlib import Path
 
 import jax
 
+from codax.storage.digests import sha256
 from codax.storage.files import cache_folder
 
 SWITCH = "CODAX_KEEP_COMPILED"  # "0" leaves JAX's setting alone
@@ -30,4 +30,4 @@ def _processor() -> str:
         kind = "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
     except OSError:
         kind = platform.processor()
-    return hashlib.sha256(f"{platform.machine()}\n{kind}".encode()).hexdigest()[:12]
+    return sha256(f"{platform.machine()}\n{kind}").hexdigest()[:12]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from codax.errors import CodaxError
+from codax.storage.digests import sha256
 from codax.storage.files import write_whole
 
 _CHECKSUM = "sha256"  # in the header
@@ -80,18 +81,10 @@ def _aligned(value: np.ndarray) -> np.ndarray:
     return copy
 
 
-def raw(value: np.ndarray) -> memoryview:
-    """The bytes of an array, in C order; those of a contiguous one are not copied."""
-    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
-
-
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(arrays.items()):
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(raw(value))
-    return digest.hexdigest()
+    named = ((f"{name} {value.dtype} {list(value.shape)}\n", value) for name, value in sorted(arrays.items()))
+    return sha256(*itertools.chain.from_iterable(named)).hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from codax.data.records import file_sha256
+from codax.storage.digests import file_sha256
 from codax.storage.files import write_whole
 
 FILE = "checksums.json"

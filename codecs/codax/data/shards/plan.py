@@ -23,6 +23,7 @@ from codax.data import manifest, records, splits
 from codax.data.sources import archives, entries, scan
 from codax.data.sources.spec import listing
 from codax.errors import CodaxError
+from codax.storage.digests import file_sha256
 
 WORK = ".build"  # in the folder of an unfinished build
 _NAME = "plan.jsonl"
@@ -115,7 +116,7 @@ def prepare(out: Path, options: Options) -> list[Place]:
         if not path.exists():
             os.replace(temporary, path)
             return places
-        is_same = records.file_sha256(path) == records.file_sha256(temporary)
+        is_same = file_sha256(path) == file_sha256(temporary)
         temporary.unlink()
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error

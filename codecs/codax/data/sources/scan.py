@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from codax.config import DataConfig
 from codax.errors import CodaxError
 from codax.runtime import cores
 from codax.runtime.progress import Progress
+from codax.storage.digests import sha256
 from codax.storage.files import write_whole
 
 _WHOLE_SECONDS = 60.0  # files up to this length are measured completely
@@ -134,7 +134,7 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
       threads: 0 = as many as there are processors.
     """
     stamps = [file_stamp(path) for path in paths]
-    store = cache / "scans" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    store = cache / "scans" / f"{sha256(name).hexdigest()[:24]}.json"
     remembered = _load(store)
     result: list[Measurement | None] = []
     for path, stamp in zip(paths, stamps, strict=True):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from codax.data.sources import archives, entries, scan
 from codax.data.sources.entries import Entry
 from codax.data.starter import corpus
 from codax.errors import CodaxError
+from codax.storage.digests import sha256
 from codax.storage.files import cache_folder
 
 SPLITS = ("train", "validation", "test")
@@ -65,10 +65,7 @@ class Source:
     def digest(self) -> str:
         """Tells apart lists of examples; the same wherever the files are."""
         lines = (f"{e.id}\t{e.frames}\t{e.sample_rate}\t{e.channels}\t{e.record}\n" for e in self.entries)
-        found = hashlib.sha256()
-        for line in lines:
-            found.update(line.encode("utf-8", "surrogateescape"))
-        return found.hexdigest()
+        return sha256(*lines).hexdigest()
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -13,7 +13,6 @@ always training material: the test split is meant for listening and for word err
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import shutil
@@ -30,6 +29,7 @@ from codax.data.starter import debian, voices
 from codax.data.starter.voices import Recording, Voice
 from codax.errors import CodaxError
 from codax.runtime.progress import Progress
+from codax.storage.digests import file_sha256, sha256
 from codax.storage.files import cache_folder, write_whole
 
 RATES = (16_000, 24_000)  # Hz; the material is 16 kHz, the other is resampled from it
@@ -136,7 +136,7 @@ def _part(
     shard, facts_path = folder / f"{voice.package}{records.SUFFIX}", folder / f"{voice.package}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         facts = json.loads(facts_path.read_text(encoding="utf-8"))
-        if facts["format"] == _FORMAT and facts["stamp"] == stamp and records.file_sha256(shard) == facts["sha256"]:
+        if facts["format"] == _FORMAT and facts["stamp"] == stamp and file_sha256(shard) == facts["sha256"]:
             return facts
     rows: list[dict[str, Any]] = []
     skipped: dict[str, list[str]] = {}
@@ -145,7 +145,7 @@ def _part(
         for recording in recordings:
             progress.advance()
             samples, reason = _load(recording)
-            checksum = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
+            checksum = sha256(samples.astype("<i2")).hexdigest()
             if not reason and checksum in known:
                 reason = "identical to another"
             if reason:
@@ -267,7 +267,7 @@ def _build_resampled(masters: Path, folder: Path, sample_rate: int) -> None:
         done = folder / f"{name}.json"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             part = json.loads(done.read_text(encoding="utf-8"))
-            if part["source"] == source["sha256"] and records.file_sha256(folder / name) == part["sha256"]:
+            if part["source"] == source["sha256"] and file_sha256(folder / name) == part["sha256"]:
                 shards[name] = {**source, "bytes": part["bytes"], "sha256": part["sha256"]}
                 frames.update({(name, i): n for i, n in enumerate(part["frames"])})
                 continue

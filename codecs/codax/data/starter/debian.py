@@ -19,9 +19,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from codax.data.records import file_sha256
 from codax.errors import CodaxError
 from codax.runtime.progress import Progress
+from codax.storage.digests import file_sha256
 from codax.storage.files import write_whole
 
 _STATE = "packages.json"
