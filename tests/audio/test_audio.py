@@ -13,13 +13,12 @@ import pytest
 import soundfile
 from codax import audio
 from codax.audio import AudioError
+from signals import tones
 
 
 def tone(seconds: float = 0.5, rate: int = 16_000, channels: int = 1) -> np.ndarray:
     """A tone per channel, float32 [time, channels], exact in 16 bits."""
-    times = np.arange(round(seconds * rate))[:, None] / rate
-    wave = 0.3 * np.sin(2 * np.pi * (440.0 + 110.0 * np.arange(channels)) * times)
-    return (np.rint(wave * 32768) / 32768).astype(np.float32)
+    return np.rint(tones(seconds, rate, 440.0 + 110.0 * np.arange(channels)) * 32768) / np.float32(32768)
 
 
 def write_with_ffmpeg(path: Path, codec: str, samples: np.ndarray, rate: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.config import Config
+from signals import noise
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_onnx(run, model, tmp_path) -> None:
     status, out, err = run("export", model, tmp_path / "out", "--format", "onnx")
     assert (status, err) == (0, "")
     assert out.startswith(f"{tmp_path / 'out'}: onnx, 100.00% of ") and "codes equal those of JAX, audio within" in out
-    audio = np.random.default_rng(0).normal(0, 0.3, (1, 800, 1)).astype(np.float32)
+    audio = noise(1, 800, 1)
     np.testing.assert_array_equal(Runtime.load(tmp_path / "out").encode(audio), codax.load(model).encode(audio).codes)
     status, out, _ = run("export", model, tmp_path / "out", "--format", "onnx", "--no-compare")
     assert status == 0 and "not compared" in out

@@ -12,12 +12,7 @@ from codax.containers import container
 from codax.containers.containerfile import ContainerReader
 from codax.errors import CodaxError
 from fake_codec import FakeCodec
-
-
-def _tone(seconds: float, rate: int, channels: int) -> np.ndarray:
-    """Slow sines, one frequency a channel: float32 [time, channels]."""
-    time = np.arange(round(seconds * rate))[:, None] / rate
-    return (0.5 * np.sin(2 * np.pi * 5 * (1 + np.arange(channels)) * time)).astype(np.float32)
+from signals import tones
 
 
 @pytest.mark.parametrize(
@@ -27,7 +22,7 @@ def _tone(seconds: float, rate: int, channels: int) -> np.ndarray:
 @pytest.mark.parametrize("seconds", [0.001, 1.2345, 9.0])
 def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model_channels, seconds):
     codec = FakeCodec(channels=model_channels)
-    signal = _tone(seconds, rate, channels)
+    signal = tones(seconds, rate, 5.0 * (1 + np.arange(channels)), level=0.5)
     if model_channels == 2:
         signal[:, 1::2] = signal[:, 0::2][:, : signal[:, 1::2].shape[1]]  # the fake codec keeps one value per stream
     audio.write(tmp_path / "in.wav", signal, rate)
@@ -49,7 +44,7 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
 
 def test_progress_reaches_the_end(tmp_path):
     codec, seen = FakeCodec(), []
-    audio.write(tmp_path / "in.wav", _tone(20.0, 8000, 1), 8000)
+    audio.write(tmp_path / "in.wav", tones(20.0, 8000, [5.0], level=0.5), 8000)
     files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1, show=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 20.0
@@ -121,7 +116,7 @@ def test_an_empty_container_gives_an_empty_file(tmp_path):
 
 
 def test_input_and_output_may_not_be_the_same(tmp_path):
-    audio.write(tmp_path / "in.wav", _tone(0.1, 8000, 1), 8000)
+    audio.write(tmp_path / "in.wav", tones(0.1, 8000, [5.0], level=0.5), 8000)
     (tmp_path / "link.wav").symlink_to(tmp_path / "in.wav")
     before = (tmp_path / "in.wav").read_bytes()
     with pytest.raises(CodaxError, match="same file"):
@@ -130,7 +125,7 @@ def test_input_and_output_may_not_be_the_same(tmp_path):
 
 
 def test_a_model_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    audio.write(tmp_path / "in.wav", _tone(20.0, 8000, 1), 8000)
+    audio.write(tmp_path / "in.wav", tones(20.0, 8000, [5.0], level=0.5), 8000)
     codec = FakeCodec()
     files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1)
     names = sorted(tmp_path.iterdir())

@@ -11,6 +11,7 @@ from codax.codec.codec import Codec
 from codax.config import Config, TransformerConfig
 from codax.containers import packets
 from codax.interop import encodec, mimi_config
+from signals import noise
 
 RATE = 2400
 COMMAND = [sys.executable, "-m", "codax.cli.main", "stream"]
@@ -50,7 +51,7 @@ def _run(place, data: bytes, *args: str) -> tuple[int, bytes, str]:
 
 
 def _signal(channels: int = 1, samples: int = 1501) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 0.2, (samples, channels)).astype(np.float32)
+    return noise(samples, channels, level=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import soundfile
 import typer
 from codax.cli.visqol import visqol_command
 from codax.errors import CodaxError
+from signals import syllables
 from typer.testing import CliRunner
 
 APP = typer.Typer()
@@ -20,9 +21,8 @@ APP.command()(visqol_command)
 
 def write(path: Path, seconds: float = 2.0, rate: int = 16000, noise: float = 0.0, gain: float = 0.1) -> Path:
     """A WAV file of noise in syllables, the same for every call but for the added noise."""
-    time = np.arange(round(seconds * rate)) / rate
-    signal = gain * np.random.default_rng(0).standard_normal(len(time)) * (0.3 + np.abs(np.sin(4 * np.pi * time)))
-    soundfile.write(path, signal + noise * np.random.default_rng(1).standard_normal(len(time)), rate)
+    signal = syllables(seconds, rate, gain=gain)
+    soundfile.write(path, signal + noise * np.random.default_rng(1).standard_normal(len(signal)), rate)
     return path
 
 

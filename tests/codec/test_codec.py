@@ -13,6 +13,7 @@ from codax.errors import CodaxError
 from codax.storage.tensors import ModelError
 from flax.traverse_util import flatten_dict
 from quantizer_options import OPTIONS, with_option
+from signals import noise
 
 
 def small_config(**model) -> Config:
@@ -44,7 +45,7 @@ def codec(request):
 
 
 def signal(batch=1, time=1001, channels=1, seed=0):
-    return np.random.default_rng(seed).normal(0, 0.3, (batch, time, channels)).astype(np.float32)
+    return noise(batch, time, channels, seed=seed)
 
 
 @pytest.mark.parametrize("rate,channels", [(8_000, 1), (8_000, 2), (11_025, 1), (44_100, 3)])

@@ -12,6 +12,7 @@ from codax.codec.loading import load
 from codax.codec.sessions import Sessions
 from codax.errors import CodaxError
 from codax.interop.dac import config_16khz
+from signals import noise
 
 
 def small_config(**model):
@@ -25,14 +26,10 @@ def small_config(**model):
     return config.validate()
 
 
-def signal(time: int, channels: int = 1) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 0.3, (time, channels)).astype(np.float32)
-
-
 @pytest.mark.parametrize("segment_seconds", [0.0, 0.1])
 def test_files_come_back(tmp_path, segment_seconds: float) -> None:
     codec = Codec.init_random(small_config(segment_seconds=segment_seconds), seed=1)
-    audio.write(tmp_path / "in.wav", signal(5000, 2), 11_025)
+    audio.write(tmp_path / "in.wav", noise(5000, 2), 11_025)
     encode_file(codec, str(tmp_path / "in.wav"), str(tmp_path / "a.codax"), num_quantizers=3)
     decode_file(lambda meta: codec, str(tmp_path / "a.codax"), str(tmp_path / "out.wav"))
     found, rate = audio.read(tmp_path / "out.wav")
@@ -47,7 +44,7 @@ def test_files_come_back(tmp_path, segment_seconds: float) -> None:
 def test_segments_are_coded_by_themselves() -> None:
     """Every segment but its overlap decodes to what it is alone; an odd stride ends each with silence."""
     codec = Codec.init_random(small_config(segment_seconds=0.1), seed=1)
-    sound = signal(2400)[None]
+    sound = noise(1, 2400, 1)
     length, stride = codec.config.segment
     pushed, encoder = [], codec.block_encoder()
     for start in range(0, 2400, 333):
@@ -78,7 +75,7 @@ def test_it_does_not_stream(tmp_path) -> None:
 
 def test_a_causal_one_streams() -> None:
     codec = Codec.init_random(small_config(causal=True, weight_norm=True, dilations=(1,)), seed=2)
-    sound = signal(640)[None]
+    sound = noise(1, 640, 1)
     offline = codec.encode(sound)
     encoder, decoder = codec.stream()
     codes = [encoder.push(sound[:, i : i + 320]) for i in range(0, 640, 320)] + [encoder.finish()]
@@ -89,7 +86,7 @@ def test_a_causal_one_streams() -> None:
 
 def test_fewer_quantizers_are_a_prefix() -> None:
     codec = Codec.init_random(small_config())
-    sound = signal(999)[None]
+    sound = noise(1, 999, 1)
     tokens = codec.encode(sound)
     np.testing.assert_array_equal(codec.encode(sound, num_quantizers=2).codes, tokens.codes[..., :2])
     assert codec.usage().shape == (4, 16)

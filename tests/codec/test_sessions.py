@@ -6,6 +6,7 @@ from codax.codec.codec import Codec
 from codax.codec.sessions import Sessions
 from codax.config import Config
 from codax.errors import CodaxError
+from signals import noise
 
 
 def mimi_config() -> Config:
@@ -34,7 +35,7 @@ def codec() -> Codec:
 
 
 def signal(batch: int, frames: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.3, (batch, frames * 16, 1)).astype(np.float32)
+    return noise(batch, frames * 16, 1, seed=seed)
 
 
 @pytest.mark.parametrize("chunk", [7, 16, 333])

@@ -10,6 +10,7 @@ from codax.config import Config
 from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
 from codax.interop.dac import config_16khz
+from signals import noise
 
 
 def dac() -> Config:
@@ -60,7 +61,7 @@ def pieces(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
 @pytest.mark.parametrize("frames", [1, 20, 61, 100.5])
 def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -> None:
     length = round(frames * codec.config.hop)
-    audio = np.random.default_rng(0).normal(0, 0.3, (2, length, 1)).astype(np.float32)
+    audio = noise(2, length, 1)
     codes = codec.encode_piece(audio, denoise=False)
     sound = codec.decode_piece(codes, denoise=False)
     for sizes in ([], [length // 3, 0, 1], [length // 7] * 6):
@@ -79,7 +80,7 @@ def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -
 
 def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
     """A good half of it at least: with a third, windows show."""
-    audio = np.random.default_rng(0).normal(0, 0.3, (1, 80 * codec.config.hop, 1)).astype(np.float32)
+    audio = noise(1, 80 * codec.config.hop, 1)
     codes = codec.encode(audio).codes
     whole = codec.decode_piece(codes, denoise=False)
     context = codec.config.context_frames

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from codax import audio
 from codax.config import Config
-from signals_like_speech import noise_like_speech
+from signals import uniform_noise
 
 MakeAudio = Callable[..., Path]
 
@@ -17,7 +17,7 @@ MakeAudio = Callable[..., Path]
 def make_audio() -> MakeAudio:
     def make(path: Path, seconds: float = 1.0, *, rate: int = 16_000, channels: int = 1, seed: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        audio.write(path, noise_like_speech(seconds, rate, channels, seed), rate)
+        audio.write(path, uniform_noise(seconds, rate, channels, seed), rate)
         return path
 
     return make

@@ -16,12 +16,12 @@ from codax.data.shards.build import build_shards
 from codax.data.sources import members
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
-from signals_like_speech import noise_like_speech
+from signals import uniform_noise
 
 
 def sound(seconds: float = 0.5, seed: int = 0, kind: str = "FLAC", rate: int = 16_000) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, noise_like_speech(seconds, rate, seed=seed), rate, format=kind)
+    soundfile.write(file, uniform_noise(seconds, rate, seed=seed), rate, format=kind)
     return file.getvalue()
 
 
@@ -58,7 +58,7 @@ def test_tar_files_become_shards_with_text(tmp_path, suffix, mode):
     assert facts["hours"] == pytest.approx(60 * 0.55 / 3600, abs=1e-6) and not facts["skipped"]
     source = open_source(str(tmp_path / "out"), sample_rate=16_000)
     samples = next(source.read(i) for i in range(60) if source[i].id == "part-1-a-021")
-    np.testing.assert_allclose(samples, noise_like_speech(0.5, seed=21), atol=2e-4)
+    np.testing.assert_allclose(samples, uniform_noise(0.5, seed=21), atol=2e-4)
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.suffix != ".array_record") == [
         "manifest.jsonl",
         "statistics.json",

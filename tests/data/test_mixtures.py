@@ -17,6 +17,7 @@ from codax.data.shards.build import build_shards
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from ml_collections import config_flags
+from signals import tones
 
 RATE, SAMPLES = 16_000, 8000
 FILES = {"music": 16, "speech": 12, "noise": 8}
@@ -25,7 +26,7 @@ FIRST_HZ = {"music": 400, "speech": 2400, "noise": 4400}  # files are 100 Hz apa
 
 def tone(hertz: float, seconds: float) -> np.ndarray:
     """A quiet tone that fits into a segment a whole number of times, so that it stays in one bin of its spectrum."""
-    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+    return tones(seconds, RATE, [hertz])[:, 0]
 
 
 @pytest.fixture(scope="module")

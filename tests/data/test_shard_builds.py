@@ -22,7 +22,7 @@ from codax.data.shards.build import build_shards
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from codax.storage.digests import file_sha256
-from signals_like_speech import noise_like_speech
+from signals import uniform_noise
 
 COMMAND = (sys.executable, "-m", "codax.cli.main", "data", "build")
 FILES = 120
@@ -33,7 +33,7 @@ def corpus(tmp_path_factory) -> Path:
     """Two minutes in small files, and some that are unfit."""
     folder = tmp_path_factory.mktemp("corpus")
     for i in range(FILES):
-        audio.write(folder / f"{i:03d}.wav", noise_like_speech(0.5 + i % 5 / 2, 44_100, seed=i), 44_100)
+        audio.write(folder / f"{i:03d}.wav", uniform_noise(0.5 + i % 5 / 2, 44_100, seed=i), 44_100)
     audio.write(folder / "still.wav", np.zeros(44_100), 44_100)
     (folder / "broken.flac").write_bytes(b"fLaC")
     return folder

@@ -15,17 +15,12 @@ import pytest
 from codax.interop import dac
 from codax.interop.formats import export_huggingface, import_model
 from peer_package import import_dac, randomise_dac
+from signals import swelling_noise
 from small_encodec import relative_error
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
 RELEASED = {44_100: (9, [2, 4, 8, 8]), 24_000: (32, [2, 4, 5, 8]), 16_000: (12, [2, 4, 5, 8])}
-
-
-def sound(samples: int) -> np.ndarray:
-    """Noise under a slow envelope, [1, samples, 1]."""
-    noise = np.random.default_rng(0).standard_normal(samples)
-    return (0.1 * noise * (1 + np.sin(np.arange(samples) / 4000)))[None, :, None].astype(np.float32)
 
 
 def check_codes(codec: codax.Codec, audio: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> None:
@@ -93,7 +88,7 @@ def test_transformers_both_ways(tmp_path, rate: int) -> None:
     for name, value in model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
     transformers.AutoProcessor.from_pretrained(tmp_path / "ours")
-    audio = sound(2 * rate + 17)
+    audio = swelling_noise(2 * rate + 17)
     agree(
         codec,
         audio,
@@ -112,7 +107,7 @@ def test_descripts_checkpoint(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None
     assert codec.config == dac.config_44khz()
     agree(
         codec,
-        sound(44_100 + 17),
+        swelling_noise(44_100 + 17),
         lambda x, n: model.encode(x, n)[1],
         lambda codes: model.decode(model.quantizer.from_codes(codes)[0]),
     )

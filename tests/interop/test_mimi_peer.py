@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from codax.interop.formats import export_huggingface, export_kyutai, import_model
 from peer_package import import_peer
+from signals import swelling_noise
 from small_encodec import relative_error
 
 pytestmark = pytest.mark.peer
@@ -40,9 +41,7 @@ def randomise(model) -> None:
 @pytest.fixture
 def speech() -> np.ndarray:
     """Noise under a slow envelope, [1, time, 1], whole frames."""
-    time = np.arange(int(SECONDS * 12.5) * FRAME)
-    noise = np.random.default_rng(0).standard_normal(len(time))
-    return (0.1 * noise * (1 + np.sin(time / 4000)))[None, :, None].astype(np.float32)
+    return swelling_noise(int(SECONDS * 12.5) * FRAME)
 
 
 @pytest.fixture

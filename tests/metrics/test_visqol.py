@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from codax.metrics.visqol import VisqolError, mapping, score, steps, tflite, visqol
 from codax.metrics.visqol.batch import visqol_batch
+from signals import syllables
 
 ROOT = Path(__file__).parents[2]
 UNITS = json.loads((ROOT / "tests" / "golden" / "visqol_units.json").read_text())
@@ -22,13 +23,6 @@ try:
 except importlib.metadata.PackageNotFoundError:
     HAS_MODELS = False
 needs_models = pytest.mark.skipif(not HAS_MODELS, reason="the mapping models of visqol-python are not installed")
-
-
-def voice(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
-    """[time] noise in syllables of 0.25 s, loud enough for the activity detector."""
-    time = np.arange(round(seconds * rate)) / rate
-    noise = np.random.default_rng(seed).standard_normal(len(time))
-    return 0.1 * noise * (0.3 + np.abs(np.sin(4 * np.pi * time)))
 
 
 def make_features(fvnsim: np.ndarray) -> mapping.Features:
@@ -80,8 +74,8 @@ class TestModelFiles:
 
         monkeypatch.setattr(mapping.importlib.metadata, "distribution", absent)
         with pytest.raises(VisqolError, match=r'pip install "codax\[metrics\]"'):
-            visqol(voice(2), voice(2), 16000)
-        assert visqol(voice(2), voice(2), 16000, mapping="exponential").moslqo == pytest.approx(4.99999994)
+            visqol(syllables(2), syllables(2), 16000)
+        assert visqol(syllables(2), syllables(2), 16000, mapping="exponential").moslqo == pytest.approx(4.99999994)
 
     def test_missing_file(self, tmp_path):
         with pytest.raises(VisqolError, match=mapping.SVR_FILE):
@@ -162,7 +156,7 @@ class TestModelFiles:
 class TestSignals:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_identity(self, dtype):
-        signal = voice(12.45, 48000)
+        signal = syllables(12.45, 48000)
         bank = score._bank("audio", 48000, dtype)
         similarity = steps.alone(score._compare(signal, signal, "audio", bank, 60), bank)
         found = score.aggregate(similarity, 0.02)
@@ -180,7 +174,7 @@ class TestSignals:
 
     @needs_models
     def test_a_band_stop_lowers_its_bands(self):
-        signal = voice(3, 48000)
+        signal = syllables(3, 48000)
         spectrum = np.fft.rfft(signal)
         frequencies = np.fft.rfftfreq(len(signal), 1 / 48000)
         spectrum[(frequencies > 10000) & (frequencies < 10400)] = 0
@@ -194,7 +188,7 @@ class TestSignals:
         assert np.delete(found.fvnsim, [25, 26, 27]).min() > 0.99
 
     def test_a_shift_and_a_gain_hardly_matter(self):
-        signal = voice(3)
+        signal = syllables(3)
         found = visqol(signal, 0.3 * np.concatenate([np.zeros(500), signal]), 16000, mapping="exponential")
         assert found.lag_seconds == -500 / 16000
         assert found.vnsim == pytest.approx(1, abs=1e-9)
@@ -203,7 +197,7 @@ class TestSignals:
         assert found.vnsim > 0.99
 
     def test_noise_lowers_the_score_step_by_step(self):
-        signal, noise = voice(3), np.random.default_rng(9).standard_normal(48000)
+        signal, noise = syllables(3), np.random.default_rng(9).standard_normal(48000)
         scores = [
             visqol(signal, signal + amount * noise, 16000, mapping="exponential").moslqo
             for amount in (0.0, 0.001, 0.01, 0.1)
@@ -212,25 +206,25 @@ class TestSignals:
         assert scores[0] - scores[-1] > 0.5
 
     def test_channels_are_averaged(self):
-        signal, other = voice(2), voice(2, seed=1)
+        signal, other = syllables(2), syllables(2, seed=1)
         stereo = np.stack([signal + 0.5 * other, signal - 0.5 * other], axis=1)
         found = visqol(stereo, signal[:, None], 16000, mapping="exponential")
         assert found.vnsim == pytest.approx(1, abs=1e-9)
 
     def test_single_precision_agrees(self):
-        signal, degraded = voice(3), voice(3) + 0.02 * voice(3, seed=1)
+        signal, degraded = syllables(3), syllables(3) + 0.02 * syllables(3, seed=1)
         double = visqol(signal, degraded, 16000, mapping="exponential")
         single = visqol(signal, degraded, 16000, mapping="exponential", dtype=np.float32)
         assert single.moslqo == pytest.approx(double.moslqo, abs=5e-5)
 
     def test_short_search_radius(self):
-        signal = voice(3)
-        found = visqol(signal, signal + 0.01 * voice(3, seed=1), 16000, mapping="exponential", search_radius=1)
-        wide = visqol(signal, signal + 0.01 * voice(3, seed=1), 16000, mapping="exponential")
+        signal = syllables(3)
+        found = visqol(signal, signal + 0.01 * syllables(3, seed=1), 16000, mapping="exponential", search_radius=1)
+        wide = visqol(signal, signal + 0.01 * syllables(3, seed=1), 16000, mapping="exponential")
         assert found.vnsim == pytest.approx(wide.vnsim)
 
     def test_inputs_are_left_alone(self):
-        signal, degraded = voice(2), voice(2, seed=1)
+        signal, degraded = syllables(2), syllables(2, seed=1)
         copies = signal.copy(), degraded.copy()
         visqol(signal, degraded, 16000, mapping="exponential")
         np.testing.assert_array_equal(signal, copies[0])
@@ -241,10 +235,10 @@ class TestBatch:
     """Many pairs at once have the numbers that each has by itself."""
 
     PAIRS = (
-        (voice(3), voice(3) + 0.02 * voice(3, seed=1)),
-        (voice(2), 0 * voice(2)),  # no score
-        (voice(7.3, seed=3), 0.5 * voice(7.3, seed=3)[700:] + 0.01 * voice(7.3, seed=4)[700:]),
-        (voice(2.5, seed=5), voice(2.5, seed=5)),  # ties
+        (syllables(3), syllables(3) + 0.02 * syllables(3, seed=1)),
+        (syllables(2), 0 * syllables(2)),  # no score
+        (syllables(7.3, seed=3), 0.5 * syllables(7.3, seed=3)[700:] + 0.01 * syllables(7.3, seed=4)[700:]),
+        (syllables(2.5, seed=5), syllables(2.5, seed=5)),  # ties
     )
 
     def one_by_one(self, dtype):
@@ -319,7 +313,7 @@ class TestErrors:
     )
     @pytest.mark.parametrize("role", ["reference", "degraded"])
     def test_signals_that_cannot_be_scored(self, role, spoil, message):
-        signals = {"reference": voice(2), "degraded": voice(2)}
+        signals = {"reference": syllables(2), "degraded": syllables(2)}
         signals[role] = spoil(signals[role])
         with pytest.raises(VisqolError, match=message) as caught:
             visqol(**signals, sample_rate=16000, mapping="exponential")
@@ -328,7 +322,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("mode", ["speech", "audio"])
     def test_reference_without_a_patch(self, mode):
-        short = voice(0.55)
+        short = syllables(0.55)
         with pytest.raises(VisqolError, match="too short") as caught:
             visqol(short, short, 16000, mode=mode, mapping="svr" if mode == "audio" else "exponential")
         assert caught.value.role == "reference"
@@ -348,7 +342,7 @@ class TestErrors:
     )
     def test_options(self, options, message):
         with pytest.raises(VisqolError, match=message):
-            visqol(voice(2), voice(2), **({"sample_rate": 16000} | options))
+            visqol(syllables(2), syllables(2), **({"sample_rate": 16000} | options))
 
 
 @pytest.mark.skipif(not PAIRS, reason="the scored pairs are not beside the checkout")
