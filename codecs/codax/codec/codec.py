@@ -24,6 +24,7 @@ from codax.codec.module import CodecModel, init_variables
 from codax.codec.segments import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.nets.families import facts
 from codax.nets.weightnorm import fold
 from codax.runtime.allocator import give_back
 from codax.runtime.platforms import platform
@@ -313,7 +314,7 @@ class Codec:
 
         if self.streams:
             return self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
-        make = WindowEncoder if self.config.context_frames is not None else SegmentEncoder
+        make = WindowEncoder if facts(self.config.model).context_frames is not None else SegmentEncoder
         return make(self, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
     def block_decoder(
@@ -330,7 +331,7 @@ class Codec:
 
         if self.streams:
             return self.stream_decoder(batch=batch, denoise=denoise)
-        if self.config.context_frames is not None:
+        if facts(self.config.model).context_frames is not None:
             return WindowDecoder(self, batch=batch, denoise=denoise)
         return SegmentDecoder(self, length=length, frames=frames, scales=scales, batch=batch, denoise=denoise)
 
@@ -342,7 +343,7 @@ class Codec:
     @property
     def _in_blocks(self) -> bool:
         """Is a whole signal coded in blocks? On a CPU their intermediate arrays stay in its cache."""
-        return (self.streams or self.config.context_frames is not None) and platform() == "cpu"
+        return (self.streams or facts(self.config.model).context_frames is not None) and platform() == "cpu"
 
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.
@@ -350,11 +351,11 @@ class Codec:
         SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
         """
         config = self.config
-        if config.pads_inside and (not config.model.causal or frames < config.start_frames):
+        if facts(config.model).pads_inside and (not config.model.causal or frames < facts(config.model).start_frames):
             return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
         length = signals.shape[1]
         padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * config.hop - length), (0, 0)))
-        return padded, np.asarray(length, np.int32) if config.pads_inside else None
+        return padded, np.asarray(length, np.int32) if facts(config.model).pads_inside else None
 
     @functools.cached_property
     def folded(self) -> Any:
@@ -370,7 +371,7 @@ class Codec:
 
     def _bucket(self, frames: int) -> int:
         """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
-        if not self.config.model.causal or frames < self.config.start_frames:
+        if not self.config.model.causal or frames < facts(self.config.model).start_frames:
             return frames
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step

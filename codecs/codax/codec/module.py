@@ -12,14 +12,13 @@ import jax.numpy as jnp
 
 from codax.codec.microbatches import join, split
 from codax.config import Config
-from codax.nets import mimi, seanet, soundstream
+from codax.nets import families
 from codax.nets.film import FiLM
 from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.fsq import FiniteScalarQuantizer
 from codax.quantizers.projected import ProjectedQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
-NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
 PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
@@ -57,9 +56,9 @@ class CodecModel(nn.Module):
     def setup(self) -> None:
         c = self.config
         dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
-        networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
-        self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
-        self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
+        family, remat = families.of(c.model), self.remat == "blocks"
+        self.encoder = family.encoder(c.model, dtype=dtype, remat=remat)
+        self.decoder = family.decoder(c.model, dtype=dtype, remat=remat)
         self.quantizer = make_quantizer(c)
         if c.model.film != "none":
             self.film = FiLM()

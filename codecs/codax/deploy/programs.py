@@ -17,6 +17,7 @@ from jax import export
 from codax.codec.codec import Codec
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
+from codax.nets.families import facts
 
 Struct = jax.ShapeDtypeStruct
 
@@ -58,7 +59,7 @@ def programs(codec: Codec) -> list[Program]:
     found = [_whole(codec, side) for side in (_encode, _decode)]
     if codec.streams:
         for side in (_encode, _decode):
-            if config.start_frames > 1:
+            if facts(config.model).start_frames > 1:
                 found.append(_step(codec, side, first=True))
             found.append(_step(codec, side))
     return found
@@ -78,7 +79,7 @@ class _Side:
 def _encoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
     config = codec.config
     inputs = {"audio": Struct((batch, frames * config.hop, config.model.audio_channels), jnp.float32)}
-    if config.pads_inside and config.model.causal:
+    if facts(config.model).pads_inside and config.model.causal:
         inputs["length"] = Struct((), jnp.int32)  # of the signal, for the layers pad what follows by their own rule
     return inputs | _denoise(codec, "encoder")
 
@@ -133,7 +134,7 @@ def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[A
     """Batch, frames and quantizers of a side, unknown, or with so many `frames`; 0 where a side does not have it."""
     bounds = {
         "batch": "batch >= 1",
-        "frames": f"frames >= {codec.config.start_frames}",
+        "frames": f"frames >= {facts(codec.config.model).start_frames}",
         "quantizers": f"quantizers <= {codec.config.quantizer.num_quantizers}",
     }
     # What is not in the shape of an input may not be there at all.
@@ -167,7 +168,7 @@ def _whole(codec: Codec, side: _Side) -> Program:
 
 def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
     """One frame with the state before it, or with `first` the frames that a stream starts from."""
-    start = codec.config.start_frames
+    start = facts(codec.config.model).start_frames
     frames = start if first else 1
     batch, _, quantizers = _dimensions(codec, side, frames)
     inputs = side.inputs(codec, batch, frames, quantizers)

@@ -259,12 +259,11 @@ def check_same_config(workdir: str | Path, config: Config) -> None:
     """
     path = Path(workdir) / CONFIG_FILE
     try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: there are checkpoints, but their config cannot be read ({error})") from error
-    # A field that is younger than the run has been at its default.
-    before = _flat(json.loads(Config().to_json())) | before
-    now = _flat(json.loads(config.to_json()))
+        # A field that is younger than the run, and one that does nothing, is at its default.
+        before = _flat(Config.load(path).acting().to_dict())
+    except ConfigError as error:
+        raise ConfigError(f"there are checkpoints, but their config cannot be read: {error}") from error
+    now = _flat(config.acting().to_dict())
     for name in [*now, *(n for n in before if n not in now)]:
         if name not in FREE_FIELDS and before.get(name) != now.get(name):
             raise ConfigError(
