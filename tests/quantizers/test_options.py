@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.codec.module import make_quantizer
 from codax.config import Config, ConfigError, FSQQuantizerConfig
+from codax.quantizers.registry import make_quantizer
 from quantizer_options import OPTIONS, with_option
 
 LEVELS, DIMENSION = 3, 8

@@ -26,6 +26,7 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.nets.families import facts
 from codax.nets.weightnorm import fold
+from codax.quantizers.registry import make_quantizer
 from codax.runtime.allocator import give_back
 from codax.runtime.platforms import platform
 from codax.storage.tensors import ModelError, raw, safetensors_bytes, write_folder
@@ -93,14 +94,7 @@ class Codec:
             return (scale * rng.standard_normal(shape.shape)).astype(np.float32)
 
         params = jax.tree.map(draw, shapes["params"])
-        levels = shapes["codebook"]["quantizer"]
-        count = np.ones(levels["count"].shape, np.float32)
-        books = {"count": count, "initialised": np.ones((), np.bool_)}
-        if "embedding" in levels:
-            embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
-            books |= {"embedding": embedding, "total": embedding}
-        if "scale" in levels:
-            books["scale"] = np.ones(levels["scale"].shape, np.float32)
+        books = make_quantizer(config).random_state(rng)
         return Codec(config, params, {"quantizer": books})
 
     @property
@@ -361,7 +355,8 @@ class Codec:
     def folded(self) -> Any:
         """What coding needs, on the device: weight normalisation folded into the kernels, no sums of the codebooks."""
         books = self.variables["codebook"]["quantizer"]
-        books = {name: value for name, value in books.items() if name != "total"}
+        unused = make_quantizer(self.config).describe().training_only
+        books = {name: value for name, value in books.items() if name not in unused}
         folded = {"params": fold(self.variables["params"]), "codebook": {"quantizer": books}}
         if self._again is not None:
             _ = self.hash, jax.block_until_ready(folded)  # of the arrays that are let go

@@ -14,12 +14,8 @@ from codax.codec.microbatches import join, split
 from codax.config import Config
 from codax.nets import families
 from codax.nets.film import FiLM
-from codax.quantizers.factorised import FactorisedQuantizer
-from codax.quantizers.fsq import FiniteScalarQuantizer
-from codax.quantizers.projected import ProjectedQuantizer
-from codax.quantizers.rvq import ResidualVectorQuantizer
+from codax.quantizers.registry import make_quantizer
 
-PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -28,19 +24,11 @@ class ForwardOutput:
     """What a training forward pass returns."""
 
     audio: jax.Array  # [batch, time, channels], the reconstruction
-    commitment: jax.Array  # scalar
+    commitment: jax.Array | None  # scalar; None when quantization is off
     codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
     semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
     metrics: dict[str, jax.Array]
     codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
-
-
-def make_quantizer(config: Config) -> ResidualVectorQuantizer | ProjectedQuantizer:
-    """The quantizer of a codec."""
-    kind, dimension = config.quantizer.kind, config.model.dimension
-    if kind == "average":
-        return ResidualVectorQuantizer(config.quantizer, dimension)
-    return PROJECTED[kind](config.quantizer, dimension, config.model.weight_norm)
 
 
 class CodecModel(nn.Module):
@@ -146,7 +134,7 @@ class CodecModel(nn.Module):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> ForwardOutput:
-        """One training forward pass; see `ResidualVectorQuantizer.__call__` for the arguments.
+        """One training forward pass; see `quantizers.base.Quantizer` for the arguments.
 
         With `quantize=False` the latent goes to the decoder as it is.
         """
@@ -154,7 +142,7 @@ class CodecModel(nn.Module):
         latent = self._in_pieces(CodecModel.encode_latent, audio, condition)
         if not quantize and not self.is_initializing():
             decoded = self._in_pieces(CodecModel.decode_latent, latent, condition) * scale
-            return ForwardOutput(decoded, jnp.zeros(()), None, None, {})
+            return ForwardOutput(decoded, None, None, None, {})
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
         decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import export
 
 from codax.codec.codec import Codec
@@ -119,15 +118,7 @@ def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Arra
 
 def _dequantized(codec: Codec, codes: jax.Array) -> Any:
     """Latent of the codes of some quantizers, whose number need not be known."""
-    config = codec.config.quantizer
-    variables: dict[tuple[str, ...], Any] = flatten_dict(codec.folded)  # type: ignore[assignment]
-    path = ("codebook", "quantizer", "embedding")
-    if path in variables:
-        # Quantizers that are left out take a zero behind the entries of their codebook.
-        variables[path] = jnp.pad(variables[path], ((0, 0), (0, 1), (0, 0)))
-        missing = config.num_quantizers - codes.shape[2]
-        codes = jnp.pad(codes, ((0, 0), (0, 0), (0, missing)), constant_values=config.codebook_size)
-    return codec.model.apply(unflatten_dict(variables), codes, method=lambda model, c: model.quantizer.decode(c))
+    return codec.model.apply(codec.folded, codes, method=lambda model, c: model.quantizer.decode_any(c))
 
 
 def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[Any, Any, Any]:
