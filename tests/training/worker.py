@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel, tasks
+from codax.training import loop, parallel
 from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -138,14 +138,14 @@ def steps(kind: str, out: str, recipe: str = "step_config") -> None:
 def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
     """Trains, and sends itself a signal while step number `stop_at` runs."""
     config = Config.load(recipe)
-    original = tasks.CodecTask.run
+    original = loop.phase_at
 
-    def call(self, state, batch, step):
+    def phase_at(config, step):
         if step == int(stop_at):
             os.kill(os.getpid(), getattr(signal, signal_name))
-        return original(self, state, batch, step)
+        return original(config, step)
 
-    tasks.CodecTask.run = call
+    loop.phase_at = phase_at
     loop.train(config, workdir)
 
 

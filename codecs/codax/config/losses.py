@@ -30,6 +30,7 @@ class LossConfig(Section):
     commitment: float = 1.0
     codebook: float = 0.0  # of entries that are learned by gradient, to what is quantized with them
     distillation: float = 0.0  # of the teacher's features into the first quantizer
+    extra: dict[str, float] = dataclasses.field(default_factory=dict)  # of terms from outside; see losses/terms.py
     distillation_form: str = "d_axis"  # "t_axis" or "cosine"; see losses/distillation.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them

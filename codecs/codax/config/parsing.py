@@ -42,6 +42,11 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
         if len(args) != len(value):
             raise ConfigError(f"config field {name}: expected {len(args)} values, got {value!r}")
         return tuple(_convert(arg, one, name) for arg, one in zip(args, value, strict=True))
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"config field {name}: expected an object, got {value!r}")
+        of = typing.get_args(hint)[1]
+        return {str(key): _convert(of, one, f"{name}.{key}") for key, one in value.items()}
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

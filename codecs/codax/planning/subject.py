@@ -47,7 +47,7 @@ def subject(config: Config, mapped: Parallel, per_device: int) -> Subject:
     notes: list[str] = []
     if config.lm.codec:
         config, notes = _with_codec(config)
-        step = language.make_step(config, mapped.axis)
+        step = language.make_step(config, phase_at(config, 0), mapped.axis)
         make_state: Any = functools.partial(language.init_state, config)
         codebooks = config.lm.codebooks or config.quantizer.num_quantizers
         batch = {"codes": jax.ShapeDtypeStruct((size, config.segment_samples // config.hop, codebooks), jnp.int32)}
