@@ -11,7 +11,7 @@ import optax
 
 from codax.codec.module import CodecModel
 from codax.config import Config
-from codax.discriminators.ensemble import Discriminators
+from codax.discriminators.ensemble import Discriminators, members_of
 from codax.losses import terms
 from codax.losses.balancer import BalancerState, init_balancer
 from codax.training.optimizers import make_optimizers
@@ -36,10 +36,8 @@ class TrainState:
 
 def has_adversary(config: Config) -> bool:
     """Does this recipe train discriminators?"""
-    d = config.discriminator
     active = any(terms.TERMS[name].on_discriminators for name in terms.weights_of(config.loss))
-    windows = len(d.msstft_windows) + len(d.bands_windows)
-    return active and (d.stft or d.wave_scales > 0 or windows > 0 or len(d.periods) > 0 or d.scales > 0)
+    return active and bool(members_of(config.discriminator))
 
 
 def balanced_losses(config: Config) -> tuple[str, ...]:
@@ -69,8 +67,7 @@ def update_ema(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
 
 def init_state(config: Config) -> TrainState:
     """A fresh state; codebooks are zeros until they are initialised from data."""
-    key = make_key(config.seed, Purpose.INIT, 0)
-    generator_key, discriminator_key = jax.random.split(key)
+    generator_key, discriminator_key = jax.random.split(make_key(config.seed, Purpose.INIT, 0))
     # A short signal is enough: no parameter depends on the length.
     audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
     variables = CodecModel(config).init(
@@ -78,21 +75,7 @@ def init_state(config: Config) -> TrainState:
     )
     generator, codebook = variables["params"], variables["codebook"]
     generator_optimizer, discriminator_optimizer = make_optimizers(config)
-    discriminator, init_optimizer = {}, discriminator_optimizer.init
-    if has_adversary(config):
-        # The logits of the STFT discriminator need a few frames.
-        d = config.discriminator
-        windows = (d.stft_window, *d.msstft_windows, *d.bands_windows)
-        audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), audio.shape[-1]))
-
-        def init_discriminators(key: jax.Array) -> Any:
-            return Discriminators(config.discriminator).init(key, audio)["params"]
-
-        if config.discriminator.per_kbps:
-            keys = jax.random.split(discriminator_key, len(config.quantizer.kbps))
-            discriminator, init_optimizer = jax.vmap(init_discriminators)(keys), jax.vmap(init_optimizer)
-        else:
-            discriminator = init_discriminators(discriminator_key)
+    discriminator, discriminator_state = init_discriminators(config, discriminator_key, discriminator_optimizer)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
@@ -100,11 +83,30 @@ def init_state(config: Config) -> TrainState:
         codebook=codebook,
         average=jax.tree.map(jnp.copy, generator),  # a copy: two references to one buffer cannot both be donated
         generator_optimizer=generator_optimizer.init(generator),
-        discriminator_optimizer=init_optimizer(discriminator),
+        discriminator_optimizer=discriminator_state,
         balancer=init_balancer(balanced_losses(config)) if config.loss.balancer else None,
         bad_steps=jnp.zeros((), jnp.int32),
         bad_total=jnp.zeros((), jnp.int32),
     )
+
+
+def init_discriminators(config: Config, key: jax.Array, optimizer: optax.GradientTransformation) -> tuple[Any, Any]:
+    """Parameters of the discriminators and the state of their optimizer: of each rate with `per_kbps`."""
+    if not has_adversary(config):
+        return {}, optimizer.init({})
+    d = config.discriminator
+    windows = (d.stft_window, *d.msstft_windows, *d.bands_windows)
+    # The logits of the STFT discriminator need a few frames.
+    audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), config.model.audio_channels))
+
+    def init(key: jax.Array) -> Any:
+        return Discriminators(d).init(key, audio)["params"]
+
+    if not d.per_kbps:
+        params = init(key)
+        return params, optimizer.init(params)
+    params = jax.vmap(init)(jax.random.split(key, len(config.quantizer.kbps)))
+    return params, jax.vmap(optimizer.init)(params)
 
 
 def parameter_count(tree: Any) -> int:
