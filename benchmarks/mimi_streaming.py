@@ -17,8 +17,8 @@ import numpy as np
 from absl import app, flags
 from codax.codec.codec import Codec
 from codax.codec.sessions import Sessions
+from codax.config.presets import mimi_24khz
 from codax.interop.formats import import_model
-from codax.interop.mimi_config import config_24khz
 
 _FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
 _LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")
@@ -84,7 +84,7 @@ def time_sessions(codec: Codec, slots: int) -> list[float]:
 def main(_: list[str]) -> None:
     theirs = None
     if _ALONE.value:
-        codec = Codec.init_random(config_24khz())
+        codec = Codec.init_random(mimi_24khz())
     else:
         theirs, codec = moshi_pair(_LEVELS.value, _THREADS.value)
     if _SESSIONS.value:

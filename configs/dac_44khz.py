@@ -19,17 +19,41 @@ What differs, and why:
                      sources in turn, which data.mixture can do
 """
 
-from codax.config import Config
-from codax.interop.dac import config_16khz, config_24khz, config_44khz
+from codax.config import Config, DACConfig, FactorisedQuantizerConfig
 
-VARIANTS = {"44khz": config_44khz, "24khz": config_24khz, "16khz": config_16khz}
+# Sample rate, strides, codebooks.
+VARIANTS = {
+    "44khz": (44_100, (2, 4, 8, 8), 9),
+    "24khz": (24_000, (2, 4, 5, 8), 32),
+    "16khz": (16_000, (2, 4, 5, 8), 12),
+}
 
 
 def get_config(variant: str = "44khz") -> Config:
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r}: expected one of {', '.join(VARIANTS)}")
-    config = VARIANTS[variant]()
-    config.model.weight_norm = True
+    sample_rate, strides, codebooks = VARIANTS[variant]
+    config = Config(
+        name=f"dac_{variant}",
+        model=DACConfig(
+            sample_rate=sample_rate,
+            audio_channels=1,
+            channels=64,
+            decoder_channels=96,
+            strides=strides,
+            dimension=1024,
+            kernel_size=7,
+            latent_kernel_size=3,
+            dilations=(1, 3, 9),
+            causal=False,
+            weight_norm=True,
+        ),
+        quantizer=FactorisedQuantizerConfig(
+            num_quantizers=codebooks, codebook_size=1024, projection=8, dropout_share=0.5, kbps=()
+        ),
+    )
+    # A quarter, half and all of the codebooks, about.
+    config.quantizer.kbps = tuple(config.kbps(n) for n in sorted({-(-codebooks // 4), -(-codebooks // 2), codebooks}))
 
     discriminator = config.discriminator
     discriminator.stft = False

@@ -23,13 +23,42 @@ Reconstructed:
 Of the released weights: reflecting padding and 1 x 1 shortcuts.
 """
 
-from codax.config import Config
-from codax.interop.encodec import config_24khz
+from codax.config import Config, EMAQuantizerConfig, EncodecConfig, RecurrentSEANetConfig
 
 
 def get_config() -> Config:
-    config = config_24khz()
-    config.quantizer.dropout_kbps = True
+    config = Config(
+        name="encodec_24khz",
+        model=EncodecConfig(
+            sample_rate=24_000,
+            audio_channels=1,
+            channels=32,
+            strides=(2, 4, 5, 8),
+            dimension=128,
+            kernel_size=7,
+            dilations=(1,),
+            causal=True,
+            seanet=RecurrentSEANetConfig(
+                residual_kernel_size=3,
+                last_kernel_size=7,
+                compress=2,
+                shortcut="conv",
+                norm="weight",
+                pad_mode="reflect",
+                lstm_layers=2,
+                trim_right_ratio=1.0,
+            ),
+        ),
+        quantizer=EMAQuantizerConfig(
+            num_quantizers=32,
+            codebook_size=1024,
+            decay=0.99,
+            kmeans_iterations=50,
+            dead_threshold=2.0,
+            dropout_kbps=True,
+            kbps=(1.5, 3.0, 6.0, 12.0, 24.0),
+        ),
+    )
 
     discriminator = config.discriminator
     discriminator.stft = False

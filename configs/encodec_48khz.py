@@ -17,16 +17,37 @@ In training a segment is divided by its RMS before the encoder, as it is in use.
 
 from pathlib import Path
 
-from codax.config import Config
+from codax.config import Config, EncodecConfig, RecurrentSEANetConfig
 from codax.config.recipe_files import load_recipe
-from codax.interop.encodec import config_48khz
 
 
 def get_config() -> Config:
     config = load_recipe(Path(__file__).with_name("encodec_24khz.py"))
-    stereo = config_48khz()
-    config.name, config.model = stereo.name, stereo.model
-    config.quantizer.num_quantizers, config.quantizer.kbps = stereo.quantizer.num_quantizers, stereo.quantizer.kbps
+    config.name = "encodec_48khz"
+    config.model = EncodecConfig(
+        sample_rate=48_000,
+        audio_channels=2,
+        channels=32,
+        strides=(2, 4, 5, 8),
+        dimension=128,
+        kernel_size=7,
+        dilations=(1,),
+        causal=False,
+        segment_seconds=1.0,
+        segment_overlap=0.01,
+        normalize=True,
+        seanet=RecurrentSEANetConfig(
+            residual_kernel_size=3,
+            last_kernel_size=7,
+            compress=2,
+            shortcut="conv",
+            norm="group",
+            pad_mode="reflect",
+            lstm_layers=2,
+        ),
+    )
+    config.quantizer.num_quantizers = 16
+    config.quantizer.kbps = (3.0, 6.0, 12.0, 24.0)
 
     config.discriminator.msstft_windows = (4096, 2048, 1024, 512, 256)
     config.discriminator.split_channels = True

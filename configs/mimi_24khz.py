@@ -20,8 +20,7 @@ Reconstructed:
   unquantized examples        one draw for both stacks; the head of the distillation sees the quantized first level
 """
 
-from codax.config import Config
-from codax.interop.mimi_config import config_24khz
+from codax.config import Config, EMAQuantizerConfig, MimiConfig, SEANetConfig, TransformerConfig
 
 VARIANTS = ("adversarial", "reconstruction")
 
@@ -29,13 +28,39 @@ VARIANTS = ("adversarial", "reconstruction")
 def get_config(variant: str = "adversarial") -> Config:
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r}: expected {' or '.join(VARIANTS)}")
-    config = config_24khz()
-
-    model = config.model
-    model.seanet.norm = "weight"
-    model.semantic_dimension = 1024
-
-    config.quantizer.unquantized = 0.5
+    config = Config(
+        name="mimi_24khz",
+        model=MimiConfig(
+            sample_rate=24_000,
+            audio_channels=1,
+            channels=64,
+            strides=(4, 5, 6, 8),
+            dimension=512,
+            kernel_size=7,
+            dilations=(1,),
+            semantic_dimension=1024,
+            resample_stride=2,
+            seanet=SEANetConfig(
+                residual_kernel_size=3, last_kernel_size=3, compress=2, shortcut="identity", norm="weight"
+            ),
+            transformer=TransformerConfig(
+                layers=8, heads=8, hidden=2048, context=250, layer_scale=0.01, period=10_000.0
+            ),
+        ),
+        quantizer=EMAQuantizerConfig(
+            num_quantizers=32,
+            codebook_size=2048,
+            decay=0.99,
+            kmeans_iterations=50,
+            smoothing=False,
+            dead_ratio=0.1,
+            dead_every=5,
+            semantic=1,
+            projection=256,
+            unquantized=0.5,
+            kbps=(0.1375, 0.55, 1.1, 2.2, 4.4),
+        ),
+    )
 
     discriminator = config.discriminator
     discriminator.stft = False

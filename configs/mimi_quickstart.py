@@ -17,42 +17,41 @@ What differs from the paper, and why:
 What came of it is in the README.
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, MimiConfig, SEANetConfig, TransformerConfig
 
 
 def get_config() -> Config:
-    config = Config(name="mimi_quickstart")
-
-    model = config.model
-    model.family = "mimi"
-    model.sample_rate = 16_000
-    model.channels = 16
-    model.strides = (4, 5, 8, 4)
-    model.dimension = 256
-    model.dilations = (1,)
-    model.semantic_dimension = 128
-    model.resample_stride = 2
-    model.seanet.shortcut = "identity"
-    model.seanet.last_kernel_size = 3
-    model.seanet.pad_mode = "zeros"
-    model.seanet.lstm_layers = 0
-    model.transformer.layers = 2
-    model.transformer.heads = 4
-    model.transformer.hidden = 768
-    model.transformer.layer_scale = 0.1
-
-    quantizer = config.quantizer
-    quantizer.codebook_size = 256
-    quantizer.num_quantizers = 32
-    quantizer.semantic = 1
-    quantizer.projection = 128
-    quantizer.unquantized = 0.25
-    quantizer.kmeans_alternate = True
-    quantizer.smoothing = False
-    quantizer.dead_ratio = 0.1
-    quantizer.dead_every = 5
-    quantizer.start_step = 800
-    quantizer.kbps = (0.1, 0.8, 1.6, 3.2)
+    config = Config(
+        name="mimi_quickstart",
+        model=MimiConfig(
+            sample_rate=16_000,
+            audio_channels=1,
+            channels=16,
+            strides=(4, 5, 8, 4),
+            dimension=256,
+            kernel_size=7,
+            dilations=(1,),
+            semantic_dimension=128,
+            resample_stride=2,
+            seanet=SEANetConfig(
+                residual_kernel_size=3, last_kernel_size=3, compress=2, shortcut="identity", norm="weight"
+            ),
+            transformer=TransformerConfig(layers=2, heads=4, hidden=768, context=250, layer_scale=0.1),
+        ),
+        quantizer=EMAQuantizerConfig(
+            codebook_size=256,
+            num_quantizers=32,
+            semantic=1,
+            projection=128,
+            unquantized=0.25,
+            kmeans_alternate=True,
+            smoothing=False,
+            dead_ratio=0.1,
+            dead_every=5,
+            start_step=800,
+            kbps=(0.1, 0.8, 1.6, 3.2),
+        ),
+    )
 
     loss = config.loss
     loss.waveform = 30.0

@@ -20,27 +20,31 @@ What differs from the paper, and why:
   no discriminators           they would double the time of a step
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 def get_config() -> Config:
-    config = Config(name="quickstart")
-
-    model = config.model
-    model.sample_rate = 16_000
-    model.channels = 96
-    model.stem_stride = 16
-    model.strides = (5,)
-    model.dimension = 128
-    model.kernel_size = 3
-    model.dilations = (1, 3)
-    model.residual_scale = 0.1
-
-    quantizer = config.quantizer
-    quantizer.num_quantizers = 9
-    quantizer.kbps = (6.0, 12.0, 18.0)
-    quantizer.dead_threshold = 0.05
-    quantizer.start_step = 300
+    config = Config(
+        name="quickstart",
+        model=SoundStreamConfig(
+            sample_rate=16_000,
+            audio_channels=1,
+            channels=96,
+            stem_stride=16,
+            strides=(5,),
+            dimension=128,
+            kernel_size=3,
+            dilations=(1, 3),
+            residual_scale=0.1,
+        ),
+        quantizer=EMAQuantizerConfig(
+            codebook_size=1024,
+            num_quantizers=9,
+            kbps=(6.0, 12.0, 18.0),
+            dead_threshold=0.05,
+            start_step=300,
+        ),
+    )
 
     loss = config.loss
     loss.waveform = 30.0

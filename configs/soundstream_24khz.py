@@ -10,7 +10,7 @@ across data sets).
 
 From the paper: the network (C = 32, strides 2 4 5 8, dilations 1 3 9), the quantizer (1024 entries, decay 0.99, k-means
 start, entries below a count of 2 replaced, quantizer dropout per example), the four discriminators, the loss weights
-1 / 100 / 1 and the mel loss. These are the defaults of `codax.config`.
+1 / 100 / 1 and the mel loss. Discriminators and losses are the defaults of `codax.config`.
 
 Reconstructed, because the paper does not state it:
   model.dimension = 64        64 to 512 give 9.5 to 11.8 M parameters; the paper reports about 8.4 M
@@ -24,10 +24,32 @@ Reconstructed, because the paper does not state it:
   the mel loss                magnitudes, mean over frames
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 def get_config() -> Config:
-    config = Config(name="soundstream_24khz")
+    config = Config(
+        name="soundstream_24khz",
+        model=SoundStreamConfig(
+            sample_rate=24_000,
+            audio_channels=1,
+            channels=32,
+            strides=(2, 4, 5, 8),
+            dimension=64,
+            kernel_size=7,
+            latent_kernel_size=3,
+            dilations=(1, 3, 9),
+            causal=True,
+        ),
+        quantizer=EMAQuantizerConfig(
+            num_quantizers=24,
+            codebook_size=1024,
+            decay=0.99,
+            kmeans_iterations=10,
+            dead_threshold=2.0,
+            dropout=True,
+            kbps=(3.0, 6.0, 12.0, 18.0),
+        ),
+    )
     config.data.gain_db = (-6.0, 3.0)
     return config

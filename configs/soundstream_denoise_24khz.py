@@ -15,12 +15,34 @@ Reconstructed, besides what `soundstream_24khz` lists:
   the switch                  per example on, off, or one change at a random frame
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 def get_config() -> Config:
-    config = Config(name="soundstream_denoise_24khz")
-    config.model.film = "encoder"
+    config = Config(
+        name="soundstream_denoise_24khz",
+        model=SoundStreamConfig(
+            sample_rate=24_000,
+            audio_channels=1,
+            channels=32,
+            strides=(2, 4, 5, 8),
+            dimension=64,
+            kernel_size=7,
+            latent_kernel_size=3,
+            dilations=(1, 3, 9),
+            causal=True,
+            film="encoder",
+        ),
+        quantizer=EMAQuantizerConfig(
+            num_quantizers=24,
+            codebook_size=1024,
+            decay=0.99,
+            kmeans_iterations=10,
+            dead_threshold=2.0,
+            dropout=True,
+            kbps=(3.0, 6.0, 12.0, 18.0),
+        ),
+    )
     config.data.noise_source = "starter-noise"
     config.data.normalize_peak = True
     return config

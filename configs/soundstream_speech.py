@@ -15,31 +15,35 @@ Hardware and time: a GPU; 9 minutes on an H100. On two CPU cores a step of 16 ex
 `train.batch_size=16` with `train.start_from=soundstream-speech`, or `quickstart`. The model's card has the scores.
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 def get_config() -> Config:
-    config = Config(name="soundstream-speech")
-
-    model = config.model
-    model.sample_rate = 16_000
-    model.channels = 128
-    model.stem_stride = 16
-    model.strides = (5, 2)
-    model.max_channels = 256
-    model.dimension = 128
-    model.kernel_size = 3
-    model.dilations = (1, 3, 9)
-    model.residual_scale = 0.1
-
-    quantizer = config.quantizer
-    quantizer.num_quantizers = 9
-    quantizer.kbps = (1.0, 2.0, 3.0, 6.0, 9.0)
-    quantizer.gradient = "rotation"
-    quantizer.kmeans_alternate = True
-    quantizer.dead_threshold = 0.5
-    quantizer.start_step = 300
-    quantizer.beam = 4
+    config = Config(
+        name="soundstream-speech",
+        model=SoundStreamConfig(
+            sample_rate=16_000,
+            audio_channels=1,
+            channels=128,
+            stem_stride=16,
+            strides=(5, 2),
+            max_channels=256,
+            dimension=128,
+            kernel_size=3,
+            dilations=(1, 3, 9),
+            residual_scale=0.1,
+        ),
+        quantizer=EMAQuantizerConfig(
+            codebook_size=1024,
+            num_quantizers=9,
+            kbps=(1.0, 2.0, 3.0, 6.0, 9.0),
+            gradient="rotation",
+            kmeans_alternate=True,
+            dead_threshold=0.5,
+            start_step=300,
+            beam=4,
+        ),
+    )
 
     loss = config.loss
     loss.waveform = 60.0
@@ -48,7 +52,6 @@ def get_config() -> Config:
     loss.spectral_start_step = 300
     loss.windows = (512, 1024, 2048)
     loss.log_floor = 2e-4
-    loss.normalize_windows = True
     loss.adversarial = 0.0
     loss.feature = 0.0
 

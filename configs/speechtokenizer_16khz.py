@@ -16,12 +16,43 @@ What differs, and why:
   spectral norm      of the first multi-scale discriminator: by power iteration at each call, without a stored vector
 """
 
-from codax.config import Config
-from codax.interop.speechtokenizer import config_16khz
+from codax.config import Config, EMAQuantizerConfig, EncodecConfig, RecurrentSEANetConfig
 
 
 def get_config() -> Config:
-    config = config_16khz()
+    config = Config(
+        name="speechtokenizer_16khz",
+        model=EncodecConfig(
+            sample_rate=16_000,
+            audio_channels=1,
+            channels=64,
+            strides=(2, 4, 5, 8),
+            dimension=1024,
+            kernel_size=7,
+            dilations=(1,),
+            causal=False,
+            semantic_dimension=768,
+            seanet=RecurrentSEANetConfig(
+                residual_kernel_size=3,
+                last_kernel_size=7,
+                compress=2,
+                shortcut="conv",
+                norm="weight",
+                pad_mode="reflect",
+                lstm_layers=2,
+                bidirectional=True,
+            ),
+        ),
+        quantizer=EMAQuantizerConfig(
+            num_quantizers=8,
+            codebook_size=1024,
+            decay=0.99,
+            kmeans_iterations=50,
+            dead_threshold=2.0,
+            dropout=False,
+            kbps=(0.5, 1.0, 2.0, 4.0),
+        ),
+    )
 
     discriminator = config.discriminator
     discriminator.stft = False

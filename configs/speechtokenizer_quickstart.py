@@ -20,30 +20,33 @@ What came of it, with and without the teacher, is in the README. Speaker similar
 0.682, 0.731 and 0.753 with, 0.605, 0.650, 0.670 and 0.684 without: the voice, too, moves behind the first codebook.
 """
 
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 def get_config() -> Config:
-    config = Config(name="speechtokenizer_quickstart")
-
-    model = config.model
-    model.sample_rate = 16_000
-    model.causal = False
-    model.channels = 96
-    model.stem_stride = 16
-    model.strides = (5, 4)
-    model.dimension = 128
-    model.kernel_size = 3
-    model.dilations = (1, 3, 9)
-    model.residual_scale = 0.1
-    model.semantic_dimension = 128
-
-    quantizer = config.quantizer
-    quantizer.codebook_size = 256
-    quantizer.num_quantizers = 10
-    quantizer.kbps = (0.4, 0.8, 1.6, 4.0)
-    quantizer.dead_threshold = 0.05
-    quantizer.start_step = 300
+    config = Config(
+        name="speechtokenizer_quickstart",
+        model=SoundStreamConfig(
+            sample_rate=16_000,
+            audio_channels=1,
+            causal=False,
+            channels=96,
+            stem_stride=16,
+            strides=(5, 4),
+            dimension=128,
+            kernel_size=3,
+            dilations=(1, 3, 9),
+            residual_scale=0.1,
+            semantic_dimension=128,
+        ),
+        quantizer=EMAQuantizerConfig(
+            codebook_size=256,
+            num_quantizers=10,
+            kbps=(0.4, 0.8, 1.6, 4.0),
+            dead_threshold=0.05,
+            start_step=300,
+        ),
+    )
 
     loss = config.loss
     loss.waveform = 30.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from codax.config import Config, ModelConfig, QuantizerConfig
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 
 class FakeCodec:
@@ -12,8 +12,8 @@ class FakeCodec:
     def __init__(self, *, channels: int = 1, film: str = "none", digest: bytes = b"fakehash", path: str | None = None):
         self.config = Config(
             name="fake",
-            model=ModelConfig(sample_rate=8000, audio_channels=channels, strides=(2, 2), film=film),
-            quantizer=QuantizerConfig(num_quantizers=3, codebook_size=256, kbps=(16.0,)),
+            model=SoundStreamConfig(sample_rate=8000, audio_channels=channels, strides=(2, 2), film=film),
+            quantizer=EMAQuantizerConfig(num_quantizers=3, codebook_size=256, kbps=(16.0,)),
         )
         self.model_id = self.config.name
         self.hash = digest

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from codax import audio
-from codax.config import Config, ModelConfig, QuantizerConfig
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 
 _SECONDS = 1.3
 
@@ -24,8 +24,8 @@ def _save_models(folder) -> None:
 
     config = Config(
         name="tiny",
-        model=ModelConfig(sample_rate=16_000, channels=2, strides=(10, 16), dilations=(1,), dimension=8),
-        quantizer=QuantizerConfig(num_quantizers=4, codebook_size=1000, kbps=(1.0, 4.0)),
+        model=SoundStreamConfig(sample_rate=16_000, channels=2, strides=(10, 16), dilations=(1,), dimension=8),
+        quantizer=EMAQuantizerConfig(num_quantizers=4, codebook_size=1000, kbps=(1.0, 4.0)),
     )
 
     def initial():

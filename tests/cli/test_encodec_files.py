@@ -10,15 +10,16 @@ import pytest
 from codax import audio
 from codax.audio import resample
 from codax.codec.codec import Codec
+from codax.config import presets
 from codax.containers import ecdc
 from codax.containers.containerfile import ContainerReader
-from codax.interop import encodec, encodec_lm
+from codax.interop import encodec_lm
 from codax.lm.config import LMConfig
 from codax.lm.predictor import parameter_shapes
 from safetensors.numpy import save_file
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-KINDS = {"24khz": encodec.config_24khz, "48khz": encodec.config_48khz}
+KINDS = {"24khz": presets.encodec_24khz, "48khz": presets.encodec_48khz}
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from codax.cli.info import describe
 from codax.codec.codec import Codec
 from codax.codec.loading import load
 from codax.codec.sessions import Sessions
+from codax.config import presets
 from codax.errors import CodaxError
-from codax.interop.dac import config_16khz
 from signals import noise
 
 
 def small_config(**model):
-    config = config_16khz()
+    config = presets.dac_16khz()
     config.model.sample_rate, config.model.channels, config.model.decoder_channels = 8_000, 4, 6
     config.model.strides, config.model.dimension = (2, 5), 8
     config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.projection = 4, 16, 3

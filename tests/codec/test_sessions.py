@@ -4,29 +4,26 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.codec.sessions import Sessions
-from codax.config import Config
+from codax.config import Config, EMAQuantizerConfig, EncodecConfig, MimiConfig, SEANetConfig, TransformerConfig
 from codax.errors import CodaxError
 from signals import noise
 
 
 def mimi_config() -> Config:
     """A Mimi of hop 16 whose Transformers see 5 steps."""
-    config = Config(name="tiny_mimi")
-    model = config.model
-    model.family = "mimi"
-    model.sample_rate = 8_000
-    model.channels = 4
-    model.strides = (2, 4)
-    model.dilations = (1,)
-    model.dimension = 16
-    model.resample_stride = 2
-    model.seanet.pad_mode, model.seanet.lstm_layers, model.seanet.shortcut = "zeros", 0, "identity"
-    model.transformer.layers, model.transformer.heads, model.transformer.hidden = 2, 2, 24
-    model.transformer.context = 5
-    quantizer = config.quantizer
-    quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 16, ()
-    quantizer.semantic, quantizer.projection = 1, 8
-    return config.validate()
+    return Config(
+        name="tiny_mimi",
+        model=MimiConfig(
+            sample_rate=8_000,
+            channels=4,
+            strides=(2, 4),
+            dimension=16,
+            resample_stride=2,
+            seanet=SEANetConfig(last_kernel_size=7),
+            transformer=TransformerConfig(layers=2, heads=2, hidden=24, context=5),
+        ),
+        quantizer=EMAQuantizerConfig(num_quantizers=4, codebook_size=16, semantic=1, projection=8, kbps=()),
+    ).validate()
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +139,7 @@ def test_wrong_use_is_refused(codec: Codec) -> None:
         sessions.decode(np.zeros((2, 3, 1), int))
     with pytest.raises(CodaxError, match="codes must lie"):
         sessions.decode(np.full((2, 1, 1), 99))
-    encodec = Config(name="reflecting")
-    encodec.model.family = "encodec"
+    encodec = Config(name="reflecting", model=EncodecConfig())
     with pytest.raises(CodaxError, match="reflects"):
         Sessions(Codec.init_random(encodec), 1)
     encodec.model.causal = False

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from codax.codec import windows
 from codax.codec.codec import Codec
-from codax.config import Config
+from codax.config import Config, presets
 from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
-from codax.interop.dac import config_16khz
+from codax.nets.facts import Facts
+from codax.nets.families import facts
 from signals import noise
 
 
 def dac() -> Config:
-    config = config_16khz()
+    config = presets.dac_16khz()
     config.model.channels, config.model.decoder_channels, config.model.strides = 4, 6, (2, 3)
     return config
 
@@ -83,8 +84,8 @@ def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
     audio = noise(1, 80 * codec.config.hop, 1)
     codes = codec.encode(audio).codes
     whole = codec.decode_piece(codes, denoise=False)
-    context = codec.config.context_frames
-    monkeypatch.setattr(Config, "context_frames", property(lambda self: context // 3))
+    context = facts(codec.config.model).context_frames
+    monkeypatch.setattr(windows, "facts", lambda model: Facts(context // 3))
     decoder = windows.WindowDecoder(codec)
     assert np.abs(np.concatenate([decoder.push(codes), decoder.finish()], axis=1) - whole).max() > 1e-5
 
@@ -108,11 +109,11 @@ def test_all_windows_have_one_length(codec: Codec, small, monkeypatch) -> None:
 
 
 def test_who_needs_the_whole_signal() -> None:
-    assert load_recipe("configs/dac_44khz.py").context_frames == 12
+    assert facts(load_recipe("configs/dac_44khz.py").model).context_frames == 12
     for recipe in ("encodec_48khz", "speechtokenizer_16khz", "mimi_24khz"):
-        assert load_recipe(f"configs/{recipe}.py").context_frames is None
+        assert facts(load_recipe(f"configs/{recipe}.py").model).context_frames is None
     config = soundstream(segment_seconds=1.0)
     config.quantizer.kbps = ()
-    assert config.context_frames is None
+    assert facts(config.model).context_frames is None
     with pytest.raises(CodaxError, match="model windows cannot be run in windows"):
         windows.WindowEncoder(Codec.init_random(config.validate()))

@@ -34,14 +34,10 @@ def test_there_are_recipes():
         ("train", "compute_dtype", "float16", "train.compute_dtype"),
         ("optimizer", "schedule", "linear", "optimizer.schedule"),
         ("loss", "random_windows", 7, "loss.random_windows"),
-        ("model", "family", "mimi", "model.family"),  # the defaults of SEANet reflect
-        ("model", "resample_stride", 2, "model.resample_stride"),
         ("quantizer", "semantic", 24, "quantizer.semantic"),
         ("quantizer", "unquantized", 1.0, "quantizer.unquantized"),
         ("quantizer", "dead_ratio", 1.5, "quantizer.dead_ratio"),
         ("teacher", "pool", 3, "teacher.pool"),
-        ("quantizer", "kind", "factorised", "quantizer.projection"),  # which is 0
-        ("quantizer", "kind", "learned", "quantizer.kind"),
         ("quantizer", "dropout_share", 1.5, "quantizer.dropout_share"),
         ("loss", "window_mels", (5, 10), "loss.window_mels"),
         ("optimizer", "gamma", 0.0, "optimizer.gamma"),

@@ -9,40 +9,41 @@ import jax.numpy as jnp
 import numpy as np
 from codax.codec.codec import Codec
 from codax.codec.module import CodecModel
-from codax.config import Config
+from codax.config import Config, SoundStreamConfig
 
 FAMILIES = ("soundstream", "beam", "denoise", "encodec_24khz", "encodec_48khz", "speechtokenizer", "mimi", "dac")
+NETWORKS = dict.fromkeys(("encodec_24khz", "encodec_48khz", "speechtokenizer"), "encodec")
+NETWORKS |= {"mimi": "mimi", "dac": "dac"}
 STREAMING = ("soundstream", "beam", "denoise", "encodec_24khz", "mimi")
 
 
 def config(name: str) -> Config:
     """A recipe in small."""
     made = Config(name=f"tiny_{name}")
-    model, net, quantizer = made.model, made.model.seanet, made.quantizer
-    model.family, model.sample_rate, model.channels, model.strides = "soundstream", 8_000, 8, (2, 4)
-    model.dilations, model.dimension = (1, 3), 16
+    family = NETWORKS.get(name, "soundstream")
+    made.model = SoundStreamConfig(sample_rate=8_000, channels=8, strides=(2, 4), dilations=(1, 3), dimension=16)
+    model = made.model = made.model.of_class(family)
+    if family in ("encodec", "mimi"):
+        model.dilations = (1,)
+    quantizer = made.quantizer = made.quantizer.of_class("factorised" if name == "dac" else "average")
     quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 32, ()
     if name == "beam":
         quantizer.beam = 3
     elif name == "denoise":
         model.film, made.data.noise_source = "encoder", "starter-noise"
-    elif name == "encodec_24khz":
-        model.family, model.dilations = "encodec", (1,)
     elif name == "encodec_48khz":
-        model.family, model.dilations, model.causal, model.audio_channels = "encodec", (1,), False, 2
-        net.norm, model.normalize, model.segment_seconds = "group", True, 0.1
+        model.causal, model.audio_channels = False, 2
+        model.seanet.norm, model.normalize, model.segment_seconds = "group", True, 0.1
     elif name == "speechtokenizer":
-        model.family, model.dilations, model.causal = "encodec", (1,), False
-        net.bidirectional, model.semantic_dimension = True, 6
+        model.causal, model.seanet.bidirectional, model.semantic_dimension = False, True, 6
     elif name == "mimi":
-        model.family, model.dilations, model.resample_stride = "mimi", (1,), 2
-        net.pad_mode, net.lstm_layers, net.shortcut = "zeros", 0, "identity"
+        model.resample_stride, model.seanet.last_kernel_size = 2, 7
         model.transformer.layers, model.transformer.heads, model.transformer.hidden = 2, 2, 24
         model.transformer.context = 5
         quantizer.semantic, quantizer.projection = 1, 8
     elif name == "dac":
-        model.family, model.causal, model.weight_norm, model.strides = "dac", False, True, (2, 5)
-        quantizer.kind, quantizer.projection = "factorised", 4
+        model.causal, model.weight_norm, model.strides = False, True, (2, 5)
+        quantizer.projection = 4
     return made.validate()
 
 

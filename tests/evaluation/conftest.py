@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from codax import audio
-from codax.config import Config, ModelConfig, QuantizerConfig
+from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig
 from codax.errors import CodaxError
 from codax.evaluation import runner
 
@@ -30,8 +30,8 @@ class FakeCodec:
     def __init__(self):
         self.config = Config(
             name="fake",
-            model=ModelConfig(sample_rate=RATE, strides=(2,)),
-            quantizer=QuantizerConfig(num_quantizers=2, codebook_size=256, kbps=(64.0, 128.0)),
+            model=SoundStreamConfig(sample_rate=RATE, strides=(2,)),
+            quantizer=EMAQuantizerConfig(num_quantizers=2, codebook_size=256, kbps=(64.0, 128.0)),
         ).validate()
 
     def encode(self, signals, *, sample_rate, kbps):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.codec.codec import Codec
+from codax.config import presets
 from codax.errors import CodaxError
 from codax.evaluation import inputs, runner, table
 from codax.evaluation.codecs import Model
-from codax.interop import encodec
 from codax.interop.formats import export_huggingface
 from codax.metrics import registry
 
@@ -112,7 +112,7 @@ def test_anchors_take_part(evaluate):
 
 
 def test_a_folder_of_another_project_takes_part(evaluate, tmp_path):
-    config = encodec.config_24khz()
+    config = presets.encodec_24khz()
     config.model.sample_rate, config.model.channels, config.model.dimension = RATE, 4, 8
     config.quantizer.codebook_size, config.quantizer.kbps = 32, (1.5, 3.0)
     config.quantizer.num_quantizers = 12

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from codax.codec.codec import Codec
 from codax.codec.loading import from_weights
+from codax.config import presets
 from codax.interop import encodec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -20,7 +21,7 @@ def golden(kind: str) -> dict[str, np.ndarray]:
 
 def small_config(kind: str):
     """The config that matches the golden weights."""
-    config = encodec.config_24khz() if kind == "24khz" else encodec.config_48khz()
+    config = presets.encodec_24khz() if kind == "24khz" else presets.encodec_48khz()
     config.model.sample_rate = 2400
     config.model.channels, config.model.dimension, config.model.strides = 4, 16, (2, 3, 4)
     config.quantizer.num_quantizers, config.quantizer.codebook_size = 4, 32

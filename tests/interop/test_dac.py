@@ -12,10 +12,10 @@ import pytest
 from codax.codec.codec import Codec
 from codax.codec.loading import from_weights, load
 from codax.codec.module import CodecModel
-from codax.config import Config, LossConfig
+from codax.config import Config, FactorisedQuantizerConfig, LossConfig, presets
 from codax.errors import CodaxError
 from codax.evaluation.codecs import find_models
-from codax.interop import dac, encodec, formats
+from codax.interop import dac, formats
 from codax.losses.spectral import multiscale_mel
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 from codax.training.state import init_state, parameter_count
@@ -99,7 +99,7 @@ def test_the_mel_loss_equals_that_of_the_package() -> None:
 
 def test_the_released_models_have_their_sizes() -> None:
     sizes = {}
-    for make in (dac.config_44khz, dac.config_24khz, dac.config_16khz):
+    for make in (presets.dac_44khz, presets.dac_24khz, presets.dac_16khz):
         config = make().validate()
         config.discriminator.stft, config.discriminator.wave_scales = False, 0
         for config.model.weight_norm in (False, True):
@@ -110,9 +110,9 @@ def test_the_released_models_have_their_sizes() -> None:
     assert (sizes["dac_44khz", False], sizes["dac_44khz", True]) == (76_620_777, 76_651_890)
     assert (sizes["dac_24khz", False], sizes["dac_24khz", True]) == (74_653_857, 74_708_706)
     assert (sizes["dac_16khz", False], sizes["dac_16khz", True]) == (74_141_697, 74_175_906)
-    assert dac.config_44khz().kbps(9) == pytest.approx(7.752, abs=1e-3)
-    assert dac.config_24khz().kbps(32) == 24.0
-    assert dac.config_16khz().kbps(12) == 6.0
+    assert presets.dac_44khz().kbps(9) == pytest.approx(7.752, abs=1e-3)
+    assert presets.dac_24khz().kbps(32) == 24.0
+    assert presets.dac_16khz().kbps(12) == 6.0
 
 
 def test_transformers_folder_comes_back(codec: Codec, tmp_path: Path) -> None:
@@ -208,10 +208,9 @@ def test_a_model_of_another_shape_is_not_exported(codec: Codec, tmp_path: Path, 
 
 
 def test_learned_codebooks_go_into_no_other_layout(tmp_path: Path) -> None:
-    config = encodec.config_24khz()
+    config = presets.encodec_24khz()
     config.model.channels, config.model.dimension = 2, 4
-    config.quantizer.kind, config.quantizer.projection, config.quantizer.num_quantizers = "factorised", 2, 2
-    config.quantizer.kbps = ()
+    config.quantizer = FactorisedQuantizerConfig(num_quantizers=2, projection=2, kbps=())
     with pytest.raises(CodaxError, match="factorised codebooks"):
         formats.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
     assert not (tmp_path / "out").exists()

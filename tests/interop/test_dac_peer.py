@@ -12,7 +12,7 @@ import dataclasses
 import codax
 import numpy as np
 import pytest
-from codax.interop import dac
+from codax.config import presets
 from codax.interop.formats import export_huggingface, import_model
 from peer_package import import_dac, randomise_dac
 from signals import swelling_noise
@@ -80,7 +80,7 @@ def test_transformers_both_ways(tmp_path, rate: int) -> None:
     randomise_dac(model)
     model.save_pretrained(tmp_path / "theirs")
     codec = import_model(tmp_path / "theirs")
-    make = {44_100: dac.config_44khz, 24_000: dac.config_24khz, 16_000: dac.config_16khz}[rate]
+    make = {44_100: presets.dac_44khz, 24_000: presets.dac_24khz, 16_000: presets.dac_16khz}[rate]
     assert codec.config == make()
     export_huggingface(codec, tmp_path / "ours")
     again, loading = transformers.DacModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
@@ -104,7 +104,7 @@ def test_descripts_checkpoint(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None
     randomise_dac(model)
     model.save(str(tmp_path / "weights.pth"), package=False)
     codec = import_model(tmp_path / "weights.pth")
-    assert codec.config == dac.config_44khz()
+    assert codec.config == presets.dac_44khz()
     agree(
         codec,
         swelling_noise(44_100 + 17),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.codec.loading import from_weights, load
+from codax.config import presets
 from codax.errors import CodaxError
 from codax.interop import formats, mimi, mimi_config
 from codax.nets.weightnorm import DIRECTION
@@ -50,7 +51,7 @@ def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -
 
 
 def test_the_released_model_has_its_size() -> None:
-    config = mimi_config.config_24khz().validate()
+    config = presets.mimi_24khz().validate()
     assert (config.hop, config.frame_rate, config.latency_ms) == (1920, 12.5, 80.0)
     assert config.kbps(8) == pytest.approx(1.1)
     counts = dict.fromkeys(("seanet", "transformer", "sample", "quantizer", "embedding"), 0)

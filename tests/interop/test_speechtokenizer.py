@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec, Tokens
 from codax.codec.loading import from_weights, load
+from codax.config import presets
 from codax.errors import CodaxError
 from codax.interop import encodec, formats
 from codax.interop import speechtokenizer as st
@@ -36,7 +37,7 @@ def test_codes_audio_and_features_equal_those_of_the_package(codec: Codec, lengt
 
 
 def test_the_released_model_has_its_size() -> None:
-    config = st.config_16khz()
+    config = presets.speechtokenizer_16khz()
     assert config.validate().kbps(8) == 4.0
     assert st.config_of(st.config_values(config)) == config
     codec = Codec.init_random(config)
@@ -87,7 +88,7 @@ def test_other_folders_are_refused(tmp_path, changes, reason) -> None:
 
 def test_what_the_project_does_not_have_is_refused(codec: Codec, tmp_path) -> None:
     with pytest.raises(CodaxError, match="has not the shape of a SpeechTokenizer"):
-        st.config_values(encodec.config_24khz())
+        st.config_values(presets.encodec_24khz())
     plain = Codec.init_random(small_plain())
     with pytest.raises(CodaxError, match="no semantic features"):
         plain.semantic(Tokens(np.zeros((1, 2, 1), np.int32), length=48, sample_rate=1200))

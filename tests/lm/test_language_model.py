@@ -8,9 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from codax.config import Config
+from codax.config import Config, presets
 from codax.errors import ConfigError
-from codax.interop.encodec import config_24khz, config_48khz
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM, from_weights, parameter_shapes
@@ -34,7 +33,7 @@ def whole(lm: LM, codes: np.ndarray, offset: object = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("codec", "count", "past"), [(config_24khz(), 15_559_768, 262), (config_48khz(), 8_986_584, 525)]
+    ("codec", "count", "past"), [(presets.encodec_24khz(), 15_559_768, 262), (presets.encodec_48khz(), 8_986_584, 525)]
 )
 def test_parameters_at_full_size(codec: Config, count: int, past: int) -> None:
     config = LMConfig.of_recipe(codec)

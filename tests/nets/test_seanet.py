@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.codec.codec import Codec
-from codax.interop import encodec
+from codax.config import presets
 from codax.nets.weightnorm import fold
 from codax.training.state import init_state, parameter_count
 
 
 @pytest.mark.parametrize(
     ("config", "stored", "gains"),
-    [(encodec.config_24khz(), 14_851_810, 4_993), (encodec.config_48khz(), 14_856_294, 0)],
+    [(presets.encodec_24khz(), 14_851_810, 4_993), (presets.encodec_48khz(), 14_856_294, 0)],
 )
 def test_parameter_counts_are_those_of_the_package(config, stored, gains) -> None:
     params = jax.eval_shape(lambda: init_state(config)).generator
@@ -23,7 +23,7 @@ def test_parameter_counts_are_those_of_the_package(config, stored, gains) -> Non
 
 
 def test_folding_changes_nothing_that_is_heard() -> None:
-    config = encodec.config_24khz()
+    config = presets.encodec_24khz()
     config.model.channels, config.model.dimension = 2, 4
     config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 2, 8, ()
     codec = Codec.init_random(config)

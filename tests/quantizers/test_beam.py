@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import Config, QuantizerConfig
+from codax.config import Config, EMAQuantizerConfig
 from codax.errors import ConfigError
 from codax.quantizers import beam_search, rvq
 
@@ -65,7 +65,7 @@ def test_error_falls_with_the_width(problem):
 def test_quantizer_codes_with_the_beam_of_its_config(problem):
     """With a split quantizer each of its stacks is searched by itself; training goes on with the nearest entries."""
     x, books = problem
-    config = QuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, semantic=1, beam=4)
+    config = EMAQuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, semantic=1, beam=4)
     quantizer = rvq.ResidualVectorQuantizer(config, DIMENSION)
     codebook = {"embedding": books, "total": books, "count": jnp.ones((LEVELS, ENTRIES)), "initialised": jnp.ones(())}
     variables = {"codebook": codebook}

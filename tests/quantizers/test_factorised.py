@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import QuantizerConfig
+from codax.config import FactorisedQuantizerConfig
 from codax.quantizers.codebook import nearest_direction
 from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.rvq import draw_levels
@@ -16,7 +16,7 @@ LEVELS, ENTRIES, DIMENSION, INNER = 3, 16, 6, 2
 
 @pytest.fixture(scope="module", params=["plain", "weight_norm"])
 def setup(request):
-    config = QuantizerConfig(kind="factorised", num_quantizers=LEVELS, codebook_size=ENTRIES, projection=INNER)
+    config = FactorisedQuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, projection=INNER)
     quantizer = FactorisedQuantizer(config, DIMENSION, weight_norm=request.param == "weight_norm")
     x = jax.random.normal(jax.random.key(0), (4, 25, DIMENSION))
     variables = quantizer.init(jax.random.key(0), x, levels=jnp.full(4, LEVELS), key=jax.random.key(0), update=False)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import QuantizerConfig
+from codax.config import FSQQuantizerConfig
 from codax.quantizers import fsq
 
 SIZES = (8, 5, 3, 4)
@@ -17,9 +17,7 @@ LEVELS, DIMENSION = 3, 16
 
 @pytest.fixture(scope="module")
 def setup():
-    config = QuantizerConfig(
-        kind="fsq", num_quantizers=LEVELS, fsq_levels=SIZES, codebook_size=math.prod(SIZES), decay=0.9
-    )
+    config = FSQQuantizerConfig(num_quantizers=LEVELS, fsq_levels=SIZES, decay=0.9)
     quantizer = fsq.FiniteScalarQuantizer(config, DIMENSION)
     x = 7.0 * jax.random.normal(jax.random.key(0), (4, 50, DIMENSION))
     key = jax.random.key(1)

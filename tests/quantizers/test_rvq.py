@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import QuantizerConfig
+from codax.config import EMAQuantizerConfig
 from codax.quantizers.rvq import ResidualVectorQuantizer, draw_levels
 
 LEVELS, ENTRIES, DIMENSION = 3, 16, 4
@@ -12,7 +12,7 @@ LEVELS, ENTRIES, DIMENSION = 3, 16, 4
 
 @pytest.fixture(scope="module")
 def setup():
-    config = QuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, kmeans_iterations=5, dead_threshold=0.0)
+    config = EMAQuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, kmeans_iterations=5, dead_threshold=0.0)
     quantizer = ResidualVectorQuantizer(config, DIMENSION)
     x = jax.random.normal(jax.random.key(0), (4, 25, DIMENSION))
     variables = quantizer.init(jax.random.key(0), x, levels=jnp.full(4, LEVELS), key=jax.random.key(0), update=False)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import QuantizerConfig
+from codax.config import EMAQuantizerConfig
 from codax.quantizers import codebook as cb
 from codax.quantizers import rvq
 
@@ -13,7 +13,7 @@ LEVELS, DIMENSION = 4, 6
 
 @pytest.fixture(scope="module")
 def split():
-    config = QuantizerConfig(
+    config = EMAQuantizerConfig(
         num_quantizers=LEVELS, codebook_size=8, kmeans_iterations=5, semantic=1, projection=3, smoothing=False,
         dead_ratio=0.1,
     )  # fmt: skip
@@ -103,7 +103,7 @@ def test_few_frames_leave_something_for_every_level() -> None:
     x = jax.random.normal(jax.random.key(0), (20, 3))
     size = {}
     for alternate in (False, True):
-        config = QuantizerConfig(codebook_size=32, kmeans_iterations=10, kmeans_alternate=alternate)
+        config = EMAQuantizerConfig(codebook_size=32, kmeans_iterations=10, kmeans_alternate=alternate)
         state = rvq.initialise(x, jax.random.key(1), 4, config, None)
         size[alternate] = np.linalg.norm(np.asarray(state.embedding), axis=-1).mean(axis=-1)
     assert size[True][1:].min() > 0.1 * size[True][0]

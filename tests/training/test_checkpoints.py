@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grain
@@ -14,7 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import ConfigError
+from codax.losses.balancer import BalancerState
 from codax.training.checkpoints import CheckpointError, Checkpoints, check_same_config, write_config
+from codax.training.parallel import Parallel
+from codax.training.start import resume
+from codax.training.state import TrainState
 from tiny_run import tiny_config
 
 STATE = {"weights": jnp.arange(12.0).reshape(3, 4), "step": jnp.int32(7), "flag": jnp.ones((), jnp.bool_), "none": {}}
@@ -160,3 +164,32 @@ def test_another_config_is_refused_and_its_field_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
         check_same_config(tmp_path, config)
+
+
+def state_with(names: Iterable[str]) -> TrainState:
+    """A state whose balancer has a sum of its own for every loss."""
+    norm = {name: jnp.float32(i + 1) for i, name in enumerate(names)}
+    weight = {name: jnp.float32(10 + i) for i, name in enumerate(names)}
+    part, count = {"kernel": jnp.arange(3.0)}, jnp.int32(3)
+    return TrainState(count, part, {}, {}, part, (part,), {}, BalancerState(norm, weight), count, count)
+
+
+def test_the_balancer_is_restored_by_name(tmp_path: Path) -> None:
+    """Runs used to keep all four of these, also a loss without weight; `added` is a loss that they did not know."""
+    before = state_with(["waveform", "spectral", "adversarial", "feature"])
+    with Checkpoints(tmp_path, kept=1) as checkpoints:
+        checkpoints.save(3, before, numbers(), {"best": 0.5})
+    mapped, data = Parallel(), numbers()
+    shapes = mapped.abstract(lambda: state_with(["spectral", "feature", "added", "adversarial"]))
+    with Checkpoints(tmp_path, kept=1) as checkpoints:
+        state, log = resume(checkpoints, 3, shapes, data)
+    assert log == {"best": 0.5}
+    assert jax.tree.map(float, vars(state.balancer)) == {
+        "norm": {"spectral": 2.0, "adversarial": 3.0, "feature": 4.0, "added": 0.0},
+        "weight": {"spectral": 11.0, "adversarial": 12.0, "feature": 13.0, "added": 0.0},
+    }
+    assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), state) == jax.tree.map(
+        lambda x: (x.shape, x.dtype, x.sharding), shapes
+    )
+    rest = {"balancer": None}
+    jax.tree.map(np.testing.assert_array_equal, state.replace(**rest), before.replace(**rest))

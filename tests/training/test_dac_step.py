@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from codax.config import Config, OptimizerConfig
 from codax.config.recipe_files import load_recipe
-from codax.training import state as st
-from codax.training.step import Phase, draw_levels, make_codebook_init, make_step
+from codax.training import optimizers
+from codax.training.randomness import draw_levels
+from codax.training.state import init_state
+from codax.training.step import Phase, make_codebook_init, make_step
 from tiny_run import ROOT, voices
 from worker import dac_config
 
@@ -29,7 +31,7 @@ def config() -> Config:
 
 def test_losses_fall(config: Config) -> None:
     batch = {"audio": voices(4, config.segment_samples)}
-    state = jax.jit(lambda: st.init_state(config))()
+    state = jax.jit(lambda: init_state(config))()
     assert bool(state.codebook["quantizer"]["initialised"])
     started = jax.jit(make_codebook_init(config, None))(state, batch)[0]
     jax.tree.map(np.testing.assert_array_equal, started, state)  # there is no k-means
@@ -56,26 +58,26 @@ def test_half_of_a_batch_draws_its_levels(config: Config) -> None:
 
 def test_the_rate_decays_and_each_side_has_its_limit() -> None:
     options = OptimizerConfig(schedule="exponential", gamma=0.5, learning_rate=0.1)
-    schedule = st.learning_rate(options, 0.1, 100)
+    schedule = optimizers.learning_rate(options, 0.1, 100)
     np.testing.assert_allclose([schedule(i) for i in range(4)], [0.1, 0.05, 0.025, 0.0125], rtol=1e-6)
     config = dac_config()
     config.optimizer.clip_norm, config.optimizer.discriminator_clip_norm = 1e3, 10.0
     config.optimizer.beta1 = 0.0
     params = {"a": jnp.ones(4)}
-    for optimizer, limit in zip(st.make_optimizers(config), (1e3, 10.0), strict=True):
+    for optimizer, limit in zip(optimizers.make_optimizers(config), (1e3, 10.0), strict=True):
         _, after = optimizer.update({"a": jnp.full(4, 1e6)}, optimizer.init(params), params)
         first = next(s for s in jax.tree.leaves(after, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu"))
         np.testing.assert_allclose(jnp.linalg.norm(first.mu["a"]), limit, rtol=1e-5)
 
 
 def test_the_full_recipe_has_the_sizes_of_the_package() -> None:
-    state = jax.eval_shape(functools.partial(st.init_state, load_recipe(ROOT / "configs" / "dac_44khz.py")))
-    assert st.parameter_count(state.generator) == 76_651_890
-    assert st.parameter_count(state.discriminator) == 42_519_760
+    state = jax.eval_shape(functools.partial(init_state, load_recipe(ROOT / "configs" / "dac_44khz.py")))
+    assert optimizers.parameter_count(state.generator) == 76_651_890
+    assert optimizers.parameter_count(state.discriminator) == 42_519_760
 
 
 def test_muon_leaves_the_quantizer_to_adam(config: Config) -> None:
-    params = jax.eval_shape(lambda: st.init_state(config)).generator
-    kinds = st.kernel_matrices(params)
+    params = jax.eval_shape(lambda: init_state(config)).generator
+    kinds = optimizers.kernel_matrices(params)
     assert jax.tree.leaves(kinds["quantizer"]) == []
     assert kinds["encoder"]["stem"]["kernel_direction"].reduction_axis == (0, 1)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from codax.config import Config
 from codax.config.recipe_files import load_recipe
-from codax.training.state import init_state, make_optimizers, parameter_count, select
-from codax.training.step import Phase, draw_levels, draw_rate, make_codebook_init, make_step
+from codax.training.optimizers import make_optimizers
+from codax.training.randomness import draw_levels, draw_rate
+from codax.training.state import init_state, parameter_count, take_rate
+from codax.training.step import Phase, make_codebook_init, make_step
 from tiny_run import ROOT, tiny_config, voices
 
 FULL = Phase(quantize=True, spectral=True, adversarial=True)
@@ -152,11 +154,11 @@ def test_the_drawn_discriminators_are_trained_as_one_set_is(per_rate: Config, pe
     names = ("discriminator", "discriminator_optimizer")
     after, metrics = per_rate_step(state, batch)
     alone, wanted = jax.jit(make_step(shared, FULL, None))(
-        state.replace(**{name: select(getattr(state, name), rate) for name in names}), batch
+        state.replace(**{name: take_rate(getattr(state, name), rate) for name in names}), batch
     )
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
     jax.tree.map(close, metrics, wanted)
-    jax.tree.map(close, select(after.discriminator, rate), alone.discriminator)
+    jax.tree.map(close, take_rate(after.discriminator, rate), alone.discriminator)
 
 
 def test_a_nan_batch_leaves_every_rate_alone(per_rate_start, per_rate_step) -> None:

@@ -38,7 +38,7 @@ def soundstream() -> Config:
 def encodec() -> Config:
     """With a balancer, whose norms are of the whole batch, and the form of the feature loss that is a mean."""
     config = whole_step()
-    config.model.family = "encodec"
+    config.model = config.model.of_class("encodec")
     config.loss.balancer, config.loss.spectral_form = True, "encodec"
     return config.validate()
 

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from codax.config import OptimizerConfig
-from codax.training import state as st
+from codax.training import optimizers
 from tiny_run import tiny_config
 
 
 def _first_update(kind, params, gradients):
     config = OptimizerConfig(kind=kind, learning_rate=0.01, beta1=0.8, beta2=0.99)
-    optimizer = st.make_optimizer(config, config.learning_rate, 10)
+    optimizer = optimizers.make_optimizer(config, config.learning_rate, 10)
     return optimizer.update(gradients, optimizer.init(params), params)[0]
 
 
@@ -48,7 +48,7 @@ def test_discriminators_have_adam_whatever_the_generator_has():
     structures = []
     for kind in ("adam", "muon"):
         config.optimizer.kind = kind
-        generator, discriminator = st.make_optimizers(config)
+        generator, discriminator = optimizers.make_optimizers(config)
         params = {"layer": _random(0)}
         structures.append([jax.tree.structure(o.init(params)) for o in (generator, discriminator)])
     assert structures[0][1] == structures[1][1]
@@ -62,7 +62,7 @@ def test_muon_finds_a_minimum():
         return sum(jnp.sum((a - b) ** 2) for a, b in zip(jax.tree.leaves(p), jax.tree.leaves(target), strict=True))
 
     config = OptimizerConfig(kind="muon", learning_rate=0.3, schedule="cosine")
-    optimizer = st.make_optimizer(config, config.learning_rate, 200)
+    optimizer = optimizers.make_optimizer(config, config.learning_rate, 200)
     state, start = optimizer.init(params), loss(params)
 
     @jax.jit
@@ -86,11 +86,11 @@ def test_transformers_alone_decay_and_get_muon() -> None:
     zeros = jax.tree.map(jnp.zeros_like, params)
     for kind in ("adam", "muon"):
         config = OptimizerConfig(kind=kind, learning_rate=0.1, weight_decay=0.5, decay_transformers_only=True)
-        optimizer = st.make_optimizer(config, 0.1, 10)
+        optimizer = optimizers.make_optimizer(config, 0.1, 10)
         moved = optimizer.update(zeros, optimizer.init(params), params)[0]
         np.testing.assert_allclose(moved["encoder"]["transformer"]["layer0"]["dense1"]["kernel"], -0.05, rtol=1e-5)
         assert not np.any(moved["encoder"]["stem"]["kernel"]) and not np.any(moved["transform"]["kernel"])
-    kinds = st.kernel_matrices(params)
+    kinds = optimizers.kernel_matrices(params)
     assert kinds["encoder"]["transformer"]["layer0"]["dense1"]["kernel"].reduction_axis == (0,)
     assert kinds["encoder"]["stem"]["kernel"].reduction_axis == (0, 1)
     assert kinds["transform"]["kernel"] is None

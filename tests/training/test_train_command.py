@@ -161,7 +161,8 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(place: Path, tmp_path
 import resource, signal, sys
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.training import checkpoints, configflags, loop
+from codax.config import recipe_flags
+from codax.training import checkpoints, loop
 save = checkpoints.Checkpoints.save
 def limited(self, step, *arguments):
     if step > 3:
@@ -174,7 +175,7 @@ config = Config.load({str(recipe)!r})
 try:
     loop.train(config, {str(tmp_path / "run")!r})
 except CodaxError as error:
-    configflags.fail(error)
+    recipe_flags.fail(error)
 """
     env = environment(place / "cache")
     done = run_program("-c", program, env=env)
@@ -197,13 +198,14 @@ from pathlib import Path
 from codax.config import Config
 from codax.data.crops import Crops
 from codax.errors import CodaxError
-from codax.training import configflags, loop, tasks
+from codax.config import recipe_flags
+from codax.training import loop
 config = Config.load({str(folder / "recipe.json")!r})
 {lines}
 try:
     loop.train(config, {str(folder / "run")!r})
 except CodaxError as error:
-    configflags.fail(error)
+    recipe_flags.fail(error)
 """
     return ["-c", program], folder / "run", config
 
@@ -211,13 +213,13 @@ except CodaxError as error:
 @pytest.mark.usefixtures("run")
 def test_files_that_die_are_named_and_the_run_goes_on_when_they_are_back(place: Path, tmp_path: Path) -> None:
     lines = """
-run = tasks.CodecTask.run
-def with_damage(self, state, batch, step):
+phase_at = loop.phase_at
+def with_damage(recipe, step):
     if step == 7:
         for path in Path(config.data.source).glob("*.wav"):
             path.write_bytes(b"RIFF")
-    return run(self, state, batch, step)
-tasks.CodecTask.run = with_damage
+    return phase_at(recipe, step)
+loop.phase_at = with_damage
 """
     program, _, config = failing_run(place, tmp_path, lines, memory_mb=0)
     env = environment(place / "cache")

@@ -37,8 +37,8 @@ def tiny_config(source: str = "none", **changes) -> c.Config:
     """
     config = c.Config(
         name="tiny",
-        model=c.ModelConfig(sample_rate=RATE, channels=4, strides=(2, 4), dimension=8, dilations=(1,)),
-        quantizer=c.QuantizerConfig(
+        model=c.SoundStreamConfig(sample_rate=RATE, channels=4, strides=(2, 4), dimension=8, dilations=(1,)),
+        quantizer=c.EMAQuantizerConfig(
             num_quantizers=4, codebook_size=16, kmeans_iterations=4, start_step=2, kbps=(4.0, 16.0)
         ),
         discriminator=c.DiscriminatorConfig(
@@ -62,7 +62,7 @@ def tiny_config(source: str = "none", **changes) -> c.Config:
         section, field = name.split("__")
         assert field in {f.name for f in dataclasses.fields(getattr(config, section))}
         setattr(getattr(config, section), field, value)
-    return config.validate()
+    return config.acting().validate()
 
 
 def write_recipe(path: Path, config: c.Config) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel, tasks
+from codax.training import loop, parallel
 from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -57,9 +57,9 @@ def per_rate_config() -> Config:
 def mimi_config() -> Config:
     """Mimi's network, split quantizer with examples that skip it, and decay of the Transformers' weights alone."""
     config = step_config()
-    model, quantizer = config.model, config.quantizer
-    model.family, model.resample_stride = "mimi", 2
-    model.seanet.pad_mode, model.seanet.lstm_layers, model.seanet.shortcut = "zeros", 0, "identity"
+    model = config.model = config.model.of_class("mimi")
+    quantizer = config.quantizer
+    model.resample_stride, model.seanet.last_kernel_size = 2, 7
     model.transformer.layers, model.transformer.heads, model.transformer.hidden = 1, 2, 12
     model.transformer.context, model.transformer.layer_scale = 4, 0.5
     quantizer.semantic, quantizer.projection, quantizer.unquantized = 1, 4, 0.5
@@ -73,9 +73,11 @@ def dac_config() -> Config:
     """DAC's network, quantizer that is learned by gradient, and discriminators."""
     config = step_config()
     config.name = "dac_tiny"
-    model, quantizer, discriminator = config.model, config.quantizer, config.discriminator
-    model.family, model.causal, model.weight_norm, model.strides = "dac", False, True, (2, 3)
-    quantizer.kind, quantizer.projection, quantizer.dropout_share, quantizer.kbps = "factorised", 3, 0.5, ()
+    model, discriminator = config.model.of_class("dac"), config.discriminator
+    quantizer = config.quantizer.of_class("factorised")
+    config.model, config.quantizer = model, quantizer
+    model.causal, model.weight_norm, model.strides = False, True, (2, 3)
+    quantizer.projection, quantizer.dropout_share, quantizer.kbps = 3, 0.5, ()
     discriminator.wave_scales = 0
     discriminator.bands_windows, discriminator.bands_channels = (64,), 2
     discriminator.periods, discriminator.hifigan_max_channels, discriminator.hifigan_logits = (3,), 4, False
@@ -136,14 +138,14 @@ def steps(kind: str, out: str, recipe: str = "step_config") -> None:
 def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
     """Trains, and sends itself a signal while step number `stop_at` runs."""
     config = Config.load(recipe)
-    original = tasks.CodecTask.run
+    original = loop.phase_at
 
-    def call(self, state, batch, step):
+    def phase_at(config, step):
         if step == int(stop_at):
             os.kill(os.getpid(), getattr(signal, signal_name))
-        return original(self, state, batch, step)
+        return original(config, step)
 
-    tasks.CodecTask.run = call
+    loop.phase_at = phase_at
     loop.train(config, workdir)
 
 

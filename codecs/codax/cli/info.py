@@ -1,8 +1,7 @@
-"""`codax info`: what a container, a model folder or an audio file is. Loads no model and no JAX."""
+"""`codax info`: what a container, a model folder or an audio file is. Loads no weights."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -117,12 +116,14 @@ def _container(path: Path) -> dict[str, Any]:
 
 def _model(folder: Path) -> dict[str, Any]:
     from codax.config import Config
+    from codax.nets.families import facts
 
     config_file, weights = folder / "config.json", folder / "model.safetensors"
     for file in config_file, weights:
         if not file.is_file():
             raise CodaxError(f"{folder}: not a model folder: {file.name} is missing")
     config = Config.load(config_file)
+    start_frames = facts(config.model).start_frames
     causal, card = config.model.causal, folder / shipped.CARD
     return {
         "kind": "model",
@@ -137,7 +138,7 @@ def _model(folder: Path) -> dict[str, Any]:
         "hop": config.hop,
         "frame_rate": config.frame_rate,
         "latency_ms": config.latency_ms if causal else None,
-        "start_latency_ms": config.start_latency_ms if causal else None,
+        "start_latency_ms": start_frames * config.latency_ms if causal else None,
         "causal": causal,
         "denoises": config.model.film != "none",
         "num_quantizers": config.quantizer.num_quantizers,
@@ -145,7 +146,7 @@ def _model(folder: Path) -> dict[str, Any]:
         "kbps_per_quantizer": config.kbps(1),
         "kbps_max": config.kbps(config.quantizer.num_quantizers),
         "kbps": list(config.quantizer.kbps),
-        "config": dataclasses.asdict(config),
+        "config": config.to_dict(),
     }
 
 

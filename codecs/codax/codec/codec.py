@@ -24,7 +24,9 @@ from codax.codec.module import CodecModel, init_variables
 from codax.codec.segments import SegmentDecoder, SegmentEncoder
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.nets.families import facts
 from codax.nets.weightnorm import fold
+from codax.quantizers.registry import make_quantizer
 from codax.runtime.allocator import give_back
 from codax.runtime.platforms import platform
 from codax.storage.digests import sha256
@@ -93,14 +95,7 @@ class Codec:
             return (scale * rng.standard_normal(shape.shape)).astype(np.float32)
 
         params = jax.tree.map(draw, shapes["params"])
-        levels = shapes["codebook"]["quantizer"]
-        count = np.ones(levels["count"].shape, np.float32)
-        books = {"count": count, "initialised": np.ones((), np.bool_)}
-        if "embedding" in levels:
-            embedding = rng.standard_normal(levels["embedding"].shape).astype(np.float32)
-            books |= {"embedding": embedding, "total": embedding}
-        if "scale" in levels:
-            books["scale"] = np.ones(levels["scale"].shape, np.float32)
+        books = make_quantizer(config).random_state(rng)
         return Codec(config, params, {"quantizer": books})
 
     @property
@@ -311,7 +306,7 @@ class Codec:
 
         if self.streams:
             return self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
-        make = WindowEncoder if self.config.context_frames is not None else SegmentEncoder
+        make = WindowEncoder if facts(self.config.model).context_frames is not None else SegmentEncoder
         return make(self, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
     def block_decoder(
@@ -328,7 +323,7 @@ class Codec:
 
         if self.streams:
             return self.stream_decoder(batch=batch, denoise=denoise)
-        if self.config.context_frames is not None:
+        if facts(self.config.model).context_frames is not None:
             return WindowDecoder(self, batch=batch, denoise=denoise)
         return SegmentDecoder(self, length=length, frames=frames, scales=scales, batch=batch, denoise=denoise)
 
@@ -340,7 +335,7 @@ class Codec:
     @property
     def _in_blocks(self) -> bool:
         """Is a whole signal coded in blocks? On a CPU their intermediate arrays stay in its cache."""
-        return (self.streams or self.config.context_frames is not None) and platform() == "cpu"
+        return (self.streams or facts(self.config.model).context_frames is not None) and platform() == "cpu"
 
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Signals padded to a length that is compiled once for many, and where they end if the network wants to know.
@@ -348,17 +343,18 @@ class Codec:
         SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
         """
         config = self.config
-        if config.pads_inside and (not config.model.causal or frames < config.start_frames):
+        if facts(config.model).pads_inside and (not config.model.causal or frames < facts(config.model).start_frames):
             return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
         length = signals.shape[1]
         padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * config.hop - length), (0, 0)))
-        return padded, np.asarray(length, np.int32) if config.pads_inside else None
+        return padded, np.asarray(length, np.int32) if facts(config.model).pads_inside else None
 
     @functools.cached_property
     def folded(self) -> Any:
         """What coding needs, on the device: weight normalisation folded into the kernels, no sums of the codebooks."""
         books = self.variables["codebook"]["quantizer"]
-        books = {name: value for name, value in books.items() if name != "total"}
+        unused = make_quantizer(self.config).describe().training_only
+        books = {name: value for name, value in books.items() if name not in unused}
         folded = {"params": fold(self.variables["params"]), "codebook": {"quantizer": books}}
         if self._again is not None:
             _ = self.hash, jax.block_until_ready(folded)  # of the arrays that are let go
@@ -368,7 +364,7 @@ class Codec:
 
     def _bucket(self, frames: int) -> int:
         """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
-        if not self.config.model.causal or frames < self.config.start_frames:
+        if not self.config.model.causal or frames < facts(self.config.model).start_frames:
             return frames
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step

@@ -13,15 +13,10 @@ import jax.numpy as jnp
 from codax.codec.microbatches import join, split
 from codax.config import Config
 from codax.dsp.distances import rms_scale
-from codax.nets import mimi, seanet, soundstream
+from codax.nets import families
 from codax.nets.film import FiLM
-from codax.quantizers.factorised import FactorisedQuantizer
-from codax.quantizers.fsq import FiniteScalarQuantizer
-from codax.quantizers.projected import ProjectedQuantizer
-from codax.quantizers.rvq import ResidualVectorQuantizer
+from codax.quantizers.registry import make_quantizer
 
-NETWORKS = {"soundstream": soundstream, "encodec": seanet, "mimi": mimi, "dac": soundstream}
-PROJECTED: dict[str, type[ProjectedQuantizer]] = {"factorised": FactorisedQuantizer, "fsq": FiniteScalarQuantizer}
 CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
@@ -30,19 +25,11 @@ class ForwardOutput:
     """What a training forward pass returns."""
 
     audio: jax.Array  # [batch, time, channels], the reconstruction
-    commitment: jax.Array  # scalar
+    commitment: jax.Array | None  # scalar; None when quantization is off
     codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
     semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
     metrics: dict[str, jax.Array]
     codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
-
-
-def make_quantizer(config: Config) -> ResidualVectorQuantizer | ProjectedQuantizer:
-    """The quantizer of a codec."""
-    kind, dimension = config.quantizer.kind, config.model.dimension
-    if kind == "average":
-        return ResidualVectorQuantizer(config.quantizer, dimension)
-    return PROJECTED[kind](config.quantizer, dimension, config.model.weight_norm)
 
 
 class CodecModel(nn.Module):
@@ -58,9 +45,9 @@ class CodecModel(nn.Module):
     def setup(self) -> None:
         c = self.config
         dtype = jnp.bfloat16 if c.train.compute_dtype == "bfloat16" else None
-        networks, remat = NETWORKS[c.model.family], self.remat == "blocks"
-        self.encoder = networks.Encoder(c.model, dtype=dtype, remat=remat)
-        self.decoder = networks.Decoder(c.model, dtype=dtype, remat=remat)
+        family, remat = families.of(c.model), self.remat == "blocks"
+        self.encoder = family.encoder(c.model, dtype=dtype, remat=remat)
+        self.decoder = family.decoder(c.model, dtype=dtype, remat=remat)
         self.quantizer = make_quantizer(c)
         if c.model.film != "none":
             self.film = FiLM()
@@ -147,7 +134,7 @@ class CodecModel(nn.Module):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> ForwardOutput:
-        """One training forward pass; see `ResidualVectorQuantizer.__call__` for the arguments.
+        """One training forward pass; see `quantizers.base.Quantizer` for the arguments.
 
         With `quantize=False` the latent goes to the decoder as it is.
         """
@@ -155,7 +142,7 @@ class CodecModel(nn.Module):
         latent = self._in_pieces(CodecModel.encode_latent, audio, condition)
         if not quantize and not self.is_initializing():
             decoded = self._in_pieces(CodecModel.decode_latent, latent, condition) * scale
-            return ForwardOutput(decoded, jnp.zeros(()), None, None, {})
+            return ForwardOutput(decoded, None, None, None, {})
         out = self.quantizer(latent, levels=levels, key=key, update=update, axis=axis, bypass=bypass, revive=revive)
         decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None

@@ -14,6 +14,7 @@ import numpy as np
 
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
+from codax.nets.families import facts
 
 if TYPE_CHECKING:
     from codax.codec.codec import Codec
@@ -73,7 +74,7 @@ class Sessions:
         config = codec.config
         if not codec.streams:
             raise CodaxError(f"model {codec.model_id} is not causal and cannot stream")
-        if config.start_frames > 1:
+        if facts(config.model).start_frames > 1:
             raise CodaxError(
                 f"model {codec.model_id} reflects the start of a signal: it cannot begin with a single frame"
             )

@@ -15,6 +15,7 @@ import numpy as np
 
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
+from codax.nets.families import facts
 from codax.runtime.platforms import platform
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class _Session:
         model = codec.model
 
         # Each piece comes with a state.
-        shortest = max(_CPU_PIECE_FRAMES, 1 << (codec.config.start_frames - 1).bit_length())
+        shortest = max(_CPU_PIECE_FRAMES, 1 << (facts(codec.config.model).start_frames - 1).bit_length())
         at_once = _CPU_PIECE_SAMPLES // (codec.config.hop * example.shape[0]) if platform() == "cpu" else LARGEST_PIECE
         self._largest = 1 << (max(shortest, min(at_once, LARGEST_PIECE)).bit_length() - 1)
         encodes = method is CodecModel.encode
@@ -55,7 +56,7 @@ class _Session:
         cache = codec.__dict__.setdefault("_stream_steps", {})
         key = (method.__name__, denoise, levels)
         self._stream = {}
-        if codec.config.start_frames == 1:
+        if facts(codec.config.model).start_frames == 1:
             # The layers start from zeros when they find no state; its shapes come from tracing one call.
             if (*key, example.shape) not in cache:
                 _, shapes = jax.eval_shape(lambda v, x: step(v, {}, x), codec.folded, example)
@@ -80,13 +81,13 @@ class _Session:
 
     def _ready(self, frames: int) -> int:
         """Of so many whole frames at hand, those that can be run: none before there are enough to start with."""
-        return frames if self._started or frames >= self.codec.config.start_frames else 0
+        return frames if self._started or frames >= facts(self.codec.config.model).start_frames else 0
 
     def _prepare(self, sizes: Iterable[int], run: Callable[[int], object]) -> None:
         """Runs each number of frames once on nothing, which compiles it, and uses no other from then on."""
         if self._started:
             raise CodaxError("a session is prepared before it starts")
-        start = self.codec.config.start_frames
+        start = facts(self.codec.config.model).start_frames
         self._prepared = tuple(sorted({1, start, *sizes}))
         initial = jax.device_get(self._stream)
         for size in (start, *self._prepared):
@@ -106,7 +107,7 @@ class _Session:
             elif self._started:
                 size = max(n for n in self._prepared if n <= left)
             else:
-                size = self.codec.config.start_frames  # the one that is compiled for an empty state
+                size = facts(self.codec.config.model).start_frames  # the one that is compiled for an empty state
             yield start, start + size
             start += size
 
@@ -128,7 +129,7 @@ class EncoderSession(_Session):
         shape = (batch, config.hop, config.model.audio_channels)
         super().__init__(codec, CodecModel.encode, jax.ShapeDtypeStruct(shape, jnp.float32), denoise, self.levels)
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
-        self._pads_inside = config.pads_inside
+        self._pads_inside = facts(config.model).pads_inside
 
     def prepare(self, sizes: Iterable[int]) -> None:
         """Compiles for these numbers of frames at a time, and will use only them: nothing that is live waits later."""
@@ -208,7 +209,7 @@ class DecoderSession(_Session):
     def push(self, codes: np.ndarray) -> np.ndarray:
         """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate.
 
-        Models that reflect the signal's start give nothing until there are `Config.start_frames` frames.
+        Models that reflect the signal's start give nothing until there are `nets.facts.Facts.start_frames` frames.
         """
         codes = self._with_rest(codes)
         frames = self._ready(codes.shape[1])

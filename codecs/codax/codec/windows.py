@@ -1,8 +1,8 @@
 """Coding a signal window by window with a model that hears a limited time around each frame, before and after it.
 
-Convolutions that are not causal reach a known number of frames to both sides (`Config.context_frames`). A window that
-begins and ends so many frames beyond what is taken from it gives what the whole signal would: long signals are coded
-in little memory, and on a CPU the intermediate arrays stay in its cache.
+Convolutions that are not causal reach a known number of frames to both sides (`nets.facts.Facts.context_frames`). A
+window that begins and ends so many frames beyond what is taken from it gives what the whole signal would: long signals
+are coded in little memory, and on a CPU the intermediate arrays stay in its cache.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codax.errors import CodaxError
+from codax.nets.families import facts
 from codax.runtime.platforms import platform
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ class _Windows:
     def __init__(
         self, codec: Codec, run: Callable[[np.ndarray], np.ndarray], taken: int, given: int, nothing: np.ndarray
     ) -> None:
-        if codec.config.context_frames is None:
+        if facts(codec.config.model).context_frames is None:
             raise CodaxError(f"model {codec.model_id} cannot be run in windows: each frame depends on all others")
         self._run, self._taken, self._given, self._nothing = run, taken, given, nothing
-        self._context = codec.config.context_frames
+        self._context = facts(codec.config.model).context_frames
         at_once = _CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
         self._size = max(_CONTEXTS * self._context, at_once // (codec.config.hop * len(nothing)), 1)
         self._held: np.ndarray | None = None  # of the signal

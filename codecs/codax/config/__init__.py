@@ -1,36 +1,51 @@
-"""Configuration of a recipe: sections, their checks, parsing, and recipe files."""
+"""Configuration of a recipe: sections with their checks, parsing, and recipe files."""
 
-from codax.config.mixture import MixtureConfig
-from codax.config.recipe import (
-    Config,
-    DataConfig,
-    DiscriminatorConfig,
-    LanguageModelConfig,
-    LossConfig,
-    MemoryConfig,
+from codax.config.data import DataConfig, MixtureConfig
+from codax.config.discriminators import DiscriminatorConfig
+from codax.config.language import LanguageModelConfig
+from codax.config.losses import LossConfig
+from codax.config.models import (
+    DACConfig,
+    EncodecConfig,
+    MimiConfig,
     ModelConfig,
-    OptimizerConfig,
-    QuantizerConfig,
+    RecurrentSEANetConfig,
     SEANetConfig,
-    TeacherConfig,
-    TrainConfig,
+    SoundStreamConfig,
     TransformerConfig,
 )
+from codax.config.quantizers import (
+    EMAQuantizerConfig,
+    FactorisedQuantizerConfig,
+    FSQQuantizerConfig,
+    QuantizerConfig,
+)
+from codax.config.recipe import Config
+from codax.config.teachers import TeacherConfig
+from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.errors import ConfigError
 
 __all__ = [
     "Config",
     "ConfigError",
+    "DACConfig",
     "DataConfig",
     "DiscriminatorConfig",
+    "EMAQuantizerConfig",
+    "EncodecConfig",
+    "FSQQuantizerConfig",
+    "FactorisedQuantizerConfig",
     "LanguageModelConfig",
     "LossConfig",
     "MemoryConfig",
+    "MimiConfig",
     "MixtureConfig",
     "ModelConfig",
     "OptimizerConfig",
     "QuantizerConfig",
+    "RecurrentSEANetConfig",
     "SEANetConfig",
+    "SoundStreamConfig",
     "TeacherConfig",
     "TrainConfig",
     "TransformerConfig",

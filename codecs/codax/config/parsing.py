@@ -1,29 +1,33 @@
 """Typed dataclasses from plain values, as JSON has them: every name and type is checked."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-import types
 import typing
 
+from codax.config.section import Tagged, unknown_field
 from codax.errors import ConfigError
 
 
 def build(cls: type, values: object, prefix: str) -> typing.Any:
-    """Builds dataclass `cls` from a dict; `prefix` leads to it, for messages.
+    """Builds dataclass `cls` from a dict; `prefix` leads to it, for messages. A field that is missing has its default.
 
     Raises:
       ConfigError: naming a field that is unknown or ill-typed.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"config field {prefix or '(root)'}: expected an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    names = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(str(k) for k in values if k not in names)
-    if unknown:
-        raise ConfigError(f"unknown config field {prefix}{unknown[0]}")
-    built = {name: _convert(hints[name], value, f"{prefix}{name}") for name, value in values.items()}
+        raise ConfigError(f"config field {prefix.removesuffix('.') or '(root)'}: expected an object, got {values!r}")
+    if issubclass(cls, Tagged) and cls.tag in values:
+        cls = cls.named(values[cls.tag])
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints, built = typing.get_type_hints(cls), {}
+    for name, value in values.items():
+        if name not in fields:
+            raise unknown_field(cls, str(name), prefix)
+        converted = _convert(hints[name], value, f"{prefix}{name}")
+        if fields[name].init:
+            built[name] = converted
+        elif converted != fields[name].default:
+            raise ConfigError(f"config field {prefix}{name} = {value!r}: must be {fields[name].default!r}")
     return cls(**built)
 
 
@@ -31,18 +35,20 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, f"{name}.")
     if typing.get_origin(hint) is tuple:
-        args = typing.get_args(hint)
         if not isinstance(value, list | tuple):
             raise ConfigError(f"config field {name}: expected a list, got {value!r}")
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_convert(args[0], v, name) for v in value)
+        args = typing.get_args(hint)
+        args = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(args) != len(value):
             raise ConfigError(f"config field {name}: expected {len(args)} values, got {value!r}")
-        return tuple(_convert(a, v, name) for a, v in zip(args, value, strict=True))
-    if isinstance(hint, types.UnionType):
-        raise ConfigError(f"config field {name}: union types are not supported")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return tuple(_convert(arg, one, name) for arg, one in zip(args, value, strict=True))
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"config field {name}: expected an object, got {value!r}")
+        of = typing.get_args(hint)[1]
+        return {str(key): _convert(of, one, f"{name}.{key}") for key, one in value.items()}
+    if hint is float and type(value) is int:
+        value = float(value)
     if type(value) is not hint:
         raise ConfigError(f"config field {name}: expected {hint.__name__}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):

@@ -11,13 +11,25 @@ from codax.config import Config, ConfigError
 def load_recipe(path: str | Path) -> Config:
     """The config of a recipe file, which is run.
 
+    Args:
+      path: the file; what follows a colon is an argument of its `get_config`, as in "configs/dac_44khz.py:16khz".
+
     Raises:
-      ConfigError: there is no such file.
+      ConfigError: there is no such file, or running it fails; the message names the file.
     """
-    path = Path(path)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: no such recipe")
+    name, has_argument, argument = str(path).partition(":")
+    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+    if not Path(name).is_file() or spec is None or spec.loader is None:
+        raise ConfigError(f"{name}: no such recipe")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config(*[argument] * bool(has_argument))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{name}: get_config() failed ({reason})") from error
+    if not isinstance(config, Config):
+        raise ConfigError(f"{name}: get_config() must return a codax.config.Config, not {type(config).__name__}")
+    return config

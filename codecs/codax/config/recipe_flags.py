@@ -8,21 +8,22 @@ import os
 import sys
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 from absl import logging as _logging  # noqa: F401 (defines --verbosity)
 from ml_collections import config_flags
 
-from codax import config as config_module
 from codax.config import Config, ConfigError
+from codax.config.recipe_files import load_recipe
+from codax.config.section import Section, Tagged, unknown_field
 from codax.errors import CodaxError
 
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
-def define_config(name: str = "config") -> flags.FlagHolder[Config]:
-    """Defines the flag; its value is what the file's `get_config()` returns, with the overrides applied."""
-    _resolve_field_types()
-    return config_flags.DEFINE_config_file(name, help_string="Recipe: a Python file with get_config() -> Config.")
+
+def define_config() -> flags.FlagHolder[Config]:
+    """Defines `--config`; its value is what the file's `get_config()` returns, with the overrides applied."""
+    return _define(flags.FLAGS, None)
 
 
 def read(recipe: str, overrides: Sequence[str]) -> Config:
@@ -35,26 +36,21 @@ def read(recipe: str, overrides: Sequence[str]) -> Config:
     Raises:
       CodaxError: naming the flag or field that cannot be used.
     """
-    _resolve_field_types()
-    values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["", *overrides])
-    rest = _parse(["", f"--config={recipe}", *overrides], values)
+    argv, values = ["", f"--config={recipe}", *overrides], flags.FlagValues()
+    holder = _define(values, argv)
+    rest = _parse(argv, values)
     if len(rest) > 1:
         raise CodaxError(f"unexpected argument {rest[1]!r}")
     return checked(holder.value)
 
 
-def checked(value: object) -> Config:
-    """The config of a flag, validated, with every field of its declared type.
+def checked(config: Config) -> Config:
+    """The config of a recipe and command line, validated, with every field of its declared type and of some use.
 
     Raises:
       ConfigError: naming the field.
     """
-    if value is None:
-        raise ConfigError("--config is missing: give a recipe such as --config=configs/quickstart.py")
-    if not isinstance(value, Config):
-        raise ConfigError(f"--config: get_config() must return a codax.config.Config, not {type(value).__name__}")
-    return Config.from_dict(dataclasses.asdict(value))
+    return Config.from_dict(config.to_dict()).refuse_idle()
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -70,64 +66,86 @@ def parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
-    """What is left of the command line when the flags are taken. Raises CodaxError."""
-    recipe = _recipe_path(argv)
-    if recipe is not None and not recipe.is_file():
-        raise ConfigError(f"{recipe}: no such recipe")
-    try:
-        return values(argv)
-    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError, ImportError, SyntaxError) as error:
-        raise CodaxError(_explain(error, argv)) from error
+def _define(values: flags.FlagValues, argv: list[str] | None) -> flags.FlagHolder[Config]:
+    """The flag of a command line; None = the process's own."""
+
+    def recipe(path: str) -> Config:
+        config, overrides = load_recipe(path), _overrides(sys.argv if argv is None else argv)
+        for field, value in overrides:
+            _choose_class(config, field, value)
+        for field, _ in overrides:
+            _check_field(config, field)
+        return config
+
+    return config_flags.DEFINE_config_dataclass(
+        "config",
+        Config(),
+        help_string="Recipe: a Python file with get_config() -> Config.",
+        flag_values=values,
+        sys_argv=argv,
+        parse_fn=recipe,
+    )
 
 
-def _recipe_path(argv: list[str]) -> Path | None:
-    """The file given as --config=FILE or --config FILE; what follows a colon is an argument of its get_config()."""
+def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
+    """Field and value of every --config.FIELD=VALUE or --config.FIELD VALUE."""
+    found = []
     for argument, following in zip(argv[1:], [*argv[2:], ""], strict=True):
-        name, has_value, value = argument.partition("=")
-        if name in ("--config", "-config"):
-            return Path((value if has_value else following).split(":")[0])
-    return None
+        name, has_value, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name.startswith("config."):
+            found.append((name.removeprefix("config."), value if has_value else following))
+    return found
+
+
+def _choose_class(config: Config, field: str, value: str) -> None:
+    """Where an override names the class of a section, makes it one. Raises ConfigError: there is no such class."""
+    place, _, name = field.partition(".")
+    section = getattr(config, place, None)
+    if isinstance(section, Tagged) and name == section.tag:
+        setattr(config, place, section.of_class(value))
+
+
+def _check_field(config: Config, field: str) -> None:
+    """Raises ConfigError if there is no such field."""
+    section: typing.Any = config
+    for part in field.split("."):
+        if not isinstance(section, Section):
+            raise ConfigError(f"unknown config field {field}")
+        if part not in section.field_names():
+            raise unknown_field(type(section), part)
+        section = getattr(section, part)
+
+
+def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """The arguments that are no flags. Raises CodaxError."""
+    try:
+        rest = values(argv)
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
+        raise CodaxError(_explain(error, argv)) from error
+    if values["config"].using_default_value:
+        raise ConfigError("--config is missing: give a recipe such as --config=configs/quickstart.py")
+    return rest
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
     """What is wrong with the command line, in one line."""
-    for argument in argv[1:]:
-        name, has_value, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name.startswith("config."):
-            path = name.removeprefix("config.")
-            wanted = _field_type(path)
-            if wanted is None:
-                return f"unknown config field {path} (in {argument})"
-            if has_value and f"config.{path}" in str(error):
-                return f"config field {path} = {value!r}: expected {wanted}"
-    cause: BaseException = error
-    while cause.__context__ is not None:
-        cause = cause.__context__
-    if "parsing config file" in str(error):  # the message is a traceback
-        return f"{_recipe_path(argv)}: get_config() failed ({cause})"
+    for field, value in _overrides(argv):
+        if f"config.{field}" in str(error):
+            return f"config field {field} = {value!r}: expected {_words(field)}"
     text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
     return text or type(error).__name__
 
 
-def _field_type(path: str) -> str | None:
-    """The declared type of a field such as "train.steps" in words; None = there is no such field."""
-    cls: typing.Any = Config
-    for part in path.split("."):
-        if not dataclasses.is_dataclass(cls) or part not in typing.get_type_hints(cls):
-            return None
-        cls = typing.get_type_hints(cls)[part]
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    return names.get(cls) or str(cls)
-
-
-def _resolve_field_types() -> None:
-    """ml_collections looks for classes in `dataclasses.Field.type`, where postponed annotations leave strings."""
-    for cls in vars(config_module).values():
-        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-            hints = typing.get_type_hints(cls)
-            for field in dataclasses.fields(cls):
-                field.type = hints[field.name]
+def _words(field: str) -> str:
+    """The declared type of a field such as "train.steps"."""
+    classes: list[type] = [Config]
+    hint: typing.Any = Config
+    for part in field.split("."):
+        hints = [typing.get_type_hints(cls) for cls in classes]
+        hint = next((found[part] for found in hints if part in found), None)
+        classes = [*hint.classes.values()] if isinstance(hint, type) and issubclass(hint, Tagged) else [hint]
+        classes = [cls for cls in classes if dataclasses.is_dataclass(cls)]
+    return _WORDS.get(hint) or str(hint)
 
 
 def fail(error: CodaxError) -> typing.NoReturn:

@@ -7,6 +7,7 @@ import numpy as np
 from codax.codec.codec import Codec
 from codax.deploy.runtime import Runtime
 from codax.errors import CodaxError
+from codax.nets.families import facts
 
 AUDIO_TOLERANCE = 1e-4  # of decoded audio, for a peak of 1
 # Sums are rounded differently in the last bits, which decides where two entries are equally near: rarely.
@@ -25,7 +26,7 @@ def check(codec: Codec, runtime: Runtime) -> str:
     """
     config = codec.config
     samples = min(config.segment[0] or 1 << 60, round(SECONDS * config.model.sample_rate))
-    frames = max(2 * config.start_frames, samples // config.hop)
+    frames = max(2 * facts(config.model).start_frames, samples // config.hop)
     audio = probe(frames * config.hop, config.model.audio_channels, config.model.sample_rate)
     codes = codec.encode_piece(audio, False)
     decoded = codec.decode_piece(codes, False)

@@ -11,12 +11,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import export
 
 from codax.codec.codec import Codec
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
+from codax.nets.families import facts
 
 Struct = jax.ShapeDtypeStruct
 
@@ -58,7 +58,7 @@ def programs(codec: Codec) -> list[Program]:
     found = [_whole(codec, side) for side in (_encode, _decode)]
     if codec.streams:
         for side in (_encode, _decode):
-            if config.start_frames > 1:
+            if facts(config.model).start_frames > 1:
                 found.append(_step(codec, side, first=True))
             found.append(_step(codec, side))
     return found
@@ -78,7 +78,7 @@ class _Side:
 def _encoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
     config = codec.config
     inputs = {"audio": Struct((batch, frames * config.hop, config.model.audio_channels), jnp.float32)}
-    if config.pads_inside and config.model.causal:
+    if facts(config.model).pads_inside and config.model.causal:
         inputs["length"] = Struct((), jnp.int32)  # of the signal, for the layers pad what follows by their own rule
     return inputs | _denoise(codec, "encoder")
 
@@ -118,22 +118,14 @@ def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Arra
 
 def _dequantized(codec: Codec, codes: jax.Array) -> Any:
     """Latent of the codes of some quantizers, whose number need not be known."""
-    config = codec.config.quantizer
-    variables: dict[tuple[str, ...], Any] = flatten_dict(codec.folded)  # type: ignore[assignment]
-    path = ("codebook", "quantizer", "embedding")
-    if path in variables:
-        # Quantizers that are left out take a zero behind the entries of their codebook.
-        variables[path] = jnp.pad(variables[path], ((0, 0), (0, 1), (0, 0)))
-        missing = config.num_quantizers - codes.shape[2]
-        codes = jnp.pad(codes, ((0, 0), (0, 0), (0, missing)), constant_values=config.codebook_size)
-    return codec.model.apply(unflatten_dict(variables), codes, method=lambda model, c: model.quantizer.decode(c))
+    return codec.model.apply(codec.folded, codes, method=lambda model, c: model.quantizer.decode_any(c))
 
 
 def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[Any, Any, Any]:
     """Batch, frames and quantizers of a side, unknown, or with so many `frames`; 0 where a side does not have it."""
     bounds = {
         "batch": "batch >= 1",
-        "frames": f"frames >= {codec.config.start_frames}",
+        "frames": f"frames >= {facts(codec.config.model).start_frames}",
         "quantizers": f"quantizers <= {codec.config.quantizer.num_quantizers}",
     }
     # What is not in the shape of an input may not be there at all.
@@ -167,7 +159,7 @@ def _whole(codec: Codec, side: _Side) -> Program:
 
 def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
     """One frame with the state before it, or with `first` the frames that a stream starts from."""
-    start = codec.config.start_frames
+    start = facts(codec.config.model).start_frames
     frames = start if first else 1
     batch, _, quantizers = _dimensions(codec, side, frames)
     inputs = side.inputs(codec, batch, frames, quantizers)

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.config import DiscriminatorConfig
+from codax.discriminators.base import Member
 from codax.discriminators.msstft import Conv2d
 from codax.dsp.stft import stft
 
@@ -54,3 +56,11 @@ def normalized(audio: jax.Array) -> jax.Array:
     """Audio [batch, time, channels] with the mean of each signal taken out and its peak at 0.8."""
     centred = audio - jnp.mean(audio, axis=1, keepdims=True)
     return PEAK * centred / (jnp.max(jnp.abs(centred), axis=1, keepdims=True) + 1e-9)
+
+
+def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
+    """One for each of `bands_windows`."""
+    return [
+        Member(name, BandsDiscriminator(window, config.bands_channels, dtype=dtype, name=name))
+        for window, name in ((window, f"bands{window}") for window in config.bands_windows)
+    ]

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
-from codax.discriminators.bands import BandsDiscriminator, normalized
-from codax.discriminators.hifigan import PeriodDiscriminator, ScaleDiscriminator, halve
-from codax.discriminators.msstft import MSSTFTDiscriminator
-from codax.discriminators.stft import STFTDiscriminator
-from codax.discriminators.waveform import WaveDiscriminator, halve_rate
+from codax.discriminators import bands, hifigan, msstft, stft, waveform
+from codax.discriminators.base import Member
+from codax.errors import CodaxError
+
+Members = Callable[[DiscriminatorConfig, Any], list[Member]]
+
+# What a recipe has of each kind, in the order of the outputs; the second argument is what the networks compute in.
+DISCRIMINATORS: dict[str, Members] = {
+    "bands": bands.members,
+    "msstft": msstft.members,
+    "stft": stft.members,
+    "waveform": waveform.members,
+    "hifigan": hifigan.members,
+}
+
+
+def register(kind: str, members: Members) -> None:
+    """Adds a kind. Raises CodaxError if there is one of that name."""
+    if kind in DISCRIMINATORS:
+        raise CodaxError(f"discriminator {kind}: the name is taken")
+    DISCRIMINATORS[kind] = members
+
+
+def members_of(config: DiscriminatorConfig, dtype: Any = None) -> list[Member]:
+    """All discriminators of a recipe."""
+    return [member for members in DISCRIMINATORS.values() for member in members(config, dtype)]
 
 
 class Discriminators(nn.Module):
@@ -22,42 +46,15 @@ class Discriminators(nn.Module):
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
-        c = self.config
-        outputs = []
-        if c.split_channels:
+        if self.config.split_channels:
             audio = jnp.moveaxis(audio, -1, 1).reshape(-1, audio.shape[1], 1)
-        audio = normalized(audio) if c.normalize else audio
-        for window in c.bands_windows:
-            bands = BandsDiscriminator(window, c.bands_channels, dtype=self.dtype, name=f"bands{window}")
-            outputs.append(bands(audio))
-        for window in c.msstft_windows:
-            scale = MSSTFTDiscriminator(
-                window,
-                c.msstft_channels,
-                c.msstft_kernel,
-                slope=c.msstft_slope,
-                normalized=c.msstft_normalized,
-                dtype=self.dtype,
-                name=f"msstft{window}",
-            )
-            outputs.append(scale(audio))
-        if c.stft:
-            stft = STFTDiscriminator(c.stft_window, c.stft_hop, c.stft_channels, dtype=self.dtype, name="stft")
-            outputs.append(stft(audio))
-        x = audio
-        for i in range(c.wave_scales):
-            x = x if i == 0 else halve_rate(x)
-            wave = WaveDiscriminator(
-                c.wave_channels, c.wave_max_channels, c.wave_group_size, dtype=self.dtype, name=f"wave{i}"
-            )
-            outputs.append(wave(x))
-        most, hifigan = c.hifigan_max_channels, []
-        for period in c.periods:
-            hifigan.append(PeriodDiscriminator(period, most, dtype=self.dtype, name=f"period{period}")(audio))
-        x = audio
-        for i in range(c.scales):
-            x = x if i == 0 else halve(x)
-            # The first one, at the full rate, has spectral normalisation.
-            hifigan.append(ScaleDiscriminator(i == 0, most, dtype=self.dtype, name=f"scale{i}")(x))
-        # The last of their features are the logits.
-        return outputs + [(logits, features if c.hifigan_logits else features[:-1]) for logits, features in hifigan]
+        audio = bands.normalized(audio) if self.config.normalize else audio
+        halved: dict[Any, list[jax.Array]] = {}
+        outputs = []
+        for member in members_of(self.config, self.dtype):
+            rates = halved.setdefault(member.halve, [audio])
+            while len(rates) <= member.halvings:
+                assert member.halve is not None
+                rates.append(member.halve(rates[-1]))
+            outputs.append(member.net(rates[member.halvings]))
+        return outputs

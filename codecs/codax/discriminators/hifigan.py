@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.config import DiscriminatorConfig
+from codax.discriminators.base import Member
 from codax.discriminators.msstft import Conv2d
 from codax.nets.weightnorm import kernel_parameter
 
@@ -31,10 +33,14 @@ def _act(x: jax.Array) -> jax.Array:
 
 
 class PeriodDiscriminator(nn.Module):
-    """Audio [batch, time, 1], folded at a period, -> logits [batch, steps, period, 1] and six feature maps."""
+    """Audio [batch, time, 1], folded at a period, -> logits [batch, steps, period, 1] and six feature maps.
+
+    The last feature map is the logits, which `keep_logits` = False leaves out.
+    """
 
     period: int
     max_channels: int = 1024
+    keep_logits: bool = True
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -49,7 +55,7 @@ class PeriodDiscriminator(nn.Module):
             x = _act(Conv2d(width, (5, 1), (stride, 1), dtype=self.dtype, name=f"conv{i}")(x))
             features.append(x)
         x = Conv2d(1, (3, 1), dtype=self.dtype, name="logits")(x)
-        return x, [*features, x]
+        return x, [*features, x] if self.keep_logits else features
 
 
 def spectral_normed(kernel: jax.Array) -> jax.Array:
@@ -99,10 +105,11 @@ class Conv1d(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """Audio [batch, time, 1] -> logits [batch, time / 64, 1] and eight feature maps."""
+    """Audio [batch, time, 1] -> logits [batch, time / 64, 1] and eight feature maps; as `PeriodDiscriminator`."""
 
     spectral: bool = False
     max_channels: int = 1024
+    keep_logits: bool = True
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -114,9 +121,24 @@ class ScaleDiscriminator(nn.Module):
             x = _act(conv(x))
             features.append(x)
         x = Conv1d(1, 3, spectral=self.spectral, dtype=self.dtype, name="logits")(x)
-        return x, [*features, x]
+        return x, [*features, x] if self.keep_logits else features
 
 
 def halve(x: jax.Array) -> jax.Array:
     """Mean of four samples at every second place of [batch, time, channels], with two zeros on both sides."""
     return nn.avg_pool(x, (4,), strides=(2,), padding=((2, 2),), count_include_pad=True)  # pyright: ignore[reportArgumentType]
+
+
+def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
+    """One for each of `periods`, and `scales` of them, each at half the rate of the one before."""
+    most, keep = config.hifigan_max_channels, config.hifigan_logits
+    periods = [
+        Member(name, PeriodDiscriminator(period, most, keep, dtype=dtype, name=name))
+        for period, name in ((period, f"period{period}") for period in config.periods)
+    ]
+    # The first scale, at the full rate, has spectral normalisation.
+    scales = [
+        Member(name, ScaleDiscriminator(i == 0, most, keep, dtype=dtype, name=name), i, halve)
+        for i, name in enumerate(f"scale{i}" for i in range(config.scales))
+    ]
+    return periods + scales

@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.config import DiscriminatorConfig
+from codax.discriminators.base import Member
 from codax.dsp.stft import stft, window_norm
 from codax.nets.conv2d import conv2d
 from codax.nets.weightnorm import kernel_parameter
@@ -71,3 +73,20 @@ class MSSTFTDiscriminator(nn.Module):
         x = Conv2d(self.channels, square, dtype=self.dtype, name="last")(x)
         features.append(x := nn.leaky_relu(x, self.slope))
         return Conv2d(1, square, dtype=self.dtype, name="logits")(x), features
+
+
+def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
+    """One for each of `msstft_windows`."""
+
+    def net(window: int, name: str) -> MSSTFTDiscriminator:
+        return MSSTFTDiscriminator(
+            window,
+            config.msstft_channels,
+            config.msstft_kernel,
+            slope=config.msstft_slope,
+            normalized=config.msstft_normalized,
+            dtype=dtype,
+            name=name,
+        )
+
+    return [Member(name, net(w, name)) for w, name in ((w, f"msstft{w}") for w in config.msstft_windows)]

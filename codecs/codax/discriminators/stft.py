@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.config import DiscriminatorConfig
+from codax.discriminators.base import Member
 from codax.dsp.stft import stft
 from codax.nets.conv2d import conv2d
 
@@ -70,3 +72,11 @@ class STFTDiscriminator(nn.Module):
             features.append(x)
         logits = Conv(1, (1, x.shape[2]), padding="VALID", dtype=self.dtype, name="logits")(nn.elu(x))
         return logits[:, :, 0], features
+
+
+def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
+    """One, with `stft`."""
+    if not config.stft:
+        return []
+    sizes = (config.stft_window, config.stft_hop, config.stft_channels)
+    return [Member("stft", STFTDiscriminator(*sizes, dtype=dtype, name="stft"))]

@@ -6,6 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from codax.config import DiscriminatorConfig
+from codax.discriminators.base import Member
+
 DOWN = 4  # stride of each grouped convolution
 LAYERS = 4  # number of grouped convolutions
 
@@ -44,3 +47,12 @@ class WaveDiscriminator(nn.Module):
 def halve_rate(x: jax.Array) -> jax.Array:
     """Average pooling of width 4 and stride 2 over [batch, time, channels]."""
     return nn.avg_pool(x, (4,), strides=(2,), padding=((1, 1),), count_include_pad=False)  # pyright: ignore[reportArgumentType]
+
+
+def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
+    """`wave_scales` of them, each at half the rate of the one before."""
+    sizes = (config.wave_channels, config.wave_max_channels, config.wave_group_size)
+    return [
+        Member(name, WaveDiscriminator(*sizes, dtype=dtype, name=name), i, halve_rate)
+        for i, name in enumerate(f"wave{i}" for i in range(config.wave_scales))
+    ]

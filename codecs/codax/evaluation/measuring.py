@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
-from codax.evaluation.systems import Output, System
+from codax.evaluation.systems import CodecSystem, Output, System
 from codax.metrics.registry import Measure, Selection
 
 
@@ -103,36 +104,54 @@ class _Bench:
         if not np.isfinite(output.audio).all():
             row.errors["system"] = "the decoded audio holds values that are not finite"
             return None
+        inputs = self._signals(output.audio) | self._texts(output.audio, row) | _codes(system, output)
         for measure in self._selection.measures:
-            self._apply(measure, output.audio, row)
-        if self._scorer is not None:
-            self._listen(output.audio, row)
+            self._apply(measure, inputs, row)
         return output
 
-    def _apply(self, measure: Measure, decoded: np.ndarray, row: Row) -> None:
-        rate = measure.rate or self._rate
+    def _apply(self, measure: Measure, inputs: dict[str, Any], row: Row) -> None:
         wanted = [value.key for value in measure.values if value.key in self._selection.keys]
         try:
-            if rate not in self._resampled:
-                self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
-            scores = measure.compute(self._resampled[rate], audio_files.resample(decoded, self._rate, rate), rate)
+            if "degraded" in measure.needs and measure.rate:
+                inputs = inputs | self._signals(inputs["degraded"], measure.rate)
+            if any(name not in inputs for name in measure.needs):
+                return  # no codes, or the reason why there is no text is in the row
+            scores = measure.compute(*(inputs[name] for name in measure.needs))
         except Exception as error:
             row.errors[wanted[0]] = _reason(error)
             return
         row.scores.update({key: float(scores[key]) for key in wanted})
 
-    def _listen(self, decoded: np.ndarray, row: Row) -> None:
-        assert self._scorer is not None
+    def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
+        """`registry.SIGNALS` at a rate, or as they are."""
+        rate = rate or self._rate
+        if rate not in self._resampled:
+            self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
+        degraded = audio_files.resample(decoded, self._rate, rate)
+        return {"reference": self._resampled[rate], "degraded": degraded, "rate": rate}
+
+    def _texts(self, decoded: np.ndarray, row: Row) -> dict[str, Any]:
+        """`registry.TEXTS`, and the row's counts of errors; {} without a recogniser, or where it fails."""
+        if self._scorer is None:
+            return {}
         if self._text_error:
             row.errors["wer"] = self._text_error
-            return
+            return {}
         try:
-            score = self._scorer.score(decoded, self._rate)
+            heard = self._scorer.hear(decoded, self._rate)
+            row.counts = self._scorer.counts(heard, self._selection.keys)
         except Exception as error:
             row.errors["wer"] = _reason(error)
-            return
-        row.heard = score.heard
-        row.counts = {key: counts for key, counts in score.counts.items() if key in self._selection.keys}
+            return {}
+        row.heard = heard
+        return self._scorer.inputs(heard)
+
+
+def _codes(system: System, output: Output) -> dict[str, Any]:
+    """`registry.CODES` of a codec."""
+    if output.codes is None or not isinstance(system, CodecSystem):
+        return {}
+    return {"codes": output.codes, "codebook_size": system.codebook_size, "frame_rate": system.frame_rate}
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Collection
 
 import numpy as np
 
@@ -13,16 +13,8 @@ from codax.metrics.signals import MetricError, mono
 from codax.metrics.wer import ErrorCounts
 
 
-@dataclasses.dataclass(frozen=True)
-class TextScore:
-    """What was heard in one signal, and the counts against each reference that there is (keys of the registry)."""
-
-    heard: str
-    counts: dict[str, ErrorCounts]
-
-
 class TextScorer:
-    """Scores one utterance after the other: call `start` with the original, then `score` with every system's signal."""
+    """Scores one utterance after the other: call `start` with the original, then `hear` with every system's signal."""
 
     def __init__(self, recognizer: Recognizer):
         self._recognizer = recognizer
@@ -48,19 +40,26 @@ class TextScorer:
         known = self._recognizer.languages
         if known is not None and self._language not in known:
             raise MetricError(f"the recogniser {self._recognizer.name} does not know the language {self._language!r}")
-        self._heard = self._hear(original, sample_rate)
+        self._heard = self.hear(original, sample_rate)
 
-    def score(self, audio: np.ndarray, sample_rate: int) -> TextScore:
-        """Scores float32 [time, channels], any system's version of the utterance."""
-        heard = self._hear(audio, sample_rate)
-        counts = {
-            "dwer": wer.word_counts(self._heard, heard, self._language),
-            "dcer": wer.character_counts(self._heard, heard, self._language),
-        }
-        if self._text is not None:
-            counts["wer"] = wer.word_counts(self._text, heard, self._language)
-            counts["cer"] = wer.character_counts(self._text, heard, self._language)
-        return TextScore(heard, counts)
-
-    def _hear(self, audio: np.ndarray, sample_rate: int) -> str:
+    def hear(self, audio: np.ndarray, sample_rate: int) -> str:
+        """The words in float32 [time, channels], any system's version of the utterance."""
         return self._recognizer.transcribe(resample(mono(audio), sample_rate, recognizers.SAMPLE_RATE), self._language)
+
+    def inputs(self, heard: str) -> dict[str, str | None]:
+        """What measures may need (`registry.TEXTS`)."""
+        return {
+            "transcript": self._text,
+            "heard": heard,
+            "heard_original": self._heard,
+            "language": self._language,
+        }
+
+    def counts(self, heard: str, keys: Collection[str]) -> dict[str, ErrorCounts]:
+        """Errors by key of the registry, of those in `keys` that have a reference."""
+        found = {}
+        for prefix, reference in (("d", self._heard), ("", self._text)):
+            for name, count in (("wer", wer.word_counts), ("cer", wer.character_counts)):
+                if reference is not None and prefix + name in keys:
+                    found[prefix + name] = count(reference, heard, self._language)
+        return found

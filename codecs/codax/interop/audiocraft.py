@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from codax.config import Config, ConfigError
-from codax.interop.encodec import NORMS, PADS, LayoutError, config_24khz
+from codax.config import Config, ConfigError, presets
+from codax.interop.encodec import NORMS, PADS, LayoutError
 
 _NORMS = {**NORMS, "none": "none"}
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -28,7 +28,7 @@ def config_of(text: str) -> Config:
 
     try:
         values = _Values(yaml.safe_load(text))
-        config = config_24khz()
+        config = presets.encodec_24khz()
         model, net = config.model, config.model.seanet
         config.name = "encodec_audiocraft"
         model.sample_rate, model.audio_channels = values("sample_rate"), values("channels")

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig
+from codax.config import Config, ConfigError, DACConfig, FactorisedQuantizerConfig, presets
 from codax.interop.encodec import Entries, LayoutError, plain_name
 from codax.nets.weightnorm import fold, normed
 
@@ -62,7 +62,7 @@ DESCRIPT = Layout(
 )  # fmt: skip
 
 
-def parts(model: ModelConfig, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+def parts(model: DACConfig, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Yields (codax name, name in the layout, order of PyTorch's axes here) of every activation and convolution."""
     count = len(model.strides)
     stem, act, latent, decoder_latent, decoder_act, decoder_stem = layout.ends(count)
@@ -84,7 +84,7 @@ def parts(model: ModelConfig, layout: Layout) -> Iterator[tuple[str, str, tuple[
     yield "decoder.stem", decoder_stem, _CONV
 
 
-def _units(model: ModelConfig, layout: Layout, side: str, place: str, ours: str):
+def _units(model: DACConfig, layout: Layout, side: str, place: str, ours: str):
     for j in range(len(model.dilations)):
         unit = f"{place}.{layout.unit(side, j)}"
         names, orders = ("act0", "dilated", "act1", "pointwise"), (_ALPHA, _CONV, _ALPHA, _CONV)
@@ -157,48 +157,6 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
 
 
-def config_44khz() -> Config:
-    """The released 44.1 kHz model: 9 codebooks at 86 frames per second, 7.75 kbps."""
-    return _released(44_100, 9, (2, 4, 8, 8))
-
-
-def config_24khz() -> Config:
-    """The released 24 kHz model: 32 codebooks at 75 frames per second, 24 kbps."""
-    return _released(24_000, 32, (2, 4, 5, 8))
-
-
-def config_16khz() -> Config:
-    """The released 16 kHz model: 12 codebooks at 50 frames per second, 6 kbps."""
-    return _released(16_000, 12, (2, 4, 5, 8))
-
-
-def _released(sample_rate: int, num_quantizers: int, strides: tuple[int, ...]) -> Config:
-    config = Config(
-        model=ModelConfig(
-            family="dac",
-            sample_rate=sample_rate,
-            channels=64,
-            decoder_channels=96,
-            strides=strides,
-            dimension=1024,
-            causal=False,
-        ),
-        quantizer=QuantizerConfig(
-            kind="factorised", num_quantizers=num_quantizers, projection=8, dropout_share=0.5, kbps=()
-        ),
-    )
-    return _named(config)
-
-
-def _named(config: Config) -> Config:
-    """With its name and the rates at which it is evaluated: a quarter, half and all of the codebooks, about."""
-    quantizer = config.quantizer
-    most = quantizer.num_quantizers
-    quantizer.kbps = tuple(config.kbps(n) for n in sorted({-(-most // 4), -(-most // 2), most}))
-    config.name = f"dac_{config.model.sample_rate // 1000}khz"
-    return config
-
-
 # Hugging Face's name of a field, and the one in Descript's files. The widths and strides follow in `_config`.
 _FIELDS = {
     "sampling_rate": "sample_rate",
@@ -219,7 +177,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     Raises:
       LayoutError: a field is missing or has a value that codax does not have.
     """
-    config = config_44khz()
+    config = presets.dac_44khz()
     model, quantizer = config.model, config.quantizer
     try:
         model.sample_rate = values["sampling_rate"]
@@ -237,7 +195,10 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         quantizer.codebook_size = values["codebook_size"]
         quantizer.projection = values["codebook_dim"]
         quantizer.kbps = ()
-        return _named(Config.from_dict(config.to_dict())).validate()
+        config = Config.from_dict(config.to_dict())
+        config.quantizer.kbps = presets.quarter_half_and_all(config)
+        config.name = f"dac_{config.model.sample_rate // 1000}khz"
+        return config.validate()
     except (ConfigError, LayoutError):
         raise
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -274,15 +235,17 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     """
     model, quantizer = config.model, config.quantizer
     wide = 2 ** len(model.strides)
-    fixed = config_44khz().model
+    if not isinstance(model, DACConfig) or not isinstance(quantizer, FactorisedQuantizerConfig):
+        raise LayoutError(f"model {config.name} has not the shape of a DAC")
+    fixed = presets.dac_44khz().model
     same = all(
         getattr(model, name) == getattr(fixed, name)
         for name in (
-            "family", "audio_channels", "max_channels", "kernel_size", "latent_kernel_size", "dilations", "stem_stride",
+            "audio_channels", "max_channels", "kernel_size", "latent_kernel_size", "dilations", "stem_stride",
             "causal", "film", "normalize",
         )
     )  # fmt: skip
-    if not same or quantizer.kind != "factorised" or model.dimension != model.channels * wide:
+    if not same or model.dimension != model.channels * wide:
         raise LayoutError(f"model {config.name} has not the shape of a DAC")
     if quantizer.codebook_size != 2**config.bits_per_code:
         raise LayoutError(f"codebooks of {quantizer.codebook_size} entries: transformers has powers of two alone")

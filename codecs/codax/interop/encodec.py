@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.config import Config, ConfigError, EMAQuantizerConfig, EncodecConfig, MimiConfig, presets
 from codax.errors import CodaxError
 from codax.nets.lstm import REVERSE
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
@@ -47,7 +47,7 @@ NATIVE = Layout(
 HUGGINGFACE = Layout("{side}.layers.{index}{sub}", ".conv", ".conv", "norm", "quantizer.layers.{level}.codebook")
 
 
-def layers(model: ModelConfig) -> Iterator[tuple[str, str, int, str, str]]:
+def layers(model: EncodecConfig | MimiConfig) -> Iterator[tuple[str, str, int, str, str]]:
     """Yields (kind, side, index, sub-layer, codax name) of every layer with weights.
 
     kind is "conv", "convtr" or "lstm"; index counts activations too, as the layouts do.
@@ -196,37 +196,10 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
 
 def check_codebooks(config: Config) -> None:
     """Raises LayoutError for codebooks that are no moving averages (DAC's layouts have those) or searched by angle."""
-    if config.quantizer.kind != "average":
+    if not isinstance(config.quantizer, EMAQuantizerConfig):
         raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout has not")
     if config.quantizer.normalise:
         raise LayoutError(f"model {config.name} searches its codebooks by angle, for which the layout has no field")
-
-
-def config_24khz() -> Config:
-    """The released 24 kHz model (arXiv 2210.13438): causal, mono, 1.5 to 24 kbps."""
-    return Config(
-        name="encodec_24khz",
-        model=ModelConfig(family="encodec", sample_rate=24_000, channels=32, dimension=128, dilations=(1,)),
-        quantizer=QuantizerConfig(num_quantizers=32, kmeans_iterations=50, kbps=(1.5, 3.0, 6.0, 12.0, 24.0)),
-    )
-
-
-def config_48khz() -> Config:
-    """The released 48 kHz model: stereo, not causal, segments of one second, 3 to 24 kbps."""
-    config = config_24khz()
-    config.name = "encodec_48khz"
-    config.model = dataclasses.replace(
-        config.model,
-        sample_rate=48_000,
-        audio_channels=2,
-        causal=False,
-        normalize=True,
-        segment_seconds=1.0,
-        seanet=SEANetConfig(norm="group"),
-    )
-    config.quantizer.num_quantizers = 16
-    config.quantizer.kbps = (3.0, 6.0, 12.0, 24.0)
-    return config
 
 
 def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
@@ -244,7 +217,7 @@ def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
     levels = sum(name.startswith("quantizer.vq.layers.") and name.endswith("._codebook.embed") for name in state)
     if stem is None or stem.ndim != 3 or not levels:
         raise LayoutError("not the weights of an EnCodec model")
-    config = config_48khz() if stem.shape[1] == 2 else config_24khz()
+    config = presets.encodec_48khz() if stem.shape[1] == 2 else presets.encodec_24khz()
     config.model.channels = stem.shape[0]
     book = state["quantizer.vq.layers.0._codebook.embed"]
     config.quantizer.codebook_size, config.model.dimension = book.shape
@@ -279,7 +252,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     Raises:
       LayoutError: a field is missing or has a value that codax does not have.
     """
-    config = config_24khz()
+    config = presets.encodec_24khz()
     model, net = config.model, config.model.seanet
     try:
         for theirs, ours in _HF_MODEL:
@@ -312,16 +285,14 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     Raises:
       LayoutError: transformers has no such model.
     """
-    model, net = config.model, config.model.seanet
+    model = config.model
+    if not isinstance(model, EncodecConfig):
+        raise LayoutError(f"model {config.name} of family {model.family} is no EncodecModel")
+    net = model.seanet
     growth = model.dilations[1] if len(model.dilations) > 1 else 2
     fits = model.dilations == tuple(growth**i for i in range(len(model.dilations)))
     names = {v: k for k, v in NORMS.items()}
-    if (
-        not fits
-        or net.norm not in names
-        or model.family != "encodec"
-        or model.decoder_channels not in (0, model.channels)
-    ):
+    if not fits or net.norm not in names or model.decoder_channels not in (0, model.channels):
         raise LayoutError("transformers has no EncodecModel with these dilations, norm or widths")
     return {
         "architectures": ["EncodecModel"],

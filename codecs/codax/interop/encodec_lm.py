@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from codax.config import Config
+from codax.config import Config, presets
 from codax.errors import CodaxError
-from codax.interop.encodec import Entries, LayoutError, State, config_24khz, config_48khz
+from codax.interop.encodec import Entries, LayoutError, State
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
 from codax.storage.files import write_whole
@@ -108,7 +108,7 @@ def is_lm(state: Mapping[str, Any]) -> bool:
 
 def codec_of(config: LMConfig) -> Config:
     """The codec of the released model with as many codebooks."""
-    return config_48khz() if config.codebooks == 16 else config_24khz()
+    return presets.encodec_48khz() if config.codebooks == 16 else presets.encodec_24khz()
 
 
 def import_lm(

@@ -9,7 +9,7 @@ from typing import Any
 
 from codax.codec.codec import Codec
 from codax.codec.loading import from_weights
-from codax.config import Config
+from codax.config import Config, DACConfig, EncodecConfig, MimiConfig, presets
 from codax.errors import CodaxError
 from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
 from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
@@ -84,7 +84,7 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Found:
     arrays = read_tensors(path) if state is None else dict(state)
     if mimi.is_state(arrays):
         about = path.parent / KYUTAI_CONFIG
-        config = mimi_config.config_24khz()
+        config = presets.mimi_24khz()
         if about.is_file():
             config = mimi_config.config_from_kyutai(_json_object(about))
         return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
@@ -133,15 +133,15 @@ def export_huggingface(codec: Codec, folder: str | Path) -> None:
     """
     config = codec.config
     processor: dict[str, Any] = {"feature_extractor_type": "EncodecFeatureExtractor", "return_attention_mask": True}
-    if config.model.family == "encodec":
+    if isinstance(config.model, EncodecConfig):
         values = encodec.config_to_huggingface(config)
         state = encodec.from_codax(codec.flat(), config, encodec.HUGGINGFACE)
         processor |= {"chunk_length_s": values["chunk_length_s"], "overlap": values["overlap"]}
-    elif config.model.family == "mimi":
+    elif isinstance(config.model, MimiConfig):
         values = mimi_config.config_to_huggingface(config)
         state = mimi.from_codax(codec.flat(), config, mimi.HUGGINGFACE)
         processor |= {"chunk_length_s": None, "overlap": None}
-    elif config.model.family == "dac":
+    elif isinstance(config.model, DACConfig):
         values = dac.config_to_huggingface(config)
         state = dac.from_codax(codec.flat(), config, dac.HUGGINGFACE)
         processor = {"feature_extractor_type": "DacFeatureExtractor", "hop_length": config.hop}

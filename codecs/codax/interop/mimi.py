@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from codax.config import Config, ModelConfig
+from codax.config import Config, MimiConfig
 from codax.interop import encodec
 from codax.interop.encodec import Entries, LayoutError
 from codax.nets.weightnorm import fold
@@ -112,11 +112,9 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
         yield "params.encoder.downsample.kernel", layout.downsample, (2, 1, 0)
 
 
-def _plain(model: ModelConfig) -> ModelConfig:
+def _plain(model: MimiConfig) -> MimiConfig:
     """The same without what the layouts of EnCodec do not have, or would spell in another way."""
-    return dataclasses.replace(
-        model, semantic_dimension=0, seanet=dataclasses.replace(model.seanet, norm="none", lstm_layers=0)
-    )
+    return dataclasses.replace(model, semantic_dimension=0, seanet=dataclasses.replace(model.seanet, norm="none"))
 
 
 def _books(config: Config, layout: Layout) -> Iterator[str]:

@@ -5,36 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
 from codax.interop.encodec import LayoutError
-
-
-def config_24khz() -> Config:
-    """The released model: 24 kHz, 12.5 frames a second, 1.1 kbps with 8 of its 32 codebooks."""
-    return Config(
-        name="mimi_24khz",
-        model=ModelConfig(
-            family="mimi",
-            channels=64,
-            dimension=512,
-            strides=(4, 5, 6, 8),
-            dilations=(1,),
-            resample_stride=2,
-            seanet=SEANetConfig(last_kernel_size=3, shortcut="identity", norm="none", pad_mode="zeros", lstm_layers=0),
-        ),
-        quantizer=QuantizerConfig(
-            num_quantizers=32,
-            codebook_size=2048,
-            kmeans_iterations=50,
-            smoothing=False,
-            dead_ratio=0.1,
-            dead_every=5,
-            semantic=1,
-            projection=256,
-            kbps=(0.1375, 0.55, 1.1, 2.2, 4.4),
-        ),
-    )
-
 
 # Name of a field of transformers' MimiConfig, and where it is here.
 _HF = (
@@ -43,11 +15,9 @@ _HF = (
     ("num_filters", "model.channels"),
     ("hidden_size", "model.dimension"),
     ("kernel_size", "model.kernel_size"),
-    ("use_causal_conv", "model.causal"),
     ("residual_kernel_size", "model.seanet.residual_kernel_size"),
     ("last_kernel_size", "model.seanet.last_kernel_size"),
     ("compress", "model.seanet.compress"),
-    ("trim_right_ratio", "model.seanet.trim_right_ratio"),
     ("num_hidden_layers", "model.transformer.layers"),
     ("num_attention_heads", "model.transformer.heads"),
     ("intermediate_size", "model.transformer.hidden"),
@@ -59,7 +29,14 @@ _HF = (
     ("codebook_dim", "quantizer.projection"),
 )
 # Fields that have one value here.
-_HF_FIXED = {"hidden_act": "gelu", "attention_bias": False, "norm_eps": 1e-5, "pad_mode": "constant"}
+_HF_FIXED = {
+    "hidden_act": "gelu",
+    "attention_bias": False,
+    "norm_eps": 1e-5,
+    "pad_mode": "constant",
+    "use_causal_conv": True,
+    "trim_right_ratio": 1.0,
+}
 
 
 def _get(config: Any, path: str) -> Any:
@@ -87,7 +64,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     Raises:
       LayoutError: a field has a value that codax does not have.
     """
-    config = config_24khz()
+    config = presets.mimi_24khz()
     model = config.model
     try:
         for name, wanted in _HF_FIXED.items():
@@ -119,16 +96,17 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
 
 def check_shape(config: Config) -> int:
     """The base of the dilations. Raises LayoutError if neither Kyutai nor transformers has such a model."""
-    model, net, q = config.model, config.model.seanet, config.quantizer
+    model, q = config.model, config.quantizer
+    if not isinstance(model, MimiConfig):
+        raise LayoutError(f"model {config.name} of family {model.family} has not the shape of a Mimi")
     base = model.dilations[1] if len(model.dilations) > 1 else 2
     fits = (
-        model.family == "mimi"
-        and model.dilations == tuple(base**i for i in range(len(model.dilations)))
+        model.dilations == tuple(base**i for i in range(len(model.dilations)))
         and model.decoder_channels in (0, model.channels)
         and model.resample_stride == 2
+        and isinstance(q, EMAQuantizerConfig)
         and q.semantic >= 1
         and q.projection > 0
-        and net.norm in ("none", "weight")
     )
     if not fits:
         raise LayoutError(
@@ -185,7 +163,7 @@ _KYUTAI = (
 
 def config_from_kyutai(values: Mapping[str, Any]) -> Config:
     """Config of a mimi_config.json. Raises LayoutError as `config_from_huggingface` does."""
-    config = config_24khz()
+    config = presets.mimi_24khz()
     model = config.model
     try:
         for theirs, ours in _KYUTAI:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.codec.codec import Codec
-from codax.config import Config, ConfigError, ModelConfig, QuantizerConfig, SEANetConfig
+from codax.config import Config, ConfigError, EncodecConfig, RecurrentSEANetConfig, presets
 from codax.interop import encodec
 from codax.interop.encodec import LayoutError
 from codax.storage.files import write_whole
@@ -30,24 +30,6 @@ _SEANET = (
 _QUANTIZER = (("n_q", "num_quantizers"), ("codebook_size", "codebook_size"))
 
 
-def config_16khz() -> Config:
-    """The released model: 16 kHz, 50 frames per second, 8 codebooks, 4 kbps; features of 768 channels."""
-    return Config(
-        name="speechtokenizer_16khz",
-        model=ModelConfig(
-            family="encodec",
-            sample_rate=16_000,
-            channels=64,
-            dimension=1024,
-            dilations=(1,),
-            causal=False,
-            semantic_dimension=768,
-            seanet=SEANetConfig(bidirectional=True),
-        ),
-        quantizer=QuantizerConfig(num_quantizers=8, dropout=False, kmeans_iterations=50, kbps=(0.5, 1.0, 2.0, 4.0)),
-    )
-
-
 def is_config(values: Mapping[str, Any]) -> bool:
     """Are these the contents of SpeechTokenizer's config.json?"""
     return {"n_q", "semantic_dimension", "strides"} <= set(values)
@@ -59,7 +41,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
     Raises:
       LayoutError: a field is missing or has a value that codax does not have.
     """
-    config = config_16khz()
+    config = presets.speechtokenizer_16khz()
     model = config.model
     try:
         if values.get("activation", "ELU") != "ELU":
@@ -92,13 +74,16 @@ def config_values(config: Config) -> dict[str, Any]:
     Raises:
       LayoutError: SpeechTokenizer has no such model.
     """
-    model, net = config.model, config.model.seanet
+    model = config.model
+    if not isinstance(model, EncodecConfig):
+        raise LayoutError(f"model {config.name} of family {model.family} has not the shape of a SpeechTokenizer")
+    net = model.seanet
     base = model.dilations[1] if len(model.dilations) > 1 else 2
     # What its config cannot say.
-    fixed = ModelConfig(family="encodec", causal=False, seanet=SEANetConfig(bidirectional=net.bidirectional))
+    fixed = EncodecConfig(causal=False, seanet=RecurrentSEANetConfig(bidirectional=net.bidirectional))
     same = all(
         getattr(model, name) == getattr(fixed, name)
-        for name in ("family", "causal", "audio_channels", "kernel_size", "segment_seconds", "normalize")
+        for name in ("causal", "audio_channels", "kernel_size", "segment_seconds", "normalize")
     ) and all(
         getattr(net, name) == getattr(fixed.seanet, name)
         for name in ("last_kernel_size", "compress", "shortcut", "norm", "pad_mode")

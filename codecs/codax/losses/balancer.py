@@ -6,7 +6,7 @@ loss's share of all weights, so that the scale of a loss does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import flax.struct
 import jax
@@ -23,9 +23,18 @@ class BalancerState:
     weight: dict[str, jax.Array]
 
 
-def init_balancer(names: tuple[str, ...]) -> BalancerState:
+def init_balancer(names: Iterable[str]) -> BalancerState:
     """The state before the first step."""
     return BalancerState({n: jnp.zeros(()) for n in names}, {n: jnp.zeros(()) for n in names})
+
+
+def carry_over(before: BalancerState, fresh: BalancerState) -> BalancerState:
+    """The state `fresh` with the sums of `before` by name: a new loss starts fresh, a lost one is dropped."""
+    kept = set(fresh.norm).intersection(before.norm)
+    return BalancerState(
+        norm=fresh.norm | {name: before.norm[name] for name in kept},
+        weight=fresh.weight | {name: before.weight[name] for name in kept},
+    )
 
 
 def item_norm(gradient: jax.Array) -> jax.Array:

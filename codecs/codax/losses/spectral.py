@@ -183,3 +183,19 @@ def multiscale_mel(
         )
         total += value / ((1 + alpha) * config.mels) if config.normalize_windows else value
     return total / len(windows) if config.normalize_windows else total
+
+
+def drawn_multiscale_mel(
+    target: jax.Array, estimate: jax.Array, config: LossConfig, key: jax.Array, *, sample_rate: int
+) -> jax.Array:
+    """`multiscale_mel` on all windows, or on `config.random_windows` drawn ones, scaled to the same expectation."""
+    if not config.random_windows:
+        return multiscale_mel(target, estimate, config, sample_rate=sample_rate)
+    chosen = jax.random.permutation(key, len(config.windows))[: config.random_windows]
+
+    def scale(window: int):
+        return lambda a, b: multiscale_mel(a, b, config, sample_rate=sample_rate, windows=(window,))
+
+    branches = [scale(window) for window in config.windows]
+    values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(config.random_windows)]
+    return jnp.mean(jnp.stack(values)) * (1 if config.normalize_windows else len(config.windows))

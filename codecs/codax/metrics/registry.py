@@ -14,7 +14,9 @@ import numpy as np
 from codax.metrics import distances, intelligibility, onsets, pitch, speakers
 from codax.metrics.signals import MetricError, mono, optional
 
-Compute = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
+SIGNALS = ("reference", "degraded", "rate")  # float [time, channels] twice, and Hz
+TEXTS = ("transcript", "heard", "heard_original", "language")  # of a recogniser; no transcript = None
+CODES = ("codes", "codebook_size", "frame_rate")  # int [streams, frames, quantizers] of a codec; codes per second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,21 +44,24 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A computation over a pair of signals.
+    """A computation over one utterance; what is reported is the mean over utterances.
 
     Attributes:
       values: what it can report.
-      compute: (reference, degraded, rate) with float [time, channels] to values by key.
+      compute: the inputs that `needs` names, in that order, to values by key. Systems without codes have no values of a
+        measure that needs them.
       rate: Hz at which it wants the signals; None = as they are.
       packages: import names and the extra that installs them.
       check: raises MetricError where something else is missing.
+      needs: names among `SIGNALS`, `TEXTS` and `CODES`.
     """
 
     values: tuple[Value, ...]
-    compute: Compute
+    compute: Callable[..., dict[str, float]]
     rate: int | None = None
     packages: tuple[tuple[str, str], ...] = ()
     check: Callable[[], object] | None = None
+    needs: tuple[str, ...] = SIGNALS
 
 
 def _visqol_speech(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
@@ -82,7 +87,7 @@ _SPEECH = "speech mode at 16 kHz"
 _BANDS = "root mean square difference of 40 mel bands in dB (20 ms windows, down to 60 dB below the loudest band)"
 _PITCH = "frames voiced in original and decoded signal, both tracked by pYIN (librosa), 60 to 500 Hz, 16 kHz"
 
-MEASURES: tuple[Measure, ...] = (
+MEASURES: list[Measure] = [
     Measure(
         (
             Value("visqol", "ViSQOL", "higher", f"{_VISQOL}; {_SPEECH}, lattice mapping.", "MOS", 2, "lattice"),
@@ -235,7 +240,7 @@ MEASURES: tuple[Measure, ...] = (
         rate=intelligibility.SAMPLE_RATE,
         packages=(("speechmos.dnsmos", "metrics"),),
     ),
-)
+]
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
 TEXT_VALUES: tuple[Value, ...] = (
@@ -327,13 +332,31 @@ NAMES: dict[str, tuple[str, ...]] = {
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
 
 
+def register(name: str, measure: Measure) -> None:
+    """Adds a metric, which evaluations then take by name and report with all of its values.
+
+    Evaluations in several processes import nothing for it: they have the metrics that `import codax` brings.
+
+    Raises:
+      MetricError: a name is taken, or something is needed that no utterance has.
+    """
+    if unknown := set(measure.needs) - {*SIGNALS, *TEXTS, *CODES}:
+        raise MetricError(f"metric {name} needs {min(unknown)}: expected {', '.join((*SIGNALS, *TEXTS, *CODES))}")
+    keys = tuple(value.key for value in measure.values)
+    if name in NAMES or VALUES.keys() & set(keys):
+        raise MetricError(f"metric {name}: its name or that of a value is taken")
+    MEASURES.append(measure)
+    VALUES.update({value.key: value for value in measure.values})
+    NAMES[name] = keys
+
+
 @dataclasses.dataclass(frozen=True)
 class Selection:
     """The metrics of one evaluation.
 
     Attributes:
       keys: values to report, in the order of the registry.
-      measures: computations over pairs of signals that give some of them.
+      measures: computations over single utterances that give some of them.
       text: whether a recogniser is needed.
       codes: whether codes are counted.
       phones: whether they are counted against phones.
@@ -375,6 +398,7 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
         from codax.metrics import wer
 
         wer.check_installed()
+    text = text or any(set(TEXTS).intersection(measure.needs) for measure in measures)
     keys = tuple(key for key in VALUES if key in wanted)
     codes = any(v.key in wanted for v in CODE_VALUES)
     return Selection(keys, measures, text, codes, phones="pnmi" in wanted, abx="abx" in wanted)

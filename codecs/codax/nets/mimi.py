@@ -1,6 +1,6 @@
 """Mimi's encoder and decoder (arXiv 2410.00037, section 3.3): SEANet, a Transformer, and resampling by convolutions.
 
-SEANet's latent has `ModelConfig.resample_stride` steps for each frame of codes. Signals that end within a frame are
+SEANet's latent has `MimiConfig.resample_stride` steps for each frame of codes. Signals that end within a frame are
 padded with zeros.
 """
 
@@ -10,14 +10,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from codax.config import ModelConfig
+from codax.config import MimiConfig
 from codax.nets import seanet
 from codax.nets.conv import Conv
+from codax.nets.facts import Facts
 from codax.nets.padding import with_context
 from codax.nets.rotary import RotaryTransformer
 
 
-def _transformer(config: ModelConfig, dtype: jnp.dtype | None, remat: bool) -> RotaryTransformer:
+def facts(config: MimiConfig) -> Facts:
+    """Causal, and padded from outside."""
+    return Facts()
+
+
+def _transformer(config: MimiConfig, dtype: jnp.dtype | None, remat: bool) -> RotaryTransformer:
     t = config.transformer
     return RotaryTransformer(
         t.layers, t.heads, t.hidden, t.context, t.period, t.layer_scale, dtype=dtype, remat=remat, name="transformer"
@@ -47,7 +53,7 @@ class Upsample(nn.Module):
 class Encoder(nn.Module):
     """Audio [batch, time, audio_channels] to latent frames [batch, ceil(time / hop), dimension]."""
 
-    config: ModelConfig
+    config: MimiConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # compute what is inside blocks and layers again in the backward pass
 
@@ -73,7 +79,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
 
-    config: ModelConfig
+    config: MimiConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # as in `Encoder`
 

@@ -2,8 +2,8 @@
 
 The encoder is a convolution of width 7, per stride a residual block and a convolution of width twice the stride, an
 LSTM with a skip, and a convolution into the latent. The decoder mirrors it. Public implementations disagree on padding,
-shortcut, normalisation and trimming: each of these is a field of `SEANetConfig`. SpeechTokenizer (arXiv 2308.16692) has
-the same network without causality, with an LSTM in both directions in the encoder.
+shortcut, normalisation and trimming: each of these is a field of `RecurrentSEANetConfig`. SpeechTokenizer (arXiv
+2308.16692) has the same network without causality, with an LSTM in both directions in the encoder.
 """
 
 from __future__ import annotations
@@ -14,13 +14,26 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from codax.config import ModelConfig
+from codax.config import EncodecConfig, MimiConfig
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
+from codax.nets.facts import Facts
 from codax.nets.lstm import SkipLSTM
 
+NetConfig = EncodecConfig | MimiConfig  # the families with a SEANet
 
-def _conv(config: ModelConfig, dtype: jnp.dtype | None):
+
+def facts(config: EncodecConfig) -> Facts:
+    """Reflection at the signal's start looks ahead: so far must streaming gather first."""
+    net = config.seanet
+    if net.pad_mode != "reflect":
+        return Facts(pads_inside=True)
+    residual = 1 + (net.residual_kernel_size - 1) * max(config.dilations, default=1)
+    longest = max(config.kernel_size, net.last_kernel_size, residual)
+    return Facts(pads_inside=True, start_frames=1 << (longest - 1).bit_length())
+
+
+def _conv(config: NetConfig, dtype: jnp.dtype | None):
     net = config.seanet
     return functools.partial(Conv, causal=config.causal, pad_mode=net.pad_mode, norm=net.norm, dtype=dtype)
 
@@ -28,7 +41,7 @@ def _conv(config: ModelConfig, dtype: jnp.dtype | None):
 class ResidualBlock(nn.Module):
     """shortcut(x) + conv1(elu(conv_dilated(elu(x)))), with channels / compress in between."""
 
-    config: ModelConfig
+    config: NetConfig
     dilation: int
     dtype: jnp.dtype | None = None
 
@@ -45,7 +58,7 @@ class ResidualBlock(nn.Module):
 class Encoder(nn.Module):
     """Audio [batch, time, audio_channels] to latent frames [batch, ceil(time / hop), dimension]."""
 
-    config: ModelConfig
+    config: NetConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # compute what is inside blocks again in the backward pass
 
@@ -72,7 +85,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
 
-    config: ModelConfig
+    config: NetConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # as in `Encoder`
 

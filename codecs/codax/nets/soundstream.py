@@ -2,11 +2,12 @@
 
 The encoder is a convolution of width 7, blocks of three dilated residual units and one strided convolution of width
 twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. SoundStream has ELU and no
-normalisation. DAC, the family "dac", has Snake in its place, weight normalisation, a tanh at the end, and no causality.
+normalisation. DAC has Snake in its place, weight normalisation, a tanh at the end, and no causality.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,63 +16,95 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from codax.config import ModelConfig
+from codax.config import DACConfig, SoundStreamConfig
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
+from codax.nets.facts import Facts
 from codax.nets.snake import Snake
 
 
-def block_channels(config: ModelConfig, base: int) -> list[int]:
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What SoundStream's and DAC's networks differ in.
+
+    Attributes:
+      activation: makes the activation of a name, which has parameters in DAC.
+      short: strided transposed convolutions leave out the samples that the signal's ends would need padding for.
+      finish: what comes after the decoder's last convolution.
+    """
+
+    activation: Callable[[str], Callable[[jax.Array], jax.Array]]
+    short: bool
+    finish: Callable[[jax.Array], jax.Array]
+
+
+def variant(config: SoundStreamConfig) -> Variant:
+    """Which of them a model section asks for."""
+    if isinstance(config, DACConfig):
+        return Variant(lambda name: Snake(name=name), short=True, finish=jnp.tanh)
+    return Variant(lambda name: elu, short=False, finish=lambda x: x)
+
+
+def facts(config: SoundStreamConfig) -> Facts:
+    """The receptive field, to either side; segments are coded as a whole."""
+    if config.segment_seconds:
+        return Facts()
+    rate = config.stem_stride  # samples in a step of the layer
+    reach = 2 * rate if rate > 1 else config.kernel_size // 2  # samples
+    for stride in config.strides:
+        reach += rate * sum((config.kernel_size - 1) * dilation // 2 + 1 for dilation in config.dilations)
+        reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
+        rate *= stride
+    reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # into and out of the latent
+    return Facts(context_frames=-(-reach // rate))
+
+
+def block_channels(config: SoundStreamConfig, base: int) -> list[int]:
     """Channels at every stage, from the stem to the last block: doubling, up to `max_channels`."""
     widths = [base * 2**i for i in range(len(config.strides) + 1)]
     return [min(w, config.max_channels) if config.max_channels else w for w in widths]
 
 
-def _conv(config: ModelConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
+def _conv(config: SoundStreamConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
     norm = "weight" if config.weight_norm else "none"
     return functools.partial(Conv, causal=config.causal, norm=norm, dtype=dtype)
 
 
-def _up(config: ModelConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
-    norm, short = "weight" if config.weight_norm else "none", config.family == "dac"
+def _up(config: SoundStreamConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
+    norm, short = "weight" if config.weight_norm else "none", variant(config).short
     return functools.partial(ConvTranspose, causal=config.causal, norm=norm, short=short, dtype=dtype)
-
-
-def _activation(config: ModelConfig, name: str) -> Callable[[jax.Array], jax.Array]:
-    """ELU, or DAC's activation, which has parameters and therefore a name."""
-    return Snake(name=name) if config.family == "dac" else elu
 
 
 class ResidualUnit(nn.Module):
     """x + conv1(act(conv_dilated(act(x)))), channels unchanged."""
 
-    config: ModelConfig
+    config: SoundStreamConfig
     dilation: int
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
-        conv = _conv(c, self.dtype)
+        conv, activation = _conv(c, self.dtype), variant(c).activation
         # lecun_normal is this initializer at scale 1.
         init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
-        y = _activation(c, "act0")(x)
+        y = activation("act0")(x)
         y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
-        y = _activation(c, "act1")(y)
+        y = activation("act1")(y)
         return x + conv(x.shape[-1], 1, kernel_init=init, name="pointwise")(y)
 
 
 class Encoder(nn.Module):
     """Audio [batch, time, audio_channels] to latent frames [batch, time / hop, dimension]."""
 
-    config: ModelConfig
+    config: SoundStreamConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # compute what is inside residual units again in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        conv = _conv(c, self.dtype)
+        conv, activation = _conv(c, self.dtype), variant(c).activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.channels)
         if c.stem_stride > 1:
@@ -81,35 +114,36 @@ class Encoder(nn.Module):
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
                 x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
-            x = _activation(c, f"block{i}_act")(x)
+            x = activation(f"block{i}_act")(x)
             x = conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down")(x)
-        return conv(c.dimension, c.latent_kernel_size, name="latent")(_activation(c, "act")(x))
+        return conv(c.dimension, c.latent_kernel_size, name="latent")(activation("act")(x))
 
 
 class Decoder(nn.Module):
     """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
 
-    config: ModelConfig
+    config: SoundStreamConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # as in `Encoder`
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
-        conv, up = _conv(c, self.dtype), _up(c, self.dtype)
+        conv, up, kind = _conv(c, self.dtype), _up(c, self.dtype), variant(c)
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
         x = conv(widths[-1], c.kernel_size, name="latent")(latent)
         for i, stride in reversed(list(enumerate(c.strides))):
-            x = up(widths[i], stride, name=f"block{i}_up")(_activation(c, f"block{i}_act")(x))
+            x = up(widths[i], stride, name=f"block{i}_up")(kind.activation(f"block{i}_act")(x))
             for j, dilation in enumerate(c.dilations):
                 x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
-        x = _activation(c, "act")(x)
+        x = kind.activation("act")(x)
         if c.stem_stride > 1:
             x = up(c.audio_channels, c.stem_stride, name="stem")(x)
         else:
             x = conv(c.audio_channels, c.kernel_size, name="stem")(x)
-        if c.family != "dac":
+        x = kind.finish(x)
+        if not kind.short:
             return x
         # Odd strides have left a few samples out at the end.
-        return jnp.pad(jnp.tanh(x), ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))
+        return jnp.pad(x, ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))

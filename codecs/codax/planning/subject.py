@@ -10,16 +10,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from codax.config import Config
+from codax.config import Config, presets
 from codax.errors import CodaxError
-from codax.interop import encodec
 from codax.training import language
 from codax.training import state as st
 from codax.training.parallel import Parallel
 from codax.training.step import Phase, make_step, phase_at
 
 # Codecs whose shapes are known without their files: of a language model's recipe nothing else is needed.
-_KNOWN = {"encodec_24khz": encodec.config_24khz, "encodec_48khz": encodec.config_48khz}
+_KNOWN = {"encodec_24khz": presets.encodec_24khz, "encodec_48khz": presets.encodec_48khz}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,7 @@ def subject(config: Config, mapped: Parallel, per_device: int) -> Subject:
     notes: list[str] = []
     if config.lm.codec:
         config, notes = _with_codec(config)
-        step = language.make_step(config, mapped.axis)
+        step = language.make_step(config, phase_at(config, 0), mapped.axis)
         make_state: Any = functools.partial(language.init_state, config)
         codebooks = config.lm.codebooks or config.quantizer.num_quantizers
         batch = {"codes": jax.ShapeDtypeStruct((size, config.segment_samples // config.hop, codebooks), jnp.int32)}

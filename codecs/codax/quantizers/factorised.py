@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.quantizers import codebook as cb
+from codax.quantizers.base import Description
 from codax.quantizers.gradients import GRADIENTS
 from codax.quantizers.projected import Map, ProjectedQuantizer
 
@@ -32,6 +33,11 @@ class FactorisedQuantizer(ProjectedQuantizer):
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
         """Nothing: the entries start at random, with the other parameters."""
+
+    @nn.nowrap
+    def describe(self) -> Description:
+        c = self.config
+        return Description(c.num_quantizers * c.codebook_size * self.channels, "at random")
 
     def stack(self) -> tuple[Map, Map, jax.Array]:
         return self.inward(), self.outward(), self.embedding

@@ -9,10 +9,12 @@ where its bound is flat, however little the levels before have left.
 
 from __future__ import annotations
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.quantizers.base import Description
 from codax.quantizers.gradients import straight_through
 from codax.quantizers.projected import Map, ProjectedQuantizer, matmul
 
@@ -67,6 +69,14 @@ class FiniteScalarQuantizer(ProjectedQuantizer):
         flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
         self.scale.value = jax.lax.scan(level, flat, self._maps())[1]
         self.initialised.value = jnp.ones((), jnp.bool_)
+
+    @nn.nowrap
+    def random_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return super().random_state(rng) | {"scale": np.ones(self.config.num_quantizers, np.float32)}
+
+    @nn.nowrap
+    def describe(self) -> Description:
+        return Description(0, "from the latent's scale")
 
     def _maps(self) -> tuple[Map, Map]:
         """Maps in and out, which start as each other's transpose: what goes in comes back, if nothing is rounded."""

@@ -11,11 +11,13 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codax.config import QuantizerConfig
 from codax.nets.weightnorm import kernel_parameter
 from codax.quantizers import codebook as cb
-from codax.quantizers.rvq import QuantizerOutput, levels_in_use
+from codax.quantizers.base import Description, Output
+from codax.quantizers.rvq import levels_in_use
 
 matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 Map = tuple[jax.Array, jax.Array]  # kernel and bias, of all levels or of one
@@ -39,7 +41,7 @@ class Projections(nn.Module):
 
 
 class ProjectedQuantizer(nn.Module):
-    """The interface of `codax.quantizers.rvq.ResidualVectorQuantizer`, without k-means and revival of dead entries.
+    """A `codax.quantizers.base.Quantizer` without k-means and revival of dead entries.
 
     The `codebook` collection holds running counts of the codes, which tell how often each is used.
     """
@@ -63,6 +65,13 @@ class ProjectedQuantizer(nn.Module):
         """Starts what is not learned, from frames x [batch, frames, dimension]; needs `codebook` mutable."""
         raise NotImplementedError
 
+    @nn.nowrap
+    def random_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A `codebook` collection in which all codes are equally frequent; what is random are the parameters."""
+        c = self.config
+        count = np.ones((c.num_quantizers, c.codebook_size), np.float32)
+        return {"count": count, "initialised": np.ones((), np.bool_)}
+
     def stack(self) -> tuple[Map, Map, jax.Array]:
         """Maps in and out and entries [levels, ...] of all levels."""
         raise NotImplementedError
@@ -79,6 +88,10 @@ class ProjectedQuantizer(nn.Module):
         self, inner: jax.Array, entries: jax.Array, weight: jax.Array
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
         """Codes, vectors with a gradient to `inner`, and the losses of a level, over the frames of weight 1 [n]."""
+        raise NotImplementedError
+
+    @nn.nowrap
+    def describe(self) -> Description:
         raise NotImplementedError
 
     def _stack(self, levels: int | None = None) -> tuple[Map, Map, jax.Array]:
@@ -107,6 +120,10 @@ class ProjectedQuantizer(nn.Module):
         start = jnp.zeros((*codes.shape[:2], self.dimension))
         return jax.lax.scan(level, start, (outward, entries, jnp.moveaxis(codes, -1, 0)))[0]
 
+    def decode_any(self, codes: jax.Array) -> jax.Array:
+        """`decode`, where n may also be symbolic."""
+        return self.decode(codes)
+
     def __call__(
         self,
         x: jax.Array,
@@ -117,7 +134,7 @@ class ProjectedQuantizer(nn.Module):
         axis: str | None = None,
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
-    ) -> QuantizerOutput:
+    ) -> Output:
         """Quantizes, and with `update` counts the codes; arguments as in `ResidualVectorQuantizer.__call__`.
 
         As in DAC's code, what a level leaves over is taken from its output with that output's gradient. Losses are sums
@@ -144,7 +161,7 @@ class ProjectedQuantizer(nn.Module):
         running = self.count.value
         if update:
             running = self.count.value = c.decay * running + (1 - c.decay) * count
-        return QuantizerOutput(
+        return Output(
             quantized=quantized.astype(x.dtype),
             first=parts[0].reshape(x.shape).astype(x.dtype),
             codes=jnp.moveaxis(codes, 0, -1).reshape(*x.shape[:2], -1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,23 +11,13 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codax.config import QuantizerConfig
 from codax.quantizers import beam_search
 from codax.quantizers import codebook as cb
+from codax.quantizers.base import Description, Output
 from codax.quantizers.gradients import GRADIENTS
-
-
-@flax.struct.dataclass
-class QuantizerOutput:
-    """What quantization returns in training."""
-
-    quantized: jax.Array  # [batch, frames, dimension]; its gradient to the input is `QuantizerConfig.gradient`
-    first: jax.Array  # [batch, frames, dimension], of the first level alone; the same gradient
-    codes: jax.Array  # int32 [batch, frames, levels]
-    commitment: jax.Array  # scalar
-    metrics: dict[str, jax.Array]  # per level: those of `codebook.use_metrics`, and dead entries replaced
-    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
 
 
 def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0, share: float = 1.0) -> jax.Array:
@@ -126,9 +117,8 @@ class ResidualVectorQuantizer(nn.Module):
     dimension: int
 
     def setup(self) -> None:
-        c = self.config
-        inner = c.projection or self.dimension
-        shape = (c.num_quantizers, c.codebook_size, inner)
+        c, shape = self.config, self._shape()
+        inner = shape[-1]
         self.embedding = self.variable("codebook", "embedding", jnp.zeros, shape)
         # Coding does without the sums that training keeps of the codebooks.
         if self.is_mutable_collection("codebook") or self.has_variable("codebook", "total"):
@@ -141,6 +131,23 @@ class ResidualVectorQuantizer(nn.Module):
             dense = functools.partial(nn.Dense, use_bias=False, precision=jax.lax.Precision.HIGHEST)
             self.inward = {name: dense(inner) for name in self.stacks}
             self.outward = {name: dense(self.dimension) for name in self.stacks}
+
+    @nn.nowrap
+    def _shape(self) -> tuple[int, int, int]:
+        """Of the codebooks: [levels, entries, inner dimension]."""
+        c = self.config
+        return c.num_quantizers, c.codebook_size, c.projection or self.dimension
+
+    @nn.nowrap
+    def random_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A `codebook` collection of random entries."""
+        entries = rng.standard_normal(self._shape()).astype(np.float32)
+        count = np.ones(self._shape()[:2], np.float32)
+        return {"embedding": entries, "total": entries, "count": count, "initialised": np.ones((), np.bool_)}
+
+    @nn.nowrap
+    def describe(self) -> Description:
+        return Description(math.prod(self._shape()), "by k-means", training_only=("total",))
 
     def _projected(self, x: jax.Array) -> Iterator[tuple[str, slice, jax.Array]]:
         """Yields every stack's name, levels and input, float32 [batch * frames, inner dimension]."""
@@ -168,11 +175,22 @@ class ResidualVectorQuantizer(nn.Module):
 
     def decode(self, codes: jax.Array) -> jax.Array:
         """Codes [batch, frames, n] with n up to the number of levels -> [batch, frames, dimension]."""
+        return self._summed(codes, self.embedding.value)
+
+    def decode_any(self, codes: jax.Array) -> jax.Array:
+        """`decode` where n may be symbolic: levels left out take a zero behind the entries of their codebook."""
+        c = self.config
+        books = jnp.pad(self.embedding.value, ((0, 0), (0, 1), (0, 0)))
+        missing = c.num_quantizers - codes.shape[2]
+        codes = jnp.pad(codes, ((0, 0), (0, 0), (0, missing)), constant_values=c.codebook_size)
+        return self._summed(codes, books)
+
+    def _summed(self, codes: jax.Array, books: jax.Array) -> jax.Array:
         total = jnp.zeros(())
         for name, levels in self.stacks.items():
             first, last, _ = levels.indices(codes.shape[-1])
             if first < last:
-                vectors = self.embedding.value[jnp.arange(first, last), codes[..., levels]]
+                vectors = books[jnp.arange(first, last), codes[..., levels]]
                 total = total + self._back(name, jnp.sum(vectors, axis=-2), codes.shape)
         return total
 
@@ -199,7 +217,7 @@ class ResidualVectorQuantizer(nn.Module):
         axis: str | None = None,
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
-    ) -> QuantizerOutput:
+    ) -> Output:
         """Quantizes, and with `update` moves the codebooks.
 
         Args:
@@ -246,7 +264,7 @@ class ResidualVectorQuantizer(nn.Module):
             self._set(state)
             metrics["dead"] = dead.astype(jnp.float32)
         name = next(iter(firsts))
-        return QuantizerOutput(
+        return Output(
             quantized=quantized.astype(x.dtype),
             first=self._back(name, firsts[name], x.shape).astype(x.dtype),
             codes=jnp.moveaxis(q.codes, 0, -1).reshape(*x.shape[:2], -1),

@@ -106,7 +106,7 @@ class Checkpoints:
 
         Args:
           step: from `latest`.
-          state: tree of `jax.ShapeDtypeStruct` with shardings.
+          state: tree of `jax.ShapeDtypeStruct` with shardings, or a function that makes it of the tree that was saved.
           data: the Grain iterator, which is moved to the saved position.
 
         Returns:
@@ -118,12 +118,14 @@ class Checkpoints:
         where = self.folder / str(step)
         self._check(where)
         position = _position(where / "data")
-        wanted = {"state": state} | ({"data": data} if position is None else {})
         try:
+            about = self._manager.checkpointables_metadata(step)
+            tree = state(about.metadata["state"]) if callable(state) else state
+            wanted = {"state": tree} | ({"data": data} if position is None else {})
             loaded = self._manager.load_checkpointables(step, wanted)
             if position is not None:
                 data.set_state(position)
-            log = json.loads((self._manager.checkpointables_metadata(step).custom_metadata or {}).get("log", "{}"))
+            log = json.loads((about.custom_metadata or {}).get("log", "{}"))
         except Exception as error:
             if (refused := next((one for one in _chain(error) if isinstance(one, PositionError)), None)) is not None:
                 raise CheckpointError(f"{where}: cannot be gone on with: {refused}") from error
@@ -259,12 +261,11 @@ def check_same_config(workdir: str | Path, config: Config) -> None:
     """
     path = Path(workdir) / CONFIG_FILE
     try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: there are checkpoints, but their config cannot be read ({error})") from error
-    # A field that is younger than the run has been at its default.
-    before = _flat(json.loads(Config().to_json())) | before
-    now = _flat(json.loads(config.to_json()))
+        # A field that is younger than the run, and one that does nothing, is at its default.
+        before = _flat(Config.load(path).acting().to_dict())
+    except ConfigError as error:
+        raise ConfigError(f"there are checkpoints, but their config cannot be read: {error}") from error
+    now = _flat(config.acting().to_dict())
     for name in [*now, *(n for n in before if n not in now)]:
         if name not in FREE_FIELDS and before.get(name) != now.get(name):
             raise ConfigError(

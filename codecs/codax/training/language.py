@@ -22,12 +22,12 @@ from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM
 from codax.lm.storage import has_lm, save_lm
-from codax.training import state as st
-from codax.training.evaluation import EXPORT_FOLDER
-from codax.training.parallel import Parallel
+from codax.training.evaluator import EXPORT_FOLDER
+from codax.training.optimizers import make_optimizers
+from codax.training.randomness import Purpose, global_size, make_key, shard_of
 from codax.training.reporting import Log
-from codax.training.state import TrainState
-from codax.training.step import Batch, Metrics, Step, keep_if_finite, mean_over, shard_of
+from codax.training.state import TrainState, parameter_count, update_ema
+from codax.training.step import Batch, Metrics, Phase, Step, keep_if_finite, mean_over
 
 _LN2 = float(np.log(2.0))
 
@@ -46,8 +46,8 @@ def init_state(config: Config) -> TrainState:
     """A fresh state; the language model takes the generator's place, and there are no discriminators and codebooks."""
     lm = LMConfig.of_recipe(config)
     nothing = jnp.zeros((1, 1, lm.codebooks), jnp.int32)
-    params = LanguageModel(lm).init(st.make_key(config.seed, st.KEY_INIT, 0), nothing)["params"]
-    optimizer, _ = st.make_optimizers(config)
+    params = LanguageModel(lm).init(make_key(config.seed, Purpose.INIT, 0), nothing)["params"]
+    optimizer, _ = make_optimizers(config)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=params,
@@ -70,18 +70,20 @@ def bits_per_code(model: LanguageModel, params: Any, codes: jax.Array, offset: j
     return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - chosen, axis=(0, 1)) / _LN2
 
 
-def make_step(config: Config, axis: str | None) -> Step:
-    """Builds `step(state, batch) -> (state, metrics)`; `batch["codes"]` is int32 [batch, frames, codebooks]."""
+def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
+    """Builds `step(state, batch) -> (state, metrics)`; `batch["codes"]` is int32 [batch, frames, codebooks].
+
+    All steps of a language model are alike, whatever the phase.
+    """
     lm = LMConfig.of_recipe(config)
     model = LanguageModel(lm, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None)
-    optimizer, _ = st.make_optimizers(config)
+    optimizer, _ = make_optimizers(config)
     most = max(1, round(config.lm.offset_seconds * config.frame_rate))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         codes = batch["codes"]
-        replicas = 1 if axis is None else jax.lax.axis_size(axis)
-        key = st.make_key(config.seed, st.KEY_OFFSET, state.step)
-        offset = shard_of(jax.random.randint(key, (codes.shape[0] * replicas,), 0, most), axis)
+        key = make_key(config.seed, Purpose.OFFSET, state.step)
+        offset = shard_of(jax.random.randint(key, (global_size(codes.shape[0], axis),), 0, most), axis)
 
         def loss(params, codes, offset):
             bits = bits_per_code(model, params, codes, offset)
@@ -93,79 +95,71 @@ def make_step(config: Config, axis: str | None) -> Step:
         params = optax.apply_updates(state.generator, updates)
         new = state.replace(
             generator=params,
-            average=st.follow(state.average, params, state.step, config.train.ema_decay),
+            average=update_ema(state.average, params, state.step, config.train.ema_decay),
             generator_optimizer=optimizer_state,
         )
         metrics = {
             "loss/bits": mean,
             "bits": bits,
             "kbps": jnp.sum(bits) * config.frame_rate / 1000,
-            "gradient/generator": optax.global_norm(gradients),
+            "gradient/generator": optax.tree.norm(gradients),
         }
         return keep_if_finite(state, new, metrics)
 
     return step
 
 
-class LanguageTask:
-    """What `training.loop` trains where `lm.codec` is set: see `tasks.CodecTask`."""
+def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Audio to what the step takes: codes, made on one device, since the codec does not change."""
+    audio = batch["audio"]
+    if config.model.normalize:
+        audio = audio / rms_scale(audio)[:, None, None]
+    return {"codes": codec.encode_piece(audio, False, LMConfig.of_recipe(config).codebooks)}
 
-    def __init__(self, config: Config, codec: Codec, mapped: Parallel, workdir: Path) -> None:
-        self.config, self._codec, self._mapped, self._workdir = config, codec, mapped, workdir
-        self.lm = LMConfig.of_recipe(config)
-        self.make_state = functools.partial(init_state, config)
-        self._step: Any = None
-        model = LanguageModel(self.lm)
-        self._score = jax.jit(functools.partial(bits_per_code, model))
+
+class LanguageEvaluator:
+    """Validation, and the export of the averaged language model; see `evaluator.CodecEvaluator`."""
+
+    def __init__(self, config: Config, codec: Codec, workdir: Path) -> None:
+        self._config, self._codec, self._workdir = config, codec, workdir
+        self._lm = LMConfig.of_recipe(config)
+        self._bits = jax.jit(functools.partial(bits_per_code, LanguageModel(self._lm)))
         self._validation: list[np.ndarray] | None = None
 
     def describe(self, state: TrainState) -> str:
+        """For the log: what is trained."""
         return (
-            f"parameters: {st.parameter_count(state.generator):,}; codes of {self._codec.model_id}, "
-            f"{self.config.kbps(self.lm.codebooks):g} kbps"
+            f"parameters: {parameter_count(state.generator):,}; codes of {self._codec.model_id}, "
+            f"{self._config.kbps(self._lm.codebooks):g} kbps"
         )
 
-    def prepare(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Audio to codes, on one device: the codec does not change, so no step has to know it."""
-        audio = batch["audio"]
-        if self.config.model.normalize:
-            audio = audio / rms_scale(audio)[:, None, None]
-        return {"codes": self._codec.encode_piece(audio, False, self.lm.codebooks)}
-
-    def is_new(self, step: int) -> bool:
-        return self._step is None
-
-    def run(self, state: TrainState, batch: Any, step: int) -> tuple[TrainState, Metrics]:
-        if self._step is None:
-            self._step = self._mapped.compile(make_step(self.config, self._mapped.axis))
-        return self._step(state, batch)
-
-    def evaluate(self, step: int, state: TrainState, log: Log) -> float | None:
+    def __call__(self, step: int, state: TrainState, log: Log) -> float | None:
         """Bits per code on the validation split, and the export. Returns the bits, if any."""
         score = None
         params = jax.device_put(jax.device_get(state.average), jax.local_devices()[0])
-        if self.config.train.eval_batches > 0:
-            if self._validation is None:
-                size = self.config.train.batch_size
-                batches = validation_batches(self.config, batch_size_per_process=size)
-                self._validation = [self.prepare(batch)["codes"] for batch in batches]
-            bits = np.mean([self._score(params, codes) for codes in self._validation], axis=0)
-            kbps = float(bits.sum() * self.config.frame_rate / 1000)
+        if self._config.train.eval_batches > 0:
+            bits = np.mean([self._bits(params, codes) for codes in self._validation_codes()], axis=0)
+            kbps = float(bits.sum() * self._config.frame_rate / 1000)
             score = float(bits.mean())
-            line = {"bits": bits.tolist(), "bits_mean": score, "kbps": kbps}
-            log.write(step, "validation", line)
-            packed = self.config.kbps(self.lm.codebooks)
+            log.write(step, "validation", {"bits": bits.tolist(), "bits_mean": score, "kbps": kbps})
+            packed = self._config.kbps(self._lm.codebooks)
             log.terminal.say(
-                f"validation at step {step:,}: {bits.mean():.3f} bits per code, {kbps:.2f} kbps of {packed:g} "
+                f"validation at step {step:,}: {score:.3f} bits per code, {kbps:.2f} kbps of {packed:g} "
                 f"({100 - 100 * kbps / packed:.1f} % saved)"
             )
         if jax.process_index() == 0:
             self.export(state)
         return score
 
+    def _validation_codes(self) -> list[np.ndarray]:
+        if self._validation is None:
+            batches = validation_batches(self._config, batch_size_per_process=self._config.train.batch_size)
+            self._validation = [add_codes(self._config, self._codec, batch)["codes"] for batch in batches]
+        return self._validation
+
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""
-        save_lm(LM(self.lm, jax.device_get(state.average)), self.config, self._workdir / folder)
+        save_lm(LM(self._lm, jax.device_get(state.average)), self._config, self._workdir / folder)
 
     def has_export(self) -> bool:
         return has_lm(self._workdir / EXPORT_FOLDER)

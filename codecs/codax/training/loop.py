@@ -1,32 +1,40 @@
-"""The training loop."""
+"""A training run, from top to bottom."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import time
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 
 from codax.config import Config
 from codax.data.pipeline import training_batches
+from codax.quantizers.registry import make_quantizer
+from codax.teachers.open import open_teacher
+from codax.teachers.teacher import Teacher
 from codax.training import language
 from codax.training.checkpoints import Checkpoints, check_same_config, write_config
-from codax.training.evaluation import BEST_FOLDER, EXPORT_FOLDER
+from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
-from codax.training.start import start_from
+from codax.training.start import resume, start_from
+from codax.training.state import TrainState, init_state
+from codax.training.step import Phase, make_codebook_init, make_step, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
-from codax.training.tasks import CodecTask
 from codax.training.watchdog import Watchdog
 
 _STEPS_AHEAD = 2  # steps that are handed to the device before the oldest of them has finished
 
 
 def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", max_steps: int | None = None) -> None:
-    """Trains until `train.steps`, going on from the latest checkpoint in `workdir` if there is one.
+    """Trains a codec, or with `lm.codec` a language model, until `train.steps`; resumes from the latest checkpoint.
 
-    SIGTERM and SIGINT end the run early with a checkpoint; going on from it gives bit for bit what the run would have
+    SIGTERM and SIGINT end the run early with a checkpoint; the resumed run gives bit for bit what the run would have
     given without the interruption.
 
     Args:
@@ -39,12 +47,12 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
       CodaxError: unusable config, data, work directory or checkpoint; full disk; steps that stay not finite.
     """
     config.validate()
-    codec = None
+    codec = None  # whose codes a language model learns
     if config.lm.codec:
         config, codec = language.with_codec(config)
     workdir = Path(workdir)
     with contextlib.ExitStack() as stack:
-        # Devices.
+        # ---- Devices ------------------------------------------------------------------------------------------------
         mapped = Parallel(parallel)
         local_batch = mapped.local_batch(config.train.batch_size, config.memory.accumulate)
         is_first = jax.process_index() == 0  # the process that writes files
@@ -52,7 +60,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         stop = stack.enter_context(StopRequest())
         terminal.say(f"{config.name} on {mapped.describe()}")
 
-        # Work directory.
+        # ---- Work directory -----------------------------------------------------------------------------------------
         checkpoints = stack.enter_context(
             Checkpoints(workdir, kept=config.train.checkpoints_kept, best=config.train.checkpoints_best)
         )
@@ -62,7 +70,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         if is_first:
             write_config(workdir, config)
 
-        # Data.
+        # ---- Data ---------------------------------------------------------------------------------------------------
         data = training_batches(
             config,
             split="train",
@@ -72,69 +80,111 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             seed=config.seed,
         )
         stack.callback(data.close)
-        if codec is None:
-            task = CodecTask(config, mapped, terminal, workdir)
-        else:
-            task = language.LanguageTask(config, codec, mapped, workdir)
+        watchdog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda: _no_data(config, checkpoints)))
 
-        # State.
+        # ---- Model and state ----------------------------------------------------------------------------------------
+        if codec is None:
+            make_state = functools.partial(init_state, config)
+            make = functools.partial(make_step, config, axis=mapped.axis)
+            evaluator = CodecEvaluator(config, workdir, is_first=is_first)
+            prepare = functools.partial(_add_features, _live_teacher(config))
+        else:
+            make_state = functools.partial(language.init_state, config)
+            make = functools.partial(language.make_step, config, axis=mapped.axis)
+            evaluator = language.LanguageEvaluator(config, codec, workdir)
+            prepare = functools.partial(language.add_codes, config, codec)
         saved: dict = {}
         if start is None:
-            state = mapped.initialise(task.make_state)
+            state = mapped.initialise(make_state)
             if config.train.start_from:
                 state = start_from(config, state, mapped.state_sharding)
                 terminal.say(f"starting from {config.train.start_from}")
         else:
-            state, saved = checkpoints.restore(start, mapped.abstract(task.make_state), data)
+            state, saved = resume(checkpoints, start, mapped.abstract(make_state), data)
             terminal.say(f"going on from the checkpoint of step {start:,}")
         step = start or 0
-        terminal.say(task.describe(state))
+        terminal.say(evaluator.describe(state))
         log = Log(config, workdir, terminal, after=step, saved=saved, is_first=is_first)
         stack.callback(log.close)
 
-        # Loop.
         guard = BadStepGuard(config.train.max_bad_steps)
+        compiled: dict[Phase, Any] = {}
         ahead: list[tuple[int, dict]] = []
-        dog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda: _no_data(config, checkpoints)))
         last = config.train.steps if max_steps is None else min(config.train.steps, max_steps)
-        is_interrupted, score = False, None
+        is_interrupted, has_codebooks, score = False, False, None
         while step < last:
             if stop.requested(step):
                 is_interrupted = True
                 break
-            with log.clock.waiting_for_data(), dog.watching():
+
+            # ---- Step -----------------------------------------------------------------------------------------------
+            with log.clock.waiting_for_data(), watchdog.watching():
                 batch = next(data)
-            batch = task.prepare(batch)
-            with log.clock.paused_if(task.is_new(step)):
-                state, metrics = task.run(state, mapped.place(batch), step)
+            batch = mapped.place(prepare(batch))
+            phase = phase_at(config, step)
+            is_new = phase not in compiled
+            with log.clock.paused_if(is_new):
+                if phase.quantize and not has_codebooks:
+                    state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
+                began = time.monotonic()
+                if is_new:
+                    compiled[phase] = mapped.compile(make(phase))
+                state, metrics = compiled[phase](state, batch)
+                if is_new:
+                    jax.block_until_ready(state)
+                    terminal.say(f"step with {phase}: compiled and run in {time.monotonic() - began:.1f} s")
             step, score = step + 1, None
-            log.add(metrics)
             ahead.append((step, metrics))
             while len(ahead) > (_STEPS_AHEAD if step < last else 0):
                 guard.check(*ahead.pop(0))
+
+            # ---- Log ------------------------------------------------------------------------------------------------
+            log.add(metrics)
             terminal.advance(step)
             if step % config.train.log_every == 0 or step == config.train.steps:
                 log.report(step)
+
+            # ---- Evaluate -------------------------------------------------------------------------------------------
             if step % config.train.eval_every == 0 or step == config.train.steps:
                 with log.clock.paused_if(True):
-                    score = task.evaluate(step, state, log)
+                    score = evaluator(step, state, log)
                     if log.is_best(score) and is_first:
-                        task.export(state, BEST_FOLDER)
+                        evaluator.export(state, BEST_FOLDER)
+
+            # ---- Checkpoint -----------------------------------------------------------------------------------------
             if step % config.train.checkpoint_every == 0:
                 checkpoints.save(step, mapped.shared(state), data, log.save(), score)
 
-        # End.
         checkpoints.save(step, mapped.shared(state), data, log.save(), score)
         checkpoints.wait()
         if step < config.train.steps:
             why = "stopped on request" if is_interrupted else "stopped"
             terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} goes on from there")
             return
-        if not task.has_export() and is_first:
-            task.export(state)  # the run was already finished, and its export was removed since
+        if not evaluator.has_export() and is_first:
+            evaluator.export(state)  # the run was already finished, and its export was removed since
         terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")
 
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:
     source = ", ".join(config.data.mixture.specs.values()) or config.data.source
     return f"{source}: no batch for {config.data.timeout_seconds:g} s (data.timeout_seconds); {checkpoints.kept()}"
+
+
+def _live_teacher(config: Config) -> Teacher | None:
+    """The network that computes the features of a recipe's batches; None where they are in the data, or not used."""
+    return open_teacher(config) if config.loss.distillation > 0 and not config.teacher.precomputed else None
+
+
+def _add_features(teacher: Teacher | None, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return batch if teacher is None else batch | {"features": teacher(batch["audio"].mean(axis=-1))}
+
+
+def _with_codebooks(config: Config, mapped: Parallel, terminal: Terminal, state: TrainState, batch: Any) -> TrainState:
+    """The state with codebooks that are started from a batch, if they are not yet."""
+    if bool(state.codebook["quantizer"]["initialised"]):
+        return state
+    state, _ = mapped.compile(make_codebook_init(config, mapped.axis))(state, batch)
+    start = make_quantizer(config).describe().start
+    terminal.say(f"codebooks started {start} at step {int(state.step):,}")
+    return state

@@ -14,7 +14,7 @@ import numpy as np
 from codax.config import Config
 from codax.training.alarms import CollapseAlarm
 from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
-from codax.training.state import learning_rate
+from codax.training.optimizers import learning_rate
 
 
 class Clock:

@@ -1,9 +1,10 @@
-"""Starting a run from a model that has been trained before, to go on with other audio, losses or rates of learning."""
+"""What a run starts from besides a random state: a checkpoint of its own, or the weights of a trained model."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 from flax.traverse_util import unflatten_dict
@@ -11,8 +12,31 @@ from flax.traverse_util import unflatten_dict
 from codax.codec.loading import load
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.losses.balancer import BalancerState, carry_over, init_balancer
 from codax.storage.tensors import check_arrays
+from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState
+
+
+def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -> tuple[TrainState, dict]:
+    """`Checkpoints.restore`, with the balancer's state restored by the names of losses.
+
+    A loss that the checkpoint does not have starts fresh, and one that the recipe no longer has is dropped.
+
+    Args:
+      shapes: of a fresh state, with shardings.
+    """
+    if shapes.balancer is None:
+        return checkpoints.restore(step, shapes, data)
+    sharding = shapes.step.sharding
+    number = jax.ShapeDtypeStruct((), "float32", sharding=sharding)
+
+    def as_saved(saved: Any) -> TrainState:
+        return shapes.replace(balancer=jax.tree.map(lambda _: number, BalancerState(**saved["balancer"])))
+
+    state, log = checkpoints.restore(step, as_saved, data)
+    fresh = jax.device_put(init_balancer(shapes.balancer.norm), sharding)
+    return state.replace(balancer=carry_over(state.balancer, fresh)), log
 
 
 def start_from(config: Config, state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:

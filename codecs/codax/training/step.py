@@ -1,14 +1,16 @@
 """One training step over one replica's shard: pure, without input or output.
 
 The discriminators are updated first, on the reconstruction that the generator's one forward pass made; the generator's
-gradient then goes back through that same pass.
+gradient then goes back through that same pass: `forward`, `update_discriminators`, `reconstruction_losses`,
+`update_generator`, which `make_step` puts together.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +20,16 @@ from codax.codec.microbatches import mean_and_joined, mean_value_and_grad
 from codax.codec.module import CodecModel
 from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
-from codax.losses import adversarial, balancer, spectral
-from codax.losses.distillation import distillation
-from codax.quantizers import rvq
-from codax.training import state as st
-from codax.training.state import TrainState
+from codax.losses import adversarial, balancer, terms
+from codax.training.optimizers import make_optimizers
+from codax.training.randomness import Purpose, draw_bypass, draw_denoising, draw_levels, draw_rate, make_key
+from codax.training.state import TrainState, has_adversary, set_rate, take_rate, update_ema
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
+Losses = dict[str, jax.Array]  # scalars by name of the term, without their weights
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+LossGroup = Callable[[jax.Array, jax.Array], Losses]  # of estimate and target; terms that share their computation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +40,53 @@ class Phase:
     spectral: bool
     adversarial: bool
 
+    def __str__(self) -> str:
+        parts = {"quantizer": self.quantize, "spectral loss": self.spectral, "discriminators": self.adversarial}
+        return ", ".join(name for name, on in parts.items() if on) or "the network alone"
+
 
 def phase_at(config: Config, step: int) -> Phase:
-    """The phase of step number `step` (from 0)."""
+    """The phase of step number `step` (from 0); steps of a language model are all alike."""
+    if config.lm.codec:
+        return Phase(quantize=False, spectral=False, adversarial=False)
     d = config.discriminator
-    on = st.has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0
     return Phase(
         quantize=step >= config.quantizer.start_step,
         spectral=config.loss.spectral > 0 and step >= config.loss.spectral_start_step,
-        adversarial=on,
+        adversarial=has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """What a recipe's steps compute with; all arrays are in the state."""
+
+    config: Config
+    model: CodecModel
+    discriminators: Discriminators
+    generator_optimizer: optax.GradientTransformation
+    discriminator_optimizer: optax.GradientTransformation
+
+    @staticmethod
+    def of(config: Config) -> Networks:
+        dtype = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
+        return Networks(
+            config,
+            CodecModel(config, remat=config.memory.remat, pieces=config.memory.accumulate),
+            Discriminators(config.discriminator, dtype=dtype),
+            *make_optimizers(config),
+        )
+
+
+class Reconstruction(NamedTuple):
+    """A batch after the generator's forward pass."""
+
+    target: jax.Array  # [batch, samples, channels]
+    audio: jax.Array  # [batch, samples, channels]
+    losses: Losses  # of the terms that are computed inside the forward pass
+    backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) to the parameters'
+    codebook: Any  # the codebook collection after the pass
+    metrics: Metrics
 
 
 def mean_over(tree: Any, axis: str | None) -> Any:
@@ -54,120 +94,172 @@ def mean_over(tree: Any, axis: str | None) -> Any:
     return tree if axis is None else jax.lax.pmean(tree, axis)
 
 
-def global_size(batch: int, axis: str | None) -> int:
-    """Examples of all replicas together, of which each has `batch`."""
-    return batch if axis is None else batch * jax.lax.axis_size(axis)
+def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis: str | None) -> Reconstruction:
+    """The generator's forward pass, whose gradient `update_generator` takes."""
+    config = nets.config
+    source, target, condition = draw_denoising(config, batch, state.step, axis)
+    settings = {
+        "levels": draw_levels(config, state.step, len(source), axis),
+        "bypass": draw_bypass(config, state.step, len(source), axis),
+        "key": make_key(config.seed, Purpose.REVIVE, state.step),
+        "revive": state.step % config.quantizer.dead_every == 0,
+    }
+
+    def generate(params: Any) -> tuple[tuple[jax.Array, Losses], tuple[Metrics, Any]]:
+        output, updated = nets.model.apply(
+            {"params": params, "codebook": state.codebook},
+            source,
+            quantize=phase.quantize,
+            update=phase.quantize,
+            axis=axis,
+            condition=condition,
+            mutable=["codebook"],
+            **settings,
+        )
+        losses = inner_losses(config, batch, vars(output)) if phase.quantize else {}
+        return (output.audio, losses), (output.metrics, updated["codebook"])
+
+    (audio, losses), backward, (metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
+    metrics = {f"codebook/{name}": value for name, value in metrics.items()}
+    return Reconstruction(target, audio, losses, backward, codebook, metrics)
 
 
-def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
-    """This replica's part of an array drawn for the global batch [replicas * n, ...] -> [n, ...]."""
-    if axis is None:
-        return values
-    n = values.shape[0] // jax.lax.axis_size(axis)
-    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(axis) * n, n)
+def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses:
+    """The terms that are computed from fields of the forward pass and the batch.
 
-
-def draw_rate(config: Config, step: jax.Array) -> jax.Array:
-    """Where in `quantizer.kbps` the rate of a step is, with `quantizer.dropout_kbps`: int32, equal on every replica."""
-    key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    return jax.random.randint(key, (), 0, len(config.quantizer.kbps))
-
-
-def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array:
-    """Quantizers of each example of this shard; drawn for the global batch, so that sharding changes nothing."""
-    n = config.quantizer.num_quantizers
-    if not config.quantizer.dropout:
-        return jnp.full((batch,), n, jnp.int32)
-    if config.quantizer.dropout_kbps:
-        choices = jnp.asarray([config.quantizers_for(kbps) for kbps in config.quantizer.kbps], jnp.int32)
-        return jnp.full((batch,), choices[draw_rate(config, step)], jnp.int32)
-    key = st.make_key(config.seed, st.KEY_LEVELS, step)
-    q = config.quantizer
-    return shard_of(rvq.draw_levels(key, global_size(batch, axis), n, q.semantic, q.dropout_share), axis)
-
-
-def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array | None:
-    """Which examples of this shard go to the decoder without quantization, bool [batch]; None = the recipe has none."""
-    if not config.quantizer.unquantized:
-        return None
-    draws = jax.random.uniform(st.make_key(config.seed, st.KEY_BYPASS, step), (global_size(batch, axis),))
-    return shard_of(draws < config.quantizer.unquantized, axis)
-
-
-def denoising_batch(config: Config, batch: Batch, step: jax.Array, axis: str | None):
-    """Input, target and condition of a step.
-
-    Without FiLM they are the audio, the audio and None. With it the input is the noisy signal, denoising is switched
-    on or off along time (off, on, or one change at a random frame), and the target is clean where on, noisy where off.
+    A term is left out where the recipe's model does not have one of its fields.
     """
-    audio = batch["audio"]
-    if config.model.film == "none":
-        return audio, audio, None
-    examples, frames = audio.shape[0], audio.shape[1] // config.hop
-    key = st.make_key(config.seed, st.KEY_CONDITION, step)
-    draws = shard_of(jax.random.uniform(key, (global_size(examples, axis), 2)), axis)
-    # The change lies anywhere in twice the length, so that half of the examples keep one value throughout.
-    change = jnp.floor(draws[:, :1] * 2 * frames)
-    before = draws[:, 1:] < 0.5
-    on = jnp.where(jnp.arange(frames)[None] < change, before, ~before)
-    on_samples = jnp.repeat(on, config.hop, axis=1)[..., None]
-    return audio, jnp.where(on_samples, batch["clean"], audio), on.astype(jnp.float32)
+    chosen = [terms.TERMS[name] for name in terms.weights_of(config.loss)]
+    chosen = [term for term in chosen if not term.on_reconstruction]
+    absent = {name for name, value in output.items() if value is None}
+    return {term.name: term(config, batch | output) for term in chosen if not absent.intersection(term.needs)}
 
 
-def spectral_loss(config: Config, target: jax.Array, estimate: jax.Array, step: jax.Array) -> jax.Array:
-    """The multi-scale mel loss on all scales, or on a few drawn at each step and scaled to the same expectation."""
-    loss, rate = config.loss, config.model.sample_rate
-    if not loss.random_windows:
-        return spectral.multiscale_mel(target, estimate, loss, sample_rate=rate)
-    key = st.make_key(config.seed, st.KEY_WINDOWS, step)
-    chosen = jax.random.permutation(key, len(loss.windows))[: loss.random_windows]
+def update_discriminators(
+    nets: Networks, state: TrainState, made: Reconstruction, axis: str | None
+) -> tuple[TrainState, Any, Metrics]:
+    """One update of the discriminators on the reconstruction.
 
-    def scale(window: int):
-        return lambda a, b: spectral.multiscale_mel(a, b, loss, sample_rate=rate, windows=(window,))
-
-    branches = [scale(w) for w in loss.windows]
-    values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(loss.random_windows)]
-    return jnp.mean(jnp.stack(values)) * (1 if loss.normalize_windows else len(loss.windows))
-
-
-def weigh(
-    config: Config,
-    losses: Sequence[Callable[[jax.Array, jax.Array], dict[str, jax.Array]]],
-    audio: jax.Array,
-    target: jax.Array,
-    balancer_state: balancer.BalancerState | None,
-    axis: str | None,
-) -> tuple[dict[str, jax.Array], jax.Array, balancer.BalancerState | None]:
-    """Losses of the reconstruction, their joint gradient with respect to it, and the balancer's new state.
-
-    Each of `losses` gives the losses that share their computation, by name.
+    Returns:
+      The state with the new discriminators, their parameters (with `discriminator.per_kbps` those of this step's rate),
+      and metrics.
     """
-    weights = {name: getattr(config.loss, name) for name in st.BALANCED}
+    config, form, add = nets.config, nets.config.loss.adversarial_form, nets.config.loss.sum_discriminators
+    rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
+    stacks = (state.discriminator, state.discriminator_optimizer)
+    before = take_rate(stacks, rate)
 
-    def joint(audio, target):
-        def total(audio):
-            parts = {name: value for group in losses for name, value in group(audio, target).items()}
-            return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
+    def loss_of(params: Any, target: jax.Array, estimate: jax.Array) -> jax.Array:
+        # One pass over real and reconstructed audio together.
+        both = nets.discriminators.apply({"params": params}, jnp.concatenate([target, estimate]))
+        return adversarial.discriminator(*split_outputs(both), form, add)
 
-        slope, parts = jax.grad(total, has_aux=True)(audio)
-        return parts, slope
+    value_and_grad = mean_value_and_grad(loss_of, config.memory.accumulate)
+    fixed = jax.lax.stop_gradient(made.audio)
+    loss, gradients = mean_over(value_and_grad(before[0], made.target, fixed), axis)
+    updates, optimizer_state = nets.discriminator_optimizer.update(gradients, before[1], before[0])
+    after = (optax.apply_updates(before[0], updates), optimizer_state)
+    if (chance := config.discriminator.update_probability) < 1:
+        keep = jax.random.uniform(make_key(config.seed, Purpose.DISCRIMINATOR, state.step)) < chance
+        after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), after, before)
+    params, optimizer_state = set_rate(stacks, after, rate)
+    metrics = {"loss/discriminator": loss, "gradient/discriminator": optax.tree.norm(gradients)}
+    return state.replace(discriminator=params, discriminator_optimizer=optimizer_state), after[0], metrics
 
-    def apart(audio, target):
+
+def reconstruction_losses(
+    nets: Networks, phase: Phase, state: TrainState, discriminator: Any, made: Reconstruction, axis: str | None
+) -> tuple[Losses, jax.Array, balancer.BalancerState | None]:
+    """The terms that are computed on the reconstruction.
+
+    Args:
+      discriminator: the parameters that `update_discriminators` returned; not used where the phase has no adversary.
+
+    Returns:
+      The losses, their joint gradient with respect to the reconstruction, and the balancer's new state.
+    """
+    config, weights = nets.config, terms.weights_of(nets.config.loss)
+    key = make_key(config.seed, Purpose.LOSSES, state.step)
+
+    def compute(group: Sequence[terms.Term], estimate: jax.Array, target: jax.Array) -> Losses:
+        inputs = {"target": target, "estimate": estimate, "key": key}
+        if group[0].on_discriminators:
+            real, fake = (nets.discriminators.apply({"params": discriminator}, x) for x in (target, estimate))
+            inputs |= {"real": jax.lax.stop_gradient(real), "fake": fake}
+        return {term.name: term(config, inputs) for term in group}
+
+    groups = [functools.partial(compute, group) for group in term_groups(phase, weights)]
+    if state.balancer is None:
+        gradient = mean_and_joined(joint_gradient(groups, weights), config.memory.accumulate)
+        return *gradient(made.audio, made.target), None
+    gradients_of = mean_and_joined(separate_gradients(groups), config.memory.accumulate)
+    losses, gradients = gradients_of(made.audio, made.target)
+    decay = config.loss.balancer_decay
+    return losses, *balancer.balance(gradients, weights, state.balancer, decay=decay, axis=axis)
+
+
+def term_groups(phase: Phase, weights: dict[str, float]) -> list[list[terms.Term]]:
+    """The terms on the reconstruction that a phase has; the discriminators share one group, the last."""
+    chosen = [terms.TERMS[name] for name in weights if phase.spectral or name != "spectral"]
+    chosen = [term for term in chosen if term.on_reconstruction]
+    shared = [term for term in chosen if term.on_discriminators and phase.adversarial]
+    return [[term] for term in chosen if not term.on_discriminators] + ([shared] if shared else [])
+
+
+def joint_gradient(groups: Sequence[LossGroup], weights: dict[str, float]) -> Callable[..., tuple[Losses, jax.Array]]:
+    """A function of (estimate, target): the losses, and the gradient of their weighted sum to `estimate`."""
+
+    def total(estimate: jax.Array, target: jax.Array) -> tuple[jax.Array, Losses]:
+        losses = {name: value for group in groups for name, value in group(estimate, target).items()}
+        return sum((weights[name] * value for name, value in losses.items()), jnp.zeros(())), losses
+
+    def joint(estimate: jax.Array, target: jax.Array) -> tuple[Losses, jax.Array]:
+        gradient, losses = jax.grad(total, has_aux=True)(estimate, target)
+        return losses, gradient
+
+    return joint
+
+
+def separate_gradients(groups: Sequence[LossGroup]) -> Callable[..., tuple[Losses, dict[str, jax.Array]]]:
+    """A function of (estimate, target): the losses, and the gradient of each with respect to `estimate`."""
+
+    def separate(estimate: jax.Array, target: jax.Array) -> tuple[Losses, dict[str, jax.Array]]:
         # Group by group: a gradient of zero would cost as much as any other on its way through the discriminators.
         every, gradients = {}, {}
-        for group in losses:
-            parts, pull = jax.vjp(lambda audio, group=group: group(audio, target), audio)
-            zeros = jax.tree.map(jnp.zeros_like, parts)
-            gradients |= {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in parts.items()}
-            every |= parts
+        for group in groups:
+            losses, pull = jax.vjp(functools.partial(group, target=target), estimate)
+            zeros = jax.tree.map(jnp.zeros_like, losses)
+            gradients |= {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in losses.items()}
+            every |= losses
         return every, gradients
 
-    if balancer_state is None:
-        return *mean_and_joined(joint, config.memory.accumulate)(audio, target), None
-    parts, gradients = mean_and_joined(apart, config.memory.accumulate)(audio, target)
-    decay = config.loss.balancer_decay
-    slope, balancer_state = balancer.balance(gradients, weights, balancer_state, decay=decay, axis=axis)
-    return parts, slope, balancer_state
+    return separate
+
+
+def update_generator(
+    nets: Networks, state: TrainState, made: Reconstruction, losses: Losses, gradient: jax.Array, axis: str | None
+) -> tuple[TrainState, Metrics]:
+    """One update of the generator, its average and its codebooks.
+
+    Args:
+      losses, gradient: from `reconstruction_losses`.
+    """
+    config, weights = nets.config, terms.weights_of(nets.config.loss)
+    losses = losses | made.losses
+    total = sum(weights[name] * value for name, value in losses.items())
+    inner = {name: jnp.asarray(weights[name], value.dtype) for name, value in made.losses.items()}
+    (gradients,) = made.backward((gradient, inner))
+    total, losses, gradients = mean_over((total, losses, gradients), axis)
+    updates, optimizer_state = nets.generator_optimizer.update(gradients, state.generator_optimizer, state.generator)
+    generator = optax.apply_updates(state.generator, updates)
+    new = state.replace(
+        generator=generator,
+        generator_optimizer=optimizer_state,
+        average=update_ema(state.average, generator, state.step, config.train.ema_decay),
+        codebook=made.codebook,
+    )
+    metrics = {"loss/generator": total, "gradient/generator": optax.tree.norm(gradients)}
+    return new, metrics | {f"loss/{name}": value for name, value in losses.items()}
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
@@ -179,112 +271,17 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     balancer see all of it.
     A step whose loss or gradients are not finite leaves the state as it was, but for the step number and its counters.
     """
-    pieces = config.memory.accumulate
-    model = CodecModel(config, remat=config.memory.remat, pieces=pieces)
-    discriminators = Discriminators(
-        config.discriminator, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
-    )
-    generator_optimizer, discriminator_optimizer = st.make_optimizers(config)
-
-    def judge(params: Any, audio: jax.Array) -> Any:
-        return discriminators.apply({"params": params}, audio)
-
-    weights = config.loss
+    nets = Networks.of(config)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        source, target, condition = denoising_batch(config, batch, state.step, axis)
-        levels = draw_levels(config, state.step, source.shape[0], axis)
-        bypass = draw_bypass(config, state.step, source.shape[0], axis)
-        metrics: Metrics = {}
-
-        def generate(params):
-            output, updated = model.apply(
-                {"params": params, "codebook": state.codebook},
-                source,
-                levels=levels,
-                key=st.make_key(config.seed, st.KEY_REVIVE, state.step),
-                quantize=phase.quantize,
-                update=phase.quantize,
-                axis=axis,
-                condition=condition,
-                bypass=bypass,
-                revive=state.step % config.quantizer.dead_every == 0,
-                mutable=["codebook"],
-            )
-            inner = {"commitment": output.commitment} if phase.quantize else {}
-            if output.codebook is not None:
-                inner["codebook"] = output.codebook
-            if phase.quantize and weights.distillation > 0:
-                inner["distillation"] = distillation(output.semantic, batch["features"], weights.distillation_form)
-            return (output.audio, inner), (output.metrics, updated["codebook"])
-
-        (audio, inner), backward, (quantizer_metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
-        metrics |= {f"codebook/{k}": v for k, v in quantizer_metrics.items()}
-
-        judges = (state.discriminator, state.discriminator_optimizer)
-        discriminator: Any = None
+        made = forward(nets, phase, state, batch, axis)
+        new, discriminator, metrics = state, None, made.metrics
         if phase.adversarial:
-            rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
-            discriminator, discriminator_opt = st.select(judges, rate)
-            fixed = jax.lax.stop_gradient(audio)
-
-            def discriminate(params, target, fixed):
-                # One pass over real and reconstructed audio together.
-                both = judge(params, jnp.concatenate([target, fixed]))
-                real, fake = split_outputs(both)
-                return adversarial.discriminator(real, fake, weights.adversarial_form, weights.sum_discriminators)
-
-            loss_d, grads_d = mean_over(mean_value_and_grad(discriminate, pieces)(discriminator, target, fixed), axis)
-            updates, updated_opt = discriminator_optimizer.update(grads_d, discriminator_opt, discriminator)
-            updated = optax.apply_updates(discriminator, updates)
-            metrics |= {"loss/discriminator": loss_d, "gradient/discriminator": optax.global_norm(grads_d)}
-            chance = config.discriminator.update_probability
-            if chance < 1:
-                wanted = jax.random.uniform(st.make_key(config.seed, st.KEY_JUDGE, state.step)) < chance
-                updated, updated_opt = jax.tree.map(
-                    lambda a, b: jnp.where(wanted, a, b), (updated, updated_opt), (discriminator, discriminator_opt)
-                )
-            discriminator, judges = updated, st.put(judges, (updated, updated_opt), rate)
-
-        def waveform(audio, target):
-            return {"waveform": spectral.waveform_l1(target, audio)}
-
-        def mel(audio, target):
-            return {"spectral": spectral_loss(config, target, audio, state.step)}
-
-        def judged(audio, target):
-            real, fake = jax.lax.stop_gradient(judge(discriminator, target)), judge(discriminator, audio)
-            add = weights.sum_discriminators
-            parts = {
-                "adversarial": adversarial.generator(fake, weights.adversarial_form, add),
-                "feature": adversarial.feature_l1(real, fake, weights.feature_form, add),
-            }
-            return {name: value for name, value in parts.items() if getattr(weights, name) > 0}
-
-        losses = [waveform] if weights.waveform > 0 else []
-        losses += [mel] if phase.spectral else []
-        losses += [judged] if phase.adversarial else []
-        parts, slope, balancer_state = weigh(config, losses, audio, target, state.balancer, axis)
-        parts |= inner
-        loss_g = sum(getattr(weights, name) * value for name, value in parts.items())
-        slopes = {name: jnp.asarray(getattr(weights, name), value.dtype) for name, value in inner.items()}
-        (grads_g,) = backward((slope, slopes))
-        loss_g, parts, grads_g = mean_over((loss_g, parts, grads_g), axis)
-        updates, generator_opt = generator_optimizer.update(grads_g, state.generator_optimizer, state.generator)
-        generator = optax.apply_updates(state.generator, updates)
-        metrics |= {"loss/generator": loss_g, "gradient/generator": optax.global_norm(grads_g)}
-        metrics |= {f"loss/{name}": value for name, value in parts.items()}
-
-        new = state.replace(
-            generator=generator,
-            discriminator=judges[0],
-            codebook=codebook,
-            average=st.follow(state.average, generator, state.step, config.train.ema_decay),
-            generator_optimizer=generator_opt,
-            discriminator_optimizer=judges[1],
-            balancer=balancer_state,
-        )
-        return keep_if_finite(state, new, metrics)
+            new, discriminator, more = update_discriminators(nets, state, made, axis)
+            metrics |= more
+        losses, gradient, balancer_state = reconstruction_losses(nets, phase, state, discriminator, made, axis)
+        new, more = update_generator(nets, new.replace(balancer=balancer_state), made, losses, gradient, axis)
+        return keep_if_finite(state, new, metrics | more)
 
     return step
 
@@ -309,14 +306,14 @@ def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adver
 
 
 def make_codebook_init(config: Config, axis: str | None) -> Step:
-    """Builds `init(state, batch) -> (state, {})`, which sets the codebooks by k-means on the global batch."""
+    """Builds `init(state, batch) -> (state, {})`, which starts the codebooks from the global batch."""
     model = CodecModel(config, pieces=config.memory.accumulate)
 
     def init(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         _, updated = model.apply(
             {"params": state.generator, "codebook": state.codebook},
             batch["audio"],
-            st.make_key(config.seed, st.KEY_KMEANS, 0),
+            make_key(config.seed, Purpose.KMEANS, 0),
             axis,
             method=CodecModel.initialise_codebooks,
             mutable=["codebook"],

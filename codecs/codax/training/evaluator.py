@@ -10,9 +10,10 @@ import numpy as np
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.data.pipeline import validation_batches
+from codax.quantizers.registry import make_quantizer
 from codax.training.reporting import Log
 from codax.training.samples import Samples
-from codax.training.state import TrainState
+from codax.training.state import TrainState, parameter_count
 from codax.training.step import phase_at
 from codax.training.validation import BATCH, Reconstructor, Validator
 
@@ -20,10 +21,11 @@ EXPORT_FOLDER = "export"
 BEST_FOLDER = "best"
 
 
-class Evaluation:
+class CodecEvaluator:
     """Validation scores, samples and the export of the averaged generator."""
 
     def __init__(self, config: Config, workdir: Path, *, is_first: bool) -> None:
+        """Args: is_first, whether this is the process that writes files. Raises CodaxError without validation audio."""
         self._config, self._workdir = config, workdir
         reconstruct = Reconstructor(config)
         self._validator = self._samples = None
@@ -38,6 +40,14 @@ class Evaluation:
         if config.train.sample_files > 0 and is_first:
             self._samples = Samples(config, workdir, reconstruct)
         self._is_first = is_first
+
+    def describe(self, state: TrainState) -> str:
+        """For the log: what is trained."""
+        quantizer = make_quantizer(self._config)
+        return (
+            f"parameters: {parameter_count(state.generator):,} generator, {parameter_count(state.discriminator):,} "
+            f"discriminators, {quantizer.describe().codebook_values:,} in codebooks"
+        )
 
     def __call__(self, step: int, state: TrainState, log: Log) -> float | None:
         """Evaluates after `step` finished steps.

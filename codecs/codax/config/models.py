@@ -1,0 +1,244 @@
+"""The model section: one class for each family of networks, each with the fields that it has.
+
+A family outside the package subclasses `ModelConfig`, registers that with `ModelConfig.register`, and its networks with
+`codax.nets.families.register`.
+"""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from codax.config.checks import Check, at_least, one_of, share
+from codax.config.section import Section, Tagged, constant, option
+
+
+@dataclasses.dataclass
+class ModelConfig(Tagged):
+    """What encoders and decoders of all families have.
+
+    Attributes without a type are no fields here: families that vary them have fields of these names.
+
+    Attributes:
+      causal: a frame depends on no sample after it; such models stream.
+      film: side of the bottleneck where denoising is conditioned: "none", "encoder" or "decoder".
+      segment_seconds: the signal is coded in segments of this length; 0 = as a whole.
+      segment_overlap: share of a segment that the next one overlaps.
+      normalize: each segment is divided by its RMS, which is coded beside it.
+      weight_norm: of convolutions, and of the projections of quantizers that are learned by gradient.
+    """
+
+    path: ClassVar[str] = "model"
+    tag: ClassVar[str] = "family"
+    classes: ClassVar[dict[str, type["ModelConfig"]]] = {}
+    causal = True
+    film = "none"
+    segment_seconds = 0.0
+    segment_overlap = 0.0
+    normalize = False
+    weight_norm = False
+
+    family: str = constant("")
+    sample_rate: int = 24_000  # Hz
+    audio_channels: int = 1
+    channels: int = 32  # C: channels of the first encoder convolution
+    decoder_channels: int = 0  # C of the decoder; 0 = the same as the encoder's
+    strides: tuple[int, ...] = (2, 4, 5, 8)
+    dimension: int = 64  # D, channels of the latent frames
+    kernel_size: int = 7  # first, last and dilated convolutions
+    dilations: tuple[int, ...] = (1, 3, 9)
+    semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
+
+    @property
+    def hop(self) -> int:
+        """Samples per latent frame."""
+        return math.prod(self.strides)
+
+    def checks(self) -> list[Check]:
+        return [
+            Check(self.sample_rate > 0, "sample_rate", "positive"),
+            *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size"),
+            *at_least(self, 0, "decoder_channels", "semantic_dimension"),
+            Check(len(self.strides) > 0 and min(self.strides) >= 1, "strides", "one or more positive strides"),
+            Check(all(x >= 1 for x in self.dilations), "dilations", "positive"),
+            Check(0 <= self.segment_overlap < 1, "segment_overlap", "0 or more and below 1"),
+            Check(self.segment_seconds >= 0, "segment_seconds", "0 or more"),
+            Check(
+                not self.normalize or self.segment_seconds > 0,
+                "segment_seconds",
+                "positive when model.normalize is set: the scale is coded once a segment",
+            ),
+        ]
+
+
+def _in_segments(model: ModelConfig) -> bool:
+    return model.segment_seconds > 0
+
+
+@ModelConfig.register
+@dataclasses.dataclass
+class SoundStreamConfig(ModelConfig):
+    """SoundStream; the defaults are its model at 24 kHz (arXiv 2107.03312, sections III-A and III-B)."""
+
+    family: str = constant("soundstream")
+    max_channels: int = 0  # widest layer; 0 = no limit. Channels double with every block up to it
+    latent_kernel_size: int = 3  # convolution into and out of the latent
+    stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
+    residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; small = close to the identity
+    causal: bool = True
+    weight_norm: bool = False
+    film: str = "none"  # "none", "encoder" or "decoder"
+    segment_seconds: float = 0.0  # 0 = the signal as a whole
+    segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
+    normalize: bool = False
+
+    @property
+    def hop(self) -> int:
+        return self.stem_stride * math.prod(self.strides)
+
+    def checks(self) -> list[Check]:
+        return [
+            *super().checks(),
+            *at_least(self, 0, "max_channels"),
+            *at_least(self, 1, "stem_stride", "latent_kernel_size"),
+            one_of(self, "film", "none", "encoder", "decoder"),
+        ]
+
+
+@ModelConfig.register
+@dataclasses.dataclass
+class DACConfig(SoundStreamConfig):
+    """DAC, SoundStream's network with another activation; the defaults are its model at 44.1 kHz (arXiv 2306.06546)."""
+
+    family: str = constant("dac")
+    sample_rate: int = 44_100
+    channels: int = 64
+    decoder_channels: int = 96
+    strides: tuple[int, ...] = (2, 4, 8, 8)
+    dimension: int = 1024
+    causal: bool = False
+    weight_norm: bool = True
+
+
+@dataclasses.dataclass
+class SEANetConfig(Section):
+    """The convolutions of SEANet as Mimi has them; `RecurrentSEANetConfig` varies more of them."""
+
+    path: ClassVar[str] = "model.seanet"
+    pad_mode = "zeros"
+    lstm_layers = 0
+    bidirectional = False
+    trim_right_ratio = 1.0
+
+    residual_kernel_size: int = 3  # of the dilated convolution of a residual block
+    last_kernel_size: int = 3  # convolution into the latent, and into the audio
+    compress: int = 2  # a residual block works in channels / compress
+    shortcut: str = "identity"  # or "conv" (1 x 1)
+    norm: str = "weight"  # or "none"
+
+    def checks(self) -> list[Check]:
+        return [
+            one_of(self, "shortcut", "conv", "identity"),
+            one_of(self, "norm", "weight", "none"),
+            *at_least(self, 1, "residual_kernel_size", "last_kernel_size", "compress"),
+        ]
+
+
+@dataclasses.dataclass
+class RecurrentSEANetConfig(SEANetConfig):
+    """SEANet as EnCodec has it, with an LSTM; the defaults are the released 24 kHz model's.
+
+    audiocraft's own defaults are pad_mode "zeros" and shortcut "identity".
+    """
+
+    last_kernel_size: int = 7
+    shortcut: str = "conv"
+    norm: str = "weight"  # "weight", "group" (of one group, after every convolution) or "none"
+    pad_mode: str = "reflect"  # "reflect", "zeros" or "replicate"
+    lstm_layers: int = 2
+    bidirectional: bool = option(False, lambda net: net.lstm_layers, "model.seanet.lstm_layers")  # of the encoder
+    trim_right_ratio: float = 1.0  # share of a transposed convolution's overlap that causal models drop at the end
+
+    def checks(self) -> list[Check]:
+        return [
+            one_of(self, "norm", "weight", "group", "none"),
+            *(check for check in super().checks() if check.field != "norm"),
+            one_of(self, "pad_mode", "reflect", "zeros", "replicate"),
+            *at_least(self, 0, "lstm_layers"),
+            *share(self, "trim_right_ratio"),
+        ]
+
+
+@ModelConfig.register
+@dataclasses.dataclass
+class EncodecConfig(ModelConfig):
+    """EnCodec's SEANet (arXiv 2210.13438), which SpeechTokenizer has too; the defaults are the 24 kHz model's."""
+
+    family: str = constant("encodec")
+    dimension: int = 128
+    dilations: tuple[int, ...] = (1,)
+    causal: bool = True
+    segment_seconds: float = 0.0  # 0 = the signal as a whole
+    segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
+    normalize: bool = False
+    seanet: RecurrentSEANetConfig = dataclasses.field(default_factory=RecurrentSEANetConfig)
+
+    def checks(self) -> list[Check]:
+        net = self.seanet
+        return [
+            *super().checks(),
+            Check(net.compress <= self.channels, "seanet.compress", "1 to model.channels"),
+            Check(not (net.norm == "group" and self.causal), "seanet.norm", "weight or none for a causal model"),
+            Check(not (net.bidirectional and self.causal), "seanet.bidirectional", "False for a causal model"),
+        ]
+
+
+@dataclasses.dataclass
+class TransformerConfig(Section):
+    """The Transformers on both sides of Mimi's quantizer; the defaults are the released model's."""
+
+    path: ClassVar[str] = "model.transformer"
+
+    layers: int = 8
+    heads: int = 8
+    hidden: int = 2048  # channels of the feed-forward part
+    context: int = 250  # steps that a step sees, itself and those before it
+    layer_scale: float = 0.01  # initial scale of what a layer adds
+    period: float = 10_000.0  # the rotary positions' longest wavelength is about 2 pi times so many steps
+
+    def checks(self) -> list[Check]:
+        return [
+            *at_least(self, 0, "layers"),
+            *at_least(self, 1, "heads", "hidden", "context"),
+            Check(self.period > 1, "period", "above 1"),
+        ]
+
+
+@ModelConfig.register
+@dataclasses.dataclass
+class MimiConfig(ModelConfig):
+    """Mimi: causal SEANet, Transformers, a convolution to fewer frames; the defaults are the released model's."""
+
+    family: str = constant("mimi")
+    channels: int = 64
+    strides: tuple[int, ...] = (4, 5, 6, 8)
+    dimension: int = 512
+    dilations: tuple[int, ...] = (1,)
+    resample_stride: int = 2  # steps of the Transformers in a frame
+    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)
+    transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+
+    @property
+    def hop(self) -> int:
+        return math.prod(self.strides) * self.resample_stride
+
+    def checks(self) -> list[Check]:
+        return [
+            *super().checks(),
+            *at_least(self, 1, "resample_stride"),
+            Check(self.seanet.compress <= self.channels, "seanet.compress", "1 to model.channels"),
+            Check(
+                self.transformer.heads >= 1 and self.dimension % (2 * self.transformer.heads) == 0,
+                "transformer.heads",
+                "a divisor of half of model.dimension",
+            ),
+        ]

@@ -1,0 +1,84 @@
+"""The sections of a training run: optimizer, train and memory."""
+
+import dataclasses
+from typing import ClassVar
+
+from codax.config.checks import Check, at_least, below_one, one_of
+from codax.config.section import Section, option
+
+
+@dataclasses.dataclass
+class OptimizerConfig(Section):
+    """Optimiser of the generator; the discriminators always have Adam, with the same settings."""
+
+    path: ClassVar[str] = "optimizer"
+
+    kind: str = "adam"  # "adam", or "muon" for the generator's kernels and Nesterov's Adam for the rest
+    learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 1e-4
+    beta1: float = 0.5
+    beta2: float = 0.9
+    weight_decay: float = 0.0
+    decay_transformers_only: bool = False  # of the generator's parameters
+    warmup_steps: int = 0
+    # After the warm-up: "constant", "cosine" (to `final_fraction` of the rate) or "exponential" (times `gamma` a step).
+    schedule: str = "constant"
+    final_fraction: float = option(0.0, lambda o: o.schedule == "cosine", "optimizer.schedule = cosine")
+    gamma: float = option(0.999996, lambda o: o.schedule == "exponential", "optimizer.schedule = exponential")
+    clip_norm: float = 0.0  # global gradient norm; 0 = no clipping
+    discriminator_clip_norm: float = 0.0  # of the discriminators; 0 = the same
+
+    def checks(self) -> list[Check]:
+        return [
+            Check(self.learning_rate > 0, "learning_rate", "positive"),
+            one_of(self, "kind", "adam", "muon"),
+            one_of(self, "schedule", "constant", "cosine", "exponential"),
+            Check(0 < self.gamma <= 1, "gamma", "above 0 and up to 1"),
+        ]
+
+
+@dataclasses.dataclass
+class TrainConfig(Section):
+    """Length, batch and book-keeping of a training run."""
+
+    path: ClassVar[str] = "train"
+
+    steps: int = 1_000_000
+    batch_size: int = 32  # examples over all devices
+    segment_seconds: float = 1.0
+    log_every: int = 50
+    checkpoint_every: int = 5_000
+    checkpoints_kept: int = 3
+    checkpoints_best: int = 0  # so many more stay: those with the best evaluation
+    eval_every: int = 5_000
+    eval_batches: int = 8
+    sample_files: int = 4
+    compute_dtype: str = "float32"  # or "bfloat16"
+    # A model, folder or shipped, whose network and codebooks the run starts with; "" = random ones.
+    start_from: str = ""
+    ema_decay: float = 0.999  # moving average of the generator's parameters, used for evaluation and export; 0 = none
+    max_bad_steps: int = 20  # non-finite steps in a row that stop the run
+
+    def checks(self) -> list[Check]:
+        return [
+            *at_least(self, 1, "steps", "batch_size", "checkpoint_every", "eval_every", "log_every"),
+            *at_least(self, 0, "checkpoints_best"),
+            one_of(self, "compute_dtype", "float32", "bfloat16"),
+            *below_one(self, "ema_decay"),
+        ]
+
+
+@dataclasses.dataclass
+class MemoryConfig(Section):
+    """Time spent for memory in training; the numbers stay the same. See docs/scale.md."""
+
+    path: ClassVar[str] = "memory"
+
+    remat: str = "none"  # or "blocks" or "nets": in which the generator's activations are computed again, not kept
+    accumulate: int = 1  # pieces of each device's batch that are worked through one after the other, for one update
+
+    def checks(self) -> list[Check]:
+        return [
+            one_of(self, "remat", "none", "blocks", "nets"),
+            *at_least(self, 1, "accumulate"),
+        ]

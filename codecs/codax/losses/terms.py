@@ -1,0 +1,120 @@
+"""The terms of the generator's loss: a registry of named functions, which recipes weigh by name.
+
+A term that needs only what `RECONSTRUCTION` and `DISCRIMINATORS` name is computed on the reconstruction; where
+`loss.balancer` is set, its weight is a share of the gradient. Any other term is computed inside the generator's forward
+pass, from the fields of `codax.codec.module.ForwardOutput` and the arrays of the batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from codax.config import Config, ConfigError, LossConfig
+from codax.errors import CodaxError
+from codax.losses import adversarial, spectral
+from codax.losses.distillation import distillation
+
+# Audio [batch, time, channels] twice, and a random key of the step, the same for all terms.
+RECONSTRUCTION = frozenset({"target", "estimate", "key"})
+# What the discriminators make of target and estimate (`adversarial.Outputs`); no gradient to the former.
+DISCRIMINATORS = frozenset({"real", "fake"})
+_FIELDS = frozenset(field.name for field in dataclasses.fields(LossConfig))
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A loss.
+
+    Attributes:
+      name: its weight is the field `loss.NAME`, or `loss.extra["NAME"]` where there is no such field.
+      compute: (config, **inputs) -> scalar, a mean over the examples; takes every input that `needs` names.
+      needs: names of inputs.
+    """
+
+    name: str
+    compute: Callable[..., jax.Array]
+    needs: tuple[str, ...]
+
+    @property
+    def on_reconstruction(self) -> bool:
+        """Whether it is computed on the reconstruction, not inside the forward pass."""
+        return not set(self.needs) - RECONSTRUCTION - DISCRIMINATORS
+
+    @property
+    def on_discriminators(self) -> bool:
+        """Whether it is computed on the discriminators' outputs."""
+        return bool(DISCRIMINATORS.intersection(self.needs))
+
+    def __call__(self, config: Config, inputs: Mapping[str, Any]) -> jax.Array:
+        """Its value. Raises CodaxError if an input is missing."""
+        if missing := [name for name in self.needs if name not in inputs]:
+            raise CodaxError(f"loss {self.name} needs {missing[0]}, which neither the model nor the batch has")
+        return self.compute(config, **{name: inputs[name] for name in self.needs})
+
+
+def _waveform(config: Config, target: jax.Array, estimate: jax.Array) -> jax.Array:
+    return spectral.waveform_l1(target, estimate)
+
+
+def _spectral(config: Config, target: jax.Array, estimate: jax.Array, key: jax.Array) -> jax.Array:
+    return spectral.drawn_multiscale_mel(target, estimate, config.loss, key, sample_rate=config.model.sample_rate)
+
+
+def _adversarial(config: Config, fake: adversarial.Outputs) -> jax.Array:
+    return adversarial.generator(fake, config.loss.adversarial_form, config.loss.sum_discriminators)
+
+
+def _feature(config: Config, real: adversarial.Outputs, fake: adversarial.Outputs) -> jax.Array:
+    return adversarial.feature_l1(real, fake, config.loss.feature_form, config.loss.sum_discriminators)
+
+
+def _distillation(config: Config, semantic: jax.Array, features: jax.Array) -> jax.Array:
+    return distillation(semantic, features, config.loss.distillation_form)
+
+
+TERMS: dict[str, Term] = {
+    term.name: term
+    for term in (
+        Term("waveform", _waveform, ("target", "estimate")),
+        Term("spectral", _spectral, ("target", "estimate", "key")),
+        Term("adversarial", _adversarial, ("fake",)),
+        Term("feature", _feature, ("real", "fake")),
+        Term("commitment", lambda config, commitment: commitment, ("commitment",)),
+        Term("codebook", lambda config, codebook: codebook, ("codebook",)),
+        Term("distillation", _distillation, ("semantic", "features")),
+    )
+}
+
+
+def register(term: Term) -> None:
+    """Makes a term known to recipes, whose weight is `loss.extra["NAME"]`; call it before a run starts.
+
+    Raises:
+      CodaxError: the name is taken, or the term needs nothing, or inputs of both kinds.
+    """
+    if term.name in TERMS or term.name in _FIELDS:
+        raise CodaxError(f"loss {term.name}: the name is taken")
+    mixed = (RECONSTRUCTION | DISCRIMINATORS).intersection(term.needs) and not term.on_reconstruction
+    if not term.needs or mixed:
+        raise CodaxError(
+            f"loss {term.name} needs {', '.join(term.needs) or 'nothing'}: expected some of "
+            f"{', '.join(sorted(RECONSTRUCTION | DISCRIMINATORS))}, or fields of the forward pass and the batch alone"
+        )
+    TERMS[term.name] = term
+
+
+def weights_of(loss: LossConfig) -> dict[str, float]:
+    """The weights of a recipe's terms that are not 0, in the order of the registry.
+
+    Raises:
+      ConfigError: `loss.extra` names a term that is not registered.
+    """
+    for name in loss.extra:
+        if name not in TERMS or name in _FIELDS:
+            raise ConfigError(f"config field loss.extra: no loss named {name!r} is registered (losses/terms.py)")
+    weights = {name: getattr(loss, name) if name in _FIELDS else loss.extra.get(name, 0.0) for name in TERMS}
+    return {name: weight for name, weight in weights.items() if weight > 0}

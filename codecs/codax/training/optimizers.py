@@ -1,0 +1,97 @@
+"""The optimisers of a recipe: Adam, AdamW or Muon, with a schedule of the learning rate."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import optax
+from optax import contrib
+
+from codax.config import Config, OptimizerConfig
+
+
+def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
+    """Linear warm-up, then constant, cosine or exponential."""
+    warmup = max(config.warmup_steps, 0)
+    if config.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup), config.final_fraction)
+    elif config.schedule == "exponential":
+        decay = optax.exponential_decay(rate, 1, config.gamma)
+    else:
+        decay = optax.constant_schedule(rate)
+    if warmup == 0:
+        return decay
+    return optax.join_schedules([optax.linear_schedule(rate / warmup, rate, warmup), decay], [warmup])
+
+
+def kernel_matrices(params: Any) -> Any:
+    """For Muon: kernels [width, in_channels, out_channels] as matrices (width x in_channels, out_channels), and the
+    Transformers' matrices.
+
+    None, which stands for Adam (Nesterov's, as Optax has it beside Muon), at biases and other parameters.
+    """
+    convolution = contrib.MuonDimensionNumbers(reduction_axis=(0, 1), output_axis=(2,))
+    matrix = contrib.MuonDimensionNumbers(reduction_axis=(0,), output_axis=(1,))
+
+    def dimensions(path: Any, p: Any) -> contrib.MuonDimensionNumbers | None:
+        if in_module(path, "quantizer"):
+            return None  # a stack of codebooks, or of their projections
+        if p.ndim == 3:
+            return convolution
+        return matrix if p.ndim == 2 and in_module(path, "transformer") else None
+
+    return jax.tree_util.tree_map_with_path(dimensions, params)
+
+
+def in_module(path: Any, name: str) -> bool:
+    """Is the parameter at this path of a tree one of a module of that name?"""
+    return any(getattr(entry, "key", None) == name for entry in path)
+
+
+def transformers_alone(params: Any) -> Any:
+    """True at the parameters of Transformers."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: in_module(path, "transformer"), params)
+
+
+def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
+    """Adam (AdamW with a weight decay) or Muon, behind gradient clipping where it is asked for.
+
+    Muon (Jordan et al., 2024) makes the momentum of each kernel orthogonal; its updates are scaled to the RMS of Adam's
+    (arXiv 2502.16982), so that one learning rate serves both. With `decay_transformers_only` only what Muon moves there
+    decays.
+    """
+    schedule = learning_rate(config, rate, total_steps)
+    mask = transformers_alone if config.decay_transformers_only else None
+    if config.kind == "muon":
+        optimizer = contrib.muon(
+            schedule,
+            weight_decay=config.weight_decay,
+            adam_b1=config.beta1,
+            adam_b2=config.beta2,
+            adam_weight_decay=0.0 if config.decay_transformers_only else config.weight_decay,
+            consistent_rms=0.2,
+            muon_weight_dimension_numbers=kernel_matrices,
+            weight_decay_mask=mask,
+        )
+    else:
+        optimizer = optax.adamw(schedule, config.beta1, config.beta2, weight_decay=config.weight_decay, mask=mask)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer) if config.clip_norm > 0 else optimizer
+
+
+def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start.
+
+    With `discriminator.per_kbps` each rate's discriminators have a state of their own, which counts their updates; a
+    schedule spans the share of the steps that one rate is expected to get.
+    """
+    d = config.discriminator
+    rates = len(config.quantizer.kbps) if d.per_kbps else 1
+    d_steps = max(1, (config.train.steps - d.start_step) // (d.every * rates))
+    clip_norm = config.optimizer.discriminator_clip_norm or config.optimizer.clip_norm
+    adam = dataclasses.replace(config.optimizer, kind="adam", clip_norm=clip_norm)
+    return (
+        make_optimizer(config.optimizer, config.optimizer.learning_rate, config.train.steps),
+        make_optimizer(adam, config.optimizer.discriminator_learning_rate, d_steps),
+    )
