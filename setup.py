@@ -15,6 +15,7 @@ setup(
     package_dir={"": "codecs"},
     packages=find_packages("codecs"),
     package_data={
+        "codax": ["py.typed"],
         "codax.codec": ["models/*/*"],
         "codax.evaluation": ["templates/*"],
         "codax.listening": ["web/*"],

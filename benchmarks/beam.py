@@ -29,8 +29,10 @@ def latent_error(codec: Codec, signals: list[np.ndarray], levels: int) -> float:
     error, variance = 0.0, 0.0
     for signal in signals:
         piece = signal[: len(signal) // codec.config.hop * codec.config.hop, :1][None]
-        latent = np.asarray(codec.model.apply(codec.variables, piece, method="encode_latent"))
-        found = codec.vectors(codec.encode_piece(piece, False, levels))
+        latent = np.asarray(
+            codec.module.apply({"params": codec.params, "codebook": codec.codebook}, piece, method="encode_latent")
+        )
+        found = codec.vectors(codec.engine.encode_piece(piece, False, levels))
         error += float(np.sum((latent - found) ** 2))
         variance += float(np.sum((latent - latent.mean(axis=1, keepdims=True)) ** 2))
     return 10 * np.log10(error / variance)
@@ -44,7 +46,7 @@ def times(codecs: dict[int, Codec], levels: int, rounds: int) -> dict[int, float
     for turn in range(rounds + 1):
         for width, codec in codecs.items():
             start = time.perf_counter()
-            codec.encode_piece(signal, False, levels)
+            codec.engine.encode_piece(signal, False, levels)
             if turn:  # the first one compiles
                 found[width].append(time.perf_counter() - start)
     return {width: statistics.median(values) for width, values in found.items()}

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import codax
 import numpy as np
 import torch
 from codax.audio import write
-from codax.cli.files import decode_file, encode_file
 from codax.data.sources.spec import load_utterances
 from codax.interop.encodec_lm import import_lm
 from codax.interop.formats import import_model
@@ -67,11 +67,11 @@ def compare(name: str, seconds: float, kbps: float, runs: int, folder: Path) -> 
 
     work = {
         ("compressing", "encodec"): pack,
-        ("compressing", "codax"): lambda: encode_file(
-            codec, source, coded, num_quantizers=levels, entropy="lm", lm=str(folder / "lm")
+        ("compressing", "codax"): lambda: codax.encode_file(
+            source, coded, model=codec, kbps=codec.config.kbps(levels), entropy="lm", lm=folder / "lm"
         ),
         ("decompressing", "encodec"): lambda: compress.decompress(packed[0]),
-        ("decompressing", "codax"): lambda: decode_file(lambda _: codec, coded, decoded, lm=str(folder / "lm")),
+        ("decompressing", "codax"): lambda: codax.decode_file(coded, decoded, model=codec, lm=folder / "lm"),
     }
     for task in work.values():
         task()

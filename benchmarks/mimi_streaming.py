@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 from codax.codec.codec import Codec
-from codax.codec.sessions import Sessions
 from codax.config.presets import mimi_24khz
 from codax.interop.formats import import_model
 
@@ -68,7 +67,7 @@ def report(name: str, seconds: list[float]) -> None:
 
 def time_sessions(codec: Codec, slots: int) -> list[float]:
     """Seconds of every step of so many sessions, there and back."""
-    sessions = Sessions(codec, slots, num_quantizers=_LEVELS.value)
+    sessions = codec.sessions(slots, num_quantizers=_LEVELS.value)
     for _ in range(slots):
         sessions.start()
     rng = np.random.default_rng(0)

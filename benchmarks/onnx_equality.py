@@ -42,8 +42,8 @@ def main() -> None:
     audio = clips(args.data, codec.config.model.sample_rate, length, args.clips)
     total, different, worst, frames = 0, 0, 0.0, 0
     for number, clip in enumerate(audio[:, None]):
-        codes = codec.encode_piece(clip, False)
-        decoded = codec.decode_piece(codes, False)
+        codes = codec.engine.encode_piece(clip, False)
+        decoded = codec.engine.decode_piece(codes, False)
         found = [(runtime.encode(clip), runtime.decode(codes))]
         if runtime.streams:
             found.append(through_streams(runtime, clip, codes))

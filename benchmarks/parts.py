@@ -48,10 +48,10 @@ def noise(*shape: int) -> jax.Array:
 
 def coding(codec: Codec, frames: int, runs: int) -> None:
     """Parts of encoding and decoding one signal with 8 quantizers."""
-    config, params = codec.config, codec.folded["params"]
+    config, params = codec.config, codec.engine.folded["params"]
     model = dataclasses.replace(config.model, seanet=dataclasses.replace(config.model.seanet, pad_mode="zeros"))
     without = dataclasses.replace(model, seanet=dataclasses.replace(model.seanet, lstm_layers=0))
-    books = codec.folded["codebook"]["quantizer"]["embedding"][:8]
+    books = codec.engine.folded["codebook"]["quantizer"]["embedding"][:8]
     wide = config.model.channels * 2 ** len(config.model.strides)
     encoder, decoder, lstm = seanet.Encoder(without), seanet.Decoder(without), SkipLSTM(model.seanet.lstm_layers)
     parts = {
@@ -84,7 +84,7 @@ def training(codec: Codec, runs: int) -> None:
 
     def generated(generator):
         out = CodecModel(config).apply(
-            {"params": generator, "codebook": codec.variables["codebook"]},
+            {"params": generator, "codebook": codec.codebook},
             audio,
             levels=jnp.full(8, config.quantizer.num_quantizers),
             key=jax.random.key(0),
@@ -95,7 +95,7 @@ def training(codec: Codec, runs: int) -> None:
         "discriminators, forward": (judge, params, audio),
         "discriminators' own gradient": (jax.grad(judged), params, audio, audio),
         "gradient through the discriminators": (jax.grad(features), audio, audio),
-        "generator's gradient": (jax.grad(generated), codec.variables["params"]),
+        "generator's gradient": (jax.grad(generated), codec.params),
     }
     for name, (function, *arrays) in parts.items():
         print(f"{name}: {seconds(function, *arrays, runs=runs):.2f} s")

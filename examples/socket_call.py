@@ -19,15 +19,14 @@ from collections.abc import Iterator
 
 import codax
 import numpy as np
-from codax.codec.codec import Codec
 from codax.containers import packets
-from codax.containers.container import Meta
+from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
 
 PIECE_SECONDS = 0.01  # what a microphone gives at a time
 
 
-def microphone(codec: Codec, pace: bool) -> Iterator[np.ndarray]:
+def microphone(codec: codax.Codec, pace: bool) -> Iterator[np.ndarray]:
     """Yields pieces of stdin, float32 [1, time, 1]; with `pace` each when its last sample has been spoken."""
     rate = codec.config.model.sample_rate
     samples = max(1, round(PIECE_SECONDS * rate))
@@ -39,19 +38,11 @@ def microphone(codec: Codec, pace: bool) -> Iterator[np.ndarray]:
         yield codax.audio.from_int16(np.frombuffer(data, "<i2", count=len(data) // 2))[None, :, None]
 
 
-def talk(codec: Codec, host: str, port: int, kbps: float | None, pace: bool) -> None:
+def talk(codec: codax.Codec, host: str, port: int, kbps: float | None, pace: bool) -> None:
     """Encodes stdin and sends every frame as soon as it is complete."""
     config = codec.config
-    meta = Meta(
-        model_id=codec.model_id,
-        model_hash=codec.hash,
-        sample_rate=config.model.sample_rate,
-        channels=1,
-        num_samples=0,
-        codebook_size=config.quantizer.codebook_size,
-        num_quantizers=config.quantizers_for(kbps),
-        streams=1,
-    )
+    rate, quantizers = config.model.sample_rate, config.quantizers_for(kbps)
+    meta = describe(codec, sample_rate=rate, channels=1, num_quantizers=quantizers)
     encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers)
     encoder.prepare([1])  # whatever is to be compiled is compiled before anyone speaks
     with socket.create_connection((host, port)) as line:
@@ -71,7 +62,7 @@ def talk(codec: Codec, host: str, port: int, kbps: float | None, pace: bool) -> 
         line.sendall(packets.last_packet(codes, frames * config.hop - taken, meta))
 
 
-def listen(codec: Codec, host: str, port: int) -> None:
+def listen(codec: codax.Codec, host: str, port: int) -> None:
     """Takes one call and writes what it hears to stdout, every frame as soon as it is there."""
     rate, hop = codec.config.model.sample_rate, codec.config.hop
     decoder = codec.stream_decoder()

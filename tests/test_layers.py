@@ -16,7 +16,7 @@ def test_import_contracts():
 
 
 @pytest.mark.parametrize(
-    "module", ["codax", "codax.config", "codax.containers.container", "codax.audio", "codax.data.sources.spec"]
+    "module", ["codax", "codax.config", "codax.containers.whole_files", "codax.audio", "codax.data.sources.spec"]
 )
 def test_light_modules_do_not_import_jax(module):
     code = f"import sys, {module}; assert 'jax' not in sys.modules and 'torch' not in sys.modules"

@@ -50,7 +50,9 @@ def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
     sound = voice(1.0, 16_000)
     audio.write("in.wav", sound, 16_000)
     codec, errors = codax.load(shipped.DEFAULT), {}
-    latent = codec.model.apply(codec.variables, sound[None], method="encode_latent")
+    latent = codec.module.apply(
+        {"params": codec.params, "codebook": codec.codebook}, sound[None], method="encode_latent"
+    )
     for beam in (1, 8):
         options = ("--kbps", "6", "--beam", str(beam))
         status, _, err = run_here("encode", "in.wav", "a.codax", *options)

@@ -12,7 +12,7 @@ from codax.audio import resample
 from codax.codec.codec import Codec
 from codax.config import presets
 from codax.containers import ecdc
-from codax.containers.containerfile import ContainerReader
+from codax.containers.streamed import ContainerReader
 from codax.interop import encodec_lm
 from codax.lm.config import LMConfig
 from codax.lm.predictor import parameter_shapes
@@ -96,7 +96,7 @@ def test_files_and_models_that_do_not_fit(run_here, models):
     _write("in.wav", 1.2, 2)
     assert run_here("encode", "in.wav", "a.ecdc", "--model", models / "48khz")[0] == 0
     for args, reason in [
-        (("decode", "a.ecdc", "b.wav"), "a.ecdc: .ecdc files do not say which model wrote them: name it with --model"),
+        (("decode", "a.ecdc", "b.wav"), "a.ecdc: .ecdc files do not say which model wrote them: name it (--model)"),
         (("decode", "a.ecdc", "b.wav", "--model", models / "24khz"), "a.ecdc: written by encodec_48khz; model"),
         (("encode", "absent.wav", "b.ecdc", "--model", models / "24khz"), "absent.wav: no such file"),
         (("encode", "in.wav", "no/b.ecdc", "--model", models / "24khz"), "no/b.ecdc: cannot be written"),
@@ -114,13 +114,13 @@ def test_compressed_ecdc_files_need_their_model_and_pytorch(run_here, models, mo
     _write("in.wav", 0.3, 1)
     for args in (("--entropy",), ("--entropy=lm",), ("--entropy=adaptive", "--lm", "absent")):
         _, _, err = run_here("encode", "in.wav", "a.ecdc", "--model", models / "24khz", *args)
-        assert "--entropy: .ecdc files are compressed by EnCodec's language model alone (--lm)" in err
+        assert "entropy: .ecdc files are compressed by EnCodec's language model alone (lm)" in err
     with np.load(GOLDEN / "ecdc.npz") as arrays:
         data = arrays["encodec_24khz/bytes"].tobytes()
     (tmp_path / "c.ecdc").write_bytes(data.replace(b'"lm": false', b'"lm": true ', 1))
     assert json.loads(run_here("info", "c.ecdc", "--json")[1])["compressed"] is True
     status, _, err = run_here("decode", "c.ecdc", "b.wav", "--model", models / "24khz")
-    assert (status, "c.ecdc: compressed by EnCodec's language model: give its folder with --lm" in err) == (1, True)
+    assert (status, "c.ecdc: compressed by EnCodec's language model: give its folder (--lm)" in err) == (1, True)
 
     lm = LMConfig(codebooks=32, dim=16, layers=1, hidden=16)
     weights = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(lm).items()}

@@ -44,7 +44,7 @@ def test_files_come_back_and_need_their_model(run_here, models):
     np.testing.assert_array_equal(sounds[0], sounds[1])
     np.testing.assert_array_equal(sounds[0], sounds[2])
     for args, reason in [
-        (("--model", models / "bare"), "model tiny has no language model: give its folder with --lm"),
+        (("--model", models / "bare"), "model tiny has no language model: give its folder (--lm)"),
         (("--model", models / "bare", "--lm", models / "other"), "a.codax: the codes were coded (lm) with other freq"),
         (("--model", models / "bare", "--lm", models / "larger"), "a language model of other codes than those of"),
         (("--model", models / "bare", "--lm", "absent"), "absent/lm.json"),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 from codax import audio
-from codax.cli import files
-from codax.containers import container
-from codax.containers.containerfile import ContainerReader
+from codax.audio.decoders import equal_blocks
+from codax.containers import codax_coding, container
+from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
 from fake_codec import FakeCodec
 from signals import tones
@@ -26,7 +26,7 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
     if model_channels == 2:
         signal[:, 1::2] = signal[:, 0::2][:, : signal[:, 1::2].shape[1]]  # the fake codec keeps one value per stream
     audio.write(tmp_path / "in.wav", signal, rate)
-    done = files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3)
+    done = codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3)
     size = (tmp_path / "a.codax").stat().st_size
     assert done.file_bytes == size
     assert done.seconds == len(signal) / rate
@@ -34,7 +34,7 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
     frames = container.unpack((tmp_path / "a.codax").read_bytes())[1].frames
     assert abs(frames - np.ceil(seconds * 2000)) <= 1
     assert frames * 3 * streams < size <= frames * 3 * streams + 64
-    files.decode_file(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
+    codax_coding.decode(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
     out, out_rate = audio.read(tmp_path / "out.wav")
     assert (out_rate, out.shape) == (rate, signal.shape)
     if seconds > 1:
@@ -45,11 +45,11 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
 def test_progress_reaches_the_end(tmp_path):
     codec, seen = FakeCodec(), []
     audio.write(tmp_path / "in.wav", tones(20.0, 8000, [5.0], level=0.5), 8000)
-    files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1, show=seen.append)
+    codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 20.0
     seen.clear()
-    files.decode_file(lambda meta: codec, tmp_path / "a.codax", tmp_path / "b.wav", show=seen.append)
+    codax_coding.decode(lambda meta: codec, tmp_path / "a.codax", tmp_path / "b.wav", progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 20.0
 
@@ -63,8 +63,8 @@ def test_a_long_file_needs_little_memory(tmp_path):
     codec = FakeCodec()
     tracemalloc.start()
     try:
-        done = files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3)
-        files.decode_file(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
+        done = codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3)
+        codax_coding.decode(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -96,13 +96,13 @@ def _container(tmp_path, **changes):
 def test_containers_that_no_such_model_wrote(tmp_path, changes, reason):
     path = _container(tmp_path, **changes)
     with pytest.raises(CodaxError, match=reason):
-        files.decode_file(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
+        codax_coding.decode(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_more_frames_than_needed_are_not_played(tmp_path):
     path = _container(tmp_path, frames=50_000)
-    files.decode_file(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
+    codax_coding.decode(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
     assert audio.info(tmp_path / "out.wav").frames == 400
 
 
@@ -111,7 +111,7 @@ def test_an_empty_container_gives_an_empty_file(tmp_path):
     path.write_bytes(
         container.pack(np.zeros((2, 0, 3), np.int32), container.Meta("fake", b"fakehash", 8000, 2, 0, 256))
     )
-    files.decode_file(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
+    codax_coding.decode(lambda meta: FakeCodec(), path, tmp_path / "out.wav")
     assert soundfile.info(tmp_path / "out.wav").frames == 0
 
 
@@ -120,14 +120,14 @@ def test_input_and_output_may_not_be_the_same(tmp_path):
     (tmp_path / "link.wav").symlink_to(tmp_path / "in.wav")
     before = (tmp_path / "in.wav").read_bytes()
     with pytest.raises(CodaxError, match="same file"):
-        files.encode_file(FakeCodec(), tmp_path / "in.wav", tmp_path / "link.wav", num_quantizers=1)
+        codax_coding.encode(FakeCodec(), tmp_path / "in.wav", tmp_path / "link.wav", num_quantizers=1)
     assert (tmp_path / "in.wav").read_bytes() == before
 
 
 def test_a_model_that_fails_leaves_nothing(tmp_path, monkeypatch):
     audio.write(tmp_path / "in.wav", tones(20.0, 8000, [5.0], level=0.5), 8000)
     codec = FakeCodec()
-    files.encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1)
+    codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=1)
     names = sorted(tmp_path.iterdir())
 
     class Broken:
@@ -141,7 +141,7 @@ def test_a_model_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(FakeCodec, "block_encoder", lambda self, **kwargs: Broken())
     with pytest.raises(RuntimeError, match="device lost"):
-        files.encode_file(codec, tmp_path / "in.wav", tmp_path / "b.codax", num_quantizers=1)
+        codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "b.codax", num_quantizers=1)
     assert sorted(tmp_path.iterdir()) == names
 
 
@@ -149,10 +149,10 @@ def test_equal_blocks():
     pieces = [np.arange(n) for n in (0, 3, 10, 1, 0, 2)]
     whole = np.concatenate(pieces)
     for size in (1, 2, 4, 16, 20):
-        blocks = list(files.equal_blocks(iter(pieces), size))
+        blocks = list(equal_blocks(iter(pieces), size))
         assert [len(b) for b in blocks] == [size] * (16 // size) + ([16 % size] if 16 % size else [])
         np.testing.assert_array_equal(np.concatenate(blocks), whole)
-    assert list(files.equal_blocks(iter([np.zeros(0)]), 4)) == []
+    assert list(equal_blocks(iter([np.zeros(0)]), 4)) == []
 
 
 def test_the_reader_is_closed(tmp_path):

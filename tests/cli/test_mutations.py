@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from codax import audio
-from codax.cli.files import decode_file, encode_file
 from codax.config import LanguageModelConfig
+from codax.containers import codax_coding
 from codax.errors import CodaxError
 from codax.lm.storage import save_lm
 from fake_codec import FakeCodec
@@ -32,7 +32,7 @@ def files(tmp_path_factory):
     coded = {}
     for method in (None, "adaptive", "lm"):
         path = folder / f"{method}.codax"
-        encode_file(codec, folder / "in.wav", path, num_quantizers=3, entropy=method, lm=str(folder / "lm"))
+        codax_coding.encode(codec, folder / "in.wav", path, num_quantizers=3, entropy=method, lm=str(folder / "lm"))
         coded[method] = path.read_bytes()
     return folder, coded
 
@@ -52,7 +52,7 @@ def test_codax_files(files, tmp_path, method, share):
             tracemalloc.reset_peak()
             started = time.perf_counter()
             try:
-                report = decode_file(lambda _: codec, path, out, lm=str(folder / "lm"), conceal=True)
+                report = codax_coding.decode(lambda _: codec, path, out, lm=str(folder / "lm"), conceal=True)
             except CodaxError as error:
                 assert str(path) in str(error), error
                 assert "\n" not in str(error)

@@ -4,7 +4,6 @@ import codax
 import numpy as np
 import pytest
 from codax.audio import read, write
-from codax.cli.files import decode_file, encode_file
 from codax.codec.codec import Codec
 from codax.codec.loading import from_weights
 from codax.config import Config
@@ -109,14 +108,15 @@ def test_the_future_does_not_reach_the_past(codec):
 @pytest.mark.parametrize("entropy", [None, "adaptive"])
 def test_files_come_back(tmp_path, codec, entropy):
     write(tmp_path / "in.wav", signal(1, 1001)[0], 8_000)
-    encode_file(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3, entropy=entropy)
+    kbps = codec.config.kbps(3)
+    codax.encode_file(tmp_path / "in.wav", tmp_path / "a.codax", model=codec, kbps=kbps, entropy=entropy)
     meta = parse_header((tmp_path / "a.codax").read_bytes(), (tmp_path / "a.codax").stat().st_size)[0]
     frames = -(-1001 // codec.config.hop)
     assert meta.codebook_size == codec.config.quantizer.codebook_size
     if entropy is None:  # 4 bits a code, of 15 or 16 entries
         assert meta.payload_bytes == -(-frames * 3 * 4 // 8)
         assert codec.config.kbps(3) == pytest.approx(3 * 4 * codec.config.frame_rate / 1000)
-    decode_file(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
+    codax.decode_file(tmp_path / "a.codax", tmp_path / "out.wav", model=codec)
     found, sound = read(tmp_path / "out.wav")[0], read(tmp_path / "in.wav")[0]
     wanted = codec.decode(codec.encode(sound[None], num_quantizers=3))[0]
     np.testing.assert_allclose(found, np.clip(wanted, -1, 1), atol=1e-4)  # 16 bits
@@ -130,7 +130,9 @@ def test_fewer_quantizers_are_a_prefix(codec):
         return
     # A beam looks ahead to the levels that are asked for. Codes of more can be cut off all the same.
     assert not np.array_equal(few, all_codes[..., :2])
-    latent = np.asarray(codec.model.apply(codec.variables, audio, method="encode_latent"))
+    latent = np.asarray(
+        codec.module.apply({"params": codec.params, "codebook": codec.codebook}, audio, method="encode_latent")
+    )
     near, cut = (np.mean((latent - codec.vectors(codes)) ** 2) for codes in (few, all_codes[..., :2]))
     assert near < cut
 
@@ -150,7 +152,7 @@ def test_what_coding_does_without_stays_in_the_file(tmp_path, codec, monkeypatch
     monkeypatch.chdir(tmp_path)
     loaded = codax.load("model")
     monkeypatch.chdir("..")
-    held = {"/".join(map(str, path)) for path in flatten_dict(loaded.folded)}
+    held = {"/".join(map(str, path)) for path in flatten_dict(loaded.engine.folded)}
     assert not any(name.endswith(("/total", "/kernel_direction", "/kernel_scale")) for name in held)
     assert loaded.hash == codec.hash
     for name, value in codec.flat().items():
@@ -200,8 +202,8 @@ def test_denoising_switch_reaches_the_output(side):
     codec = Codec.init_random(small_config(film=side), seed=3)
     audio = signal()
     # FiLM starts as the identity; give it weights.
-    kernel = codec.variables["params"]["film"]["proj"]["kernel"]
-    codec.variables["params"]["film"]["proj"]["kernel"] = kernel + np.linspace(-1, 1, kernel.size).reshape(kernel.shape)
+    kernel = codec.params["film"]["proj"]["kernel"]
+    codec.params["film"]["proj"]["kernel"] = kernel + np.linspace(-1, 1, kernel.size).reshape(kernel.shape)
     off, on = (codec.decode(codec.encode(audio, denoise=d)) for d in (False, True))
     assert np.abs(off - on).max() > 1e-3
     session = codec.stream_encoder(denoise=True)

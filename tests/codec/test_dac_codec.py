@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import codax
 import numpy as np
 import pytest
 from codax import audio
-from codax.cli.files import decode_file, encode_file
 from codax.cli.info import describe
 from codax.codec.codec import Codec
 from codax.codec.loading import load
-from codax.codec.sessions import Sessions
 from codax.config import presets
 from codax.errors import CodaxError
 from signals import noise
@@ -30,8 +29,8 @@ def small_config(**model):
 def test_files_come_back(tmp_path, segment_seconds: float) -> None:
     codec = Codec.init_random(small_config(segment_seconds=segment_seconds), seed=1)
     audio.write(tmp_path / "in.wav", noise(5000, 2), 11_025)
-    encode_file(codec, str(tmp_path / "in.wav"), str(tmp_path / "a.codax"), num_quantizers=3)
-    decode_file(lambda meta: codec, str(tmp_path / "a.codax"), str(tmp_path / "out.wav"))
+    codax.encode_file(tmp_path / "in.wav", tmp_path / "a.codax", model=codec, kbps=codec.config.kbps(3))
+    codax.decode_file(tmp_path / "a.codax", tmp_path / "out.wav", model=codec)
     found, rate = audio.read(tmp_path / "out.wav")
     sound, _ = audio.read(tmp_path / "in.wav")
     wanted = codec.decode(codec.encode(sound[None], sample_rate=11_025, num_quantizers=3))[0]
@@ -52,18 +51,18 @@ def test_segments_are_coded_by_themselves() -> None:
     codes = np.concatenate([*pushed, encoder.finish()], axis=1)
     np.testing.assert_array_equal(codes, codec.encode(sound).codes)
     frames = length // codec.config.hop
-    second = codec.encode_piece(sound[:, stride : stride + length], denoise=False)
+    second = codec.engine.encode_piece(sound[:, stride : stride + length], denoise=False)
     np.testing.assert_array_equal(codes[:, frames : 2 * frames], second)
     decoded = codec.decode(codec.encode(sound))
     middle = slice(length, 2 * stride)
     np.testing.assert_allclose(
-        decoded[:, middle], codec.decode_piece(second, denoise=False)[:, length - stride : stride], atol=1e-6
+        decoded[:, middle], codec.engine.decode_piece(second, denoise=False)[:, length - stride : stride], atol=1e-6
     )
 
 
 def test_it_does_not_stream(tmp_path) -> None:
     codec = Codec.init_random(small_config())
-    for start in (codec.stream_encoder, codec.stream_decoder, lambda: Sessions(codec, 1)):
+    for start in (codec.stream_encoder, codec.stream_decoder, lambda: codec.sessions(1)):
         with pytest.raises(CodaxError, match="model dac_16khz is not causal and cannot stream"):
             start()
     codec.save(tmp_path / "model")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from codax.codec.codec import Codec
-from codax.codec.sessions import Sessions
 from codax.config import Config, EMAQuantizerConfig, EncodecConfig, MimiConfig, SEANetConfig, TransformerConfig
 from codax.errors import CodaxError
 from signals import noise
@@ -56,7 +55,8 @@ def test_the_window_ends(codec: Codec) -> None:
     audio, changed = signal(1, 60), signal(1, 60)
     changed[:, : 16 * 20] = signal(1, 20, seed=5)
     latent, other = (
-        np.asarray(codec.model.apply(codec.variables, x, method="encode_latent")) for x in (audio, changed)
+        np.asarray(codec.module.apply({"params": codec.params, "codebook": codec.codebook}, x, method="encode_latent"))
+        for x in (audio, changed)
     )
     difference = np.abs(latent - other).max(axis=(0, 2))
     convolutions = 6  # frames, more than SEANet and the downsampling look back
@@ -66,7 +66,7 @@ def test_the_window_ends(codec: Codec) -> None:
 
 def test_sessions_start_stop_and_begin_anew_one_by_one(codec: Codec) -> None:
     hop = codec.config.hop
-    sessions = Sessions(codec, 3, num_quantizers=3)
+    sessions = codec.sessions(3, num_quantizers=3)
     # Which signal each slot hears, frame by frame: the second comes late, the third pauses, the first begins anew.
     plan = {0: list(range(0, 20)), 1: list(range(6, 26)), 2: [*range(2, 9), *range(15, 28)]}
     signals = {slot: signal(1, len(when), seed=slot) for slot, when in plan.items()}
@@ -100,7 +100,7 @@ def test_sessions_start_stop_and_begin_anew_one_by_one(codec: Codec) -> None:
 
 
 def test_a_freed_slot_is_as_new(codec: Codec) -> None:
-    sessions, audio = Sessions(codec, 1), signal(1, 1)
+    sessions, audio = codec.sessions(1), signal(1, 1)
     sessions.start()
     first = sessions.encode(audio)
     assert (sessions.encode(audio) != first).any()  # the past counts
@@ -110,7 +110,7 @@ def test_a_freed_slot_is_as_new(codec: Codec) -> None:
 
 
 def test_one_program_serves_every_frame(codec: Codec) -> None:
-    sessions = Sessions(codec, 2)
+    sessions = codec.sessions(2)
     sessions.start()
     for number in range(12):
         sessions.decode(sessions.encode(signal(2, 1, seed=number)))
@@ -123,7 +123,7 @@ def test_one_program_serves_every_frame(codec: Codec) -> None:
 
 
 def test_wrong_use_is_refused(codec: Codec) -> None:
-    sessions = Sessions(codec, 2)
+    sessions = codec.sessions(2)
     with pytest.raises(CodaxError, match="session 1 is not started"):
         sessions.stop(1)
     sessions.start()
@@ -141,7 +141,7 @@ def test_wrong_use_is_refused(codec: Codec) -> None:
         sessions.decode(np.full((2, 1, 1), 99))
     encodec = Config(name="reflecting", model=EncodecConfig())
     with pytest.raises(CodaxError, match="reflects"):
-        Sessions(Codec.init_random(encodec), 1)
+        Codec.init_random(encodec).sessions(1)
     encodec.model.causal = False
     with pytest.raises(CodaxError, match="cannot stream"):
-        Sessions(Codec.init_random(encodec), 1)
+        Codec.init_random(encodec).sessions(1)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from codax.codec import windows
 from codax.codec.codec import Codec
+from codax.codec.engine import Engine
 from codax.config import Config, presets
 from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
-from codax.nets.facts import Facts
 from codax.nets.families import facts
 from signals import noise
 
@@ -63,8 +63,8 @@ def pieces(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
 def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -> None:
     length = round(frames * codec.config.hop)
     audio = noise(2, length, 1)
-    codes = codec.encode_piece(audio, denoise=False)
-    sound = codec.decode_piece(codes, denoise=False)
+    codes = codec.engine.encode_piece(audio, denoise=False)
+    sound = codec.engine.decode_piece(codes, denoise=False)
     for sizes in ([], [length // 3, 0, 1], [length // 7] * 6):
         encoder = codec.block_encoder(batch=2)
         found = [encoder.push(piece) for piece in pieces(audio, sizes)] + [encoder.finish()]
@@ -83,22 +83,22 @@ def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
     """A good half of it at least: with a third, windows show."""
     audio = noise(1, 80 * codec.config.hop, 1)
     codes = codec.encode(audio).codes
-    whole = codec.decode_piece(codes, denoise=False)
-    context = facts(codec.config.model).context_frames
-    monkeypatch.setattr(windows, "facts", lambda model: Facts(context // 3))
-    decoder = windows.WindowDecoder(codec)
+    whole = codec.engine.decode_piece(codes, denoise=False)
+    context = codec.engine.context_frames
+    monkeypatch.setattr(codec.engine, "context_frames", context // 3)
+    decoder = windows.WindowDecoder(codec.engine)
     assert np.abs(np.concatenate([decoder.push(codes), decoder.finish()], axis=1) - whole).max() > 1e-5
 
 
 def test_all_windows_have_one_length(codec: Codec, small, monkeypatch) -> None:
     lengths = []
-    plain = Codec.encode_piece
+    plain = Engine.encode_piece
 
     def encode_piece(self, signals, denoise, levels=None):
         lengths.append(-(-signals.shape[1] // self.config.hop))
         return plain(self, signals, denoise, levels)
 
-    monkeypatch.setattr(Codec, "encode_piece", encode_piece)
+    monkeypatch.setattr(Engine, "encode_piece", encode_piece)
     encoder = codec.block_encoder()
     audio = np.zeros((1, 1001, 1), np.float32)
     given = [encoder.push(audio).shape[1] for _ in range(9)]
@@ -116,4 +116,4 @@ def test_who_needs_the_whole_signal() -> None:
     config.quantizer.kbps = ()
     assert facts(config.model).context_frames is None
     with pytest.raises(CodaxError, match="model windows cannot be run in windows"):
-        windows.WindowEncoder(Codec.init_random(config.validate()))
+        windows.WindowEncoder(Codec.init_random(config.validate()).engine)

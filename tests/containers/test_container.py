@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from codax.containers import container
 from codax.containers.container import ContainerError, Meta, pack, unpack
-from codax.containers.containerfile import ContainerReader, ContainerWriter
+from codax.containers.streamed import ContainerReader, ContainerWriter
 
 
 def _meta(**changes) -> Meta:
@@ -330,5 +330,5 @@ def test_rate_and_duration():
 
 
 def test_containers_need_no_jax():
-    code = "import sys, codax.containers.containerfile; sys.exit('jax' in sys.modules)"
+    code = "import sys, codax.containers.streamed; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -50,14 +50,18 @@ def config(name: str) -> Config:
 @functools.cache
 def codec(name: str) -> Codec:
     made = Codec.init_random(config(name), seed=3)
-    if "embedding" not in made.variables["codebook"]["quantizer"]:
+    if "embedding" not in made.codebook["quantizer"]:
         return made
     # Entries about as far from each other as the latent's vectors.
-    latent = made.model.apply(made.variables, jnp.asarray(signal(made, 1, 64)), method=CodecModel.encode_latent)
+    latent = made.module.apply(
+        {"params": made.params, "codebook": made.codebook},
+        jnp.asarray(signal(made, 1, 64)),
+        method=CodecModel.encode_latent,
+    )
     spread = float(np.std(np.asarray(latent)))
-    books = dict(made.variables["codebook"]["quantizer"])
+    books = dict(made.codebook["quantizer"])
     books["embedding"] = spread * books["embedding"] * 0.7 ** jnp.arange(4)[:, None, None]
-    return Codec(made.config, jax.device_get(made.variables["params"]), {"quantizer": books})
+    return Codec(made.config, jax.device_get(made.params), {"quantizer": books})
 
 
 def signal(made: Codec, batch: int, frames: int, seed: int = 0) -> np.ndarray:

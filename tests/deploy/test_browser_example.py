@@ -111,7 +111,7 @@ def test_a_file_is_coded_as_in_jax(browser: Browser, address: str, tmp_path: Pat
     browser.until("app.coded")
     _, codes, coded = result(browser)
     np.testing.assert_array_equal(codes, tokens.codes[..., :2])
-    np.testing.assert_allclose(coded, made.decode_piece(codes, False)[:, : coded.shape[1]], atol=1e-4)
+    np.testing.assert_allclose(coded, made.engine.decode_piece(codes, False)[:, : coded.shape[1]], atol=1e-4)
     browser.click("#play-coded")
     assert not [entry for entry in browser.log() if entry["level"] == "SEVERE"]
 
@@ -127,8 +127,8 @@ def test_the_microphone(browser: Browser, address: str) -> None:
     original, codes, coded = result(browser)
     assert original.shape[1] > 0.3 * 8_000 and np.abs(original).max() > 0.01  # the fake one beeps
     made = codec("soundstream")
-    np.testing.assert_array_equal(codes, made.encode_piece(original, False))
-    np.testing.assert_allclose(coded, made.decode_piece(codes, False)[:, : coded.shape[1]], atol=1e-4)
+    np.testing.assert_array_equal(codes, made.engine.encode_piece(original, False))
+    np.testing.assert_allclose(coded, made.engine.decode_piece(codes, False)[:, : coded.shape[1]], atol=1e-4)
 
 
 def test_what_does_not_work_is_said(browser: Browser, address: str, tmp_path: Path) -> None:

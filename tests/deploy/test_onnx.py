@@ -38,11 +38,11 @@ def test_codes_are_equal_for_every_batch_and_length(folders: Path, name: str) ->
     runtime, made = exported(folders, name), codec(name)
     for batch, frames in ((1, 16), (2, 27)):
         audio = signal(made, batch, frames, seed=frames)
-        codes = made.encode_piece(audio, False)
+        codes = made.engine.encode_piece(audio, False)
         assert codes.shape == (batch, frames, 4) and len(np.unique(codes)) > 5
         np.testing.assert_array_equal(runtime.encode(audio), codes)
         for levels in (2, 4):
-            restored = made.decode_piece(codes[..., :levels], False)
+            restored = made.engine.decode_piece(codes[..., :levels], False)
             np.testing.assert_allclose(runtime.decode(codes[..., :levels]), restored, atol=1e-5)
 
 
@@ -50,32 +50,32 @@ def test_codes_are_equal_for_every_batch_and_length(folders: Path, name: str) ->
 def test_signals_that_end_within_a_frame(folders: Path, name: str) -> None:
     runtime, made = exported(folders, name), codec(name)
     audio = signal(made, 2, 27)[:, :-5]
-    np.testing.assert_array_equal(runtime.encode(audio), made.encode_piece(audio, False))
+    np.testing.assert_array_equal(runtime.encode(audio), made.engine.encode_piece(audio, False))
 
 
 @pytest.mark.parametrize("name", STREAMING)
 def test_frame_by_frame(folders: Path, name: str) -> None:
     runtime, made = exported(folders, name), codec(name)
     audio = signal(made, 2, 27)
-    codes = made.encode_piece(audio, False)
+    codes = made.engine.encode_piece(audio, False)
     streamed, restored = through_streams(runtime, audio, codes)
     np.testing.assert_array_equal(streamed, codes)
-    np.testing.assert_allclose(restored, made.decode_piece(codes, False), atol=1e-5)
+    np.testing.assert_allclose(restored, made.engine.decode_piece(codes, False), atol=1e-5)
 
 
 def test_a_hundred_clips(folders: Path) -> None:
     runtime, made = exported(folders, "soundstream"), codec("soundstream")
     for clip in range(100):
         audio = signal(made, 1, 100, seed=1000 + clip)
-        codes = made.encode_piece(audio, False)
+        codes = made.engine.encode_piece(audio, False)
         np.testing.assert_array_equal(runtime.encode(audio), codes)
-        np.testing.assert_allclose(runtime.decode(codes), made.decode_piece(codes, False), atol=1e-5)
+        np.testing.assert_allclose(runtime.decode(codes), made.engine.decode_piece(codes, False), atol=1e-5)
 
 
 def test_denoising_is_a_switch(folders: Path) -> None:
     runtime, made = exported(folders, "denoise"), codec("denoise")
     audio = signal(made, 1, 30)
-    off, on = (made.encode_piece(audio, denoise) for denoise in (False, True))
+    off, on = (made.engine.encode_piece(audio, denoise) for denoise in (False, True))
     assert (off != on).any()
     np.testing.assert_array_equal(runtime.encode(audio, denoise=True), on)
     stream = runtime.stream("encoder", denoise=True)

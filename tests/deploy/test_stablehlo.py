@@ -59,10 +59,10 @@ def test_two_batches_and_lengths(name: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], check=True, timeout=300)
     found = np.load(tmp_path / "found.npz")
     for key, value in audio.items():
-        codes = made.encode_piece(value, False)
+        codes = made.engine.encode_piece(value, False)
         np.testing.assert_array_equal(found[f"{key}.codes"], codes)
-        np.testing.assert_allclose(found[f"{key}.audio"], made.decode_piece(codes, False), atol=1e-5)
-        np.testing.assert_allclose(found[f"{key}.low"], made.decode_piece(codes[..., :2], False), atol=1e-5)
+        np.testing.assert_allclose(found[f"{key}.audio"], made.engine.decode_piece(codes, False), atol=1e-5)
+        np.testing.assert_allclose(found[f"{key}.low"], made.engine.decode_piece(codes[..., :2], False), atol=1e-5)
         if name in STREAMING:
             np.testing.assert_array_equal(found[f"{key}.streamed"], codes)
 

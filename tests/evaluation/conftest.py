@@ -46,11 +46,6 @@ class FakeCodec:
         codes = np.stack([first, second], axis=1).astype(np.int32)[None]
         return FakeTokens(codes[:, :, : self.config.quantizers_for(kbps)], length)
 
-    def checked_levels(self, levels):
-        if not 1 <= levels <= 2:
-            raise CodaxError(f"{levels} quantizers")
-        return levels
-
     def vectors(self, codes):
         return np.stack([np.ones(codes.shape[:2]), codes[..., 0] / 100], axis=-1)
 

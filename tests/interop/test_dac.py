@@ -40,7 +40,7 @@ def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -
     tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2))
     wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)
-    found = codec.decode_piece(tokens.codes, denoise=False)
+    found = codec.engine.decode_piece(tokens.codes, denoise=False)
     # The odd stride leaves samples out there, which are zeros here.
     missing = found.shape[1] - wanted.shape[1]
     assert missing == 8 and not found[:, -missing:].any()
@@ -57,7 +57,7 @@ def test_training_equals_that_of_the_package(codec: Codec) -> None:
 
     def loss(params, x):
         out = CodecModel(config).apply(
-            {**codec.variables, "params": {**codec.variables["params"], "quantizer": params}},
+            {"codebook": codec.codebook, "params": {**codec.params, "quantizer": params}},
             x,
             method=lambda m, x: m.quantizer(x, levels=levels, key=jax.random.key(0), update=False),
         )

@@ -32,8 +32,11 @@ def check_codes(codec: codax.Codec, audio: np.ndarray, ours: np.ndarray, theirs:
     different = ours != theirs
     assert different.mean() < 1e-3
     padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % codec.config.hop), (0, 0)))
-    latent = np.asarray(codec.model.apply(codec.variables, padded, method="encode_latent"), np.float64)
-    params = codec.variables["params"]["quantizer"]
+    latent = np.asarray(
+        codec.module.apply({"params": codec.params, "codebook": codec.codebook}, padded, method="encode_latent"),
+        np.float64,
+    )
+    params = codec.params["quantizer"]
     for example, frame in np.argwhere(different.any(axis=-1)):
         residual = latent[example, frame]
         for level, (mine, other) in enumerate(zip(ours[example, frame], theirs[example, frame], strict=True)):

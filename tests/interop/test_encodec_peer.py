@@ -8,7 +8,7 @@ import importlib
 import numpy as np
 import pytest
 from codax import audio
-from codax.cli import ecdc
+from codax.containers import ecdc_coding
 from codax.containers.ecdc import from_bytes
 from codax.interop.formats import export_huggingface, import_model
 from peer_package import import_encodec, randomise
@@ -106,7 +106,7 @@ def test_ecdc_files_both_ways(pair, tmp_path, monkeypatch: pytest.MonkeyPatch) -
     audio.write(tmp_path / "in.wav", signal, rate, subtype="FLOAT")
     model.set_target_bandwidth(6.0)
     theirs = compress.compress(model, torch.from_numpy(signal.T.copy()))
-    ecdc.encode(
+    ecdc_coding.encode(
         codec, tmp_path / "in.wav", str(tmp_path / "ours.ecdc"), num_quantizers=codec.config.quantizers_for(6.0)
     )
     ours = (tmp_path / "ours.ecdc").read_bytes()
@@ -116,6 +116,6 @@ def test_ecdc_files_both_ways(pair, tmp_path, monkeypatch: pytest.MonkeyPatch) -
         assert ours == theirs
     with torch.no_grad():
         wanted, _ = compress.decompress(ours)  # there
-    ecdc.decode(codec, from_bytes(theirs), tmp_path / "ours.ecdc", tmp_path / "out.wav")  # here
+    ecdc_coding.decode(codec, from_bytes(theirs), tmp_path / "ours.ecdc", tmp_path / "out.wav")  # here
     clipped = np.clip(wanted.numpy().T, -1, 1)
     np.testing.assert_allclose(audio.read(tmp_path / "out.wav")[0], clipped, atol=1.1 / 32768)

@@ -53,7 +53,7 @@ def test_losses_and_gradients_are_the_same(discriminators) -> None:
 
     def loss(params):
         levels = jnp.full((target.shape[0],), 4)
-        variables = {"params": params, "codebook": codec.variables["codebook"]}
+        variables = {"params": params, "codebook": codec.codebook}
         out = CodecModel(codec.config).apply(variables, target, levels=levels, key=jax.random.key(0))
         fake = module.apply(judge, out.audio)
         parts = {
@@ -65,7 +65,7 @@ def test_losses_and_gradients_are_the_same(discriminators) -> None:
         weights = {"waveform": 1, "adversarial": 3, "feature": 2, "commitment": 1}
         return sum(weights[name] * value for name, value in parts.items()), (parts, out.audio)
 
-    gradients, (parts, decoded) = jax.jit(jax.grad(loss, has_aux=True))(codec.variables["params"])
+    gradients, (parts, decoded) = jax.jit(jax.grad(loss, has_aux=True))(codec.params)
     assert relative_error(np.moveaxis(decoded, 1, 2), ARRAYS["decoded"]) < 1e-5
     for name, value in parts.items():
         np.testing.assert_allclose(value, ARRAYS[f"loss/{name}"], rtol=1e-5, err_msg=name)

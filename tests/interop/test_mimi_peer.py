@@ -71,8 +71,9 @@ def check_codes(codec: codax.Codec, audio: np.ndarray, ours: np.ndarray, theirs:
     assert ours.shape == theirs.shape
     different = ours != theirs
     assert different.mean() < 1e-3
-    variables, semantic = codec.variables, codec.config.quantizer.semantic
-    latent = np.asarray(codec.model.apply(variables, audio, method="encode_latent"), np.float64)
+    variables = {"params": codec.params, "codebook": codec.codebook}
+    semantic = codec.config.quantizer.semantic
+    latent = np.asarray(codec.module.apply(variables, audio, method="encode_latent"), np.float64)
     books = np.asarray(variables["codebook"]["quantizer"]["embedding"], np.float64)
     for name, first in (("semantic", 0), ("acoustic", semantic)):
         stack = different[..., :semantic] if name == "semantic" else different[..., semantic:]

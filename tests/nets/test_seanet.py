@@ -28,8 +28,8 @@ def test_folding_changes_nothing_that_is_heard() -> None:
     config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 2, 8, ()
     codec = Codec.init_random(config)
     audio = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3200, 1)), jnp.float32)
-    plain = codec.model.apply(codec.variables, audio, method="encode_latent")
-    folded = codec.model.apply(codec.folded, audio, method="encode_latent")
+    plain = codec.module.apply({"params": codec.params, "codebook": codec.codebook}, audio, method="encode_latent")
+    folded = codec.module.apply(codec.engine.folded, audio, method="encode_latent")
     np.testing.assert_allclose(folded, plain, rtol=1e-5, atol=1e-5)
-    names = {path[-1].key for path, _ in jax.tree_util.tree_flatten_with_path(codec.folded["params"])[0]}
+    names = {path[-1].key for path, _ in jax.tree_util.tree_flatten_with_path(codec.engine.folded["params"])[0]}
     assert "kernel" in names and not names & {"kernel_scale", "kernel_direction"}

@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from codax import audio
-from codax.cli.files import decode_file, encode_file, find_lm
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.config.recipe_files import load_recipe
+from codax.containers.frequencies import find_lm
+from codax.containers.whole_files import decode_file, encode_file
 from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
 from codax.evaluation.codecs import find_models
@@ -136,13 +137,13 @@ def _rates(name: str, codec: Codec, random: bool, source: Path) -> list[Rate]:
         levels = config.quantizers_for(kbps)
         target, out = str(source.with_suffix(".codax")), str(source.with_name("decoded.wav"))
 
-        def encoded(entropy: str | None = None, levels: int = levels, target: str = target):
-            return encode_file(codec, str(source), target, num_quantizers=levels, entropy=entropy)
+        def encoded(entropy=None, kbps: float = kbps, target: str = target):
+            return encode_file(source, target, model=codec, kbps=kbps, entropy=entropy)
 
         encoded()  # compiles
         there = encoded()
-        decode_file(lambda _: codec, target, out)
-        back = decode_file(lambda _: codec, target, out)
+        decode_file(target, out, model=codec)
+        back = decode_file(target, out, model=codec)
         adaptive = None if random else encoded("adaptive").kbps
         lm = None if random or find_lm(codec, None) is None else encoded("lm").kbps
         nominal = config.kbps(levels)

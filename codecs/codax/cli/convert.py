@@ -21,9 +21,9 @@ def convert_command(
 ) -> None:
     """Say IN in the voice of VOICE, by swapping levels of a model whose first codebook carries the content."""
     from codax import audio
-    from codax.cli.files import refuse_same
     from codax.cli.models import load_model
     from codax.codec.voice_conversion import swap_levels
+    from codax.containers.signals import refuse_same
 
     refuse_same(source, target)
     refuse_same(voice, target)

@@ -82,7 +82,7 @@ def _ecdc(path: Path) -> dict[str, Any]:
 
 def _container(path: Path) -> dict[str, Any]:
     from codax.containers import container
-    from codax.containers.containerfile import ContainerReader
+    from codax.containers.streamed import ContainerReader
 
     with ContainerReader(path) as reader:
         meta, size = reader.meta, reader.file_bytes

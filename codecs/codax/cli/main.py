@@ -6,7 +6,6 @@ import enum
 import functools
 import itertools
 import json
-import math
 import os
 import signal
 import sys
@@ -119,40 +118,23 @@ def encode(
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
-    from codax.cli import ecdc, files, models
-    from codax.containers.ecdc import SUFFIX
+    from codax.cli.models import load_model
+    from codax.containers.whole_files import encode_file
     from codax.runtime.progress import Progress
 
-    if kbps is not None and not math.isfinite(kbps):
-        raise CodaxError(f"--kbps {kbps}: must be a number")
-    files.refuse_same(source, target)
     seconds = audio.info(source).seconds  # an unreadable file is noticed before the model is loaded
-    codec = models.load_model(model, beam)
-    if denoise and codec.config.model.film == "none":
-        raise CodaxError(f"--denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
-    quantizers = codec.config.quantizers_for(kbps)
-    if target.lower().endswith(SUFFIX):
-        folder = None if entropy is None else files.find_lm(codec, lm)
-        if entropy is Entropy.adaptive or (entropy is not None and folder is None):
-            raise CodaxError(f"--entropy: {SUFFIX} files are compressed by EnCodec's language model alone (--lm)")
-        with Progress("encode", seconds, unit="s", brief=True) as progress:
-            report = ecdc.encode(codec, source, target, num_quantizers=quantizers, lm=folder, show=progress.reach)
-        print(f"{target}: {_summary(report)}")
-        return
-    if entropy is Entropy.best:
-        entropy = Entropy.adaptive if files.find_lm(codec, lm) is None else Entropy.lm
+    codec = load_model(model, beam)
     with Progress("encode", seconds, unit="s", brief=True) as progress:
-        report = files.encode_file(
-            codec,
+        report = encode_file(
             source,
             target,
-            num_quantizers=quantizers,
+            model=codec,
+            kbps=kbps,
             denoise=denoise,
-            entropy=entropy and entropy.value,
+            entropy=entropy.value if entropy else None,
             lm=lm,
-            show=progress.reach,
+            progress=progress.reach,
         )
-    models.remember(codec)
     print(f"{target}: {_summary(report)}")
 
 
@@ -173,32 +155,16 @@ def decode(
     ] = Damage.refuse,
 ) -> None:
     """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
-    from codax.cli import ecdc, files, models
-    from codax.containers.containerfile import ContainerReader
-    from codax.containers.ecdc import SUFFIX
+    from codax.containers.whole_files import decode_file, seconds_in
     from codax.runtime.progress import Progress
 
-    if source.lower().endswith(SUFFIX):
-        if model is None:
-            raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it with --model")
-        codec = models.load_model(model)
-        file = ecdc.read(source, files.find_lm(codec, lm))
-        with Progress("decode", file.length / file.kind.sample_rate, unit="s", brief=True) as progress:
-            report = ecdc.decode(codec, file, source, target, show=progress.reach)
-        print(f"{target}: {_summary(report)}")
-        return
     conceal = damaged is Damage.conceal
-    with ContainerReader(source, conceal=conceal) as reader:
-        seconds = reader.meta.seconds
+    seconds = seconds_in(source, conceal=conceal)  # a damaged file is noticed before JAX is imported
+    from codax.runtime.compilation import keep_compiled
+
+    keep_compiled()
     with Progress("decode", seconds, unit="s", brief=True) as progress:
-        report = files.decode_file(
-            lambda meta: models.load_for(meta, source, model),
-            source,
-            target,
-            lm=lm,
-            conceal=conceal,
-            show=progress.reach,
-        )
+        report = decode_file(source, target, model=model, lm=lm, conceal=conceal, progress=progress.reach)
     if report.damage:
         print(f"codax: {source}: damaged in {report.damage}: silent there", file=sys.stderr)
     print(f"{target}: {_summary(report)}")

@@ -71,35 +71,32 @@ def encode_command(
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
 ) -> None:
     """PCM at the model's rate on stdin to packets on stdout. A packet leaves as soon as its frames are complete."""
-    from codax.cli import files, models
-    from codax.containers import packets
-    from codax.containers.container import Meta
+    from codax.cli.models import load_model
+    from codax.containers import origin, packets
+    from codax.containers.codax_coding import describe
+    from codax.containers.signals import split_streams
 
     source, target = _pipes("PCM", "packets")
-    codec = models.load_model(model)
+    codec = load_model(model)
     config = codec.config
     width = channels or config.model.audio_channels
-    meta = Meta(
-        model_id=codec.model_id,
-        model_hash=codec.hash,
+    meta = describe(
+        codec,
         sample_rate=config.model.sample_rate,
         channels=width,
-        num_samples=0,
-        codebook_size=config.quantizer.codebook_size,
         num_quantizers=config.quantizers_for(kbps),
-        streams=-(-width // config.model.audio_channels),
-        denoised=denoise,
+        denoise=denoise,
     )
     encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers, batch=meta.streams, denoise=denoise)
     encoder.prepare(_SIZES)
-    models.remember(codec)
+    origin.remember(codec)
     target.write(packets.header(meta))
     target.flush()
     delays, taken, given = Delays(meta.sample_rate), 0, 0
     for signal in _samples(source, form, width):
         began = time.perf_counter()
         taken += len(signal)
-        codes = encoder.push(files.split_streams(signal, config.model.audio_channels))
+        codes = encoder.push(split_streams(signal, config.model.audio_channels))
         for packet in packets.packets(codes, meta):
             target.write(packet)
         target.flush()
@@ -120,15 +117,17 @@ def decode_command(
     form: _Format = PcmFormat.f32,
 ) -> None:
     """Packets on stdin to PCM at the model's rate on stdout, each packet's audio as soon as it is there."""
-    from codax.cli import files, models
-    from codax.containers import packets
+    from codax.cli.models import load_model
+    from codax.containers import origin, packets
+    from codax.containers.codax_coding import check_fit
     from codax.containers.container import ContainerError
+    from codax.containers.signals import join_streams
 
     source, target = _pipes("packets", "PCM")
     try:
         meta = packets.read_header(source.read)
-        codec = models.load_for(meta, "stdin", model)
-        files.check_fit(codec, meta, "stdin")
+        codec = origin.find(meta, "stdin", model, load_model)
+        check_fit(codec, meta, "stdin")
         decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
         decoder.prepare(_SIZES, meta.num_quantizers)
         delays, taken, given = Delays(meta.sample_rate), 0, 0
@@ -141,7 +140,7 @@ def decode_command(
                 if excess > signal.shape[1]:
                     raise ContainerError(f"the stream says that its end is {excess} samples too long")
                 signal = signal[:, : signal.shape[1] - excess]
-            target.write(_bytes(files.join_streams(signal, meta.channels), form))
+            target.write(_bytes(join_streams(signal, meta.channels), form))
             target.flush()
             if signal.shape[1]:
                 delays.add(taken - given, began)

@@ -1,37 +1,35 @@
 """Many live streams through one codec, one frame of each at a time: what a server of conversations needs.
 
-Every slot has a state of its own, and slots start, stop and begin anew one by one. One step serves all slots, whichever
+Every slot has a state of its own, and slots start, stop and restart one by one. One step serves all slots, whichever
 of them are busy: it is compiled once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.codec.checks import checked_codes, checked_levels
+from codax.codec.engine import Engine
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
-from codax.nets.families import facts
-
-if TYPE_CHECKING:
-    from codax.codec.codec import Codec
 
 
 class _Direction:
     """One way through the codec, frame by frame, with the states of all slots."""
 
-    def __init__(self, codec: Codec, slots: int, method: Any, shape: tuple[int, ...], *more: Any) -> None:
+    def __init__(self, engine: Engine, slots: int, method: Any, shape: tuple[int, ...], *more: Any) -> None:
         """Args: `shape` of a slot's input, and what the method takes behind it."""
 
         def step(variables, state, x):
-            y, updated = codec.model.apply(
+            y, updated = engine.module.apply(
                 {**variables, "stream": state},
                 x[None],
                 *more,
-                codec.condition(1, 1, False),
+                engine.condition(1, 1, False),
                 method=method,
                 mutable=["stream"],
             )
@@ -46,9 +44,9 @@ class _Direction:
             return pick(busy, y, jnp.zeros((), y.dtype)), jax.tree.map(lambda a, b: pick(busy, a, b), after, states)
 
         example = jax.ShapeDtypeStruct(shape, jnp.float32)
-        _, state = jax.eval_shape(step, codec.folded, {}, example)
+        _, state = jax.eval_shape(step, engine.folded, {}, example)
         self._states = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), state)
-        self._variables = codec.folded
+        self._variables = engine.folded
         self._steps = jax.jit(steps, donate_argnums=1)
         self.fresh = np.ones(slots, bool)  # slots whose state is forgotten at their next step
 
@@ -65,27 +63,25 @@ class Sessions:
       busy: bool [slots], those that are started.
     """
 
-    def __init__(self, codec: Codec, slots: int, *, num_quantizers: int | None = None) -> None:
+    def __init__(self, engine: Engine, slots: int, *, num_quantizers: int | None = None) -> None:
         """Args: `num_quantizers` of the codes that are encoded; None = all.
 
         Raises:
-          CodaxError: the model cannot work frame by frame, or has not so many quantizers.
+          CodaxError: the model cannot work frame by frame, or has fewer quantizers.
         """
-        config = codec.config
-        if not codec.streams:
-            raise CodaxError(f"model {codec.model_id} is not causal and cannot stream")
-        if facts(config.model).start_frames > 1:
-            raise CodaxError(
-                f"model {codec.model_id} reflects the start of a signal: it cannot begin with a single frame"
-            )
+        config = engine.config
+        if not engine.streams:
+            raise CodaxError(f"model {config.name} is not causal and cannot stream")
+        if engine.start_frames > 1:
+            raise CodaxError(f"model {config.name} reflects the start of a signal: it cannot begin with a single frame")
         if slots < 1:
             raise CodaxError(f"{slots} sessions: there must be one at least")
-        self._codec = codec
-        self.levels = codec.checked_levels(num_quantizers or config.quantizer.num_quantizers)
+        self._engine = engine
+        self.levels = checked_levels(config, num_quantizers)
         self.busy = np.zeros(slots, bool)
         self._shape = (slots, config.hop, config.model.audio_channels)
-        self._encoder = _Direction(codec, slots, CodecModel.encode, self._shape[1:], self.levels)
-        self._decoder = _Direction(codec, slots, CodecModel.decode_latent, (1, config.model.dimension))
+        self._encoder = _Direction(engine, slots, CodecModel.encode, self._shape[1:], self.levels)
+        self._decoder = _Direction(engine, slots, CodecModel.decode_latent, (1, config.model.dimension))
 
     def start(self) -> int:
         """Starts a session in a free slot and returns its number. Raises CodaxError if all are busy."""
@@ -102,7 +98,7 @@ class Sessions:
         self.busy[slot] = False
 
     def reset(self, slot: int) -> None:
-        """Lets a session forget everything: it goes on as a new one."""
+        """Clears a session's state: its next frame is the first of a new signal."""
         self._check(slot)
         self._encoder.fresh[slot] = self._decoder.fresh[slot] = True
 
@@ -123,10 +119,10 @@ class Sessions:
 
     def decode(self, codes: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
         """Codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
-        codes = self._codec.checked_codes(codes, len(self.busy))
+        codes = checked_codes(self._engine.config, codes, len(self.busy))
         if codes.shape[1] != 1:
             raise CodaxError(f"codes must be of one frame, got {codes.shape[1]}")
-        return self._decoder.run(self._codec.dequantize(codes), self._chosen(slots))
+        return self._decoder.run(self._engine.dequantize(codes), self._chosen(slots))
 
     def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
         if slots is None:

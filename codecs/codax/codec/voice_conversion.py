@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from codax.codec.codec import Tokens
+from codax.codec.tokens import Tokens
 from codax.errors import CodaxError
 
 

@@ -1,23 +1,20 @@
 """Coding a signal window by window with a model that hears a limited time around each frame, before and after it.
 
-Convolutions that are not causal reach a known number of frames to both sides (`nets.facts.Facts.context_frames`). A
-window that begins and ends so many frames beyond what is taken from it gives what the whole signal would: long signals
-are coded in little memory, and on a CPU the intermediate arrays stay in its cache.
+Convolutions that are not causal reach a known number of frames to both sides (`Engine.context_frames`). A window that
+begins and ends so many frames beyond what is taken from it gives what the whole signal would: long signals are coded
+in little memory, and on a CPU the intermediate arrays stay in its cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codax.codec.checks import checked_codes, checked_denoise, checked_levels
+from codax.codec.engine import Engine
 from codax.errors import CodaxError
-from codax.nets.families import facts
 from codax.runtime.platforms import platform
-
-if TYPE_CHECKING:
-    from codax.codec.codec import Codec
 
 _PIECE_SAMPLES = 1 << 21  # of all signals together, run at once on accelerators
 _CPU_PIECE_SAMPLES = 24_000  # and on a CPU, where intermediate arrays then stay in its cache
@@ -31,22 +28,24 @@ class _Windows:
     the signal does, and the last one ends where it ends.
 
     Args:
-      codec: whose frames they are.
+      engine: of the model whose frames they are.
       run: from a window to its result [batch, time in other units, channels].
       taken: length of a frame in the signal.
       given: length of a frame in the result.
       nothing: the result of no time.
     """
 
+    scales = None  # such models do not normalise
+
     def __init__(
-        self, codec: Codec, run: Callable[[np.ndarray], np.ndarray], taken: int, given: int, nothing: np.ndarray
+        self, engine: Engine, run: Callable[[np.ndarray], np.ndarray], taken: int, given: int, nothing: np.ndarray
     ) -> None:
-        if facts(codec.config.model).context_frames is None:
-            raise CodaxError(f"model {codec.model_id} cannot be run in windows: each frame depends on all others")
+        if engine.context_frames is None:
+            raise CodaxError(f"model {engine.config.name} cannot be run in windows: each frame depends on all others")
         self._run, self._taken, self._given, self._nothing = run, taken, given, nothing
-        self._context = facts(codec.config.model).context_frames
+        self._context = engine.context_frames
         at_once = _CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
-        self._size = max(_CONTEXTS * self._context, at_once // (codec.config.hop * len(nothing)), 1)
+        self._size = max(_CONTEXTS * self._context, at_once // (engine.config.hop * len(nothing)), 1)
         self._held: np.ndarray | None = None  # of the signal
         self._start = 0  # frame with which that begins
         self._done = 0  # frames whose result has been given
@@ -64,7 +63,7 @@ class _Windows:
         return np.concatenate(parts, axis=1)
 
     def finish(self, piece: np.ndarray | None = None) -> np.ndarray:
-        """The result of all that is left and of a last piece, whose last frame need not be whole."""
+        """The result of all frames still held back and of a last piece, whose last frame need not be whole."""
         parts = [self._nothing if piece is None else self.push(piece)]
         end = self._start - (0 if self._held is None else -self._held.shape[1] // self._taken)
         if end > self._done:
@@ -81,30 +80,28 @@ class _Windows:
 
 
 class WindowEncoder(_Windows):
-    """Encodes window by window; `push` and `finish` as in `codax.codec.streaming.EncoderSession`."""
-
-    scales = None  # such models do not normalise
+    """Encodes window by window; see `codax.codec.coder.Coder`."""
 
     def __init__(
-        self, codec: Codec, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
+        self, engine: Engine, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> None:
-        codec.check_denoise(denoise)
-        levels = codec.checked_levels(num_quantizers or codec.config.quantizer.num_quantizers)
+        checked_denoise(engine.config, denoise)
+        levels = checked_levels(engine.config, num_quantizers)
 
         def run(audio: np.ndarray) -> np.ndarray:
-            return codec.encode_piece(audio, denoise, levels)
+            return engine.encode_piece(audio, denoise, levels)
 
-        super().__init__(codec, run, codec.config.hop, 1, np.zeros((batch, 0, levels), np.int32))
+        super().__init__(engine, run, engine.config.hop, 1, np.zeros((batch, 0, levels), np.int32))
 
 
 class WindowDecoder(_Windows):
-    """Decodes window by window; `push` and `finish` as in `codax.codec.streaming.DecoderSession`."""
+    """Decodes window by window; see `codax.codec.coder.Coder`."""
 
-    def __init__(self, codec: Codec, *, batch: int = 1, denoise: bool = False) -> None:
-        codec.check_denoise(denoise)
+    def __init__(self, engine: Engine, *, batch: int = 1, denoise: bool = False) -> None:
+        checked_denoise(engine.config, denoise)
 
         def run(codes: np.ndarray) -> np.ndarray:
-            return codec.decode_piece(codec.checked_codes(codes, batch), denoise)
+            return engine.decode_piece(checked_codes(engine.config, codes, batch), denoise)
 
-        nothing = np.zeros((batch, 0, codec.config.model.audio_channels), np.float32)
-        super().__init__(codec, run, 1, codec.config.hop, nothing)
+        nothing = np.zeros((batch, 0, engine.config.model.audio_channels), np.float32)
+        super().__init__(engine, run, 1, engine.config.hop, nothing)

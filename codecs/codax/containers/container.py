@@ -3,7 +3,7 @@
 Header, packed codes, checksum of the packed codes; header and checksum together take at most 64 bytes. A reader checks
 every size against the real number of bytes before it allocates, and both checksums before it hands out a code, so a
 damaged or forged file gives a `ContainerError` and nothing else. Here are the format itself and whole byte strings;
-`containerfile.py` reads and writes files of any length in bounded memory.
+`streamed.py` reads and writes files of any length in bounded memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = 1
 STREAM = 0x80  # version of the header of a stream of packets; see packets.py
 DENOISED = 1  # flag: removal of noise was asked for; models that do it in their decoder need to know
 SCALED = 2  # flag: the model divides every segment by a scale; the scales follow the codes
-CODED = 4  # flag: the codes are entropy-coded in blocks; see blockfile.py
+CODED = 4  # flag: the codes are entropy-coded in blocks; see blocks.py
 KNOWN_FLAGS = DENOISED | SCALED | CODED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; what is left of 64 after everything else

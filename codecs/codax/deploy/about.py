@@ -8,7 +8,6 @@ from typing import Any
 
 from codax.codec.codec import Codec
 from codax.deploy.programs import Program
-from codax.nets.families import facts
 
 VERSION = 1
 
@@ -32,7 +31,7 @@ def about(codec: Codec, programs: Sequence[Program], suffix: str) -> dict[str, A
         "codebook_size": config.quantizer.codebook_size,
         "quantizers": config.quantizer.num_quantizers,
         "kbps": [config.kbps(n + 1) for n in range(config.quantizer.num_quantizers)],
-        "least_frames": facts(config.model).start_frames,
+        "least_frames": codec.engine.start_frames,
         "segment": {"samples": samples, "stride": stride} if samples else None,
         "normalize": config.model.normalize,
         "programs": {program.name: _described(program, suffix) for program in programs},

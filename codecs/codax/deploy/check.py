@@ -7,7 +7,6 @@ import numpy as np
 from codax.codec.codec import Codec
 from codax.deploy.runtime import Runtime
 from codax.errors import CodaxError
-from codax.nets.families import facts
 
 AUDIO_TOLERANCE = 1e-4  # of decoded audio, for a peak of 1
 # Sums are rounded differently in the last bits, which decides where two entries are equally near: rarely.
@@ -26,10 +25,10 @@ def check(codec: Codec, runtime: Runtime) -> str:
     """
     config = codec.config
     samples = min(config.segment[0] or 1 << 60, round(SECONDS * config.model.sample_rate))
-    frames = max(2 * facts(config.model).start_frames, samples // config.hop)
+    frames = max(2 * codec.engine.start_frames, samples // config.hop)
     audio = probe(frames * config.hop, config.model.audio_channels, config.model.sample_rate)
-    codes = codec.encode_piece(audio, False)
-    decoded = codec.decode_piece(codes, False)
+    codes = codec.engine.encode_piece(audio, False)
+    decoded = codec.engine.decode_piece(codes, False)
     equal, worst = [runtime.encode(audio) == codes], [distance(runtime.decode(codes), decoded)]
     if runtime.streams:
         streamed, restored = through_streams(runtime, audio, codes)

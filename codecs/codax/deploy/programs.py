@@ -16,7 +16,6 @@ from jax import export
 from codax.codec.codec import Codec
 from codax.codec.module import CodecModel
 from codax.errors import CodaxError
-from codax.nets.families import facts
 
 Struct = jax.ShapeDtypeStruct
 
@@ -54,11 +53,10 @@ def programs(codec: Codec) -> list[Program]:
             f"model {codec.model_id} computes in {config.train.compute_dtype}: set train.compute_dtype to float32 in "
             "its config.json to export it"
         )
-    _ = codec.folded  # which is kept, so it must not come to be while something is traced
     found = [_whole(codec, side) for side in (_encode, _decode)]
     if codec.streams:
         for side in (_encode, _decode):
-            if facts(config.model).start_frames > 1:
+            if codec.engine.start_frames > 1:
                 found.append(_step(codec, side, first=True))
             found.append(_step(codec, side))
     return found
@@ -78,7 +76,7 @@ class _Side:
 def _encoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
     config = codec.config
     inputs = {"audio": Struct((batch, frames * config.hop, config.model.audio_channels), jnp.float32)}
-    if facts(config.model).pads_inside and config.model.causal:
+    if codec.engine.pads_inside and config.model.causal:
         inputs["length"] = Struct((), jnp.int32)  # of the signal, for the layers pad what follows by their own rule
     return inputs | _denoise(codec, "encoder")
 
@@ -95,17 +93,17 @@ def _denoise(codec: Codec, side: str) -> dict[str, Struct]:
 def _apply_encoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, Any], **options: Any) -> Any:
     audio = given["audio"]
     condition = _condition(given, audio.shape[0], audio.shape[1] // codec.config.hop)
-    variables = {**codec.folded, **stream}
-    return codec.model.apply(
+    variables = {**codec.engine.folded, **stream}
+    return codec.module.apply(
         variables, audio, None, condition, given.get("length"), method=CodecModel.encode, **options
     )
 
 
 def _apply_decoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, Any], **options: Any) -> Any:
     codes = given["codes"]
-    latent, variables = _dequantized(codec, codes), {**codec.folded, **stream}
+    latent, variables = _dequantized(codec, codes), {**codec.engine.folded, **stream}
     condition = _condition(given, codes.shape[0], codes.shape[1])
-    return codec.model.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
+    return codec.module.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
 
 
 _encode = _Side("encoder", _encoder_inputs, "codes", False, _apply_encoder)
@@ -118,14 +116,14 @@ def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Arra
 
 def _dequantized(codec: Codec, codes: jax.Array) -> Any:
     """Latent of the codes of some quantizers, whose number need not be known."""
-    return codec.model.apply(codec.folded, codes, method=lambda model, c: model.quantizer.decode_any(c))
+    return codec.module.apply(codec.engine.folded, codes, method=lambda model, c: model.quantizer.decode_any(c))
 
 
 def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[Any, Any, Any]:
     """Batch, frames and quantizers of a side, unknown, or with so many `frames`; 0 where a side does not have it."""
     bounds = {
         "batch": "batch >= 1",
-        "frames": f"frames >= {facts(codec.config.model).start_frames}",
+        "frames": f"frames >= {codec.engine.start_frames}",
         "quantizers": f"quantizers <= {codec.config.quantizer.num_quantizers}",
     }
     # What is not in the shape of an input may not be there at all.
@@ -159,7 +157,7 @@ def _whole(codec: Codec, side: _Side) -> Program:
 
 def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
     """One frame with the state before it, or with `first` the frames that a stream starts from."""
-    start = facts(codec.config.model).start_frames
+    start = codec.engine.start_frames
     frames = start if first else 1
     batch, _, quantizers = _dimensions(codec, side, frames)
     inputs = side.inputs(codec, batch, frames, quantizers)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codax.baselines import anchors, specs
+from codax.codec.checks import checked_levels
 from codax.data.sources.scan import file_stamp
 from codax.data.sources.spec import Utterance, load_utterances
 from codax.errors import CodaxError
@@ -131,7 +132,7 @@ def _codec_systems(
     if quantizers == "all":
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
-        kbps = [codec.config.kbps(codec.checked_levels(number)) for number in quantizers]
+        kbps = [codec.config.kbps(checked_levels(codec.config, number)) for number in quantizers]
     return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
 
 

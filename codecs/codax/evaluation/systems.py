@@ -14,6 +14,7 @@ import numpy as np
 from codax.baselines import anchors
 from codax.baselines.base import Baseline
 from codax.containers import container
+from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
 
 
@@ -139,18 +140,8 @@ class CodecSystem:
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         tokens = self._codec.encode(audio[None], sample_rate=sample_rate, kbps=self.kbps)
         codes = np.asarray(tokens.codes)
-        meta = container.Meta(
-            model_id=self._codec.model_id,
-            model_hash=self._codec.hash,
-            sample_rate=sample_rate,
-            channels=audio.shape[1],
-            num_samples=len(audio),
-            codebook_size=self.codebook_size,
-            num_quantizers=codes.shape[2],
-            streams=codes.shape[0],
-            frames=codes.shape[1],
-        )
-        file = container.pack(codes, meta, tokens.scales)
+        meta = describe(self._codec, sample_rate=sample_rate, channels=audio.shape[1], num_quantizers=codes.shape[2])
+        file = container.pack(codes, dataclasses.replace(meta, num_samples=len(audio)), tokens.scales)
         decoded = np.asarray(self._codec.decode(tokens), np.float32)[0]
         if decoded.shape != audio.shape:
             raise CodaxError(f"{self.label}: gave audio of shape {decoded.shape} for {audio.shape}")

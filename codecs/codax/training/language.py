@@ -114,7 +114,7 @@ def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dic
     audio = batch["audio"]
     if config.model.normalize:
         audio = audio / rms_scale(audio)[:, None, None]
-    return {"codes": codec.encode_piece(audio, False, LMConfig.of_recipe(config).codebooks)}
+    return {"codes": codec.engine.encode_piece(audio, False, LMConfig.of_recipe(config).codebooks)}
 
 
 class LanguageEvaluator:

@@ -1,20 +1,23 @@
-"""Files in EnCodec's own container: audio in and out through a model that has EnCodec's shape."""
+"""Audio files to EnCodec's `.ecdc` files and back, through a model that has EnCodec's shape."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codax import audio
-from codax.cli.files import Progress, Report, block_samples, model_blocks, refuse_same
 from codax.config import Config
 from codax.containers import ecdc, ecdc_lm
+from codax.containers.signals import Progress, Report, block_samples, model_blocks, refuse_same
 from codax.errors import CodaxError
 from codax.storage.files import write_whole
+
+if TYPE_CHECKING:
+    from codax.codec.codec import Codec
 
 
 def kind_of(config: Config) -> str:
@@ -35,17 +38,17 @@ def kind_of(config: Config) -> str:
 
 
 def encode(
-    codec: Any,
+    codec: Codec,
     source: str | os.PathLike[str],
-    target: str,
+    target: str | os.PathLike[str],
     *,
     num_quantizers: int,
     lm: str | os.PathLike[str] | None = None,
-    show: Progress = lambda seconds: None,
+    progress: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
 
-    Arguments as for `files.encode_file`, but that `lm` is the folder of EnCodec's language model, to compress with.
+    Arguments as for `codax_coding.encode`, but that `lm` is the folder of EnCodec's language model, to compress with.
 
     Raises:
       CodaxError: naming the file.
@@ -54,25 +57,28 @@ def encode(
     described = audio.info(source)
     rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
     begin = time.perf_counter()
-    builder = ecdc.Builder(kind_of(codec.config), num_quantizers)
+    name = kind_of(codec.config)
+    kind, builder = ecdc.KINDS[name], ecdc.Builder(name, num_quantizers)
     encoder = codec.block_encoder(num_quantizers=num_quantizers)
-    length = segments = 0
+    length = written = 0  # samples, and segments
 
-    def put(codes: np.ndarray) -> None:
-        nonlocal segments
+    def write(codes: np.ndarray, frames: list[int] | None) -> None:
+        """Writes codes of segments of so many frames; None = of whole ones."""
+        nonlocal written
         if encoder.scales is None:
             builder.write(codes[0])
             return
-        counts = encoder.segment_frames[segments:]
-        for part, scale in zip(np.split(codes[0], np.cumsum(counts)[:-1]), encoder.scales[0, segments:], strict=False):
+        scales = encoder.scales[0, written:]
+        counts = frames[written:] if frames is not None else [-(-kind.segment // kind.hop)] * len(scales)
+        for part, scale in zip(np.split(codes[0], np.cumsum(counts)[:-1]), scales, strict=False):
             builder.write(part, float(scale))
-        segments += len(counts)
+        written += len(scales)
 
     for block in model_blocks(source, described, rate, block_samples(codec.config, 1)):
         length += len(block)
-        put(encoder.push(with_channels(block, channels)[None]))
-        show(length / rate)
-    put(encoder.finish())
+        write(encoder.push(with_channels(block, channels)[None]), None)
+        progress(length / rate)
+    write(encoder.finish(), ecdc.segment_frames(kind, length))
     data = builder.finish(length)
     if lm is not None:
         data = ecdc_lm.compress(ecdc.from_bytes(data), _arithmetic(lm).begin)
@@ -84,12 +90,12 @@ def encode(
 
 
 def decode(
-    codec: Any,
+    codec: Codec,
     file: ecdc.Ecdc,
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    show: Progress = lambda seconds: None,
+    progress: Progress = lambda seconds: None,
 ) -> Report:
     """Decodes what the `.ecdc` file `source` holds into an audio file at the model's rate and with its channels.
 
@@ -110,7 +116,7 @@ def decode(
 
         def append(signal: np.ndarray) -> None:
             writer.write(signal[0, : file.length - writer.frames])
-            show(writer.frames / rate)
+            progress(writer.frames / rate)
 
         for codes in file.blocks(block_samples(codec.config, 1) // codec.config.hop):
             append(decoder.push(codes[None]))
@@ -129,10 +135,19 @@ def read(source: str | os.PathLike[str], lm: str | os.PathLike[str] | None) -> e
         if not ecdc.parse_header(data).compressed:
             return ecdc.from_bytes(data)
         if lm is None:
-            raise CodaxError("compressed by EnCodec's language model: give its folder with --lm")
+            raise CodaxError("compressed by EnCodec's language model: give its folder (--lm)")
         return ecdc_lm.decompress(data, _arithmetic(lm).begin)
     except CodaxError as error:
         raise CodaxError(f"{source}: {error}") from error
+
+
+def seconds_in(source: str | os.PathLike[str]) -> float:
+    """Seconds of audio in an `.ecdc` file, from its header. Raises CodaxError naming the file."""
+    try:
+        header = ecdc.parse_header(ecdc.read_bytes(source))
+    except CodaxError as error:
+        raise CodaxError(f"{source}: {error}") from error
+    return header.length / header.kind.sample_rate
 
 
 def _arithmetic(lm: str | os.PathLike[str]) -> Any:

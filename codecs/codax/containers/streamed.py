@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 
 from codax.containers import container
-from codax.containers.blockfile import BlockPacker, BlockReader
+from codax.containers.blocks import BlockPacker, BlockReader
 from codax.containers.container import ContainerError, Meta
 from codax.entropy import bitpack, coding
 from codax.storage.files import Part

@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 import pytest
 from codax.containers import container
-from codax.containers.blockfile import new_coding
+from codax.containers.blocks import new_coding
 from codax.containers.container import ContainerError, Meta
-from codax.containers.containerfile import ContainerReader, ContainerWriter
+from codax.containers.streamed import ContainerReader, ContainerWriter
 from codax.entropy import coding
 from codax.entropy.adaptive import AdaptiveModel
 

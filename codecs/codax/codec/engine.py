@@ -1,0 +1,192 @@
+"""The weights of a codec and its compiled functions, on signals and codes at the model's rate.
+
+All that codes audio takes an `Engine`: streams, windows, segments and sessions. `Codec` is what users hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from codax.codec.module import CodecModel
+from codax.config import Config
+from codax.nets.families import facts
+from codax.nets.weightnorm import fold
+from codax.quantizers.registry import make_quantizer
+from codax.storage.digests import sha256
+
+HASH_BYTES = 8
+
+
+class Engine:
+    """Encoder, codebooks and decoder with their weights.
+
+    Attributes:
+      config: of the model.
+      module: the Linen module; it holds no arrays.
+      params, codebook: the arrays as they are trained, on the device.
+      context_frames: frames to either side that a frame depends on, at most; None = the whole signal.
+      pads_inside: the layers pad the end of a signal, so they must be told where it ends.
+      start_frames: frames that a stream gathers first, a power of two.
+      streams: whether the model codes a signal as it comes, without segments.
+    """
+
+    def __init__(self, config: Config, params: Any, codebook: Any) -> None:
+        self.config = config.validate()
+        self.module = CodecModel(config)
+        self.params, self.codebook = jax.device_put((params, codebook))
+        network = facts(config.model)
+        self.context_frames, self.pads_inside = network.context_frames, network.pads_inside
+        self.start_frames = network.start_frames
+        self.streams = config.model.causal and not config.segment[0]
+        self._stream_steps: dict[Any, Callable[..., Any]] = {}
+        self._stream_shapes: dict[Any, Any] = {}
+
+    @functools.cached_property
+    def hash(self) -> bytes:
+        """First eight bytes of a SHA-256 over names, shapes and values of everything that decides the codes."""
+        named = ((f"{name}{value.shape}{value.dtype}", value) for name, value in sorted(self.flat().items()))
+        return sha256(self.config.name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
+
+    def flat(self) -> dict[str, np.ndarray]:
+        """Every array by its name in the weights file, as in "params.encoder.stem.kernel"."""
+        flat = flatten_dict(jax.device_get({"params": self.params, "codebook": self.codebook}), sep=".")
+        return {name: np.asarray(value) for name, value in flat.items()}
+
+    def usage(self) -> np.ndarray:
+        """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
+        return np.asarray(self.codebook["quantizer"]["count"])
+
+    @functools.cached_property
+    def folded(self) -> Any:
+        """The variables that coding uses, on the device: weight normalisation folded into kernels, no codebook sums.
+
+        Arrays that folding does not change are those of `params` and `codebook`, not copies.
+        """
+        with jax.ensure_compile_time_eval():  # what is kept must hold no tracers, wherever it is first asked for
+            unused = make_quantizer(self.config).describe().training_only
+            books = {name: value for name, value in self.codebook["quantizer"].items() if name not in unused}
+            return {"params": fold(self.params), "codebook": {"quantizer": books}}
+
+    def encode_piece(self, signals: np.ndarray, denoise: bool, levels: int | None = None) -> np.ndarray:
+        """Codes int32 [batch, frames, levels], None = all, of signals [batch, time, channels] at the model's rate.
+
+        The signals are neither cut into segments nor normalised.
+        """
+        frames = -(-signals.shape[1] // self.config.hop)
+        return np.asarray(self._encode(self.folded, *self._fit(signals, frames), levels, denoise))[:, :frames]
+
+    def decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
+        """Audio float32 [batch, frames * hop, channels] at the model's rate: the inverse of `encode_piece`."""
+        decoded = self._decode(self.folded, self._padded_latent(codes), denoise)
+        return np.asarray(decoded)[:, : codes.shape[1] * self.config.hop]
+
+    def dequantize(self, codes: np.ndarray) -> jax.Array:
+        """Latent float32 [batch, frames, dimension] of codes, compiled for their shape."""
+        return self._dequantize(self.folded, codes)
+
+    def vectors(self, codes: np.ndarray) -> np.ndarray:
+        """Latent float32 [batch, frames, dimension] of codes, in a few compiled lengths."""
+        return np.asarray(self._padded_latent(codes))[:, : codes.shape[1]]
+
+    def semantic(self, codes: np.ndarray) -> np.ndarray:
+        """Features float32 [batch, frames, semantic_dimension] of the first quantizer's codes."""
+        return np.asarray(self.module.apply(self.folded, codes, method=CodecModel.semantic))
+
+    def condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
+        """The denoising switch as the module takes it, [batch, frames]; None where it has none."""
+        return jnp.full((batch, frames), float(denoise)) if self.config.model.film != "none" else None
+
+    def stream_step(self, side: str, denoise: bool, levels: int | None) -> Callable[..., Any]:
+        """The compiled step of a stream, kept: (variables, state, input, valid) -> (output, {"stream": next state}).
+
+        The state is donated: its memory serves the next state, so rings of keys and values are not copied.
+
+        Args:
+          side: "encode" or "decode".
+          denoise: the denoising switch.
+          levels: quantizers to encode with, None = all; `valid` is the length of a signal that ends in this input.
+        """
+        key = side, denoise, levels
+        if key not in self._stream_steps:
+            self._stream_steps[key] = jax.jit(self._step(*key), donate_argnums=1)
+        return self._stream_steps[key]
+
+    def stream_state(self, side: str, denoise: bool, levels: int | None, example: jax.ShapeDtypeStruct) -> Any:
+        """The state that a stream begins with; `example` is the shape of its input.
+
+        The layers begin with zeros, whose shapes come from tracing one call. Where a stream must gather frames first,
+        the layers begin with no state at all.
+        """
+        if self.start_frames > 1:
+            return {}
+        key = side, denoise, levels, example.shape
+        if key not in self._stream_shapes:
+            step = self._step(side, denoise, levels)
+            _, after = jax.eval_shape(lambda variables, x: step(variables, {}, x), self.folded, example)
+            self._stream_shapes[key] = after["stream"]
+        return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self._stream_shapes[key])
+
+    def _step(self, side: str, denoise: bool, levels: int | None) -> Callable[..., Any]:
+        encodes = side == "encode"
+        method = CodecModel.encode if encodes else CodecModel.decode_latent
+
+        def step(variables, stream, x, valid=None):
+            frames = -(-x.shape[1] // self.config.hop) if encodes else x.shape[1]
+            condition = self.condition(x.shape[0], frames, denoise)
+            extra = (levels, condition, valid) if encodes else (condition,)
+            return self.module.apply({**variables, "stream": stream}, x, *extra, method=method, mutable=["stream"])
+
+        return step
+
+    def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Signals padded to one of few lengths, each compiled once, and where they end if the network must know.
+
+        SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
+        """
+        if self.pads_inside and (not self.config.model.causal or frames < self.start_frames):
+            return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
+        length = signals.shape[1]
+        padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * self.config.hop - length), (0, 0)))
+        return padded, np.asarray(length, np.int32) if self.pads_inside else None
+
+    def _bucket(self, frames: int) -> int:
+        """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
+        if not self.config.model.causal or frames < self.start_frames:
+            return frames
+        step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
+        return -(-frames // step) * step
+
+    def _padded_latent(self, codes: np.ndarray) -> jax.Array:
+        """Latent of codes, followed by what fills the bucket up, so that few lengths are compiled."""
+        frames = codes.shape[1]
+        return self.dequantize(np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0))))
+
+    @functools.cached_property
+    def _encode(self):
+        def encode(variables, audio, valid, levels, denoise):
+            condition = self.condition(audio.shape[0], audio.shape[1] // self.config.hop, denoise)
+            return self.module.apply(variables, audio, levels, condition, valid, method=CodecModel.encode)
+
+        return jax.jit(encode, static_argnums=(3, 4))
+
+    @functools.cached_property
+    def _dequantize(self):
+        return jax.jit(
+            lambda variables, codes: self.module.apply(variables, codes, method=lambda m, c: m.quantizer.decode(c))
+        )
+
+    @functools.cached_property
+    def _decode(self):
+        def decode(variables, latent, denoise):
+            condition = self.condition(latent.shape[0], latent.shape[1], denoise)
+            return self.module.apply(variables, latent, condition, method=CodecModel.decode_latent)
+
+        return jax.jit(decode, static_argnums=2)

@@ -1,0 +1,51 @@
+"""Model folders: config.json beside model.safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from codax.config import Config
+from codax.storage.tensors import ModelError, read_safetensors, safetensors_bytes, write_folder
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def write_model(folder: str | Path, config: Config, arrays: Mapping[str, np.ndarray], *, half: bool = False) -> None:
+    """Writes both files into `folder`; each is replaced as a whole.
+
+    Args:
+      arrays: by their names in the weights file.
+      half: round to 16-bit floats.
+
+    Raises:
+      ModelError: the files cannot be written, or a value is too large for 16 bits.
+    """
+    if half:
+        arrays = {name: _half(folder, name, value) for name, value in arrays.items()}
+    weights = safetensors_bytes(arrays, format="codax", model=config.name)
+    write_folder(folder, {WEIGHTS_FILE: weights, CONFIG_FILE: config.to_json()})
+
+
+def read_model(folder: Path) -> tuple[Config, dict[str, np.ndarray]]:
+    """The config and the arrays by name of a model folder.
+
+    Raises:
+      ModelError: a file is missing or damaged.
+    """
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: not a model folder, {name} is missing")
+    return Config.load(folder / CONFIG_FILE), read_safetensors(folder / WEIGHTS_FILE)
+
+
+def _half(folder: str | Path, name: str, value: np.ndarray) -> np.ndarray:
+    if value.dtype != np.float32:
+        return value
+    largest = float(np.abs(value).max(initial=0.0))
+    if largest > float(np.finfo(np.float16).max):
+        raise ModelError(f"{folder}: {name} has a value of {largest:g}, too large for 16-bit floats")
+    return value.astype(np.float16)

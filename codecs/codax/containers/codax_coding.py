@@ -1,0 +1,216 @@
+"""Audio files to `.codax` files and back, block by block, so that the memory needed does not grow with the length."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codax import audio
+from codax.containers.blocks import new_coding
+from codax.containers.container import METHODS, Meta
+from codax.containers.frequencies import frequency_model
+from codax.containers.signals import (
+    Progress,
+    Report,
+    block_samples,
+    join_streams,
+    model_blocks,
+    refuse_same,
+    split_streams,
+)
+from codax.containers.streamed import ContainerReader, ContainerWriter
+from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    from codax.codec.codec import Codec
+    from codax.config import Config
+
+_FADE_SECONDS = 0.005
+
+
+def describe(codec: Codec, *, sample_rate: int, channels: int, num_quantizers: int, denoise: bool = False) -> Meta:
+    """What a container says about codes that a codec is about to make of audio; samples and frames are counted later.
+
+    A model with fewer channels than the audio codes groups of channels on their own; one with more gets the last
+    channel repeated.
+    """
+    model = codec.config.model
+    return Meta(
+        model_id=codec.model_id,
+        model_hash=codec.hash,
+        sample_rate=sample_rate,
+        channels=channels,
+        num_samples=0,
+        codebook_size=codec.config.quantizer.codebook_size,
+        num_quantizers=num_quantizers,
+        streams=-(-channels // model.audio_channels),
+        denoised=denoise,
+        scaled=model.normalize,
+    )
+
+
+def encode(
+    codec: Codec,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    num_quantizers: int,
+    denoise: bool = False,
+    entropy: str | None = None,
+    lm: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda seconds: None,
+) -> Report:
+    """Encodes an audio file of any rate and channel count into a `.codax` file.
+
+    Args:
+      codec: what encodes.
+      source: audio file.
+      target: container to write; appears when it is complete.
+      num_quantizers: quantizers to use, 1 to all.
+      denoise: ask the model to remove noise.
+      entropy: "adaptive" and "lm" code the codes by their frequencies, which makes the file smaller; None packs them.
+      lm: folder of the language model for "lm"; None = `lm` in the codec's.
+      progress: called with the seconds of audio done so far.
+
+    Raises:
+      AudioError, ContainerError: naming the file.
+    """
+    refuse_same(source, target)
+    given, config = audio.info(source), codec.config
+    meta = describe(
+        codec, sample_rate=given.rate, channels=given.channels, num_quantizers=num_quantizers, denoise=denoise
+    )
+    model = None
+    if entropy is not None:
+        model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm)
+        meta = dataclasses.replace(meta, coding=new_coding(entropy, model, block_frames))
+    begin = time.perf_counter()
+    size, group = block_samples(config, meta.streams), config.model.audio_channels
+    with ContainerWriter(target, meta, model) as writer:
+        encoder = codec.block_encoder(num_quantizers=num_quantizers, batch=meta.streams, denoise=denoise)
+
+        def count(frames: int) -> None:
+            writer.num_samples += frames
+
+        last: np.ndarray | None = None
+        for block in model_blocks(source, given, config.model.sample_rate, size, count):
+            if len(block) < size:  # as only the last one can be
+                last = split_streams(block, group)
+            else:
+                writer.write(encoder.push(split_streams(block, group)))
+            progress(writer.num_samples / given.rate)
+        writer.write(encoder.finish(last))
+        writer.scales = encoder.scales
+    return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
+
+
+def decode(
+    load: Callable[[Meta], Codec],
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    lm: str | os.PathLike[str] | None = None,
+    conceal: bool = False,
+    progress: Progress = lambda seconds: None,
+) -> Report:
+    """Decodes a `.codax` file into an audio file of the original rate, channel count and length.
+
+    Args:
+      load: given the container's description, returns the codec that wrote it.
+      source: container; checked as a whole before anything is written.
+      target: audio file to write; the extension is the format.
+      lm: folder of the language model that the file was coded with, if it was; None = `lm` in the codec's.
+      conceal: be silent where entropy-coded blocks are damaged, instead of refusing the file.
+      progress: called with the seconds of audio done so far.
+
+    Raises:
+      AudioError, ContainerError, CodaxError: naming the file.
+    """
+    refuse_same(source, target)
+    with ContainerReader(source, conceal=conceal) as reader:
+        meta = reader.meta
+        with audio.AudioWriter(target, meta.sample_rate, meta.channels) as writer:
+            codec = load(meta)
+            check_fit(codec, meta, source)
+            begin = time.perf_counter()
+            gaps = _gaps(reader, codec.config)
+            for block in _decoded(codec, reader, lm):
+                kept = block[: meta.num_samples - writer.frames]
+                writer.write(mute(kept, writer.frames, gaps, meta.sample_rate) if gaps else kept)
+                progress(writer.frames / meta.sample_rate)
+            # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
+            writer.write(np.zeros((meta.num_samples - writer.frames, meta.channels), np.float32))
+            progress(writer.frames / meta.sample_rate)
+    damage = reader.describe_damage() if reader.damaged else ""
+    return Report(meta.seconds, reader.file_bytes, time.perf_counter() - begin, damage)
+
+
+def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] | None) -> Iterator[np.ndarray]:
+    """Yields the audio of a container, float32 [time, channels] at its rate, in blocks."""
+    meta, model_rate = reader.meta, codec.config.model.sample_rate
+    decoder = codec.block_decoder(
+        length=audio.resampled_length(meta.num_samples, meta.sample_rate, model_rate),
+        frames=meta.frames,
+        scales=reader.scales(),
+        batch=meta.streams,
+        denoise=meta.denoised,
+    )
+    resample = audio.StreamResampler(model_rate, meta.sample_rate, meta.channels)
+    model = None
+    if meta.coding is not None:
+        model, _ = frequency_model(codec, METHODS[meta.coding.method], meta.num_quantizers, meta.streams, lm)
+    block_frames = block_samples(codec.config, meta.streams) // codec.config.hop
+    last: np.ndarray | None = None
+    for codes in reader.blocks(block_frames, model):
+        if codes.shape[1] < block_frames:  # as only the last one can be
+            last = codes
+        else:
+            yield resample(join_streams(decoder.push(codes), meta.channels))
+    yield resample(join_streams(decoder.finish(last), meta.channels))
+    yield resample(np.zeros((0, meta.channels), np.float32), last=True)
+
+
+def _gaps(reader: ContainerReader, config: Config) -> list[list[int]]:
+    """First sample and first behind it, at the file's rate, of every damaged block."""
+    samples = config.hop / config.model.sample_rate * reader.meta.sample_rate  # in a frame
+    return [[round(frame * samples) for frame in gap] for gap in reader.damaged]
+
+
+def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
+    """Raises CodaxError if the codes of a container are not what this model can have made of such audio."""
+    config = codec.config
+    if meta.codebook_size != config.quantizer.codebook_size or meta.num_quantizers > config.quantizer.num_quantizers:
+        raise CodaxError(
+            f"{source}: holds {meta.num_quantizers} quantizers of {meta.codebook_size} entries; model {codec.model_id} "
+            f"has {config.quantizer.num_quantizers} of {config.quantizer.codebook_size}"
+        )
+    if meta.streams != -(-meta.channels // config.model.audio_channels):
+        raise CodaxError(
+            f"{source}: {meta.channels} channels in {meta.streams} streams do not come from model {codec.model_id}, "
+            f"which has {config.model.audio_channels}"
+        )
+    if meta.scaled != config.model.normalize:
+        one, other = ("no", "has some") if config.model.normalize else ("segment", "uses none")
+        raise CodaxError(f"{source}: has {one} scales; model {codec.model_id} {other}")
+    # The encoder pads the last frame, so codes never cover less than the audio. One frame of tolerance for rounding.
+    held = (meta.frames + 1) * config.hop / config.model.sample_rate
+    if held < meta.seconds:
+        raise CodaxError(
+            f"{source}: {meta.frames} frames of model {codec.model_id} cannot hold the {meta.seconds:g} seconds that "
+            "the file claims"
+        )
+
+
+def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:
+    """A block [time, channels] that starts at sample `start`, silent within `gaps`, with fades of 5 ms outside them."""
+    position = np.arange(start, start + len(block))
+    gain = np.ones(len(block), np.float32)
+    for first, stop in gaps:
+        outside = np.maximum(first - position, position - stop + 1)  # samples; negative inside
+        gain = np.minimum(gain, np.clip(outside / (_FADE_SECONDS * rate), 0, 1))
+    return (block * gain[:, None]).astype(np.float32)

@@ -1,0 +1,49 @@
+"""Models of the frequencies of a codec's codes, for entropy coding: adaptive, or a language model's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codax.entropy import coding
+from codax.entropy.adaptive import AdaptiveModel
+from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    from codax.codec.codec import Codec
+
+CODED_SECONDS = 10.0  # of a block that is entropy-coded on its own, by adaptive frequencies
+
+
+def frequency_model(
+    codec: Codec, method: str, num_quantizers: int, streams: int, lm: str | os.PathLike[str] | None
+) -> tuple[coding.Model, int]:
+    """The model of the codes' frequencies that a method has, and the frames of a block that suit it.
+
+    Raises:
+      CodaxError: the language model is missing, or for other codes.
+    """
+    if method == "adaptive":
+        return AdaptiveModel(codec.usage()[:num_quantizers], streams), round(CODED_SECONDS * codec.config.frame_rate)
+    from codax.lm.integer import IntegerModel
+    from codax.lm.storage import load_integers
+
+    folder = find_lm(codec, lm)
+    if folder is None:
+        raise CodaxError(f"model {codec.model_id} has no language model: give its folder (--lm)")
+    config, arrays = load_integers(folder)
+    if config.codebook_size != codec.config.quantizer.codebook_size:
+        raise CodaxError(f"{folder}: a language model of other codes than those of model {codec.model_id}")
+    model = IntegerModel(config, arrays, num_quantizers, streams)
+    return model, model.most_frames
+
+
+def find_lm(codec: Codec, lm: str | os.PathLike[str] | None) -> Path | None:
+    """The folder of a codec's language model: `lm`, or the one inside the codec's own; None if there is none."""
+    from codax.lm.storage import has_lm
+
+    if lm is not None:
+        return Path(lm)
+    own = Path(codec.path) / "lm" if codec.path is not None else None
+    return own if own is not None and has_lm(own) else None
