@@ -20,6 +20,7 @@ from codax.config import Config
 from codax.nets.families import facts
 from codax.nets.weightnorm import fold
 from codax.quantizers.registry import make_quantizer
+from codax.runtime.allocator import give_back
 from codax.storage.digests import sha256
 
 HASH_BYTES = 8
@@ -70,10 +71,12 @@ class Engine:
 
         Arrays that folding does not change are those of `params` and `codebook`, not copies.
         """
+        unused = make_quantizer(self.config).describe().training_only
+        books = {name: value for name, value in self.codebook["quantizer"].items() if name not in unused}
         with jax.ensure_compile_time_eval():  # what is kept must hold no tracers, wherever it is first asked for
-            unused = make_quantizer(self.config).describe().training_only
-            books = {name: value for name, value in self.codebook["quantizer"].items() if name not in unused}
-            return {"params": fold(self.params), "codebook": {"quantizer": books}}
+            folded = jax.block_until_ready({"params": fold(self.params), "codebook": {"quantizer": books}})
+        give_back()  # what loading and the compilation of folding have freed
+        return folded
 
     def encode_piece(self, signals: np.ndarray, denoise: bool, levels: int | None = None) -> np.ndarray:
         """Codes int32 [batch, frames, levels], None = all, of signals [batch, time, channels] at the model's rate.

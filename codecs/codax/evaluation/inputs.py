@@ -132,7 +132,7 @@ def _codec_systems(
     if quantizers == "all":
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
-        kbps = [codec.config.kbps(checked_levels(codec.config, number)) for number in quantizers]
+        kbps = [codec.config.kbps(checked_levels(codec.config, int(number))) for number in quantizers]
     return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
 
 
