@@ -32,14 +32,16 @@ def flat(tree: object) -> dict[str, np.ndarray]:
 def step_config() -> Config:
     """Every part of a step at work: quantizer dropout, adversary, random windows, a threshold that kills entries.
 
-    Rounding may turn the sign of a difference near zero, and with it that element's part of the gradient of a mean
-    absolute difference. The weights of those losses are small enough for one element to lie within the tolerance.
+    Rounding may turn the sign of a number near zero, and with it one element's part of a gradient: of a difference, in
+    a mean absolute difference, or of what a leaky ReLU of the discriminators is given, whose slope is 1 or 0.2. The
+    weights of the losses behind them are small enough for one such element to lie within the tolerance.
     """
     return tiny_config(
         **WHOLE_STEP,
         quantizer__dead_threshold=100.003,  # no count of whole frames is close to it
         loss__waveform=0.01,
         loss__feature=0.1,
+        loss__adversarial=0.05,
         loss__windows=(64, 128),
         loss__random_windows=1,
         train__batch_size=EXAMPLES,
