@@ -22,9 +22,7 @@ def load_model(model: str, beam: int | None = None) -> Any:
       CodaxError: there is none, or it cannot be read.
     """
     import codax
-    from codax.runtime.compilation import keep_compiled
 
-    keep_compiled()
     return codax.load(model, beam=beam)
 
 
