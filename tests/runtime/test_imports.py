@@ -55,6 +55,7 @@ IMPORTS = (
     STATE
     + """
 import jax, flax, optax, orbax.checkpoint, grain, absl.app, ml_collections.config_flags, librosa, scipy.signal, typer
+import threadpoolctl  # sets KMP_DUPLICATE_LIB_OK
 before = state()
 import codax
 for found in pkgutil.walk_packages(codax.__path__, "codax."):

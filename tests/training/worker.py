@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel
+from codax.training import loop, parallel, stopping
 from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -151,6 +152,27 @@ def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
     loop.train(config, workdir)
 
 
+def hang(recipe: str, workdir: str, at: str, grace: str) -> None:
+    """Trains until step number `at`, which never ends, and sends itself SIGTERM while it runs."""
+    stopping.GRACE_SECONDS = float(grace)
+    original = loop.phase_at
+
+    def wait(x):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+        return x
+
+    def phase_at(config, step):
+        if step == int(at):
+            one = jax.ShapeDtypeStruct((), np.float32)
+            # As a deadlock does, this holds the main thread in compiled code.
+            jax.jit(lambda x: jax.pure_callback(wait, one, x))(np.float32(0)).block_until_ready()
+        return original(config, step)
+
+    loop.phase_at = phase_at
+    loop.train(Config.load(recipe), workdir)
+
+
 def dump(recipe: str, workdir: str, out: str) -> None:
     """Saves the arrays of the latest checkpoint."""
     config = Config.load(recipe)
@@ -166,4 +188,4 @@ def dump(recipe: str, workdir: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    {"steps": steps, "train": train, "dump": dump}[sys.argv[1]](*sys.argv[2:])
+    {"steps": steps, "train": train, "hang": hang, "dump": dump}[sys.argv[1]](*sys.argv[2:])
