@@ -1,21 +1,31 @@
 # install: .venv with all that training, evaluation and the command line need
 # train:   starter corpus, quickstart recipe, evaluation; prints a table and where the audio is
 # test:    lint and the test suite
+# test-oldest: what the oldest Python and JAX do, and the live comparisons with PyTorch's models, in .venv311
 # lint:    formatting, style, types and layer rules
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell sh tools/newest_python.sh 3.13 3.12 3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 # One file of each is used, a student of HuBERT and a voice encoder; nothing that they want is.
 WEIGHTS := ovos-ww-plugin-wakeforge==0.3.0 resemblyzer==0.1.4
 
-.PHONY: install install-test train test lint clean
+OLDEST := .venv311
+# PyTorch has a small build for CPUs alone under Python 3.11: never ask for another version than this one.
+PEERS := torch==2.13.0 transformers==5.24.0 einops beartype
+# These would bring torchaudio, tensorboard and other versions of PyTorch, which the comparisons do without.
+PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vector-quantize-pytorch==1.32.0 \
+	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
+	einx loguru frozendict torch_einops_utils
+
+.PHONY: install install-test train test test-oldest lint clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
 $(BIN)/python:
+	test -n "$(PYTHON)"
 	$(PYTHON) -c 'import sys; sys.exit("codax needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
@@ -39,6 +49,17 @@ train: install
 test: install-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+$(OLDEST)/.installed: setup.py
+	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet jax==0.10.2 $(PEERS) --editable '.[wer,metrics,baselines,onnx,test]'
+	$(OLDEST)/bin/python -m pip install --quiet --no-deps $(PEERS_ALONE)
+	touch $@
+
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest tests/runtime tests/codec tests/training/test_train_command.py
+	# A process for each file: one process for all of them grows beyond 11 GB.
+	set -e; for file in $$(grep -rl 'mark\.peer$$' tests); do $(OLDEST)/bin/python -m pytest -m peer $$file; done
+
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,4 +67,4 @@ lint: install-test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build dist codecs/*.egg-info
+	rm -rf $(VENV) $(OLDEST) build dist codecs/*.egg-info

@@ -6,6 +6,7 @@ from absl import app, flags, logging
 from codax.errors import CodaxError
 from codax.metrics import registry
 from codax.runtime.allocator import use_huge_pages
+from codax.runtime.program import program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, of other projects too; empty = baselines alone.")
@@ -30,9 +31,10 @@ flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, o
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
-        from codax.cli import evaluation
+        with program():
+            from codax.cli import evaluation
 
-        evaluation.run(FLAGS)
+            evaluation.run(FLAGS)
     except CodaxError as error:
         sys.exit(f"eval.py: {error}")
 

@@ -21,7 +21,8 @@ setup(
         "codax.listening": ["web/*"],
     },
     install_requires=[
-        # On CPUs, a training step under 0.11.1 and 0.11.2 waits for its own threads for ever.
+        # On CPUs, an FFT that runs on a worker of XLA's own pool fans out into that pool and waits for it in 0.11.1 and
+        # 0.11.2: a training step may never end.
         "jax>=0.10.2,!=0.11.1,!=0.11.2",
         "flax>=0.12.8",
         "optax>=0.2.8",

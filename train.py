@@ -4,6 +4,7 @@ from absl import app, flags
 from codax.config import recipe_flags
 from codax.errors import CodaxError
 from codax.runtime.allocator import use_huge_pages
+from codax.runtime.program import program, quiet_checkpoints
 
 _CONFIG = recipe_flags.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; a run that was interrupted goes on from there.")
@@ -16,24 +17,26 @@ _HEARTBEAT = flags.DEFINE_integer("heartbeat_seconds", 100, "A process that is s
 
 
 def main(argv: list[str]) -> None:
-    try:
-        if len(argv) > 1:
-            raise CodaxError(f"unexpected argument {argv[1]!r}")
-        config = recipe_flags.checked(_CONFIG.value)
-        if not _WORKDIR.value:
-            raise CodaxError("--workdir is missing: give a folder for the run")
-        # JAX is imported once the command line is known to be right.
-        from codax.runtime.compilation import keep_compiled
-        from codax.training import loop, parallel
+    with program(), quiet_checkpoints():
+        try:
+            train(argv)
+        except CodaxError as error:
+            recipe_flags.fail(error)
 
-        keep_compiled()
 
-        where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
-        if _DISTRIBUTED.value or where != (None, None, None):
-            parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
-        loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
-    except CodaxError as error:
-        recipe_flags.fail(error)
+def train(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise CodaxError(f"unexpected argument {argv[1]!r}")
+    config = recipe_flags.checked(_CONFIG.value)
+    if not _WORKDIR.value:
+        raise CodaxError("--workdir is missing: give a folder for the run")
+    # JAX is imported once the command line is known to be right.
+    from codax.training import loop, parallel
+
+    where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
+    if _DISTRIBUTED.value or where != (None, None, None):
+        parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
+    loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
 
 
 def parse(argv: list[str]) -> list[str]:

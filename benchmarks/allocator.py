@@ -3,7 +3,7 @@
     python benchmarks/allocator.py [--config configs/quickstart.py] [--steps 30] [--runs 3]
 
 The settings are read when a process starts, so each measurement is a process of its own, A B C A B C ...; it takes the
-median over its steps, and the ratio is taken run by run. "kept" is what `keep_memory` does, "huge" is that and
+median over its steps, and the ratio is taken run by run. "kept" is what `kept_memory` does, "huge" is that and
 `use_huge_pages`. Without adversarial losses.
 """
 
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from codax.runtime.allocator import HUGE_PAGES, SWITCH
+from codax.runtime.allocator import HUGE_PAGES, SWITCH, kept_memory
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(measure(args.config, args.steps))
+        with kept_memory():
+            print(measure(args.config, args.steps))
         return
 
     command = [sys.executable, __file__, "--measure", f"--steps={args.steps}", f"--config={args.config}"]

@@ -14,6 +14,7 @@ import jax
 from codax.config import Config
 from codax.nets import conv
 from codax.nets.soundstream import Encoder
+from codax.runtime.program import program
 
 
 def main() -> None:
@@ -55,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with program():
+        main()

@@ -25,6 +25,7 @@ from codax.losses import adversarial
 from codax.nets import conv2d, seanet
 from codax.nets.lstm import SkipLSTM
 from codax.quantizers import rvq
+from codax.runtime.program import program
 from codax.training.step import split_outputs
 
 RECIPE = Path(__file__).parents[1] / "configs" / "encodec_24khz.py"
@@ -133,4 +134,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with program():
+        main()

@@ -39,10 +39,18 @@ def peaks() -> dict[str, int]:
 
 
 def main() -> None:
-    if sys.argv[1] == "codax":
-        from codax.runtime.allocator import use_huge_pages
+    if sys.argv[1] != "codax":
+        serve()
+        return
+    from codax.runtime.allocator import use_huge_pages
+    from codax.runtime.program import program
 
-        use_huge_pages()  # as train.py and the command do
+    use_huge_pages()  # as train.py and the command do
+    with program():
+        serve()
+
+
+def serve() -> None:
     side, case, weights, threads = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
-ALLOCATOR = "from codax.runtime.allocator import keep_memory; print(keep_memory())"
+ALLOCATOR = """
+from codax.runtime.allocator import kept_memory
+with kept_memory() as is_set:
+    print(is_set)
+"""
 ARENAS = """
 import ctypes, sys, threading
-from codax.allocator import keep_memory
+from codax.runtime.allocator import kept_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
-keep_memory()
-thread = threading.Thread(target=libc.malloc, args=(10_000,))
-thread.start()
-thread.join()
+with kept_memory():
+    thread = threading.Thread(target=libc.malloc, args=(10_000,))
+    thread.start()
+    thread.join()
 file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
 libc.malloc_info(0, file)
 libc.fclose(file)
@@ -34,11 +38,18 @@ HUGE_PAGES = (
     and SYSTEM.is_file()
     and "[madvise]" in SYSTEM.read_text()
 )
-COMPILED = (
-    "import jax; from codax.runtime.compilation import keep_compiled; keep_compiled();"
-    "print(jax.config.jax_compilation_cache_dir);"
-    "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); jax.jit(lambda x: x + 1)(1.0)"
-)
+COMPILED = """
+import sys
+if "early" in sys.argv:
+    import jax
+from codax.runtime.program import program
+with program():
+    import jax
+    print(jax.config.jax_compilation_cache_dir)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.jit(lambda x: x + 1)(1.0)
+print(jax.config.jax_compilation_cache_dir)
+"""
 
 
 def run(code: str, *arguments: str, **environment: str) -> str:
@@ -96,14 +107,17 @@ def test_a_program_starts_again_with_huge_pages_once(environment, expected) -> N
     assert run(TUNABLES, "a word", **environment).splitlines() == ["a word", expected]
 
 
-def test_programs_are_kept_in_the_users_cache(tmp_path: Path) -> None:
-    folder = Path(run(COMPILED, CODAX_CACHE=str(tmp_path), JAX_PLATFORMS="cpu"))
-    assert folder.parent == tmp_path / "compiled"
-    assert list(folder.iterdir())
+@pytest.mark.parametrize("jax_is", ["late", "early"])
+def test_programs_are_kept_in_the_users_cache(tmp_path: Path, jax_is: str) -> None:
+    inside, after = run(COMPILED, jax_is, CODAX_CACHE=str(tmp_path), JAX_PLATFORMS="cpu").splitlines()
+    assert Path(inside).parent == tmp_path / "compiled"
+    assert list(Path(inside).iterdir())
+    assert after == "None"
 
 
 def test_another_cache_of_programs_is_left_alone(tmp_path: Path) -> None:
     given = {"CODAX_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    assert run(COMPILED, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"), **given) == str(tmp_path / "own")
-    assert run(COMPILED, CODAX_KEEP_COMPILED="0", **given) == "None"
+    own = str(tmp_path / "own")
+    assert run(COMPILED, JAX_COMPILATION_CACHE_DIR=own, **given).splitlines() == [own, own]
+    assert run(COMPILED, CODAX_KEEP_COMPILED="0", **given).splitlines() == ["None", "None"]
     assert not (tmp_path / "compiled").exists()

@@ -110,6 +110,17 @@ def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> No
     assert codax.load(run / "export").hash == codax.load(workdir / "export").hash
 
 
+def test_a_step_that_never_ends_ends_at_sigterm(place: Path) -> None:
+    recipe, workdir, env = place / "recipe.json", place / "hung", environment(place / "cache")
+    hung = run_program(WORKER, "hang", recipe, workdir, 5, 3, env=env)
+    assert hung.returncode == 1
+    line = "error: no step ended within 3 s of the signal to stop; the checkpoint of step 3 is intact"
+    assert hung.stderr.splitlines()[-1] == line
+    dumped = run_program(WORKER, "dump", recipe, workdir, place / "hung.npz", env=env)
+    assert dumped.returncode == 0, dumped.stderr
+    assert np.load(place / "hung.npz")[".step"] == 3
+
+
 def test_a_finished_run_is_left_as_it_is_and_can_be_prolonged(run: Path, place: Path) -> None:
     before = (run / "metrics.jsonl").read_bytes()
     command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={run}")
@@ -162,6 +173,7 @@ import resource, signal, sys
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.config import recipe_flags
+from codax.runtime.program import quiet_checkpoints
 from codax.training import checkpoints, loop
 save = checkpoints.Checkpoints.save
 def limited(self, step, *arguments):
@@ -172,10 +184,11 @@ def limited(self, step, *arguments):
 checkpoints.Checkpoints.save = limited
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 config = Config.load({str(recipe)!r})
-try:
-    loop.train(config, {str(tmp_path / "run")!r})
-except CodaxError as error:
-    recipe_flags.fail(error)
+with quiet_checkpoints():
+    try:
+        loop.train(config, {str(tmp_path / "run")!r})
+    except CodaxError as error:
+        recipe_flags.fail(error)
 """
     env = environment(place / "cache")
     done = run_program("-c", program, env=env)

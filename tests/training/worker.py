@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel
+from codax.training import loop, parallel, stopping
 from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -32,14 +33,16 @@ def flat(tree: object) -> dict[str, np.ndarray]:
 def step_config() -> Config:
     """Every part of a step at work: quantizer dropout, adversary, random windows, a threshold that kills entries.
 
-    Rounding may turn the sign of a difference near zero, and with it that element's part of the gradient of a mean
-    absolute difference. The weights of those losses are small enough for one element to lie within the tolerance.
+    Rounding may turn the sign of a number near zero, and with it one element's part of a gradient: of a difference, in
+    a mean absolute difference, or of what a leaky ReLU of the discriminators is given, whose slope is 1 or 0.2. The
+    weights of the losses behind them are small enough for one such element to lie within the tolerance.
     """
     return tiny_config(
         **WHOLE_STEP,
         quantizer__dead_threshold=100.003,  # no count of whole frames is close to it
         loss__waveform=0.01,
         loss__feature=0.1,
+        loss__adversarial=0.05,
         loss__windows=(64, 128),
         loss__random_windows=1,
         train__batch_size=EXAMPLES,
@@ -149,6 +152,27 @@ def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
     loop.train(config, workdir)
 
 
+def hang(recipe: str, workdir: str, at: str, grace: str) -> None:
+    """Trains until step number `at`, which never ends, and sends itself SIGTERM while it runs."""
+    stopping.GRACE_SECONDS = float(grace)
+    original = loop.phase_at
+
+    def wait(x):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+        return x
+
+    def phase_at(config, step):
+        if step == int(at):
+            one = jax.ShapeDtypeStruct((), np.float32)
+            # As a deadlock does, this holds the main thread in compiled code.
+            jax.jit(lambda x: jax.pure_callback(wait, one, x))(np.float32(0)).block_until_ready()
+        return original(config, step)
+
+    loop.phase_at = phase_at
+    loop.train(Config.load(recipe), workdir)
+
+
 def dump(recipe: str, workdir: str, out: str) -> None:
     """Saves the arrays of the latest checkpoint."""
     config = Config.load(recipe)
@@ -164,4 +188,4 @@ def dump(recipe: str, workdir: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    {"steps": steps, "train": train, "dump": dump}[sys.argv[1]](*sys.argv[2:])
+    {"steps": steps, "train": train, "hang": hang, "dump": dump}[sys.argv[1]](*sys.argv[2:])

@@ -18,9 +18,7 @@ def run(flags: Any) -> None:
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
     from codax.evaluation import runner, table
-    from codax.runtime.compilation import keep_compiled
 
-    keep_compiled()
     results = runner.evaluate(
         flags.model or None,
         flags.data,

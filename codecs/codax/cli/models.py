@@ -11,7 +11,5 @@ if TYPE_CHECKING:
 def load_model(model: str, beam: int | None = None) -> Codec:
     """Loads a model folder or a shipped model by name; `beam` and errors as of `codax.load`."""
     import codax
-    from codax.runtime.compilation import keep_compiled
 
-    keep_compiled()
     return codax.load(model, beam=beam)

@@ -23,7 +23,7 @@ from codax.evaluation.systems import CodecSystem, safe_name
 from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
 from codax.runtime import cores
-from codax.runtime.compilation import keep_compiled
+from codax.runtime.program import program
 from codax.runtime.progress import Progress
 from codax.storage.staging import staged
 
@@ -197,10 +197,10 @@ def _threads(count: int) -> Iterator[None]:
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
     """What a process does: every `processes`th utterance from `number` on."""
     cores.take_share(number, processes)
-    keep_compiled()  # else each process compiles all programs anew
-    setup = prepare(**arguments)
-    for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):
-        pass  # what is measured is in the journal
+    with program():
+        setup = prepare(**arguments)
+        for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):
+            pass  # what is measured is in the journal
 
 
 def _file_names(utterances: Sequence[Utterance]) -> list[str]:

@@ -1,1 +1,1 @@
-"""What programs set up: the allocator, platforms, the compilation cache, cores and progress."""
+"""What programs set up, the allocator, the compiler and cores; platforms that functions are traced for; progress."""

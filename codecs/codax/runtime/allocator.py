@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone, "all" keeps blocks of any size
@@ -28,6 +28,10 @@ _TOP_PAD = -2  # M_TOP_PAD: asked for beyond what is needed, so that small block
 # dear in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has
 # left its many holes in it, a search for memory takes so long that a full-size training step takes twice its time.
 _ARENA_MAX = -8
+# What glibc starts with. A limit of 0 arenas leaves their number to the cores.
+_DEFAULTS = dict.fromkeys((*_THRESHOLDS, _TOP_PAD), 128 << 10) | {_ARENA_MAX: 0}
+
+_kept = 0  # number of blocks of `kept_memory` that are open and have set the allocator up
 
 
 HUGE_PAGES = "glibc.malloc.hugetlb"  # glibc's setting, since 2.35
@@ -54,7 +58,7 @@ def use_huge_pages() -> None:
     """Starts this program again with huge pages, where the system has them for programs that ask.
 
     glibc looks at the environment when a process starts, and never again. So this is for the first line of a program,
-    which comes back to it once. It does nothing where `keep_memory` does nothing, or where the environment has
+    which comes back to it once. It does nothing where `kept_memory` does nothing, or where the environment has
     glibc's setting already.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
@@ -67,29 +71,50 @@ def use_huge_pages() -> None:
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-@functools.cache
-def keep_memory() -> bool:
-    """Sets glibc's allocator up, once. Returns whether it did.
+@contextlib.contextmanager
+def kept_memory() -> Iterator[bool]:
+    """glibc's allocator is set up in the block, and has its defaults behind it. Gives whether it is.
 
     It must come before JAX starts its threads, which keep the arenas that they begin with. It does nothing without
-    glibc, where the user has set the allocator up, or with CODAX_KEEP_MEMORY=0.
+    glibc, where the user has set the allocator up, or with CODAX_KEEP_MEMORY=0. Behind the block the limits are fixed
+    at their defaults, where glibc would adapt the largest of them to what a program frees.
     """
+    global _kept  # noqa: PLW0603 (the allocator is the process's own)
+    settings = _settings()
+    if not settings or not _set(settings):
+        yield False
+        return
+    _kept += 1
+    try:
+        yield True
+    finally:
+        _kept -= 1
+        if not _kept:
+            _set({name: _DEFAULTS[name] for name in settings})
+
+
+def _settings() -> dict[int, int]:
+    """What `mallopt` is to be given; nothing where the allocator is left alone."""
     if _is_users() or not _glibc():
-        return False
+        return {}
+    everything = os.environ.get(SWITCH) == "all"
+    largest = -1 if everything else _LARGEST  # -1 is never reached
+    settings = dict.fromkeys(_THRESHOLDS, largest) | {_TOP_PAD: 1 << 28}
+    if everything or _ASKED not in os.environ.get("GLIBC_TUNABLES", ""):
+        settings[_ARENA_MAX] = 1
+    return settings
+
+
+def _set(settings: dict[int, int]) -> bool:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        everything = os.environ.get(SWITCH) == "all"
-        largest = -1 if everything else _LARGEST  # -1 is never reached
-        settings = dict.fromkeys(_THRESHOLDS, largest) | {_TOP_PAD: 1 << 28}
-        if everything or _ASKED not in os.environ.get("GLIBC_TUNABLES", ""):
-            settings[_ARENA_MAX] = 1
         return sum(mallopt(name, value) for name, value in settings.items()) == len(settings)
     return False
 
 
 def give_back() -> None:
-    """Gives the pages of freed memory back to the system, where `keep_memory` would have them stay for good."""
-    if keep_memory():
+    """Gives the pages of freed memory back to the system, which would stay in the process within `kept_memory`."""
+    if _kept:
         gc.collect(0)  # at which JAX lets go of the arrays that it had taken over
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

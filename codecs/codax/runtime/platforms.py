@@ -8,10 +8,6 @@ from collections.abc import Iterator
 
 import jax
 
-from codax.runtime.allocator import keep_memory
-
-keep_memory()  # whatever computes imports this module, before JAX starts its threads
-
 _PLANNED: contextvars.ContextVar[str | None] = contextvars.ContextVar("planned", default=None)
 
 

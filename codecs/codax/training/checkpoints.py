@@ -7,12 +7,8 @@ a killed process leaves behind is never taken for a checkpoint. Checksums are ad
 from __future__ import annotations
 
 import errno
-import functools
 import json
-import logging
 import os
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +62,6 @@ class Checkpoints:
         """
         from orbax.checkpoint import v1 as ocp
 
-        # Orbax reports every save at length, and a failed one with the tracebacks of its threads; what matters comes
-        # back as an exception.
-        for library in ("absl", "asyncio"):
-            logging.getLogger(library).setLevel(logging.CRITICAL)
-        _hide_closed_loops()
         policies = ocp.training.preservation_policies
         lowest = policies.BestN(
             get_metric_fn=lambda metrics: metrics["score"], reverse=True, n=best, keep_checkpoints_without_metrics=False
@@ -296,19 +287,3 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-@functools.cache
-def _hide_closed_loops() -> None:
-    """Keeps a failed save to its one line: writers still at work then report, each by itself, a closed loop.
-
-    Those that had not begun are reported as never awaited.
-    """
-    warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
-    show = sys.unraisablehook
-
-    def show_others(report: sys.UnraisableHookArgs) -> None:
-        if not (report.exc_type is RuntimeError and str(report.exc_value) == "Event loop is closed"):
-            show(report)
-
-    sys.unraisablehook = show_others

@@ -57,13 +57,13 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         local_batch = mapped.local_batch(config.train.batch_size, config.memory.accumulate)
         is_first = jax.process_index() == 0  # the process that writes files
         terminal = stack.enter_context(Terminal(config.train.steps, quiet=not is_first))
-        stop = stack.enter_context(StopRequest())
         terminal.say(f"{config.name} on {mapped.describe()}")
 
         # ---- Work directory -----------------------------------------------------------------------------------------
         checkpoints = stack.enter_context(
             Checkpoints(workdir, kept=config.train.checkpoints_kept, best=config.train.checkpoints_best)
         )
+        stop = stack.enter_context(StopRequest(checkpoints.kept))
         start = checkpoints.latest()
         if start is not None:
             check_same_config(workdir, config)
@@ -123,7 +123,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             batch = mapped.place(prepare(batch))
             phase = phase_at(config, step)
             is_new = phase not in compiled
-            with log.clock.paused_if(is_new):
+            with log.clock.paused_if(is_new), stop.patient(is_new):
                 if phase.quantize and not has_codebooks:
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
@@ -146,7 +146,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
 
             # ---- Evaluate -------------------------------------------------------------------------------------------
             if step % config.train.eval_every == 0 or step == config.train.steps:
-                with log.clock.paused_if(True):
+                with log.clock.paused_if(True), stop.patient():
                     score = evaluator(step, state, log)
                     if log.is_best(score) and is_first:
                         evaluator.export(state, BEST_FOLDER)

@@ -1,4 +1,4 @@
-"""Ends a run whose data no longer comes."""
+"""Ends a run whose data no longer comes, or whose step never ends."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Watchdog:
         """Args: seconds that a wait may take, 0 = any; message, one line for stderr, asked for at the end."""
         self._seconds, self._message = seconds, message
         self._since: float | None = None
+        self._factor = 1.0
         self._done = threading.Event()
 
     def __enter__(self) -> Watchdog:
@@ -33,13 +34,32 @@ class Watchdog:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Times the block."""
-        self._since = time.monotonic()
+        self.begin()
         yield
+        self.end()
+
+    def begin(self) -> None:
+        """A wait begins; any thread may say so."""
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        """The wait is over."""
         self._since = None
+
+    @contextlib.contextmanager
+    def patient(self, factor: float) -> Iterator[None]:
+        """In the block a wait may take `factor` times as long; what follows it has its full time again."""
+        self._factor = factor
+        try:
+            yield
+        finally:
+            if self._since is not None:
+                self._since = time.monotonic()
+            self._factor = 1.0
 
     def _watch(self) -> None:
         while not self._done.wait(min(1.0, self._seconds / 4)):
             since = self._since
-            if since is not None and time.monotonic() - since > self._seconds:
+            if since is not None and time.monotonic() - since > self._seconds * self._factor:
                 print(f"error: {self._message()}", file=sys.stderr, flush=True)
                 os._exit(1)
