@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from codax.config import Config, QuantizerConfig
+from codax.config import Config, QuantizerConfig, recipe_flags
 from codax.config.section import constant
 from codax.errors import CodaxError
 from codax.evaluation import runner
@@ -208,3 +208,19 @@ def test_names_are_taken_once() -> None:
             measure(key, abs, metrics.SIGNALS)
     with pytest.raises(MetricError, match="metric sizes needs weights: expected reference, degraded, rate, transcript"):
         measure("sizes", abs, ("weights",))
+
+
+def test_a_weight_is_set_on_the_command_line(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from codax.config import Config\n\n\ndef get_config():\n"
+        "    config = Config()\n    config.loss.extra = {'loudness': 1.0}\n    return config\n"
+    )
+    assert recipe_flags.read(str(recipe), ["--config.loss.extra.loudness=2.5"]).loss.extra == {"loudness": 2.5}
+    for override, message in (
+        ("extra.loudness=x", r"loss\.extra\.loudness = 'x': expected a number"),
+        ("extra.other=1", r"unknown config field loss\.extra\.other"),
+        ("extra={'other': 1}", r"loss\.extra: set one of loudness"),
+    ):
+        with pytest.raises(CodaxError, match=message):
+            recipe_flags.read(str(recipe), [f"--config.loss.{override}"])
