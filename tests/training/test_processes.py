@@ -113,7 +113,7 @@ def test_processes_stop_together_and_one_goes_on(place: Path, alone: Path) -> No
     command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}")
     finished = run_program(*command, env=environment(place / "cache"))
     assert finished.returncode == 0, finished.stderr
-    assert f"going on from the checkpoint of step {step}" in finished.stdout
+    assert f"resuming from the checkpoint of step {step}" in finished.stdout
     found, wanted = end_of(place, workdir), end_of(place, alone)
     np.testing.assert_array_equal(found.pop("data"), wanted.pop("data"))  # what would come next
     assert found[".step"] == wanted[".step"] == STEPS
@@ -140,5 +140,5 @@ def test_one_killed_process_ends_the_others_and_the_run_goes_on(place: Path, alo
     again = start(place, workdir, 2, "--parallel=pmap")
     outputs = [process.communicate(timeout=300) for process in again]
     assert [process.returncode for process in again] == [0, 0], outputs
-    assert "going on from the checkpoint of step" in outputs[0][0]
+    assert "resuming from the checkpoint of step" in outputs[0][0]
     assert end_of(place, workdir)[".step"] == STEPS

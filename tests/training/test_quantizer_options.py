@@ -71,7 +71,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path) -> None:
         done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
         assert done.returncode == 0, done.stderr
         assert ("stopped on request at step 2" in done.stdout) == (stop == 1)
-        assert ("going on from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
+        assert ("resuming from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
     assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
     codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
     assert codecs[0].hash == codecs[1].hash and codecs[0].usage().sum() > 0

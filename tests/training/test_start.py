@@ -34,7 +34,7 @@ def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(
         env = environment(tmp_path / "cache")
         done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
         assert done.returncode == 0, done.stderr
-        assert ("going on from the checkpoint" in done.stdout) == (name == "two" and stop == -1)
+        assert ("resuming from the checkpoint" in done.stdout) == (name == "two" and stop == -1)
     model, one, two = (
         codax.load(folder)
         for folder in (config.train.start_from, tmp_path / "one" / "export", tmp_path / "two" / "export")

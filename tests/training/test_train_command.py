@@ -89,13 +89,13 @@ def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> No
 
     stopped = run_program(WORKER, "train", recipe, workdir, 13, "SIGTERM", env=env)
     assert stopped.returncode == 0, stopped.stderr
-    assert "going on from the checkpoint of step" in stopped.stdout
-    assert f"stopped on request at step 14; the same command with --workdir={workdir} goes on" in stopped.stdout
+    assert "resuming from the checkpoint of step" in stopped.stdout
+    assert f"stopped on request at step 14; the same command with --workdir={workdir} resumes it" in stopped.stdout
 
     command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}")
     finished = run_program(*command, env=env)
     assert finished.returncode == 0, finished.stderr
-    assert "going on from the checkpoint of step 14" in finished.stdout
+    assert "resuming from the checkpoint of step 14" in finished.stdout
 
     assert metric_lines(workdir) == metric_lines(run)
     states = []
@@ -244,7 +244,7 @@ loop.phase_at = with_damage
     write_corpus(tmp_path / "corpus")
     finished = run_program("-c", program[1].replace("if step == 7", "if False"), env=env)
     assert finished.returncode == 0, finished.stderr
-    assert "going on from the checkpoint of step" in finished.stdout and "finished 20 steps" in finished.stdout
+    assert "resuming from the checkpoint of step" in finished.stdout and "finished 20 steps" in finished.stdout
 
 
 @pytest.mark.usefixtures("run")

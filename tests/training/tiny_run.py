@@ -60,8 +60,12 @@ def tiny_config(source: str = "none", **changes) -> c.Config:
     )
     for name, value in changes.items():
         section, field = name.split("__")
-        assert field in {f.name for f in dataclasses.fields(getattr(config, section))}
-        setattr(getattr(config, section), field, value)
+        part = getattr(config, section)
+        assert field in {f.name for f in dataclasses.fields(part)}
+        if field == getattr(part, "tag", None):
+            setattr(config, section, part.of_class(value))
+        else:
+            setattr(part, field, value)
     return config.acting().validate()
 
 

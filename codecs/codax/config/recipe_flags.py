@@ -109,11 +109,16 @@ def _check_field(config: Config, field: str) -> None:
     """Raises ConfigError if there is no such field."""
     section: typing.Any = config
     for part in field.split("."):
+        if isinstance(section, dict) and part in section:  # what the recipe's file has named
+            section = section[part]
+            continue
         if not isinstance(section, Section):
             raise ConfigError(f"unknown config field {field}")
         if part not in section.field_names():
             raise unknown_field(type(section), part)
         section = getattr(section, part)
+    if isinstance(section, dict):
+        raise ConfigError(f"config field {field}: set one of {', '.join(section) or 'its entries in the recipe'}")
 
 
 def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
@@ -141,6 +146,9 @@ def _words(field: str) -> str:
     classes: list[type] = [Config]
     hint: typing.Any = Config
     for part in field.split("."):
+        if typing.get_origin(hint) is dict:
+            hint = typing.get_args(hint)[1]
+            break
         hints = [typing.get_type_hints(cls) for cls in classes]
         hint = next((found[part] for found in hints if part in found), None)
         classes = [*hint.classes.values()] if isinstance(hint, type) and issubclass(hint, Tagged) else [hint]

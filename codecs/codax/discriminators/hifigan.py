@@ -61,14 +61,14 @@ class PeriodDiscriminator(nn.Module):
 def spectral_normed(kernel: jax.Array) -> jax.Array:
     """A kernel [..., out] divided by the largest singular value of its matrix [everything else, out].
 
-    The value is found by power iteration anew at each call, so there is no state; no gradient goes through the vectors.
+    The value is found by power iteration at each call, so there is no state; no gradient goes through the vectors.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
     fixed = jax.lax.stop_gradient(matrix)
 
     def turn(_: int, right: jax.Array) -> jax.Array:
-        found = fixed.T @ (fixed @ right)
-        return found / jnp.maximum(jnp.linalg.norm(found), 1e-12)
+        turned = fixed.T @ (fixed @ right)
+        return turned / jnp.maximum(jnp.linalg.norm(turned), 1e-12)
 
     # Rows that add up do not cancel at the start, as they might from a vector of ones.
     start = fixed.T @ jnp.cos(jnp.arange(len(matrix), dtype=jnp.float32))
@@ -97,11 +97,11 @@ class Conv1d(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         half = self.width // 2
-        found = jax.lax.conv_general_dilated(
+        y = jax.lax.conv_general_dilated(
             x, kernel, (self.stride,), [(half, half)],
             dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=self.groups,
         )  # fmt: skip
-        return found + bias
+        return y + bias
 
 
 class ScaleDiscriminator(nn.Module):

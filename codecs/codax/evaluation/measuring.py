@@ -16,7 +16,7 @@ from codax.errors import CodaxError
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
 from codax.evaluation.systems import CodecSystem, Output, System
-from codax.metrics.registry import Measure, Selection
+from codax.metrics.registry import TEXTS, Measure, Selection
 
 
 @dataclasses.dataclass
@@ -75,6 +75,8 @@ class _Bench:
         self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
         self._error, self._text_error = "", ""
+        heard = [v.key for m in selection.measures if set(TEXTS).intersection(m.needs) for v in m.values]
+        self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # for what went wrong
         try:
             self._original = utterance.audio
         except CodaxError as error:
@@ -135,13 +137,13 @@ class _Bench:
         if self._scorer is None:
             return {}
         if self._text_error:
-            row.errors["wer"] = self._text_error
+            row.errors[self._text_key] = self._text_error
             return {}
         try:
             heard = self._scorer.hear(decoded, self._rate)
             row.counts = self._scorer.counts(heard, self._selection.keys)
         except Exception as error:
-            row.errors["wer"] = _reason(error)
+            row.errors[self._text_key] = _reason(error)
             return {}
         row.heard = heard
         return self._scorer.inputs(heard)

@@ -56,8 +56,8 @@ def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute", add: bool =
     for (_, real_features), (_, fake_features) in zip(real, fake, strict=True):
         layers = []
         for r, f in zip(real_features, fake_features, strict=True):
-            wanted = jax.lax.stop_gradient(r).astype(jnp.float32)
-            difference = jnp.mean(jnp.abs(wanted - f.astype(jnp.float32)))
-            layers.append(difference / jnp.mean(jnp.abs(wanted)) if form == "relative" else difference)
+            target = jax.lax.stop_gradient(r).astype(jnp.float32)
+            difference = jnp.mean(jnp.abs(target - f.astype(jnp.float32)))
+            layers.append(difference / jnp.mean(jnp.abs(target)) if form == "relative" else difference)
         per_discriminator.append(_joined(layers, add))
     return _joined(per_discriminator, add)

@@ -55,11 +55,11 @@ def _grow(residuals: jax.Array, entries: jax.Array, width: int) -> tuple[jax.Arr
     lengths = 0.5 * jnp.sum(residuals**2, axis=-1, keepdims=True) if paths > 1 else 0.0
     scores = (products - lengths).reshape(count, paths * len(entries))
     places = jnp.arange(scores.shape[1], dtype=jnp.int32)
-    found = []
+    order = []
     for _ in range(width):
-        found.append(first_largest(scores))
-        scores = jnp.where(places == found[-1][:, None], -jnp.inf, scores)
-    best = jnp.concatenate([index[:, None] for index in found], axis=1)
+        order.append(first_largest(scores))
+        scores = jnp.where(places == order[-1][:, None], -jnp.inf, scores)
+    best = jnp.concatenate([index[:, None] for index in order], axis=1)
     parents, codes = best // len(entries), best % len(entries)
     # A choice among few, as a sum: quicker than a gather, and known to every format that models are exported to.
     chosen = parents[:, :, None, None] == jnp.arange(paths)[:, None]

@@ -44,9 +44,9 @@ def first_largest(scores: jax.Array) -> jax.Array:
         return jnp.argmax(scores, axis=-1).astype(jnp.int32)
     entries = scores.shape[-1]
     index = jnp.arange(entries, dtype=jnp.int32)
-    # A score that is no number is nowhere equal to the largest: like argmax's, the answer is still an entry.
-    found = jnp.where(scores == jnp.max(scores, axis=-1, keepdims=True), index, entries)
-    return jnp.minimum(jnp.min(found, axis=-1), entries - 1)
+    # NaN equals nothing: clamp to a valid index, as argmax does.
+    largest = jnp.where(scores == jnp.max(scores, axis=-1, keepdims=True), index, entries)
+    return jnp.minimum(jnp.min(largest, axis=-1), entries - 1)
 
 
 def nearest_direction(x: jax.Array, embedding: jax.Array) -> jax.Array:

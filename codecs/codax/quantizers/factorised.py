@@ -51,9 +51,9 @@ class FactorisedQuantizer(ProjectedQuantizer):
     def learn(
         self, inner: jax.Array, entries: jax.Array, weight: jax.Array
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        still = jax.lax.stop_gradient
-        codes = self.search(still(inner), still(entries))
+        detached = jax.lax.stop_gradient
+        codes = self.search(detached(inner), detached(entries))
         chosen = entries[codes]
-        differences = {"commitment": inner - still(chosen), "codebook": chosen - still(inner)}
+        differences = {"commitment": inner - detached(chosen), "codebook": chosen - detached(inner)}
         losses = {name: jnp.mean(weight * jnp.mean(d**2, axis=-1)) for name, d in differences.items()}
-        return codes, GRADIENTS[self.config.gradient](inner, still(chosen)), losses
+        return codes, GRADIENTS[self.config.gradient](inner, detached(chosen)), losses

@@ -26,9 +26,9 @@ def rotation(x: jax.Array, quantized: jax.Array) -> jax.Array:
     between gradient and output is kept between gradient and input. Where a direction is missing (a vector of length 0)
     or the rotation is not defined (opposite directions), the gradient goes straight through.
     """
-    still = jax.lax.stop_gradient
-    lengths = [jnp.linalg.norm(still(v), axis=-1, keepdims=True) for v in (x, quantized)]
-    a, b = (still(v) / jnp.maximum(n, _TINY) for v, n in zip((x, quantized), lengths, strict=True))
+    detached = jax.lax.stop_gradient
+    lengths = [jnp.linalg.norm(detached(v), axis=-1, keepdims=True) for v in (x, quantized)]
+    a, b = (detached(v) / jnp.maximum(n, _TINY) for v, n in zip((x, quantized), lengths, strict=True))
     middle = jnp.linalg.norm(a + b, axis=-1, keepdims=True)
     r = (a + b) / jnp.maximum(middle, _TINY)
     turned = x - 2 * _dot(x, r) * r + 2 * _dot(x, a) * b

@@ -1,36 +1,47 @@
-"""Quantizers by `QuantizerConfig.kind`."""
+"""Quantizers by the class of their configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from codax.config import Config, ModelConfig, QuantizerConfig
+from codax.config import (
+    Config,
+    EMAQuantizerConfig,
+    FactorisedQuantizerConfig,
+    FSQQuantizerConfig,
+    ModelConfig,
+    QuantizerConfig,
+)
 from codax.errors import CodaxError
 from codax.quantizers.base import Quantizer
 from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.fsq import FiniteScalarQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
-Make = Callable[[QuantizerConfig, ModelConfig], Quantizer]
+Make = Callable[[Any, ModelConfig], Quantizer]  # of the quantizer's section and the model's
 
-QUANTIZERS: dict[str, Make] = {
-    "average": lambda quantizer, model: ResidualVectorQuantizer(quantizer, model.dimension),
-    "factorised": lambda quantizer, model: FactorisedQuantizer(quantizer, model.dimension, model.weight_norm),
-    "fsq": lambda quantizer, model: FiniteScalarQuantizer(quantizer, model.dimension, model.weight_norm),
+QUANTIZERS: dict[type[QuantizerConfig], Make] = {
+    EMAQuantizerConfig: lambda quantizer, model: ResidualVectorQuantizer(quantizer, model.dimension),
+    FactorisedQuantizerConfig: lambda quantizer, model: FactorisedQuantizer(
+        quantizer, model.dimension, model.weight_norm
+    ),
+    FSQQuantizerConfig: lambda quantizer, model: FiniteScalarQuantizer(quantizer, model.dimension, model.weight_norm),
 }
 
 
-def register(kind: str, make: Make) -> None:
-    """Makes a quantizer known to recipes.
+def register(section: type[QuantizerConfig], make: Make) -> None:
+    """Makes a quantizer known to recipes, config files and the command line by `section.kind`.
 
     Raises:
       CodaxError: the kind is taken.
     """
-    if kind in QUANTIZERS:
-        raise CodaxError(f"quantizer {kind}: the name is taken")
-    QUANTIZERS[kind] = make
+    if section.kind in QuantizerConfig.classes:
+        raise CodaxError(f"quantizer {section.kind}: the kind is taken")
+    QuantizerConfig.register(section)
+    QUANTIZERS[section] = make
 
 
 def make_quantizer(config: Config) -> Quantizer:
     """The quantizer of a codec."""
-    return QUANTIZERS[config.quantizer.kind](config.quantizer, config.model)
+    return QUANTIZERS[type(config.quantizer)](config.quantizer, config.model)

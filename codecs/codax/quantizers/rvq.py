@@ -234,7 +234,7 @@ class ResidualVectorQuantizer(nn.Module):
         used = levels_in_use(levels, c.num_quantizers, frames)
         per_frame = 1.0 / jnp.repeat(levels, frames)
 
-        found, quantized, firsts = [], jnp.zeros(()), {}
+        stacks, quantized, firsts = [], jnp.zeros(()), {}
         for name, stack, inner in self._projected(x):
             q = quantize(inner, self.embedding.value[stack], used[stack], search_of(c))
             carry = GRADIENTS[c.gradient]
@@ -243,8 +243,8 @@ class ResidualVectorQuantizer(nn.Module):
                 whole = jnp.where(jnp.repeat(bypass, frames)[:, None], inner, whole)
             quantized = quantized + self._back(name, whole, x.shape)
             firsts[name] = carry(inner, q.parts[0])
-            found.append(q)
-        q = joined(found)
+            stacks.append(q)
+        q = joined(stacks)
         # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
         commitment = jnp.mean(jnp.sum(q.errors, axis=0) * per_frame)
 

@@ -1,4 +1,4 @@
-"""Warnings of codebooks that collapse: a level that goes on using few of its entries."""
+"""Warnings of codebooks that collapse: a level that keeps using few of its entries."""
 
 from __future__ import annotations
 

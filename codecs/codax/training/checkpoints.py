@@ -85,7 +85,7 @@ class Checkpoints:
         return max(self._steps(), default=None)
 
     def kept(self) -> str:
-        """For a message: what is left to go on from."""
+        """For a message: which checkpoint there is to resume from."""
         step = self.latest()
         return "there is no earlier checkpoint" if step is None else f"the checkpoint of step {step} is intact"
 
@@ -119,7 +119,7 @@ class Checkpoints:
             log = json.loads((about.custom_metadata or {}).get("log", "{}"))
         except Exception as error:
             if (refused := next((one for one in _chain(error) if isinstance(one, PositionError)), None)) is not None:
-                raise CheckpointError(f"{where}: cannot be gone on with: {refused}") from error
+                raise CheckpointError(f"{where}: cannot resume: {refused}") from error
             raise self._damaged(where, _reason(error)) from error
         self.saved_step = step
         return loaded["state"], log
@@ -180,7 +180,7 @@ class Checkpoints:
             raise self._damaged(where, problem)
 
     def _damaged(self, where: Path, reason: str) -> CheckpointError:
-        others = "; remove that folder to go on from the checkpoint before it" if len(self._steps()) > 1 else ""
+        others = "; remove that folder to resume from the checkpoint before it" if len(self._steps()) > 1 else ""
         return CheckpointError(f"{where}: cannot be restored ({reason}{others})")
 
     def _failed(self, error: BaseException) -> CheckpointError:

@@ -30,13 +30,13 @@ def problem(folder: Path) -> str:
     if not path.exists():
         return ""
     try:
-        wanted = json.loads(path.read_text(encoding="utf-8"))
+        expected = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return f"{FILE} is damaged"
-    found = _digests(folder)
-    for name, digest in wanted.items():
-        if found.get(name) != digest:
-            return f"{name} is {'damaged' if name in found else 'missing'}"
+    present = _digests(folder)
+    for name, digest in expected.items():
+        if present.get(name) != digest:
+            return f"{name} is {'damaged' if name in present else 'missing'}"
     return ""
 
 

@@ -76,7 +76,8 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     All steps of a language model are alike, whatever the phase.
     """
     lm = LMConfig.of_recipe(config)
-    model = LanguageModel(lm, dtype=jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None)
+    dtype: Any = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
+    model = LanguageModel(lm, dtype=dtype)
     optimizer, _ = make_optimizers(config)
     most = max(1, round(config.lm.offset_seconds * config.frame_rate))
 

@@ -71,7 +71,7 @@ class MetricsFile:
     """WORKDIR/metrics.jsonl: one JSON object a line, each with "step" and "kind" ("train" or "validation")."""
 
     def __init__(self, workdir: Path, *, after: int) -> None:
-        """Opens the file for appending; lines beyond step `after`, from which the run goes on, are removed.
+        """Opens the file for appending; lines beyond step `after`, from which the run resumes, are removed.
 
         Raises:
           CodaxError: the file cannot be written.

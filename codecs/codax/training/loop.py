@@ -101,7 +101,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                 terminal.say(f"starting from {config.train.start_from}")
         else:
             state, saved = resume(checkpoints, start, mapped.abstract(make_state), data)
-            terminal.say(f"going on from the checkpoint of step {start:,}")
+            terminal.say(f"resuming from the checkpoint of step {start:,}")
         step = start or 0
         terminal.say(evaluator.describe(state))
         log = Log(config, workdir, terminal, after=step, saved=saved, is_first=is_first)
@@ -159,7 +159,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         checkpoints.wait()
         if step < config.train.steps:
             why = "stopped on request" if is_interrupted else "stopped"
-            terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} goes on from there")
+            terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it")
             return
         if not evaluator.has_export() and is_first:
             evaluator.export(state)  # the run was already finished, and its export was removed since

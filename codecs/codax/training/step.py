@@ -69,7 +69,7 @@ class Networks:
 
     @staticmethod
     def of(config: Config) -> Networks:
-        dtype = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
+        dtype: Any = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
         return Networks(
             config,
             CodecModel(config, remat=config.memory.remat, pieces=config.memory.accumulate),
@@ -151,7 +151,7 @@ def update_discriminators(
 
     def loss_of(params: Any, target: jax.Array, estimate: jax.Array) -> jax.Array:
         # One pass over real and reconstructed audio together.
-        both = nets.discriminators.apply({"params": params}, jnp.concatenate([target, estimate]))
+        both: Any = nets.discriminators.apply({"params": params}, jnp.concatenate([target, estimate]))
         return adversarial.discriminator(*split_outputs(both), form, add)
 
     value_and_grad = mean_value_and_grad(loss_of, config.memory.accumulate)
@@ -227,7 +227,7 @@ def separate_gradients(groups: Sequence[LossGroup]) -> Callable[..., tuple[Losse
         # Group by group: a gradient of zero would cost as much as any other on its way through the discriminators.
         every, gradients = {}, {}
         for group in groups:
-            losses, pull = jax.vjp(functools.partial(group, target=target), estimate)
+            losses, pull = jax.vjp(lambda estimate, group=group: group(estimate, target), estimate)
             zeros = jax.tree.map(jnp.zeros_like, losses)
             gradients |= {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in losses.items()}
             every |= losses
