@@ -41,10 +41,11 @@ class _Windows:
     def __init__(
         self, codec: Codec, run: Callable[[np.ndarray], np.ndarray], taken: int, given: int, nothing: np.ndarray
     ) -> None:
-        if facts(codec.config.model).context_frames is None:
+        context = facts(codec.config.model).context_frames
+        if context is None:
             raise CodaxError(f"model {codec.model_id} cannot be run in windows: each frame depends on all others")
         self._run, self._taken, self._given, self._nothing = run, taken, given, nothing
-        self._context = facts(codec.config.model).context_frames
+        self._context = context
         at_once = _CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
         self._size = max(_CONTEXTS * self._context, at_once // (codec.config.hop * len(nothing)), 1)
         self._held: np.ndarray | None = None  # of the signal
