@@ -50,6 +50,7 @@ def test_the_class_is_chosen_before_its_fields_are_set():
         ("--config.loss.waveform=nan", "config field loss.waveform: must be finite"),
         ("--config.model.strides=(2,0.5)", "config field model.strides: expected int, got 0.5"),
         ("--config.loss.balancer_decay=0.9", "loss.balancer_decay = 0.9 does nothing without loss.balancer"),
+        ("--config.model=3", "config field model = '3': expected fields, one by one"),
         ("--cunfig=3", "Unknown command line flag 'cunfig'"),
         ("x", "unexpected argument 'x'"),
     ],
