@@ -12,15 +12,16 @@ reverberation. Not trained to the end here.
 
 from pathlib import Path
 
-from codax.config import Config
+from codax.config import Config, EncodecConfig
 from codax.config.recipe_files import load_recipe
 
 
 def get_config() -> Config:
     config = load_recipe(Path(__file__).with_name("encodec_24khz.py"))
     config.name = "encodec_24khz_audiocraft"
-    config.model.seanet.pad_mode = "zeros"
-    config.model.seanet.shortcut = "identity"
+    net = config.model_of(EncodecConfig).seanet
+    net.pad_mode = "zeros"
+    net.shortcut = "identity"
 
     discriminator = config.discriminator
     discriminator.msstft_windows = (1024, 2048, 512, 256, 128)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import codax
 import numpy as np
 import pytest
 from codax.codec import shipped
 from codax.storage.tensors import ModelError, read_safetensors
+from golden.make_shipped import signal
 
 MOST_BYTES = 12_000_000
-# Of each model: its hash, and the codes of one frame.
-RELEASED = {
-    "soundstream-speech": ("2031002a28a23eac", [951, 913, 421, 462, 315, 237, 685, 278, 876]),
-    "speechtokenizer-speech": ("8af07186a24ca320", [881, 808, 563, 923, 802, 937, 948, 843]),
-}
+GOLDEN = Path(__file__).parents[1] / "golden" / "shipped_codes.npz"
 
 
 @pytest.fixture(params=shipped.names())
@@ -39,16 +37,14 @@ def test_size_type_and_card(name):
         assert f"\n## {heading}\n" in card
 
 
-def test_hash_and_codes_are_those_of_the_release(name):
-    """Files that were encoded with a shipped model can be decoded by every later release."""
+def test_codes_are_those_of_the_release(name):
+    """All but a few, where another processor's rounding turns a near tie."""
     codec = codax.load(name)
-    time = np.arange(2 * codec.config.model.sample_rate) / codec.config.model.sample_rate
-    sound = (0.3 * np.sin(2 * np.pi * 150 * (1 + time) * time)).astype(np.float32)
-    codes = codec.encode(sound[None, :, None]).codes
-    wanted_hash, wanted = RELEASED[name]
-    assert codec.hash.hex() == wanted_hash
-    # Near ties between two entries may fall the other way on another processor.
-    assert np.mean(codes[0, 50] == wanted) >= 0.75
+    with np.load(GOLDEN) as golden:
+        wanted, digest = golden[name], str(golden[f"{name}.hash"])
+    codes = codec.encode(signal(), sample_rate=16_000).codes
+    assert codec.hash.hex() == digest and codes.shape == wanted.shape
+    assert np.mean(codes == wanted) > 0.99
 
 
 def test_a_folder_of_the_same_name_is_preferred(name, tmp_path, monkeypatch):

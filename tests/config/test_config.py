@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from codax.config import Config, ConfigError
+from codax.config import Config, ConfigError, presets, recipe_flags
 from codax.config.recipe_files import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
@@ -13,7 +13,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipes_are_valid_and_survive_json(path):
-    config = load_recipe(path).validate()
+    config = recipe_flags.checked(load_recipe(path))
     assert config.name.replace("-", "_") == path.stem  # models that ship have dashes
     assert Config.from_dict(json.loads(config.to_json())) == config
     assert config.quantizer.kbps, "a recipe says at which rates it is evaluated"
@@ -48,6 +48,30 @@ def test_invalid_values_are_named(section, field, value, message):
     setattr(getattr(config, section), field, value)
     with pytest.raises(ConfigError, match=message):
         config.validate()
+
+
+@pytest.mark.parametrize(
+    "recipe,preset,own",
+    [
+        ("encodec_24khz", presets.encodec_24khz, {"dropout_kbps": True}),
+        ("encodec_48khz", presets.encodec_48khz, {"dropout_kbps": True}),
+        ("speechtokenizer_16khz", presets.speechtokenizer_16khz, {}),
+        ("mimi_24khz", presets.mimi_24khz, {"unquantized": 0.5, "semantic_dimension": 1024, "norm": "weight"}),
+        ("dac_44khz", presets.dac_44khz, {"weight_norm": True}),
+        ("dac_44khz.py:24khz", presets.dac_24khz, {"weight_norm": True}),
+        ("dac_44khz.py:16khz", presets.dac_16khz, {"weight_norm": True}),
+    ],
+)
+def test_recipes_have_the_dimensions_of_the_released_models(recipe, preset, own):
+    """But for what is folded in, or only trained, there."""
+    name, _, variant = recipe.partition(".py:")
+    config, released = load_recipe(f"{RECIPES[0].parent / name}.py{':' * bool(variant)}{variant}"), preset()
+    released.validate()
+    for section in (released.quantizer, released.model, getattr(released.model, "seanet", None)):
+        for field in own:
+            if section is not None and field in section.field_names():
+                setattr(section, field, own[field])
+    assert (config.name, config.model, config.quantizer) == (released.name, released.model, released.quantizer)
 
 
 def test_the_recipe_of_mimi_has_its_variants():

@@ -80,7 +80,7 @@ def test_quantizer_codes_with_the_beam_of_its_config(problem):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"beam": 0}, {"beam": 17, "codebook_size": 16}, {"beam": 2, "normalise": True}, {"beam": 2, "kind": "fsq"}],
+    [{"beam": 0}, {"beam": 17, "codebook_size": 16}, {"beam": 2, "normalise": True}],
 )
 def test_a_beam_that_cannot_be_is_refused(fields):
     config = Config()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -14,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import ConfigError
+from codax.config.recipe_files import load_recipe
 from codax.losses.balancer import BalancerState
 from codax.training.checkpoints import CheckpointError, Checkpoints, check_same_config, write_config
 from codax.training.parallel import Parallel
 from codax.training.start import resume
 from codax.training.state import TrainState
-from tiny_run import tiny_config
+from tiny_run import ROOT, tiny_config
 
+OLD = json.loads((ROOT / "tests" / "golden" / "configs_version_1.json").read_text())
 STATE = {"weights": jnp.arange(12.0).reshape(3, 4), "step": jnp.int32(7), "flag": jnp.ones((), jnp.bool_), "none": {}}
 
 
@@ -193,3 +196,17 @@ def test_the_balancer_is_restored_by_name(tmp_path: Path) -> None:
     )
     rest = {"balancer": None}
     jax.tree.map(np.testing.assert_array_equal, state.replace(**rest), before.replace(**rest))
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_run_of_version_1_is_resumed(tmp_path: Path, name: str) -> None:
+    """Its config.json has fields that did nothing then and are not there now."""
+    (tmp_path / "config.json").write_text(json.dumps(OLD[name]))
+    recipe = load_recipe(ROOT / "configs" / f"{name}.py")
+    check_same_config(tmp_path, recipe)
+    recipe.model.channels += 1
+    with pytest.raises(ConfigError, match=rf"model\.channels = {recipe.model.channels - 1}, not"):
+        check_same_config(tmp_path, recipe)
+    recipe.model = recipe.model.of_class("mimi" if recipe.model.family != "mimi" else "dac")
+    with pytest.raises(ConfigError, match=r"model\.family = "):
+        check_same_config(tmp_path, recipe)

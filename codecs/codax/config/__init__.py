@@ -11,6 +11,7 @@ from codax.config.models import (
     ModelConfig,
     RecurrentSEANetConfig,
     SEANetConfig,
+    SEANetModelConfig,
     SoundStreamConfig,
     TransformerConfig,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "QuantizerConfig",
     "RecurrentSEANetConfig",
     "SEANetConfig",
+    "SEANetModelConfig",
     "SoundStreamConfig",
     "TeacherConfig",
     "TrainConfig",

@@ -168,14 +168,27 @@ class RecurrentSEANetConfig(SEANetConfig):
         ]
 
 
+@dataclasses.dataclass
+class SEANetModelConfig(ModelConfig):
+    """What the families with a SEANet have."""
+
+    dilations: tuple[int, ...] = (1,)
+    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)
+
+    def checks(self) -> list[Check]:
+        return [
+            *super().checks(),
+            Check(self.seanet.compress <= self.channels, "seanet.compress", "1 to model.channels"),
+        ]
+
+
 @ModelConfig.register
 @dataclasses.dataclass
-class EncodecConfig(ModelConfig):
+class EncodecConfig(SEANetModelConfig):
     """EnCodec's SEANet (arXiv 2210.13438), which SpeechTokenizer has too; the defaults are the 24 kHz model's."""
 
     family: str = constant("encodec")
     dimension: int = 128
-    dilations: tuple[int, ...] = (1,)
     causal: bool = True
     segment_seconds: float = 0.0  # 0 = the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
@@ -186,7 +199,6 @@ class EncodecConfig(ModelConfig):
         net = self.seanet
         return [
             *super().checks(),
-            Check(net.compress <= self.channels, "seanet.compress", "1 to model.channels"),
             Check(not (net.norm == "group" and self.causal), "seanet.norm", "weight or none for a causal model"),
             Check(not (net.bidirectional and self.causal), "seanet.bidirectional", "False for a causal model"),
         ]
@@ -215,16 +227,14 @@ class TransformerConfig(Section):
 
 @ModelConfig.register
 @dataclasses.dataclass
-class MimiConfig(ModelConfig):
+class MimiConfig(SEANetModelConfig):
     """Mimi: causal SEANet, Transformers, a convolution to fewer frames; the defaults are the released model's."""
 
     family: str = constant("mimi")
     channels: int = 64
     strides: tuple[int, ...] = (4, 5, 6, 8)
     dimension: int = 512
-    dilations: tuple[int, ...] = (1,)
     resample_stride: int = 2  # steps of the Transformers in a frame
-    seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)
     transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
 
     @property
@@ -235,7 +245,6 @@ class MimiConfig(ModelConfig):
         return [
             *super().checks(),
             *at_least(self, 1, "resample_stride"),
-            Check(self.seanet.compress <= self.channels, "seanet.compress", "1 to model.channels"),
             Check(
                 self.transformer.heads >= 1 and self.dimension % (2 * self.transformer.heads) == 0,
                 "transformer.heads",

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from codax.config.checks import Check
 from codax.config.data import DataConfig
@@ -24,6 +24,8 @@ from codax.config.teachers import TeacherConfig
 from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
 from codax.errors import ConfigError
+
+M = TypeVar("M", bound=ModelConfig)
 
 
 @dataclasses.dataclass
@@ -43,6 +45,12 @@ class Config(Section):
     memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
     teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
     lm: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
+
+    def model_of(self, cls: type[M]) -> M:
+        """The model section, which must be of this class. Raises ConfigError if it is not."""
+        if not isinstance(self.model, cls):
+            raise ConfigError(f"model {self.name} of family {self.model.family}: must have a {cls.__name__}")
+        return self.model
 
     @property
     def hop(self) -> int:
@@ -143,7 +151,7 @@ class Config(Section):
 
     def validate(self) -> Self:
         """Returns self, or raises `ConfigError` naming the first field that cannot work."""
-        *sections, whole = [*list(self.sections())[1:], self]
+        whole, *sections = self.sections()
         for section in (*sections, whole):
             for ok, field, wanted in section.checks():
                 if not ok:

@@ -18,12 +18,13 @@ from codax.config.recipe_files import load_recipe
 from codax.config.section import Section, Tagged, unknown_field
 from codax.errors import CodaxError
 
+_MISSING = "--config is missing: give a recipe such as --config=configs/quickstart.py"
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def define_config() -> flags.FlagHolder[Config]:
     """Defines `--config`; its value is what the file's `get_config()` returns, with the overrides applied."""
-    return _define(flags.FLAGS, None)
+    return _define(flags.FLAGS, sys.argv)
 
 
 def read(recipe: str, overrides: Sequence[str]) -> Config:
@@ -66,11 +67,11 @@ def parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def _define(values: flags.FlagValues, argv: list[str] | None) -> flags.FlagHolder[Config]:
-    """The flag of a command line; None = the process's own."""
+def _define(values: flags.FlagValues, argv: list[str]) -> flags.FlagHolder[Config]:
+    """The flag of a command line."""
 
     def recipe(path: str) -> Config:
-        config, overrides = load_recipe(path), _overrides(sys.argv if argv is None else argv)
+        config, overrides = load_recipe(path), _overrides(argv)
         for field, value in overrides:
             _choose_class(config, field, value)
         for field, _ in overrides:
@@ -82,9 +83,13 @@ def _define(values: flags.FlagValues, argv: list[str] | None) -> flags.FlagHolde
         Config(),
         help_string="Recipe: a Python file with get_config() -> Config.",
         flag_values=values,
-        sys_argv=argv,
+        sys_argv=argv if _has_recipe(argv) else [""],  # without a recipe there is nothing to override
         parse_fn=recipe,
     )
+
+
+def _has_recipe(argv: Sequence[str]) -> bool:
+    return any(argument.partition("=")[0] in ("--config", "-config") for argument in argv[1:])
 
 
 def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -126,15 +131,18 @@ def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
     try:
         rest = values(argv)
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
+        if _overrides(argv) and not _has_recipe(argv):
+            raise ConfigError(_MISSING) from error
         raise CodaxError(_explain(error, argv)) from error
-    if values["config"].using_default_value:
-        raise ConfigError("--config is missing: give a recipe such as --config=configs/quickstart.py")
+    if not _has_recipe(argv):
+        raise ConfigError(_MISSING)
     return rest
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
     """What is wrong with the command line, in one line."""
-    for field, value in _overrides(argv):
+    of_value = isinstance(error, flags.IllegalFlagValueError) or not isinstance(error, flags.Error)
+    for field, value in _overrides(argv) if of_value else ():
         if f"config.{field}" in str(error):
             return f"config field {field} = {value!r}: expected {_words(field)}"
     text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
@@ -153,7 +161,7 @@ def _words(field: str) -> str:
         hint = next((found[part] for found in hints if part in found), None)
         classes = [*hint.classes.values()] if isinstance(hint, type) and issubclass(hint, Tagged) else [hint]
         classes = [cls for cls in classes if dataclasses.is_dataclass(cls)]
-    return _WORDS.get(hint) or str(hint)
+    return "fields, one by one" if dataclasses.is_dataclass(hint) else _WORDS.get(hint) or str(hint)
 
 
 def fail(error: CodaxError) -> typing.NoReturn:

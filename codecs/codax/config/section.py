@@ -45,6 +45,7 @@ class Section:
     """
 
     path: ClassVar[str] = ""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @classmethod
     def place(cls, name: str) -> str:
@@ -53,7 +54,7 @@ class Section:
 
     @classmethod
     def field_names(cls) -> list[str]:
-        return [field.name for field in dataclasses.fields(cls)]  # pyright: ignore[reportArgumentType]
+        return [field.name for field in dataclasses.fields(cls)]
 
     def checks(self) -> list[Check]:
         """What the fields must satisfy, in the order in which it is reported."""
@@ -62,27 +63,26 @@ class Section:
     def sections(self) -> "Iterator[Section]":
         """This section and those in it."""
         yield self
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Section):
                 yield from value.sections()
 
     def idle(self) -> Iterator[dataclasses.Field]:
         """Fields that were set and do nothing, without those of sections within."""
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        for field in dataclasses.fields(self):
             used = field.metadata.get("used")
             if used is not None and not used(self) and getattr(self, field.name) != field.default:
                 yield field
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises ConfigError for a field that does not exist, or is a constant."""
-        field = next((f for f in dataclasses.fields(self) if f.name == name), None)  # pyright: ignore[reportArgumentType]
+        field = next((f for f in dataclasses.fields(self) if f.name == name), None)
         if field is None:
             raise unknown_field(type(self), name)
         if not field.init and value != field.default:
-            raise ConfigError(
-                f"config field {self.place(name)} = {value!r}: is {field.default!r} in {type(self).__name__}"
-            )
+            fixed = f"is {field.default!r} in {type(self).__name__}"
+            raise ConfigError(f"config field {self.place(name)} = {value!r}: {fixed}; give a section of another class")
         super().__setattr__(name, value)
 
 
@@ -100,7 +100,7 @@ class Tagged(Section):
     @classmethod
     def register(cls, made: type[T]) -> type[T]:
         """Adds a class, which may be defined anywhere: config files and the command line then know its name."""
-        cls.classes[getattr(made, cls.tag)] = made  # pyright: ignore[reportArgumentType]
+        cls.classes[getattr(made, cls.tag)] = typing.cast(Any, made)
         return made
 
     @classmethod
@@ -108,7 +108,10 @@ class Tagged(Section):
         """The class of a name. Raises ConfigError."""
         if not isinstance(name, str) or name not in cls.classes:
             *most, last = cls.classes
-            raise ConfigError(f"config field {cls.place(cls.tag)} = {name!r}: must be {', '.join(most)} or {last}")
+            near = nearest(str(name), cls.classes)
+            raise ConfigError(
+                f"config field {cls.place(cls.tag)} = {name!r}: must be {', '.join(most)} or {last}{near}"
+            )
         return cls.classes[name]
 
     def of_class(self, name: str) -> Self:
@@ -124,7 +127,7 @@ class Tagged(Section):
 def _carried(old: Section, new: Section) -> Section:
     """`new` with the values of `old` in the fields that both have."""
     names = old.field_names()
-    for field in dataclasses.fields(new):  # pyright: ignore[reportArgumentType]
+    for field in dataclasses.fields(new):
         if field.init and field.name in names:
             value, ours = getattr(old, field.name), getattr(new, field.name)
             setattr(new, field.name, _carried(value, ours) if isinstance(ours, Section) else value)

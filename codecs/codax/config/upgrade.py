@@ -41,13 +41,13 @@ def upgraded(values: Any) -> Any:
     """The values of a config file in the present version; what is wrong with them otherwise is left to parsing.
 
     Raises:
-      ConfigError: the file is of a later version.
+      ConfigError: the file is of no version that is known.
     """
     if not isinstance(values, dict):
         return values
     version = values.get("version", 1)
-    if isinstance(version, int) and version > VERSION:
-        raise ConfigError(f"config field version = {version}: this codax knows versions up to {VERSION}")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise ConfigError(f"config field version = {version!r}: this codax knows versions 1 to {VERSION}")
     return _from_1(values) if version == 1 else values
 
 
@@ -66,7 +66,7 @@ def _from_1(values: dict) -> dict:
 
 def _without_others(section: dict, name: Any, tables: dict[str, set[str]]) -> dict:
     """A section without the fields of other classes."""
-    if name not in tables:
+    if not isinstance(name, str) or name not in tables:
         return section
     others = set().union(*tables.values()) - tables[name]
     return {field: value for field, value in section.items() if field not in others}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from codax.config import Config, ConfigError, presets
+from codax.config import Config, ConfigError, EncodecConfig, presets
 from codax.interop.encodec import NORMS, PADS, LayoutError
 
 _NORMS = {**NORMS, "none": "none"}
@@ -29,7 +29,8 @@ def config_of(text: str) -> Config:
     try:
         values = _Values(yaml.safe_load(text))
         config = presets.encodec_24khz()
-        model, net = config.model, config.model.seanet
+        model = config.model_of(EncodecConfig)
+        net = model.seanet
         config.name = "encodec_audiocraft"
         model.sample_rate, model.audio_channels = values("sample_rate"), values("channels")
         model.causal = values("encodec.causal")

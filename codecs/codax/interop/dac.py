@@ -108,7 +108,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     """
     entries = Entries({plain_name(name): value for name, value in state.items()})
     flat: dict[str, Any] = {}
-    for ours, theirs, order in parts(config.model, layout):
+    for ours, theirs, order in parts(config.model_of(DACConfig), layout):
         if order == _ALPHA:
             flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha").reshape(-1)
         else:
@@ -142,7 +142,7 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     variables = unflatten_dict(dict(flat), sep=".")
     params = {k: np.asarray(v) for k, v in flatten_dict(fold(variables["params"]), sep=".").items()}
     state: State = {}
-    for ours, theirs, order in parts(config.model, layout):
+    for ours, theirs, order in parts(config.model_of(DACConfig), layout):
         if order == _ALPHA:
             state[f"{theirs}.alpha"] = params[f"{ours}.alpha"].reshape(1, -1, 1)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.config import Config, ConfigError, EMAQuantizerConfig, EncodecConfig, MimiConfig, presets
+from codax.config import Config, ConfigError, EMAQuantizerConfig, EncodecConfig, SEANetModelConfig, presets
 from codax.errors import CodaxError
 from codax.nets.lstm import REVERSE
 from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
@@ -47,7 +47,7 @@ NATIVE = Layout(
 HUGGINGFACE = Layout("{side}.layers.{index}{sub}", ".conv", ".conv", "norm", "quantizer.layers.{level}.codebook")
 
 
-def layers(model: EncodecConfig | MimiConfig) -> Iterator[tuple[str, str, int, str, str]]:
+def layers(model: SEANetModelConfig) -> Iterator[tuple[str, str, int, str, str]]:
     """Yields (kind, side, index, sub-layer, codax name) of every layer with weights.
 
     kind is "conv", "convtr" or "lstm"; index counts activations too, as the layouts do.
@@ -89,8 +89,9 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
 
     An LSTM's bias stands for PyTorch's first; the second has the name with "bias_hh".
     """
-    net = config.model.seanet
-    for kind, side, index, sub, name in layers(config.model):
+    model = config.model_of(SEANetModelConfig)
+    net = model.seanet
+    for kind, side, index, sub, name in layers(model):
         place = layout.layer.format(side=side, index=index, sub=sub)
         path = f"params.{side}.{name}"
         if kind == "lstm":
@@ -253,7 +254,8 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
       LayoutError: a field is missing or has a value that codax does not have.
     """
     config = presets.encodec_24khz()
-    model, net = config.model, config.model.seanet
+    model = config.model_of(EncodecConfig)
+    net = model.seanet
     try:
         for theirs, ours in _HF_MODEL:
             setattr(model, ours, values[theirs])

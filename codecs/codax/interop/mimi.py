@@ -99,7 +99,7 @@ _OTHER_NAMES = (
 
 def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Yields (codax name, name in the layout, order of PyTorch's axes here) of the parameters that fit one to one."""
-    model = config.model
+    model = config.model_of(MimiConfig)
     for ours, theirs, order in encodec.arrays(dataclasses.replace(config, model=_plain(model)), layout.seanet):
         _, side, rest = ours.split(".", 2)
         yield f"params.{side}.seanet.{rest}", theirs, order
@@ -133,7 +133,7 @@ def _projections(layout: Layout) -> Iterator[tuple[str, str]]:
 
 def _transformer_layers(config: Config) -> Iterator[tuple[str, int]]:
     for side in ("encoder", "decoder"):
-        for layer in range(config.model.transformer.layers):
+        for layer in range(config.model_of(MimiConfig).transformer.layers):
             yield side, layer
 
 
@@ -167,11 +167,11 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     for side, layer in _transformer_layers(config):
         name = f"params.{side}.transformer.layer{layer}.attention.kernel"
         if name in flat:
-            flat[name] = _turned(flat[name], config.model.transformer.heads, halves)
+            flat[name] = _turned(flat[name], config.model_of(MimiConfig).transformer.heads, halves)
         else:
             place = layout.transformer.format(side=side, layer=layer)
             flat[name] = np.concatenate([take(f"{place}.self_attn.{part}.weight").T for part in _QKV], axis=1)
-    if config.model.resample_stride > 1:
+    if config.model_of(MimiConfig).resample_stride > 1:
         flat["params.decoder.upsample.kernel"] = _each_channel(take(layout.upsample), layout.upsample)
     for ours, theirs in _projections(layout):
         flat[ours] = take(theirs)[:, :, 0].T
@@ -211,17 +211,21 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     encodec.check_codebooks(config)
     variables = unflatten_dict(dict(flat), sep=".")
     folded = flatten_dict({**variables, "params": fold(variables["params"])}, sep=".")
-    flat, heads = {name: np.asarray(value) for name, value in folded.items()}, config.model.transformer.heads
+    flat, model = {name: np.asarray(value) for name, value in folded.items()}, config.model_of(MimiConfig)
     state: State = {}
     for ours, theirs, order in arrays(config, layout):
-        value = _turned(flat[ours], heads, neighbours) if ours.endswith("attention.kernel") else flat[ours]
+        value = (
+            _turned(flat[ours], model.transformer.heads, neighbours)
+            if ours.endswith("attention.kernel")
+            else flat[ours]
+        )
         state[theirs] = value.transpose(np.argsort(order))
     for side, layer in _transformer_layers(config):
         if "attention.kernel" not in layout.parts:
             parts = np.split(flat[f"params.{side}.transformer.layer{layer}.attention.kernel"], 3, axis=1)
             place = layout.transformer.format(side=side, layer=layer)
             state |= {f"{place}.self_attn.{name}.weight": part.T for name, part in zip(_QKV, parts, strict=True)}
-    if config.model.resample_stride > 1:
+    if model.resample_stride > 1:
         state[layout.upsample] = flat["params.decoder.upsample.kernel"].T[:, None]
     for ours, theirs in _projections(layout):
         state[theirs] = flat[ours].T[:, :, None]

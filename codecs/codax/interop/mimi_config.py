@@ -65,14 +65,14 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
       LayoutError: a field has a value that codax does not have.
     """
     config = presets.mimi_24khz()
-    model = config.model
+    model = config.model_of(MimiConfig)
     try:
         for name, wanted in _HF_FIXED.items():
             if values.get(name, wanted) != wanted:
                 raise LayoutError(f"{name} is {values[name]!r}: codax has {wanted!r} alone")
         for theirs, ours in _HF:
             _set(config, ours, values.get(theirs, _get(config, ours)))
-        heads = config.model.transformer.heads
+        heads = model.transformer.heads
         if (values.get("num_key_value_heads") or heads) != heads:
             raise LayoutError("num_key_value_heads is not num_attention_heads")
         model.strides = tuple(reversed(values.get("upsampling_ratios") or (8, 6, 5, 4)))
@@ -117,8 +117,7 @@ def check_shape(config: Config) -> int:
 
 def config_to_huggingface(config: Config) -> dict[str, Any]:
     """The inverse of `config_from_huggingface`. Raises LayoutError if transformers has no such model."""
-    model = config.model
-    base = check_shape(config)
+    base, model = check_shape(config), config.model_of(MimiConfig)
     return {
         "architectures": ["MimiModel"],
         "model_type": "mimi",
@@ -164,7 +163,7 @@ _KYUTAI = (
 def config_from_kyutai(values: Mapping[str, Any]) -> Config:
     """Config of a mimi_config.json. Raises LayoutError as `config_from_huggingface` does."""
     config = presets.mimi_24khz()
-    model = config.model
+    model = config.model_of(MimiConfig)
     try:
         for theirs, ours in _KYUTAI:
             place: Any = values
@@ -186,7 +185,7 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
 
 def config_to_kyutai(config: Config) -> dict[str, Any]:
     """The inverse of `config_from_kyutai`, as `moshi.models.loaders.get_mimi` takes it."""
-    base, model = check_shape(config), config.model
+    base, model = check_shape(config), config.model_of(MimiConfig)
     values: dict[str, Any] = {"frame_rate": config.frame_rate, "seanet": {}, "transformer": {}, "quantizer": {}}
     for theirs, ours in _KYUTAI:
         place, _, name = theirs.rpartition(".")

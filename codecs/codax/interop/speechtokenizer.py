@@ -42,7 +42,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
       LayoutError: a field is missing or has a value that codax does not have.
     """
     config = presets.speechtokenizer_16khz()
-    model = config.model
+    model = config.model_of(EncodecConfig)
     try:
         if values.get("activation", "ELU") != "ELU":
             raise LayoutError(f"activation {values['activation']!r} is not ELU, the one that codax has")

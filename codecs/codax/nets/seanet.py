@@ -14,13 +14,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from codax.config import EncodecConfig, MimiConfig
+from codax.config import EncodecConfig, SEANetModelConfig
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
 from codax.nets.facts import Facts
 from codax.nets.lstm import SkipLSTM
-
-NetConfig = EncodecConfig | MimiConfig  # the families with a SEANet
 
 
 def facts(config: EncodecConfig) -> Facts:
@@ -33,7 +31,7 @@ def facts(config: EncodecConfig) -> Facts:
     return Facts(pads_inside=True, start_frames=1 << (longest - 1).bit_length())
 
 
-def _conv(config: NetConfig, dtype: jnp.dtype | None):
+def _conv(config: SEANetModelConfig, dtype: jnp.dtype | None):
     net = config.seanet
     return functools.partial(Conv, causal=config.causal, pad_mode=net.pad_mode, norm=net.norm, dtype=dtype)
 
@@ -41,7 +39,7 @@ def _conv(config: NetConfig, dtype: jnp.dtype | None):
 class ResidualBlock(nn.Module):
     """shortcut(x) + conv1(elu(conv_dilated(elu(x)))), with channels / compress in between."""
 
-    config: NetConfig
+    config: SEANetModelConfig
     dilation: int
     dtype: jnp.dtype | None = None
 
@@ -58,7 +56,7 @@ class ResidualBlock(nn.Module):
 class Encoder(nn.Module):
     """Audio [batch, time, audio_channels] to latent frames [batch, ceil(time / hop), dimension]."""
 
-    config: NetConfig
+    config: SEANetModelConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # compute what is inside blocks again in the backward pass
 
@@ -85,7 +83,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent frames [batch, frames, dimension] to audio [batch, frames * hop, audio_channels]."""
 
-    config: NetConfig
+    config: SEANetModelConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # as in `Encoder`
 

@@ -1,0 +1,92 @@
+"""The registry of families: a family from outside is a codec like the others, and each states what it depends on."""
+
+import dataclasses
+
+import flax.linen as nn
+import numpy as np
+import pytest
+from codax.codec.codec import Codec
+from codax.config import (
+    Config,
+    DACConfig,
+    EMAQuantizerConfig,
+    EncodecConfig,
+    MimiConfig,
+    ModelConfig,
+    SoundStreamConfig,
+)
+from codax.config.models import RecurrentSEANetConfig
+from codax.config.section import constant
+from codax.nets import families
+from codax.nets.facts import Facts
+
+
+def test_every_family_has_networks():
+    assert set(families.FAMILIES) == set(ModelConfig.classes.values())
+
+
+@pytest.mark.parametrize(
+    "model,facts",
+    [
+        (SoundStreamConfig(), Facts(13)),  # 3845 samples of 320 a frame
+        (SoundStreamConfig(segment_seconds=1.0), Facts()),
+        (DACConfig(), Facts(12)),
+        (EncodecConfig(), Facts(pads_inside=True, start_frames=8)),
+        (EncodecConfig(seanet=RecurrentSEANetConfig(last_kernel_size=9)), Facts(pads_inside=True, start_frames=16)),
+        (EncodecConfig(seanet=RecurrentSEANetConfig(pad_mode="zeros")), Facts(pads_inside=True)),
+        (MimiConfig(), Facts()),
+    ],
+)
+def test_what_frames_depend_on(model, facts):
+    assert families.facts(model) == facts
+
+
+class Fold(nn.Module):
+    """Samples of a frame as its channels, mixed."""
+
+    config: ModelConfig
+    dtype: object = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, audio):
+        hop = self.config.hop
+        return nn.Dense(self.config.dimension)(audio.reshape(audio.shape[0], -1, hop))
+
+
+class Unfold(nn.Module):
+    config: ModelConfig
+    dtype: object = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, latent):
+        return nn.Dense(self.config.hop)(latent).reshape(latent.shape[0], -1, 1)
+
+
+def test_a_family_from_outside_encodes_streams_and_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(ModelConfig, "classes", dict(ModelConfig.classes))
+    monkeypatch.setattr(families, "FAMILIES", dict(families.FAMILIES))
+
+    @ModelConfig.register
+    @dataclasses.dataclass
+    class Linear(ModelConfig):
+        family: str = constant("linear")
+
+    families.register(Linear, families.Family(Fold, Unfold, lambda model: Facts()))
+    config = Config(
+        name="outside",
+        model=Linear(sample_rate=8_000, strides=(16,), dimension=8),
+        quantizer=EMAQuantizerConfig(num_quantizers=2, codebook_size=16, kbps=()),
+    )
+    Codec.init_random(config.validate(), seed=1).save(tmp_path / "model")
+    from codax.codec.loading import load
+
+    codec = load(tmp_path / "model")
+    assert isinstance(codec.config.model, Linear)
+    audio = np.random.default_rng(0).normal(0, 0.3, (1, 16 * 20, 1)).astype(np.float32)
+    tokens = codec.encode(audio)
+    encoder = codec.stream_encoder()
+    parts = [encoder.push(audio[:, :100]), encoder.push(audio[:, 100:]), encoder.finish()]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), tokens.codes)
+    assert codec.decode(tokens).shape == audio.shape
