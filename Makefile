@@ -1,6 +1,7 @@
 # install: .venv with all that training, evaluation and the command line need
 # train:   starter corpus, quickstart recipe, evaluation; prints a table and where the audio is
 # test:    lint and the test suite
+# test-nightly: what the suite leaves out: comparisons with reference packages that are installed, and pages in Chromium
 # lint:    formatting, style, types and layer rules
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ RUN ?= runs/quickstart
 # One file of each is used, a student of HuBERT and a voice encoder; nothing that they want is.
 WEIGHTS := ovos-ww-plugin-wakeforge==0.3.0 resemblyzer==0.1.4
 
-.PHONY: install install-test train test lint clean
+.PHONY: install install-test train test test-nightly lint clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -37,7 +38,10 @@ train: install
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
 
 test: install-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-nightly: install-test
+	$(BIN)/python -m pytest -m "peer or browser"
 
 lint: install-test
 	$(BIN)/ruff check .
