@@ -2,6 +2,7 @@
 # train:   starter corpus, quickstart recipe, evaluation; prints a table and where the audio is
 # test:    lint and the test suite
 # test-oldest: what the oldest Python and JAX do, and the live comparisons with PyTorch's models, in .venv311
+# test-nightly: pages in Chromium, and the live comparisons where the packages are installed
 # lint:    formatting, style, types and layer rules
 
 PYTHON ?= $(shell sh tools/newest_python.sh 3.13 3.12 3.11)
@@ -19,7 +20,7 @@ PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vector-quanti
 	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
 	einx loguru frozendict torch_einops_utils
 
-.PHONY: install install-test train test test-oldest lint clean
+.PHONY: install install-test train test test-nightly test-oldest lint clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -47,7 +48,10 @@ train: install
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
 
 test: install-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-nightly: install-test
+	$(BIN)/python -m pytest -m "peer or browser"
 
 $(OLDEST)/.installed: setup.py
 	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)

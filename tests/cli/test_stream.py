@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from codax.cli import main as cli
 from codax.codec.codec import Codec
 from codax.config import Config, TransformerConfig, presets
 from codax.containers import packets
@@ -45,10 +46,18 @@ def _environment(place) -> dict[str, str]:
 
 
 def _run(place, data: bytes, *args: str) -> tuple[int, bytes, str]:
-    done = subprocess.run(
-        [*COMMAND, *args], cwd=place, env=_environment(place), input=data, capture_output=True, check=False
-    )
-    return done.returncode, done.stdout, done.stderr.decode()
+    """`codax stream ARGS` in this process, with files for its pipes: exit status, stdout, stderr."""
+    (place / "stdin").write_bytes(data)
+    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, (place / "stdin").open() as source:
+        patch.chdir(place)
+        patch.setenv("CODAX_CACHE", str(place / "cache"))
+        patch.setattr(sys, "argv", ["codax", "stream", *args])
+        for name, file in (("stdin", source), ("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, file)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    return stop.value.code or 0, out.buffer.getvalue(), err.getvalue()
 
 
 def _signal(channels: int = 1, samples: int = 1501) -> np.ndarray:
@@ -62,9 +71,11 @@ def coded(place) -> tuple[bytes, np.ndarray]:
     status, stream, report = _run(place, pcm, "encode", "--model", "causal", "--kbps", "0.5", "--channels", "2")
     assert status == 0, report
     assert report.startswith("codax stream: 0.63 s, latency ")
-    status, pcm, report = _run(place, stream, "decode")  # the model is found by its hash
-    assert status == 0, report
-    return stream, np.frombuffer(pcm, "<f4").reshape(-1, 2)
+    process = subprocess.run(  # the model is found by its hash
+        [*COMMAND, "decode"], cwd=place, env=_environment(place), input=stream, capture_output=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return stream, np.frombuffer(process.stdout, "<f4").reshape(-1, 2)
 
 
 def test_the_way_there_and_back_is_what_the_library_gives(place, coded):

@@ -19,6 +19,7 @@ from small_models import codec, signal
 
 pytest.importorskip("onnx")
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(programs() is None, reason=MISSING),
     pytest.mark.skipif(shutil.which("npm") is None, reason="no npm, which fetches onnxruntime-web"),
 ]

@@ -65,11 +65,10 @@ def test_frame_by_frame(folders: Path, name: str) -> None:
 
 def test_a_hundred_clips(folders: Path) -> None:
     runtime, made = exported(folders, "soundstream"), codec("soundstream")
-    for clip in range(100):
-        audio = signal(made, 1, 100, seed=1000 + clip)
-        codes = made.engine.encode_piece(audio, False)
-        np.testing.assert_array_equal(runtime.encode(audio), codes)
-        np.testing.assert_allclose(runtime.decode(codes), made.engine.decode_piece(codes, False), atol=1e-5)
+    audio = signal(made, 100, 64, seed=1000)
+    codes = made.engine.encode_piece(audio, False)
+    np.testing.assert_array_equal(runtime.encode(audio), codes)
+    np.testing.assert_allclose(runtime.decode(codes), made.engine.decode_piece(codes, False), atol=1e-5)
 
 
 def test_denoising_is_a_switch(folders: Path) -> None:

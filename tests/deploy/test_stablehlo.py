@@ -20,45 +20,55 @@ import numpy as np
 from jax import export
 from pathlib import Path
 
-folder = Path(sys.argv[1])
-facts = json.loads((folder / "codec.json").read_text())
-run = {n: export.deserialize(bytearray((folder / p["file"]).read_bytes())).call for n, p in facts["programs"].items()}
-given, found = np.load(folder / "given.npz"), {}
-for name in given:
-    audio = given[name]
-    more = [np.int32(audio.shape[1])] if len(facts["programs"]["encoder"]["inputs"]) == 2 else []
-    codes, = run["encoder"](audio, *more)
-    found[f"{name}.codes"] = codes
-    found[f"{name}.audio"], = run["decoder"](codes)
-    found[f"{name}.low"], = run["decoder"](codes[..., :2])
-    if "encoder_step" in run:
-        step = facts["programs"]["encoder_step"]
-        names = [pair["input"] for pair in step["states"]]
-        inputs = {t["name"]: t for t in step["inputs"]}
-        state = [np.zeros([n if isinstance(n, int) else len(audio) for n in inputs[s]["shape"]], inputs[s]["dtype"])
-                 for s in names]
-        parts, start, hop = [], 0, facts["hop"]
-        if "encoder_start" in run:
-            start = facts["programs"]["encoder_start"]["frames"] * hop
-            first, *state = run["encoder_start"](audio[:, :start], np.int32(start))
-            parts.append(first)
-        for at in range(start, audio.shape[1], hop):
-            part, *state = run["encoder_step"](audio[:, at : at + hop], *([np.int32(hop)] if more else []), *state)
-            parts.append(part)
-        found[f"{name}.streamed"] = np.concatenate(parts, axis=1)
-np.savez(folder / "found.npz", **found)
+for folder in map(Path, sys.argv[1:]):
+    facts = json.loads((folder / "codec.json").read_text())
+    files = {name: folder / program["file"] for name, program in facts["programs"].items()}
+    run = {name: export.deserialize(bytearray(file.read_bytes())).call for name, file in files.items()}
+    given, found = np.load(folder / "given.npz"), {}
+    for name in given:
+        audio = given[name]
+        more = [np.int32(audio.shape[1])] if len(facts["programs"]["encoder"]["inputs"]) == 2 else []
+        codes, = run["encoder"](audio, *more)
+        found[f"{name}.codes"] = codes
+        found[f"{name}.audio"], = run["decoder"](codes)
+        found[f"{name}.low"], = run["decoder"](codes[..., :2])
+        if "encoder_step" in run:
+            step = facts["programs"]["encoder_step"]
+            names = [pair["input"] for pair in step["states"]]
+            inputs = {t["name"]: t for t in step["inputs"]}
+            state = [np.zeros([n if isinstance(n, int) else len(audio) for n in inputs[s]["shape"]], inputs[s]["dtype"])
+                     for s in names]
+            parts, start, hop = [], 0, facts["hop"]
+            if "encoder_start" in run:
+                start = facts["programs"]["encoder_start"]["frames"] * hop
+                first, *state = run["encoder_start"](audio[:, :start], np.int32(start))
+                parts.append(first)
+            for at in range(start, audio.shape[1], hop):
+                part, *state = run["encoder_step"](audio[:, at : at + hop], *([np.int32(hop)] if more else []), *state)
+                parts.append(part)
+            found[f"{name}.streamed"] = np.concatenate(parts, axis=1)
+    np.savez(folder / "found.npz", **found)
 """
+NAMES = ("soundstream", "encodec_24khz", "speechtokenizer", "mimi")
 
 
-@pytest.mark.parametrize("name", ["soundstream", "encodec_24khz", "speechtokenizer", "mimi"])
-def test_two_batches_and_lengths(name: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For each codec: its programs, given.npz with two signals, and found.npz with what a process made of them."""
+    folder = tmp_path_factory.mktemp("stablehlo")
+    for name in NAMES:
+        made = codec(name)
+        export_stablehlo(made, folder / name)
+        np.savez(folder / name / "given.npz", a=signal(made, 1, 16), b=signal(made, 2, 27, seed=1))
+    subprocess.run([sys.executable, "-c", SCRIPT, *(str(folder / name) for name in NAMES)], check=True, timeout=600)
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_batches_and_lengths(name: str, folders: Path) -> None:
     made = codec(name)
-    export_stablehlo(made, tmp_path)
-    audio = {"a": signal(made, 1, 16), "b": signal(made, 2, 27, seed=1)}
-    np.savez(tmp_path / "given.npz", **audio)
-    subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], check=True, timeout=300)
-    found = np.load(tmp_path / "found.npz")
-    for key, value in audio.items():
+    given, found = (np.load(folders / name / f"{which}.npz") for which in ("given", "found"))
+    for key, value in given.items():
         codes = made.engine.encode_piece(value, False)
         np.testing.assert_array_equal(found[f"{key}.codes"], codes)
         np.testing.assert_allclose(found[f"{key}.audio"], made.engine.decode_piece(codes, False), atol=1e-5)
@@ -67,17 +77,16 @@ def test_two_batches_and_lengths(name: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(found[f"{key}.streamed"], codes)
 
 
-def test_the_programs_are_for_all_platforms_and_lengths(tmp_path: Path) -> None:
-    made = codec("soundstream")
-    export_stablehlo(made, tmp_path)
-    files = sorted(tmp_path.glob("*.stablehlo"))
+def test_the_programs_are_for_all_platforms_and_lengths(folders: Path) -> None:
+    made, folder = codec("soundstream"), folders / "soundstream"
+    files = sorted(folder.glob("*.stablehlo"))
     assert [path.stem for path in files] == ["decoder", "decoder_step", "encoder", "encoder_step"]
     for path in files:
         program = export.deserialize(bytearray(path.read_bytes()))
         assert program.platforms == PLATFORMS == ("cpu", "cuda", "tpu")
         assert export.is_symbolic_dim(program.in_avals[0].shape[0])
-    whole = export.deserialize(bytearray((tmp_path / "encoder.stablehlo").read_bytes()))
+    whole = export.deserialize(bytearray((folder / "encoder.stablehlo").read_bytes()))
     assert str(whole.in_avals[0].shape) == "(batch, 8*frames, 1)"
     # Both forms of the convolutions, but the weights once.
     weights = sum(value.nbytes for key, value in made.flat().items() if "params.encoder" in key or "embedding" in key)
-    assert (tmp_path / "encoder.stablehlo").stat().st_size < 1.2 * weights + 60_000
+    assert (folder / "encoder.stablehlo").stat().st_size < 1.2 * weights + 60_000

@@ -16,7 +16,7 @@ from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
 from excerpts import systems_of
 
-pytestmark = pytest.mark.skipif(programs() is None, reason=MISSING)
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(programs() is None, reason=MISSING)]
 
 # What the scripted listener thinks of every signal; the steps are those of the arrow keys, from 50.
 SCORES = {"reference": 95, "anchor35": 15, "anchor70": 40, "secretone": 80, "secrettwo": 60}
