@@ -119,7 +119,7 @@ class Attention(nn.Module):
         _, *before = split(jnp.broadcast_to(bias, (batch, 1, 3 * dim)))
         if not self.is_mutable_collection("stream") or self.is_initializing():
             frames = jnp.arange(time)
-            past = (*before, jnp.full(1, BEFORE))
+            past = (before[0], before[1], jnp.full(1, BEFORE))
         else:
             size = self.past_context
             rest = ((0, 0), (0, 0), (0, size - 1), (0, 0))
