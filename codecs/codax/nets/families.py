@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codax.config import DACConfig, EncodecConfig, MimiConfig, ModelConfig, SoundStreamConfig
-from codax.nets import mimi, seanet, soundstream
+from codax.nets import dac, mimi, seanet, soundstream
 from codax.nets.facts import Facts
 
 
@@ -49,6 +49,6 @@ def facts(model: ModelConfig) -> Facts:
 
 
 register(SoundStreamConfig, Family(soundstream.Encoder, soundstream.Decoder, soundstream.facts))
-register(DACConfig, Family(soundstream.Encoder, soundstream.Decoder, soundstream.facts))
+register(DACConfig, Family(dac.Encoder, dac.Decoder, dac.facts))
 register(EncodecConfig, Family(seanet.Encoder, seanet.Decoder, seanet.facts))
 register(MimiConfig, Family(mimi.Encoder, mimi.Decoder, mimi.facts))

@@ -1,8 +1,8 @@
-"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B), and DAC's (arXiv 2306.06546).
+"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B).
 
 The encoder is a convolution of width 7, blocks of three dilated residual units and one strided convolution of width
 twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. SoundStream has ELU and no
-normalisation. DAC has Snake in its place, weight normalisation, a tanh at the end, and no causality.
+normalisation. What other families with this network vary is a `Variant`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from codax.config import DACConfig, SoundStreamConfig
+from codax.config import SoundStreamConfig
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
 from codax.nets.facts import Facts
-from codax.nets.snake import Snake
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What SoundStream's and DAC's networks differ in.
+    """What families with this network differ in.
 
     Attributes:
-      activation: makes the activation of a name, which has parameters in DAC.
+      activation: makes the activation of a name, under which its parameters are, if it has any.
       short: strided transposed convolutions leave out the samples that the signal's ends would need padding for.
       finish: what comes after the decoder's last convolution.
     """
@@ -38,11 +37,7 @@ class Variant:
     finish: Callable[[jax.Array], jax.Array]
 
 
-def variant(config: SoundStreamConfig) -> Variant:
-    """Which of them a model section asks for."""
-    if isinstance(config, DACConfig):
-        return Variant(lambda name: Snake(name=name), short=True, finish=jnp.tanh)
-    return Variant(lambda name: elu, short=False, finish=lambda x: x)
+SOUNDSTREAM = Variant(activation=lambda name: elu, short=False, finish=lambda x: x)
 
 
 def facts(config: SoundStreamConfig) -> Facts:
@@ -70,8 +65,8 @@ def _conv(config: SoundStreamConfig, dtype: jnp.dtype | None) -> Callable[..., A
     return functools.partial(Conv, causal=config.causal, norm=norm, dtype=dtype)
 
 
-def _up(config: SoundStreamConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
-    norm, short = "weight" if config.weight_norm else "none", variant(config).short
+def _up(config: SoundStreamConfig, short: bool, dtype: jnp.dtype | None) -> Callable[..., Any]:
+    norm = "weight" if config.weight_norm else "none"
     return functools.partial(ConvTranspose, causal=config.causal, norm=norm, short=short, dtype=dtype)
 
 
@@ -79,13 +74,14 @@ class ResidualUnit(nn.Module):
     """x + conv1(act(conv_dilated(act(x)))), channels unchanged."""
 
     config: SoundStreamConfig
+    variant: Variant
     dilation: int
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
-        conv, activation = _conv(c, self.dtype), variant(c).activation
+        conv, activation = _conv(c, self.dtype), self.variant.activation
         # lecun_normal is this initializer at scale 1.
         init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
         y = activation("act0")(x)
@@ -100,11 +96,12 @@ class Encoder(nn.Module):
     config: SoundStreamConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # compute what is inside residual units again in the backward pass
+    variant: Variant = SOUNDSTREAM
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        conv, activation = _conv(c, self.dtype), variant(c).activation
+        conv, activation = _conv(c, self.dtype), self.variant.activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.channels)
         if c.stem_stride > 1:
@@ -113,7 +110,7 @@ class Encoder(nn.Module):
             x = conv(widths[0], c.kernel_size, name="stem")(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
-                x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+                x = unit(c, self.variant, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
             x = activation(f"block{i}_act")(x)
             x = conv(widths[i + 1], 2 * stride, stride=stride, name=f"block{i}_down")(x)
         return conv(c.dimension, c.latent_kernel_size, name="latent")(activation("act")(x))
@@ -125,25 +122,27 @@ class Decoder(nn.Module):
     config: SoundStreamConfig
     dtype: jnp.dtype | None = None
     remat: bool = False  # as in `Encoder`
+    variant: Variant = SOUNDSTREAM
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
-        conv, up, kind = _conv(c, self.dtype), _up(c, self.dtype), variant(c)
+        conv, up = _conv(c, self.dtype), _up(c, self.variant.short, self.dtype)
+        activation = self.variant.activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
         x = conv(widths[-1], c.kernel_size, name="latent")(latent)
         for i, stride in reversed(list(enumerate(c.strides))):
-            x = up(widths[i], stride, name=f"block{i}_up")(kind.activation(f"block{i}_act")(x))
+            x = up(widths[i], stride, name=f"block{i}_up")(activation(f"block{i}_act")(x))
             for j, dilation in enumerate(c.dilations):
-                x = unit(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
-        x = kind.activation("act")(x)
+                x = unit(c, self.variant, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+        x = activation("act")(x)
         if c.stem_stride > 1:
             x = up(c.audio_channels, c.stem_stride, name="stem")(x)
         else:
             x = conv(c.audio_channels, c.kernel_size, name="stem")(x)
-        x = kind.finish(x)
-        if not kind.short:
+        x = self.variant.finish(x)
+        if not self.variant.short:
             return x
         # Odd strides have left a few samples out at the end.
         return jnp.pad(x, ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))

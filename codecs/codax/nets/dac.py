@@ -1,0 +1,18 @@
+"""DAC's encoder and decoder (arXiv 2306.06546, section 3.1): SoundStream's network with Snake and a tanh at the end.
+
+The released models have weight normalisation and are not causal: `DACConfig` has the fields.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax.numpy as jnp
+
+from codax.nets import soundstream
+from codax.nets.snake import Snake
+
+DAC = soundstream.Variant(activation=lambda name: Snake(name=name), short=True, finish=jnp.tanh)
+Encoder = functools.partial(soundstream.Encoder, variant=DAC)
+Decoder = functools.partial(soundstream.Decoder, variant=DAC)
+facts = soundstream.facts
