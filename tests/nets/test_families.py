@@ -6,6 +6,7 @@ import flax.linen as nn
 import numpy as np
 import pytest
 from codax.codec.codec import Codec
+from codax.codec.loading import load
 from codax.config import (
     Config,
     DACConfig,
@@ -17,6 +18,7 @@ from codax.config import (
 )
 from codax.config.models import RecurrentSEANetConfig
 from codax.config.section import constant
+from codax.errors import CodaxError
 from codax.nets import families
 from codax.nets.facts import Facts
 
@@ -68,20 +70,19 @@ def test_a_family_from_outside_encodes_streams_and_comes_back(tmp_path, monkeypa
     monkeypatch.setattr(ModelConfig, "classes", dict(ModelConfig.classes))
     monkeypatch.setattr(families, "FAMILIES", dict(families.FAMILIES))
 
-    @ModelConfig.register
     @dataclasses.dataclass
     class Linear(ModelConfig):
         family: str = constant("linear")
 
     families.register(Linear, families.Family(Fold, Unfold, lambda model: Facts()))
+    with pytest.raises(CodaxError, match="family linear: the name is taken"):
+        families.register(Linear, families.of(SoundStreamConfig()))
     config = Config(
         name="outside",
         model=Linear(sample_rate=8_000, strides=(16,), dimension=8),
         quantizer=EMAQuantizerConfig(num_quantizers=2, codebook_size=16, kbps=()),
     )
     Codec.init_random(config.validate(), seed=1).save(tmp_path / "model")
-    from codax.codec.loading import load
-
     codec = load(tmp_path / "model")
     assert isinstance(codec.config.model, Linear)
     audio = np.random.default_rng(0).normal(0, 0.3, (1, 16 * 20, 1)).astype(np.float32)

@@ -1,6 +1,6 @@
 """The model section: one class for each family of networks, each with the fields that it has.
 
-A family outside the package subclasses `ModelConfig`, registers that with `ModelConfig.register`, and its networks with
+A family outside the package subclasses `ModelConfig` and registers that, with its networks, with
 `codax.nets.families.register`.
 """
 

@@ -1,6 +1,7 @@
 """The quantizer section: one class for each kind of residual quantizer, each with the fields that it has.
 
-A kind outside the package subclasses `QuantizerConfig` and registers that with `QuantizerConfig.register`.
+A kind outside the package subclasses `QuantizerConfig` and registers that, with its module, with
+`codax.quantizers.registry.register`.
 """
 
 import dataclasses

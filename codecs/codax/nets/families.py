@@ -1,4 +1,4 @@
-"""The registry of families of networks: from the class of a model section to encoder, decoder and what they depend on.
+"""Families of networks by the class of their model section: encoder, decoder and what they depend on.
 
 To add a family: its section in `codax.config.models`, a module of its networks, and a line here.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codax.config import DACConfig, EncodecConfig, MimiConfig, ModelConfig, SoundStreamConfig
+from codax.errors import CodaxError
 from codax.nets import dac, mimi, seanet, soundstream
 from codax.nets.facts import Facts
 
@@ -30,12 +31,24 @@ class Family:
     facts: Callable[[Any], Facts]
 
 
-FAMILIES: dict[type[ModelConfig], Family] = {}
+FAMILIES: dict[type[ModelConfig], Family] = {
+    SoundStreamConfig: Family(soundstream.Encoder, soundstream.Decoder, soundstream.facts),
+    DACConfig: Family(dac.Encoder, dac.Decoder, dac.facts),
+    EncodecConfig: Family(seanet.Encoder, seanet.Decoder, seanet.facts),
+    MimiConfig: Family(mimi.Encoder, mimi.Decoder, mimi.facts),
+}
 
 
-def register(config: type[ModelConfig], family: Family) -> None:
-    """Adds a family, which may be defined anywhere; its section is registered with `ModelConfig.register`."""
-    FAMILIES[config] = family
+def register(section: type[ModelConfig], family: Family) -> None:
+    """Makes a family known to recipes, config files and the command line by `section.family`.
+
+    Raises:
+      CodaxError: the name is taken.
+    """
+    if section.family in ModelConfig.classes:
+        raise CodaxError(f"family {section.family}: the name is taken")
+    ModelConfig.register(section)
+    FAMILIES[section] = family
 
 
 def of(model: ModelConfig) -> Family:
@@ -46,9 +59,3 @@ def of(model: ModelConfig) -> Family:
 def facts(model: ModelConfig) -> Facts:
     """What the networks of a model section depend on."""
     return of(model).facts(model)
-
-
-register(SoundStreamConfig, Family(soundstream.Encoder, soundstream.Decoder, soundstream.facts))
-register(DACConfig, Family(dac.Encoder, dac.Decoder, dac.facts))
-register(EncodecConfig, Family(seanet.Encoder, seanet.Decoder, seanet.facts))
-register(MimiConfig, Family(mimi.Encoder, mimi.Decoder, mimi.facts))

@@ -1,7 +1,7 @@
 """Finite scalar quantization (Mentzer et al., arXiv 2309.15505), residual: nothing to learn but the projections.
 
 Each level projects what the levels before it left over into a few channels, bounds every channel and rounds it to one
-of `QuantizerConfig.fsq_levels` values; the code is the number that these make as digits. Rounding the same few channels
+of `fsq_levels` values of its section; the code is the number that these make as digits. Rounding the same few channels
 again would only refine them, a bit or two a level until float32 ends. So each level has a projection of its own, and a
 fixed scale, found on the first batch, at which what it is given has a root mean square of 1: no channel then starts
 where its bound is flat, however little the levels before have left.

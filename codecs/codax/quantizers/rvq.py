@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codax.config import QuantizerConfig
+from codax.config import EMAQuantizerConfig
 from codax.quantizers import beam_search
 from codax.quantizers import codebook as cb
 from codax.quantizers.base import Description, Output
@@ -35,7 +35,7 @@ def levels_in_use(levels: jax.Array, count: int, frames: int) -> jax.Array:
     return jnp.repeat(used, frames, axis=1)
 
 
-def search_of(config: QuantizerConfig) -> cb.Search:
+def search_of(config: EMAQuantizerConfig) -> cb.Search:
     """How a level finds a vector's entry."""
     return cb.nearest_direction if config.normalise else cb.nearest
 
@@ -51,7 +51,7 @@ def encode(x: jax.Array, embedding: jax.Array, search: cb.Search = cb.nearest) -
 
 
 def initialise(
-    x: jax.Array, key: jax.Array, levels: int, config: QuantizerConfig, axis: str | None
+    x: jax.Array, key: jax.Array, levels: int, config: EMAQuantizerConfig, axis: str | None
 ) -> cb.CodebookState:
     """Codebooks by k-means of one level after the other on the vectors x [n, dimension].
 
@@ -106,14 +106,14 @@ def joined(parts: Sequence[Any]) -> Any:
 class ResidualVectorQuantizer(nn.Module):
     """Stack of codebooks held in the `codebook` collection; they are not trained by gradient.
 
-    With `QuantizerConfig.semantic` the quantizer is split as in Mimi (arXiv 2410.00037, section 3.3.2): the first
+    With `EMAQuantizerConfig.semantic` the quantizer is split as in Mimi (arXiv 2410.00037, section 3.3.2): the first
     levels and the others are two stacks on the same input, and their outputs are added. With `projection` each stack
     works between two linear maps, which are trained. With `normalise` entries are searched by angle alone (as in
     arXiv 2110.04627 and 2306.06546); they are means all the same, with a length, so that later levels have less to do.
     `gradient` leads from the sum of a stack's levels to its input.
     """
 
-    config: QuantizerConfig
+    config: EMAQuantizerConfig
     dimension: int
 
     def setup(self) -> None:
