@@ -12,7 +12,7 @@ from codax.config import Config, OptimizerConfig
 from codax.config.recipe_files import load_recipe
 from codax.training import optimizers
 from codax.training.randomness import draw_levels
-from codax.training.state import init_state
+from codax.training.state import init_state, parameter_count
 from codax.training.step import Phase, make_codebook_init, make_step
 from tiny_run import ROOT, voices
 from worker import dac_config
@@ -72,8 +72,8 @@ def test_the_rate_decays_and_each_side_has_its_limit() -> None:
 
 def test_the_full_recipe_has_the_sizes_of_the_package() -> None:
     state = jax.eval_shape(functools.partial(init_state, load_recipe(ROOT / "configs" / "dac_44khz.py")))
-    assert optimizers.parameter_count(state.generator) == 76_651_890
-    assert optimizers.parameter_count(state.discriminator) == 42_519_760
+    assert parameter_count(state.generator) == 76_651_890
+    assert parameter_count(state.discriminator) == 42_519_760
 
 
 def test_muon_leaves_the_quantizer_to_adam(config: Config) -> None:
