@@ -40,7 +40,6 @@ def test_a_jitted_step_over_the_parameters_lowers_the_loss(codec: codax.Codec) -
     assert losses[-1] < 0.8 * losses[0], losses
     tuned = codax.Codec(codec.config, params, codec.codebook)
     assert tuned.hash != codec.hash
-    assert tuned.encode(audio).codes.shape == before.shape
     np.testing.assert_array_equal(codec.encode(audio).codes, before)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import codax
 from codax.cli.options import Kbps, Model
 
 
@@ -21,14 +22,13 @@ def convert_command(
 ) -> None:
     """Say IN in the voice of VOICE, by swapping levels of a model whose first codebook carries the content."""
     from codax import audio
-    from codax.cli.models import load_model
     from codax.codec.voice_conversion import swap_levels
     from codax.containers.signals import refuse_same
 
     refuse_same(source, target)
     refuse_same(voice, target)
     signals = [audio.read(path) for path in (source, voice)]  # unreadable files are noticed before the model is loaded
-    codec = load_model(model)
+    codec = codax.load(model)
     quantizers = codec.config.quantizers_for(kbps)
     said, speaker = (
         codec.encode(signal[None], sample_rate=rate, num_quantizers=quantizers) for signal, rate in signals

@@ -118,12 +118,11 @@ def encode(
 ) -> None:
     """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
     from codax import audio
-    from codax.cli.models import load_model
     from codax.containers.whole_files import encode_file
     from codax.runtime.progress import Progress
 
     seconds = audio.info(source).seconds  # an unreadable file is noticed before the model is loaded
-    codec = load_model(model, beam)
+    codec = codax.load(model, beam=beam)
     with Progress("encode", seconds, unit="s", brief=True) as progress:
         report = encode_file(
             source,
@@ -159,10 +158,7 @@ def decode(
     from codax.runtime.progress import Progress
 
     conceal = damaged is Damage.conceal
-    seconds = seconds_in(source, conceal=conceal)  # a damaged file is noticed before JAX is imported
-    from codax.runtime.compilation import keep_compiled
-
-    keep_compiled()
+    seconds = seconds_in(source, conceal=conceal)
     with Progress("decode", seconds, unit="s", brief=True) as progress:
         report = decode_file(source, target, model=model, lm=lm, conceal=conceal, progress=progress.reach)
     if report.damage:
@@ -228,7 +224,6 @@ def export_command(
     half: Annotated[bool, typer.Option("--half", help="safetensors: 16-bit floats, half the size.")] = False,
 ) -> None:
     """Write a model for another project, or for use without codax."""
-    from codax.cli.models import load_model
     from codax.codec.codec import Codec
     from codax.deploy.onnx_files import export_onnx
     from codax.deploy.stablehlo import export_stablehlo
@@ -245,7 +240,7 @@ def export_command(
     }
     if half and form is not ExportFormat.safetensors:
         raise CodaxError(f"--half: --format {form.value} writes 32-bit floats")
-    report = exporters[form](load_model(model), target)
+    report = exporters[form](codax.load(model), target)
     print(f"{target}: {form.value}" + (f", {report}" if report else ""))
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO
 import numpy as np
 import typer
 
+import codax
 from codax.cli.options import Kbps, Model
 from codax.codec import shipped
 from codax.errors import CodaxError
@@ -71,13 +72,12 @@ def encode_command(
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
 ) -> None:
     """PCM at the model's rate on stdin to packets on stdout. A packet leaves as soon as its frames are complete."""
-    from codax.cli.models import load_model
     from codax.containers import origin, packets
     from codax.containers.codax_coding import describe
     from codax.containers.signals import split_streams
 
     source, target = _pipes("PCM", "packets")
-    codec = load_model(model)
+    codec = codax.load(model)
     config = codec.config
     width = channels or config.model.audio_channels
     meta = describe(
@@ -117,7 +117,6 @@ def decode_command(
     form: _Format = PcmFormat.f32,
 ) -> None:
     """Packets on stdin to PCM at the model's rate on stdout, each packet's audio as soon as it is there."""
-    from codax.cli.models import load_model
     from codax.containers import origin, packets
     from codax.containers.codax_coding import check_fit
     from codax.containers.container import ContainerError
@@ -126,7 +125,7 @@ def decode_command(
     source, target = _pipes("packets", "PCM")
     try:
         meta = packets.read_header(source.read)
-        codec = origin.find(meta, "stdin", model, load_model)
+        codec = origin.find(meta, "stdin", model, codax.load)
         check_fit(codec, meta, "stdin")
         decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
         decoder.prepare(_SIZES, meta.num_quantizers)

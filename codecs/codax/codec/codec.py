@@ -16,7 +16,6 @@ import numpy as np
 from codax.audio import resampled_length
 from codax.codec import coder
 from codax.codec.checks import checked_audio, checked_codes
-from codax.codec.coder import Coder
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
 from codax.codec.random_weights import random_variables
@@ -42,8 +41,8 @@ class Codec:
     def __init__(self, config: Config, params: Any, codebook: Any, *, path: Path | None = None) -> None:
         self.engine = Engine(config, params, codebook)
         self.config, self.model_id, self.path = config, config.name, path
-        self.module, self.params, self.codebook = self.engine.module, self.engine.params, self.engine.codebook
-        self.streams = self.engine.streams
+        self.module, self.streams = self.engine.module, self.engine.streams
+        self.params, self.codebook = self.engine.params, self.engine.codebook
 
     @property
     def hash(self) -> bytes:
@@ -65,8 +64,7 @@ class Codec:
     def save(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole.
 
-        Args:
-          half: round to 16-bit floats: half the size, another hash, and other codes now and then.
+        Args: `half` rounds to 16-bit floats: half the size, another hash, and other codes now and then.
 
         Raises:
           ModelError: the files cannot be written, or a value is too large for 16 bits.
@@ -105,7 +103,8 @@ class Codec:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
         model, codes = self.config.model, checked_codes(self.config, tokens.codes)
         length = resampled_length(tokens.length, tokens.sample_rate, model.sample_rate)
-        return from_signals(coder.decode(self.engine, codes, tokens.scales, length, tokens.denoise), tokens, model)
+        signals = coder.decode(self.engine, codes, tokens.scales, length, tokens.denoise)
+        return from_signals(signals, tokens, model)
 
     def stream_encoder(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
@@ -121,18 +120,18 @@ class Codec:
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> tuple[StreamEncoder, StreamDecoder]:
         """Both of the above."""
-        options: dict[str, Any] = {"batch": batch, "denoise": denoise}
-        return self.stream_encoder(num_quantizers=num_quantizers, **options), self.stream_decoder(**options)
+        encoder = self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
+        return encoder, self.stream_decoder(batch=batch, denoise=denoise)
 
     def sessions(self, slots: int, *, num_quantizers: int | None = None) -> Sessions:
         """Slots for many live signals at a time; see `codax.codec.sessions`."""
         return Sessions(self.engine, slots, num_quantizers=num_quantizers)
 
-    def block_encoder(self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False) -> Coder:
+    def block_encoder(self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False) -> coder.Coder:
         """An encoder of a long signal in blocks, with any model."""
         return coder.encoder(self.engine, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
-    def block_decoder(self, *, length: int, frames: int, **options: Any) -> Coder:
+    def block_decoder(self, *, length: int, frames: int, **options: Any) -> coder.Coder:
         """The decoder for the codes of `block_encoder`; `options` as of `codax.codec.coder.decoder`."""
         return coder.decoder(self.engine, length=length, frames=frames, **options)
 
