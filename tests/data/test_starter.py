@@ -159,7 +159,7 @@ def test_the_corpus(cache, fetch, caplog):
         "silent": 5,
         "shorter than 0.3 s": 5,
         "unreadable or empty": 5,
-        "identical to another": 5,
+        "duplicate": 5,
     }
     licences = (path.parent / "LICENSES.txt").read_text()
     assert "festvox-ru 1.0-1: BSD-like" in licences and "text of the licence" in licences
