@@ -188,7 +188,7 @@ def test_mutated_tar_files_never_crash(tmp_path):
 
 def test_archives_are_not_read_at_random(tmp_path):
     write_tar(tmp_path / "a.tar", good(1))
-    with pytest.raises(CodaxError, match=r"a\.tar: is read from front to back only: make shards"):
+    with pytest.raises(CodaxError, match=r"a\.tar: allows sequential reading only: make shards"):
         open_source(str(tmp_path / "a.tar"), sample_rate=16_000)
     for name in ("b.tar", "*.parquet"):
         with pytest.raises(CodaxError, match="no such file"):
