@@ -281,7 +281,7 @@ def test_stale_lists_are_renewed(apt):
 
 
 def test_downloads_that_fail_are_one_clear_error(apt, monkeypatch):
-    with pytest.raises(CodaxError, match="do not know other"):
+    with pytest.raises(CodaxError, match="do not have other"):
         debian.fetch(["other"], apt / "cache")
     (apt / "packages" / "thing.deb").write_bytes(b"cut")
     with pytest.raises(CodaxError, match="thing: the download is incomplete or has the wrong checksum"):

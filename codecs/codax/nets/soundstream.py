@@ -1,8 +1,8 @@
-"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B), and DAC's (arXiv 2306.06546).
+"""SoundStream's encoder and decoder (arXiv 2107.03312, sections III-A and III-B), and DAC's (arXiv 2306.06546).
 
-The encoder is a convolution of width 7, blocks of three dilated residual units and one strided convolution of width
-twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. SoundStream has ELU and no
-normalisation. DAC has Snake in its place, weight normalisation, a tanh at the end, and no causality.
+The encoder is a convolution of width 7; blocks of three dilated residual units and a strided convolution of twice the
+stride; and a convolution of width 3 to the latent. The decoder mirrors it. SoundStream is causal, uses ELU and no
+normalisation. DAC is non-causal, uses Snake, weight normalisation and a final tanh.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ResidualUnit(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
         conv, activation = _conv(c, self.dtype), variant(c).activation
-        # lecun_normal is this initializer at scale 1.
+        # Equals lecun_normal.
         init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
         y = activation("act0")(x)
         y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
 
     config: SoundStreamConfig
     dtype: jnp.dtype | None = None
-    remat: bool = False  # compute what is inside residual units again in the backward pass
+    remat: bool = False  # recompute activations inside residual units in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
@@ -145,5 +145,5 @@ class Decoder(nn.Module):
         x = kind.finish(x)
         if not kind.short:
             return x
-        # Odd strides have left a few samples out at the end.
+        # Odd strides omit a few samples at the end.
         return jnp.pad(x, ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))
