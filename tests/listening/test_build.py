@@ -128,7 +128,7 @@ def test_peaks_beyond_full_scale_turn_the_whole_trial_down(material, tmp_path):
     built = make(material, tmp_path / "a")
     trial = built.manifest["trials"][2]
     assert trial["gain_db"] == pytest.approx(-6.0, abs=0.3)
-    assert any("item2.wav" in line and "the whole trial is turned down by" in line for line in built.warnings)
+    assert any("item2.wav" in line and "the whole trial is attenuated by" in line for line in built.warnings)
     levels = [entry["lufs"] for entry in trial["signals"] if not entry["name"].startswith("anchor")]
     assert max(levels) - min(levels) < 0.2
 
@@ -142,7 +142,7 @@ def test_loudness(material, tmp_path):
     assert not (tmp_path / "a").exists()
     make(material, tmp_path / "b", rules=Rules(tolerance=1.5))
     built = make(material, tmp_path / "c", rules=Rules(match=True))
-    assert "evened out" in built.warnings[0]
+    assert "compensated" in built.warnings[0]
     names = {entry["name"]: entry for entry in built.manifest["trials"][3]["signals"]}
     assert names["secretone"]["gain_db"] == pytest.approx(1, abs=0.02)
     assert names["secretone"]["lufs"] == pytest.approx(names["reference"]["lufs"], abs=0.01)

@@ -118,7 +118,7 @@ def test_a_teacher_at_another_rate(folder) -> None:
     [
         ({"model_type": "wav2vec2"}, "config.json: a model of type 'wav2vec2'"),
         ({"model_type": "wavlm"}, "rel_attn_embed.weight is missing"),
-        ({"model_type": "wavlm", "num_buckets": 6}, "num_buckets or max_bucket_distance cannot be"),
+        ({"model_type": "wavlm", "num_buckets": 6}, "num_buckets or max_bucket_distance is invalid"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'"),
         ({"num_hidden_layers": 3}, "model.safetensors: encoder.layers.2.attention.q_proj.weight is missing"),
         ({"hidden_size": 32}, "has 16 channels, config.json says 32"),
