@@ -1,4 +1,4 @@
-"""Error rates of a recogniser on the original and on what a system made of it."""
+"""Error rates of a speech recogniser on the original and on a system's output."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class TextScorer:
         return self._recognizer.name
 
     def start(self, original: np.ndarray, sample_rate: int, text: str | None, language: str | None) -> None:
-        """Takes a new utterance.
+        """Starts an utterance.
 
         Args:
           original: float32 [time, channels].
           sample_rate: Hz.
-          text: transcript; None = only the differential rates.
+          text: transcript; None = differential rates only.
           language: two-letter code; None counts as English.
 
         Raises:
-          MetricError: the recogniser does not know the language.
+          MetricError: the recogniser does not support the language.
         """
         self._language, self._text = language or wer.ENGLISH, text
         known = self._recognizer.languages

@@ -201,7 +201,7 @@ def overall_summary(scores: Scores, stimulus: str) -> Summary:
 
 
 def single_outliers(scores: Scores, stimuli: Sequence[str]) -> list[Outlier]:
-    """Ratings outside the whiskers of their item and stimulus. They are kept: BS.1534-3 requires a reason to drop them."""
+    """Ratings outside the whiskers of their item and stimulus; kept, as BS.1534-3 requires a reason to drop any."""
     result = []
     for item in sorted({item for trials in scores.values() for item in trials}):
         for stimulus in stimuli:

@@ -86,7 +86,7 @@ class ResidualUnit(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
         conv, activation = _conv(c, self.dtype), variant(c).activation
-        # Equals lecun_normal.
+        # lecun_normal, scaled.
         init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
         y = activation("act0")(x)
         y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
