@@ -1,9 +1,9 @@
-"""What a beam through the codebooks brings a model, and what it takes: error of the latent, quality, time.
+"""Benefit and cost of beam search in a model's quantizer: latent error, quality, and encoding time.
 
     python benchmarks/beam.py --model=soundstream-speech --kbps=3,6 [--widths=1,2,4,8] [--data=starter] [--limit=20] \\
         [--metrics=visqol,wer]
 
-Times are of encoding 10 s, the widths in turn, median of `--rounds`.
+Times are for encoding 10 s: medians over `--rounds`, with the widths in turn.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SECONDS = 10.0
 
 
 def latent_error(codec: Codec, signals: list[np.ndarray], levels: int) -> float:
-    """Squared error of the quantized latent, dB below its variance, over signals [time, channels]."""
+    """Squared error of the quantized latent relative to its variance, in dB, over signals [time, channels]."""
     error, variance = 0.0, 0.0
     for signal in signals:
         piece = signal[: len(signal) // codec.config.hop * codec.config.hop, :1][None]

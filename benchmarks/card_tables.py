@@ -1,4 +1,4 @@
-"""The tables of a model card, from the results of `eval.py`: each with its 95 % intervals.
+"""Prints the tables of a model card, with 95 % intervals, from the results of `eval.py`.
 
 python benchmarks/card_tables.py runs/evaluation/librispeech runs/evaluation/starter
 """
@@ -29,7 +29,7 @@ def cell(metrics: dict, name: str) -> str:
 
 
 def table(results: dict) -> list[str]:
-    """A line for each system."""
+    """One line per system."""
     names = [name for name in COLUMNS if any(name in system["metrics"] for system in results["systems"])]
     lines = [" | ".join(["| system | kbps of files", *(COLUMNS[name] for name in names)]) + " |"]
     lines.append("|---|---" + "|---" * len(names) + "|")
@@ -42,7 +42,7 @@ def table(results: dict) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, help="what --out of eval.py was")
+    parser.add_argument("folders", nargs="+", type=Path, help="--out folders of eval.py")
     for folder in parser.parse_args().folders:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         utterances = max(system["utterances"] for system in results["systems"])

@@ -1,12 +1,12 @@
-"""How fast the loader makes training crops, and the share of a training step that waits for them.
+"""Speed of the data loader, and the fraction of a training step spent waiting for it.
 
     python benchmarks/loader.py [--data starter] [--files 400] [--seconds 10] [--threads 2] [--workers 0] [--train 0]
 
-Recordings of a source are stored as shards, as FLAC files, and as FLAC files at 44.1 kHz that have to be resampled.
-Batches of the quickstart (8 crops of half a second, 16 kHz) are read of each, and of a mixture, with the strategies of
-the EnCodec paper, of two halves of the shards. Rates are seconds of audio per second of time, and per second of
-processor time ("per core"; without --workers, whose time is not seen). With --train N the quickstart is trained for N
-steps on each, and the share of the time that it waited for data is the mean of what it logged from step 50 on.
+Recordings of a source are stored as shards, as FLAC files, and as FLAC files at 44.1 kHz to be resampled. Batches of
+the quickstart (8 crops of half a second, 16 kHz) are read from each, and from a mixture of two halves of the shards
+with the strategies of the EnCodec paper. Rates are seconds of audio per second of time, and per second of
+processor time ("per core"; without --workers, whose time is not measured). With --train N the quickstart is trained for
+N steps on each; the waiting fraction is the mean of the logged values from step 50 on.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def speed(config: Config, seconds: float) -> tuple[float, float]:
 
 
 def waiting(config: Config, steps: int, workdir: Path) -> float:
-    """Share of the time that a training run waited for data."""
+    """Fraction of the time that a training run waited for data."""
     from codax.training import loop
 
     config.train.steps = config.train.eval_every = config.train.checkpoint_every = steps

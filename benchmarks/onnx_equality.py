@@ -1,9 +1,9 @@
-"""Compares exported ONNX programs with JAX on many clips: codes, and audio of the same codes, whole and streamed.
+"""Compares exported ONNX programs with JAX on many clips: codes, and audio of the same codes, complete and streamed.
 
     python benchmarks/onnx_equality.py --model=runs/quickstart/export [--data=starter] [--clips=100] [--seconds=2]
 
-Clips are cut from the source's test utterances; ends are padded. For each frame whose codes differ it prints the first
-level at which they do.
+Clips are cut from the test utterances of the source and padded. For each frame whose codes differ it prints the first
+level that differs.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Speech over a socket with any codec that streams: PCM in at one process, PCM out at the other, as it is spoken.
+"""Live speech over a socket with any streaming codec: PCM in at one process, PCM out at the other.
 
     python examples/socket_call.py listen --model MODEL --port 7000 > heard.pcm
     python examples/socket_call.py talk --model MODEL --port 7000 --kbps 1.1 < microphone.pcm
 
-PCM is 16-bit little-endian mono at the model's rate. `talk` takes a file at the pace at which a microphone would give
-it (or `--no-pace`: what stdin gives, when it gives it). At its end `listen` says how many bits a second came over the
-wire and how long after its first sample was spoken each frame could be heard; both processes must see one clock.
+PCM is 16-bit little-endian mono at the model's rate. `talk` reads a file at the pace of a microphone (or with
+`--no-pace`, stdin as it arrives). At the end `listen` reports the bits per second on the wire, and the delay from the
+first sample of each frame to its output; both processes must share a clock.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from codax.containers import packets
 from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
 
-PIECE_SECONDS = 0.01  # what a microphone gives at a time
+PIECE_SECONDS = 0.01  # chunk length of a microphone
 
 
 def microphone(codec: codax.Codec, pace: bool) -> Iterator[np.ndarray]:
-    """Yields pieces of stdin, float32 [1, time, 1]; with `pace` each when its last sample has been spoken."""
+    """Yields chunks of stdin, float32 [1, time, 1]; with `pace`, each at the time of its last sample."""
     rate = codec.config.model.sample_rate
     samples = max(1, round(PIECE_SECONDS * rate))
     began, taken = time.monotonic(), 0
@@ -44,12 +44,12 @@ def talk(codec: codax.Codec, host: str, port: int, kbps: float | None, pace: boo
     rate, quantizers = config.model.sample_rate, config.quantizers_for(kbps)
     meta = describe(codec, sample_rate=rate, channels=1, num_quantizers=quantizers)
     encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers)
-    encoder.prepare([1])  # whatever is to be compiled is compiled before anyone speaks
+    encoder.prepare([1])  # compiles before the call
     with socket.create_connection((host, port)) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.sendall(packets.header(meta))
-        if not line.recv(1):  # the other side is ready: it has compiled what it needs for this many codebooks
-            raise CodaxError("the call was not taken")
+        if not line.recv(1):  # the other side is ready: it has compiled for this number of codebooks
+            raise CodaxError("the call was not accepted")
         line.sendall(json.dumps({"began": time.time()}).encode() + b"\n")
         taken = frames = 0
         for piece in microphone(codec, pace):
@@ -73,7 +73,7 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
     with line, line.makefile("rb") as stream:
         meta = packets.read_header(stream.read)
         if meta.model_hash != codec.hash:
-            raise CodaxError(f"the caller's model is {meta.model_id}, and not the same as {codec.model_id} here")
+            raise CodaxError(f"the caller's model is {meta.model_id}, which differs from {codec.model_id} here")
         decoder.prepare([1], meta.num_quantizers)
         line.sendall(b"!")
         began = json.loads(stream.readline())["began"]
@@ -104,9 +104,9 @@ def main() -> None:
     parser.add_argument("role", choices=["listen", "talk"])
     parser.add_argument("--model", required=True, help="model folder, or the name of a shipped model")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="0: any free one, which `listen` names")
-    parser.add_argument("--kbps", type=float, help="of `talk`; default: all codebooks")
-    parser.add_argument("--no-pace", dest="pace", action="store_false", help="of `talk`: stdin is live itself")
+    parser.add_argument("--port", type=int, required=True, help="0: any free port, which `listen` prints")
+    parser.add_argument("--kbps", type=float, help="for `talk`; default: all codebooks")
+    parser.add_argument("--no-pace", dest="pace", action="store_false", help="for `talk`: stdin is already live")
     options = parser.parse_args()
     codec = codax.load(options.model)
     if not codec.streams or codec.config.model.audio_channels != 1:
