@@ -80,9 +80,9 @@ def training(codec: Codec, runs: int) -> None:
         return adversarial.discriminator(*outputs, "hinge", False)
 
     def features(fake, real):
-        of_real, of_fake = (discriminate(params, x) for x in (real, fake))
-        return adversarial.generator(of_fake) + adversarial.feature_l1(
-            jax.lax.stop_gradient(of_real), of_fake, "relative"
+        targets, outputs = (discriminate(params, x) for x in (real, fake))
+        return adversarial.generator(outputs) + adversarial.feature_l1(
+            jax.lax.stop_gradient(targets), outputs, "relative"
         )
 
     def generated(generator):

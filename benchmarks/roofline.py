@@ -7,7 +7,8 @@ First the ceilings: a large matrix product in each type, and a large copy, as me
 the recipe (generator, discriminators, balancer) for each batch, type and form of the one-dimensional convolutions:
 FLOPs of its matrix products and convolutions, bytes accessed as counted by XLA, time of a step (mean of consecutive
 steps, the better of two runs), and the fractions of both ceilings. A step with a small fraction of both waits for
-launches, or for inefficient kernels; `--profile` writes JAX's trace of three steps. Set XLA_FLAGS to compare XLA's options.
+launches, or for inefficient kernels; `--profile` writes JAX's trace of three steps. Set XLA_FLAGS to compare XLA's
+options.
 """
 
 from __future__ import annotations

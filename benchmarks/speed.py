@@ -6,9 +6,9 @@
 
 Each side of a case is a separate process on the same cores, with the same weights if weights matter; the sides take
 turns, A B C A B C ..., and ratios are those of medians. Results are kept in --out/results.json, so that an interrupted
-run resumes; `--again` repeats all measurements. With `--warm` codax uses programs compiled by an earlier process, as its
-commands do from the second run on; otherwise it compiles them. `--against CHECKOUT` adds an older checkout of codax as
-the side "before", which then writes the weights: newer versions read older model folders.
+run resumes; `--again` repeats all measurements. With `--warm` codax uses programs compiled by an earlier process, as
+its commands do from the second run on; otherwise it compiles them. `--against CHECKOUT` adds an older checkout of codax
+as the side "before", which then writes the weights: newer versions read older model folders.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def accelerator_cases() -> list[Case]:
 
 
 def sides_of(case: Case) -> list[str]:
-    """codax and the peers that support a case; peers hold all arrays of a signal in memory, so none has half an hour."""
+    """codax and the peers that support a case; peers hold a whole signal in memory, so none codes half an hour."""
     if case.seconds > LONGEST_OF_PEERS:
         return ["codax"]
     if case.task == "stream":
