@@ -67,9 +67,9 @@ def main() -> None:
         for name, env in settings.items():
             text = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
             seconds[name].append(float(text))
-    for name, found in seconds.items():
-        ratios = sorted(a / b for a, b in zip(seconds["default"], found, strict=True))
-        print(f"{name}: {statistics.median(found):.3f} s, default / it: {ratios[0]:.2f} to {ratios[-1]:.2f}")
+    for name, times in seconds.items():
+        ratios = sorted(a / b for a, b in zip(seconds["default"], times, strict=True))
+        print(f"{name}: {statistics.median(times):.3f} s, default / it: {ratios[0]:.2f} to {ratios[-1]:.2f}")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
 
 def cell(metrics: dict, name: str) -> str:
     """Mean and half of the interval."""
-    if (found := metrics.get(name)) is None:
+    if (interval := metrics.get(name)) is None:
         return ""
     digits = DIGITS.get(name, 2)
-    return f"{found['mean']:.{digits}f} ±{(found['high'] - found['low']) / 2:.{digits}f}"
+    return f"{interval['mean']:.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}"
 
 
 def table(results: dict) -> list[str]:

@@ -69,17 +69,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--config", default="configs/quickstart.py")
     options = parser.parse_args()
-    wanted: dict[str, np.ndarray] = {}
+    reference: dict[str, np.ndarray] = {}
     for number, (name, layout) in enumerate(LAYOUTS.items()):
         workdir = options.out / str(number)
         run(options.config, workdir, options.steps, *layout)
-        found = arrays(options.config, workdir)
-        wanted = wanted or found
+        trained = arrays(options.config, workdir)
+        reference = reference or trained
         worst = {}
-        for key, value in wanted.items():
+        for key, value in reference.items():
             part = key.split("'")[1]
             scale = np.max(np.abs(value), initial=1.0)
-            worst[part] = max(worst.get(part, 0.0), float(np.max(np.abs(found[key] - value), initial=0.0) / scale))
+            worst[part] = max(worst.get(part, 0.0), float(np.max(np.abs(trained[key] - value), initial=0.0) / scale))
         print(f"{name}: " + ", ".join(f"{part} {value:.1e}" for part, value in worst.items()), flush=True)
 
 

@@ -57,13 +57,13 @@ def main() -> None:
             begin = time.perf_counter()
             messages = [coding.encode_blocks(model, group) for group in groups]
             middle = time.perf_counter()
-            found = [
+            decoded = [
                 coding.decode_blocks(model, some, [len(block) for block in group])
                 for some, group in zip(messages, groups, strict=True)
             ]
             end = time.perf_counter()
-            for group, again in zip(groups, found, strict=True):
-                assert all(np.array_equal(a, b) for a, b in zip(group, again, strict=True))
+            for group, restored in zip(groups, decoded, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(group, restored, strict=True))
             bits = 8 * sum(len(m) for some in messages for m in some) / sum(block.size for block in blocks)
             print(
                 f"{kbps:g} kbps, {name}: {bits:.2f} of {full} bits per code, {100 - 100 * bits / full:.1f} % saved; "

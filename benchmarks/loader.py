@@ -44,8 +44,8 @@ def prepare(spec: str, files: int, folder: Path) -> dict[str, dict]:
         (folder / "shards" / f"{half}.jsonl").write_text("\n".join(chosen), encoding="utf-8")
     halves = tuple(f"{name}={folder / 'shards' / half}.jsonl" for name, half in (("music", "a"), ("speech", "b")))
     return {
-        "shards, int16, read anew": {"source": str(folder / "shards"), "memory_mb": 0},
-        "shards, int16, kept in memory": {"source": str(folder / "shards")},
+        "shards, int16, not cached": {"source": str(folder / "shards"), "memory_mb": 0},
+        "shards, int16, cached in memory": {"source": str(folder / "shards")},
         "folder of FLAC, 16 kHz": {"source": str(folder / "flac16000")},
         "folder of FLAC, 44.1 kHz, resampled": {"source": str(folder / "flac44100")},
         "mixture of two sources of shards": {"sources": halves, "normalize_peak": True, "gain_db": (-10.0, 6.0)},

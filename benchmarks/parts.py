@@ -35,12 +35,12 @@ def seconds(function: Callable[..., Any], *arrays: Any, runs: int) -> float:
     """Median time of a compiled function."""
     compiled = jax.jit(function).lower(*arrays).compile()
     jax.block_until_ready(compiled(*arrays))
-    found = []
+    times = []
     for _ in range(runs):
         start = time.perf_counter()
         jax.block_until_ready(compiled(*arrays))
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def noise(*shape: int) -> jax.Array:

@@ -74,26 +74,26 @@ def train(name: str, folder: Path, *, steps: int, source: str) -> None:
 def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
     """The results of a trained variant, evaluated unless they exist with all metrics."""
     results = folder / "evaluation" / "results.json"
-    wanted = set(registry.select(metrics.split(",")).keys)
-    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
-    if not wanted <= set(found["metrics"]):
+    keys = set(registry.select(metrics.split(",")).keys)
+    evaluation = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
+    if not keys <= set(evaluation["metrics"]):
         model = f"--model={name}={folder / 'run' / 'export'}"
         options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}"]
         run("eval.py", model, "--data=starter", *options)
-        found = json.loads(results.read_text(encoding="utf-8"))
-    return found
+        evaluation = json.loads(results.read_text(encoding="utf-8"))
+    return evaluation
 
 
 def rows(name: str, results: dict) -> list[list[str]]:
     """The cells of its rows, one for each rate."""
-    found = []
+    cells_of_rates = []
     for system in results["systems"]:
         if system["kind"] != "codec":
             continue
         values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
         cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
-        found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
-    return found
+        cells_of_rates.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
+    return cells_of_rates
 
 
 def main() -> None:

@@ -49,13 +49,13 @@ COLUMNS = (
 def seconds_of(function: Callable[[], object], times: int) -> float:
     """Mean time of a call, the better of two series."""
     jax.block_until_ready(function())
-    found = []
+    means = []
     for _ in range(2):
         start = time.perf_counter()
         results = [function() for _ in range(times)][-1]
         jax.block_until_ready(results)
-        found.append((time.perf_counter() - start) / times)
-    return min(found)
+        means.append((time.perf_counter() - start) / times)
+    return min(means)
 
 
 def ceilings(dtypes: list[str], side: int, copied: int) -> tuple[dict[str, float], float]:

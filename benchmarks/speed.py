@@ -44,12 +44,12 @@ BEFORE = "before"  # the side that is an older checkout of codax
 
 def cases() -> list[Case]:
     """All cases of the table."""
-    found = []
+    coding = []
     for model in PEERS:
         for seconds, batch in ((10, 1), (60, 1), (10, 8)):
-            found += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
+            coding += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
     training = [Case("encodec_24khz", "train", 1, 8, pieces=n) for n in (1, 4)]
-    return [*found, Case("mimi_24khz", "stream", 1), *training]
+    return [*coding, Case("mimi_24khz", "stream", 1), *training]
 
 
 def curves() -> list[Case]:

@@ -27,15 +27,15 @@ Recordings = list[tuple[np.ndarray, list[phones.Segment]]]
 
 
 def aligned(split: str) -> Recordings:
-    aligner, found = phones.Aligner(), []
+    aligner, recordings = phones.Aligner(), []
     for utterance in load_utterances("starter", sample_rate=RATE, split=split):
         if utterance.seconds > LONGEST:
             continue
         try:
-            found.append((utterance.audio[:, 0], aligner(utterance)))
+            recordings.append((utterance.audio[:, 0], aligner(utterance)))
         except MetricError:
             continue  # words that are not in the dictionary
-    return found
+    return recordings
 
 
 def frames(features: Callable[[np.ndarray], np.ndarray], recordings: Recordings) -> tuple[np.ndarray, np.ndarray]:

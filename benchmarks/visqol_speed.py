@@ -57,10 +57,10 @@ def main() -> None:
     for index, pair in enumerate(pairs):
         for name, score in scorers.items():
             began = time.perf_counter()
-            found = score(pair, rate)
+            value = score(pair, rate)
             if index:
                 spent[name] += time.perf_counter() - began
-                scores[name].append(found)
+                scores[name].append(value)
     for dtype in ("float64", "float32"):
         name = f"codax, batch, {dtype}"
         batch = functools.partial(visqol_batch, sample_rate=rate, mode=options.mode, mapping=mapping, dtype=dtype)
@@ -69,10 +69,10 @@ def main() -> None:
         scores[name] = [result.moslqo for result in batch(pairs[1:])]
         spent[name] = time.perf_counter() - began
     seconds = sum(len(reference) for reference, _ in pairs[1:]) / rate
-    for name, taken in spent.items():
-        ratio = spent["visqol-python"] / taken
+    for name, elapsed in spent.items():
+        ratio = spent["visqol-python"] / elapsed
         mean = np.mean(scores[name])
-        print(f"{name}: {seconds / taken:.1f} s of audio in a second, ratio {ratio:.2f}, mean score {mean:.4f}")
+        print(f"{name}: {seconds / elapsed:.1f} s of audio in a second, ratio {ratio:.2f}, mean score {mean:.4f}")
 
 
 if __name__ == "__main__":

@@ -30,11 +30,11 @@ def microphone(codec: codax.Codec, pace: bool) -> Iterator[np.ndarray]:
     """Yields chunks of stdin, float32 [1, time, 1]; with `pace`, each at the time of its last sample."""
     rate = codec.config.model.sample_rate
     samples = max(1, round(PIECE_SECONDS * rate))
-    began, taken = time.monotonic(), 0
+    began, consumed = time.monotonic(), 0
     while data := sys.stdin.buffer.read(2 * samples):
-        taken += len(data) // 2
+        consumed += len(data) // 2
         if pace:
-            time.sleep(max(0.0, began + taken / rate - time.monotonic()))
+            time.sleep(max(0.0, began + consumed / rate - time.monotonic()))
         yield codax.audio.from_int16(np.frombuffer(data, "<i2", count=len(data) // 2))[None, :, None]
 
 
@@ -51,15 +51,15 @@ def talk(codec: codax.Codec, host: str, port: int, kbps: float | None, pace: boo
         if not line.recv(1):  # the other side is ready: it has compiled for this number of codebooks
             raise CodaxError("the call was not accepted")
         line.sendall(json.dumps({"began": time.time()}).encode() + b"\n")
-        taken = frames = 0
+        consumed = frames = 0
         for piece in microphone(codec, pace):
             codes = encoder.push(piece)
-            taken, frames = taken + piece.shape[1], frames + codes.shape[1]
+            consumed, frames = consumed + piece.shape[1], frames + codes.shape[1]
             for packet in packets.packets(codes, meta):
                 line.sendall(packet)
         codes = encoder.finish()
         frames += codes.shape[1]
-        line.sendall(packets.last_packet(codes, frames * config.hop - taken, meta))
+        line.sendall(packets.last_packet(codes, frames * config.hop - consumed, meta))
 
 
 def listen(codec: codax.Codec, host: str, port: int) -> None:
@@ -69,7 +69,7 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
     with socket.create_server((host, port)) as door:
         print(f"listening on port {door.getsockname()[1]}", file=sys.stderr, flush=True)
         line, _ = door.accept()
-    delays, payload, wire, given = [], 0, 0, 0
+    delays, payload, wire, received = [], 0, 0, 0
     with line, line.makefile("rb") as stream:
         meta = packets.read_header(stream.read)
         if meta.model_hash != codec.hash:
@@ -85,14 +85,14 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
             sys.stdout.buffer.write(codax.audio.to_int16(audio[0, :, 0]).astype("<i2").tobytes())
             sys.stdout.buffer.flush()
             if audio.shape[1]:
-                delays.append(time.time() - began - given / rate)
-            given += audio.shape[1]
+                delays.append(time.time() - began - received / rate)
+            received += audio.shape[1]
             payload += codes.size * meta.bits_per_code
             wire += 8 * sum(len(packet) for packet in packets.packets(codes, meta))
-    seconds = max(given / rate, hop / rate)
+    seconds = max(received / rate, hop / rate)
     milliseconds = 1000 * np.asarray(delays or [0.0])
     print(
-        f"{given / rate:.2f} s heard; {payload / seconds:.0f} bits per second of codes, {wire / seconds:.0f} with "
+        f"{received / rate:.2f} s heard; {payload / seconds:.0f} bits per second of codes, {wire / seconds:.0f} with "
         f"packet heads; a frame of {1000 * hop / rate:.0f} ms was heard {np.median(milliseconds):.0f} ms after its "
         f"first sample (median; 99th percentile {np.percentile(milliseconds, 99):.0f} ms)",
         file=sys.stderr,

@@ -88,8 +88,8 @@ def _curve(axes, results: list[dict], field: str) -> bool:
         if value is None or case.model != "encodec_24khz":
             continue
         fixed = dataclasses.replace(case, **{field: 1})
-        for side, found in result["sides"].items():
-            lines.setdefault((side, fixed.task, fixed), []).append((value, found["median"]))
+        for side, timing in result["sides"].items():
+            lines.setdefault((side, fixed.task, fixed), []).append((value, timing["median"]))
     longest = {key: sorted(points) for key, points in lines.items() if len(points) > 2}
     for (side, task, _), points in longest.items():
         axes.loglog(*zip(*points, strict=True), marker="o", label=f"{side}, {task}")

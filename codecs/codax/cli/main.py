@@ -68,8 +68,8 @@ class ExportFormat(enum.StrEnum):
     stablehlo = "stablehlo"
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         print(f"codax {codax.__version__}")
         raise typer.Exit
 

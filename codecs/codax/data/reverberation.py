@@ -55,8 +55,8 @@ def reverberation_time(response: np.ndarray, sample_rate: int) -> float:
     inside = np.flatnonzero((decibels >= _FIT_DB[0]) & (decibels <= _FIT_DB[1]))
     if len(inside) < 2:
         return 0.0
-    slope = np.polyfit(inside / sample_rate, decibels[inside], 1)[0]
-    return float(-60.0 / slope) if slope < 0.0 else 0.0
+    decay = np.polyfit(inside / sample_rate, decibels[inside], 1)[0]
+    return float(-60.0 / decay) if decay < 0.0 else 0.0
 
 
 def reverberate(audio: np.ndarray, response: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def encoder() -> dict[str, np.ndarray]:
 def read_weights(data: bytes) -> dict[str, np.ndarray]:
     """The arrays under "model_state" of a checkpoint in PyTorch's legacy format.
 
-    The file has five pickles, of which the fourth names the arrays and the last the memory blocks that follow. Their
+    The file has five pickles: the fourth names the arrays, and the last the memory blocks that follow. Their
     opcodes are scanned; nothing is executed.
 
     Raises:

@@ -22,15 +22,15 @@ class Exchange:
 
 def collectives(text: str) -> dict[str, Exchange]:
     """The collectives of a program in XLA's text form, by kind. The body of a loop counts once."""
-    found: dict[str, Exchange] = {}
+    exchanges: dict[str, Exchange] = {}
     for shapes, kind, start in _CALL.findall(text):
         sizes = [_size(*match) for match in _SHAPE.findall(shapes)]
         # The result type of these asynchronous operations includes their operands.
         doubled = start and kind in ("all-gather", "collective-permute", "collective-broadcast")
         size = max(sizes, default=0) if doubled else sum(sizes)
-        before = found.get(kind, Exchange(0, 0))
-        found[kind] = Exchange(before.count + 1, before.bytes + size)
-    return found
+        before = exchanges.get(kind, Exchange(0, 0))
+        exchanges[kind] = Exchange(before.count + 1, before.bytes + size)
+    return exchanges
 
 
 def _size(name: str, bits: str, dimensions: str) -> int:

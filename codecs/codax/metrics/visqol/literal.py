@@ -209,17 +209,17 @@ def _band_sections(centre: float, period: float) -> list[list[float]]:
     denominator = [-2 * cosine / growth, math.exp(bandwidth * period * -2)]
     middle = cosine * 2 * period / growth
     tilts = [sine * period * 2 * wide / growth, sine * period * 2 * narrow / growth]
-    slopes = [-(middle + sign * tilt) / 2 for tilt in tilts for sign in (1, -1)]
+    coefficients = [-(middle + sign * tilt) / 2 for tilt in tilts for sign in (1, -1)]
 
     turn = cmath.exp(4j * centre * math.pi * period)
     zero = 2 * cmath.exp(complex(-(bandwidth * period), angle)) * period
     product = complex(1)
-    for slope in (-narrow, narrow, -wide, wide):
-        product *= -2 * turn * period + zero * (cosine + slope * sine)
+    for coefficient in (-narrow, narrow, -wide, wide):
+        product *= -2 * turn * period + zero * (cosine + coefficient * sine)
     pole = -2 / math.exp(2 * bandwidth * period) - 2 * turn + 2 * (1 + turn) / growth
     # numpy's complex logarithm is the C library's; cmath's differs close to magnitude 1.
     logarithm = complex(np.log(np.complex128(pole)))
     gain = abs(product / cmath.rect(math.exp(4 * logarithm.real), 4 * logarithm.imag))
-    numerators = [[period, slope] for slope in slopes]
+    numerators = [[period, coefficient] for coefficient in coefficients]
     numerators[0] = [value / gain for value in numerators[0]]
     return [numerator + denominator for numerator in numerators]
