@@ -136,7 +136,7 @@ def test_peaks_beyond_full_scale_turn_the_whole_trial_down(material, tmp_path):
 def test_loudness(material, tmp_path):
     rewrite(material / "secretone" / "item3.wav", lambda x: x * 10 ** (-1 / 20))
     with pytest.raises(
-        CodaxError, match=r"secretone/item3.wav: \d\.\d\d LU softer than the reference; allowed are 0.5"
+        CodaxError, match=r"secretone/item3.wav: \d\.\d\d LU softer than the reference; at most 0.5"
     ):
         make(material, tmp_path / "a")
     assert not (tmp_path / "a").exists()
@@ -173,7 +173,7 @@ def test_other_errors(material, tmp_path):
     out = tmp_path / "a"
     with pytest.raises(CodaxError, match="nowhere: is not a folder"):
         make(material, out, more=tmp_path / "nowhere")
-    with pytest.raises(CodaxError, match="this name is taken by the anchor35 of every trial"):
+    with pytest.raises(CodaxError, match="this name is reserved for the anchor35 of every trial"):
         make(material, out, Anchor35=material / "ref")
     with pytest.raises(CodaxError, match="10 systems make 13 signals a trial .*; BS.1534-3 allows 12"):
         make(material, out, **{f"s{i}": material / "ref" for i in range(8)})
