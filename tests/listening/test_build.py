@@ -135,9 +135,7 @@ def test_peaks_beyond_full_scale_turn_the_whole_trial_down(material, tmp_path):
 
 def test_loudness(material, tmp_path):
     rewrite(material / "secretone" / "item3.wav", lambda x: x * 10 ** (-1 / 20))
-    with pytest.raises(
-        CodaxError, match=r"secretone/item3.wav: \d\.\d\d LU softer than the reference; at most 0.5"
-    ):
+    with pytest.raises(CodaxError, match=r"secretone/item3.wav: \d\.\d\d LU softer than the reference; at most 0.5"):
         make(material, tmp_path / "a")
     assert not (tmp_path / "a").exists()
     make(material, tmp_path / "b", rules=Rules(tolerance=1.5))

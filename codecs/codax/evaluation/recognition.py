@@ -14,7 +14,7 @@ from codax.metrics.wer import ErrorCounts
 
 
 class TextScorer:
-    """Scores one utterance after the other: call `start` with the original, then `hear` with every system's signal."""
+    """Transcribes utterances one by one: call `start` with the original, then `hear` with every system's signal."""
 
     def __init__(self, recognizer: Recognizer):
         self._recognizer = recognizer
@@ -39,11 +39,13 @@ class TextScorer:
         self._language, self._text = language or wer.ENGLISH, text
         known = self._recognizer.languages
         if known is not None and self._language not in known:
-            raise MetricError(f"the recogniser {self._recognizer.name} does not know the language {self._language!r}")
+            raise MetricError(
+                f"the recogniser {self._recognizer.name} does not support the language {self._language!r}"
+            )
         self._heard = self.hear(original, sample_rate)
 
     def hear(self, audio: np.ndarray, sample_rate: int) -> str:
-        """The words in float32 [time, channels], any system's version of the utterance."""
+        """The transcript of float32 [time, channels], a system's version of the utterance."""
         return self._recognizer.transcribe(resample(mono(audio), sample_rate, recognizers.SAMPLE_RATE), self._language)
 
     def inputs(self, heard: str) -> dict[str, str | None]:
