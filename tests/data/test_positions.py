@@ -154,6 +154,6 @@ def test_checkpoints_refuse_in_one_line(plain, tmp_path):
     with Checkpoints(tmp_path / "run", kept=2) as checkpoints, pytest.raises(CheckpointError) as caught:
         checkpoints.restore(2, state, pipeline.training_batches(plain, batch_size_per_process=4))
     assert str(caught.value) == (
-        f"{tmp_path / 'run' / 'checkpoints' / '2'}: cannot resume: the audio has changed since the checkpoint: 41 examples "
-        "then, 44 now; restore it, or accept a different order with data.accept_changes"
+        f"{tmp_path / 'run' / 'checkpoints' / '2'}: cannot resume: the audio has changed since the checkpoint: 41 "
+        "examples then, 44 now; restore it, or accept a different order with data.accept_changes"
     )

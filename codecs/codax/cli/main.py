@@ -84,7 +84,7 @@ def _root(
 
 
 class _EncodeCommand(TyperCommand):
-    """A command whose option --entropy may do without a value, which typer's options cannot."""
+    """A command whose option --entropy may be given without a value, which typer does not support."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         values = [mode.value for mode in Entropy]

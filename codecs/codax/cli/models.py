@@ -1,4 +1,4 @@
-"""Loading models for commands, which keep compiled programs from one run to the next."""
+"""Loads models for commands, which cache compiled programs between runs."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class _Bench:
         self._selection, self._scorer = selection, scorer
         self._error, self._text_error = "", ""
         heard = [v.key for m in selection.measures if set(TEXTS).intersection(m.needs) for v in m.values]
-        self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # for what went wrong
+        self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # key of transcription errors
         try:
             self._original = utterance.audio
         except CodaxError as error:
@@ -117,7 +117,7 @@ class _Bench:
             if "degraded" in measure.needs and measure.rate:
                 inputs = inputs | self._signals(inputs["degraded"], measure.rate)
             if any(name not in inputs for name in measure.needs):
-                return  # no codes, or the reason why there is no text is in the row
+                return  # the system has no codes, or the row has the reason for a missing transcript
             scores = measure.compute(*(inputs[name] for name in measure.needs))
         except Exception as error:
             row.errors[keys[0]] = _reason(error)
@@ -125,7 +125,7 @@ class _Bench:
         row.scores.update({key: float(scores[key]) for key in keys})
 
     def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
-        """`registry.SIGNALS` at a rate, or as they are."""
+        """The inputs `registry.SIGNALS`, resampled to `rate` if given."""
         rate = rate or self._rate
         if rate not in self._resampled:
             self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
@@ -133,7 +133,7 @@ class _Bench:
         return {"reference": self._resampled[rate], "degraded": degraded, "rate": rate}
 
     def _texts(self, decoded: np.ndarray, row: Row) -> dict[str, Any]:
-        """`registry.TEXTS`, and the row's counts of errors; {} without a recogniser, or where it fails."""
+        """The inputs `registry.TEXTS`; also sets the row's error counts. Empty without a recogniser or if it fails."""
         if self._scorer is None:
             return {}
         if self._text_error:
@@ -150,7 +150,7 @@ class _Bench:
 
 
 def _codes(system: System, output: Output) -> dict[str, Any]:
-    """`registry.CODES` of a codec."""
+    """The inputs `registry.CODES` of a codec."""
     if output.codes is None or not isinstance(system, CodecSystem):
         return {}
     return {"codes": output.codes, "codebook_size": system.codebook_size, "frame_rate": system.frame_rate}

@@ -49,7 +49,7 @@ class TextScorer:
         return self._recognizer.transcribe(resample(mono(audio), sample_rate, recognizers.SAMPLE_RATE), self._language)
 
     def inputs(self, heard: str) -> dict[str, str | None]:
-        """What measures may need (`registry.TEXTS`)."""
+        """The inputs of measures (`registry.TEXTS`)."""
         return {
             "transcript": self._text,
             "heard": heard,
@@ -58,10 +58,10 @@ class TextScorer:
         }
 
     def counts(self, heard: str, keys: Collection[str]) -> dict[str, ErrorCounts]:
-        """Errors by key of the registry, of those in `keys` that have a reference."""
-        found = {}
+        """Error counts by key of the registry, for the keys in `keys` with a reference."""
+        counts = {}
         for prefix, reference in (("d", self._heard), ("", self._text)):
             for name, count in (("wer", wer.word_counts), ("cer", wer.character_counts)):
                 if reference is not None and prefix + name in keys:
-                    found[prefix + name] = count(reference, heard, self._language)
-        return found
+                    counts[prefix + name] = count(reference, heard, self._language)
+        return counts

@@ -25,12 +25,12 @@ from codax.nets.snake import Snake
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What SoundStream's and DAC's networks differ in.
+    """Differences between SoundStream's and DAC's networks.
 
     Attributes:
-      activation: makes the activation of a name, which has parameters in DAC.
-      short: strided transposed convolutions leave out the samples that the signal's ends would need padding for.
-      finish: what comes after the decoder's last convolution.
+      activation: creates the activation of a given name; DAC's has parameters.
+      short: whether strided transposed convolutions omit the samples at the ends of the signal that need padding.
+      finish: function after the decoder's last convolution.
     """
 
     activation: Callable[[str], Callable[[jax.Array], jax.Array]]
@@ -39,23 +39,23 @@ class Variant:
 
 
 def variant(config: SoundStreamConfig) -> Variant:
-    """Which of them a model section asks for."""
+    """The variant of a model section."""
     if isinstance(config, DACConfig):
         return Variant(lambda name: Snake(name=name), short=True, finish=jnp.tanh)
     return Variant(lambda name: elu, short=False, finish=lambda x: x)
 
 
 def facts(config: SoundStreamConfig) -> Facts:
-    """The receptive field, to either side; segments are coded as a whole."""
+    """The receptive field on either side; models with segments code them as a whole."""
     if config.segment_seconds:
         return Facts()
-    rate = config.stem_stride  # samples in a step of the layer
+    rate = config.stem_stride  # samples per step of the layer
     reach = 2 * rate if rate > 1 else config.kernel_size // 2  # samples
     for stride in config.strides:
         reach += rate * sum((config.kernel_size - 1) * dilation // 2 + 1 for dilation in config.dilations)
         reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
         rate *= stride
-    reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # into and out of the latent
+    reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # convolutions to and from the latent
     return Facts(context_frames=-(-reach // rate))
 
 

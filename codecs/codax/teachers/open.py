@@ -53,12 +53,14 @@ KINDS: dict[str, Kind] = {
 
 
 def register(name: str, kind: Kind) -> None:
-    """Adds a kind of teacher, which is asked before those that are there already.
+    """Adds a kind of teacher, which takes precedence over existing ones.
 
-    Args: name, what `TeacherConfig.source` names, for messages.
+    Args:
+      name: description of the accepted sources, for messages.
+      kind: the kind.
 
     Raises:
-      TeacherError: there is a kind of that name.
+      TeacherError: a kind with this name exists.
     """
     if name in KINDS:
         raise TeacherError(f"teacher {name}: the name is taken")
