@@ -15,7 +15,6 @@ from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtok
 from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
 
 KYUTAI_CONFIG = "mimi_config.json"
-PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:

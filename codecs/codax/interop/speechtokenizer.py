@@ -76,7 +76,9 @@ def config_values(config: Config) -> dict[str, Any]:
     """
     model = config.model
     if not isinstance(model, EncodecConfig):
-        raise LayoutError(f"model {config.name} of family {model.family} does not have the architecture of a SpeechTokenizer")
+        raise LayoutError(
+            f"model {config.name} of family {model.family} does not have the architecture of a SpeechTokenizer"
+        )
     net = model.seanet
     base = model.dilations[1] if len(model.dilations) > 1 else 2
     # Properties that its config cannot express.

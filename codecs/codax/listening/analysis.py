@@ -140,19 +140,10 @@ def analyze(
         with staged(out) as folder:
             _write(folder, about)
         return analysis
-    scores: dict[str, dict[str, dict[str, float]]] = {names[s.session]: s.scores() for s in sessions}
-    dropped = screen(scores, screening)
-    excluded = {entry.listener for entry in dropped}
-    kept = {listener: trials for listener, trials in scores.items() if listener not in excluded}
-    if not kept:
-        first = dropped[0]
-        raise CodaxError(
-            f"--screening {screening}: drops all {len(scores)} listeners; {first.listener}: {first.reason}"
-        )
     stimuli = [REFERENCE, *manifest.systems, *ANCHORS]
+    kept, dropped = _screened({names[s.session]: s.scores() for s in sessions}, screening)
     overall = {name: overall_summary(kept, name) for name in stimuli}
     overall = dict(sorted(overall.items(), key=lambda entry: (-entry[1].median, -entry[1].mean)))
-    items = sorted({item for trials in kept.values() for item in trials})
     comparisons = compare(kept, [REFERENCE, *manifest.systems], correction=correction, seed=seed)
     about |= {
         "screening": {
@@ -166,31 +157,50 @@ def analyze(
             "correction": correction,
             "seed": seed,
         },
-        "systems": [
-            {
-                "name": name,
-                "overall": _facts(summary),
-                "items": {
-                    item: _facts(summarize([trials[item][name] for trials in kept.values() if item in trials]))
-                    for item in items
-                },
-            }
-            for name, summary in overall.items()
-        ],
+        "systems": _by_item(kept, overall),
         "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
         "outliers": [dataclasses.asdict(outlier) for outlier in single_outliers(kept, stimuli)],
     }
     with staged(out) as folder:
         _write(folder, about)
         (folder / "mushra.csv").write_text(to_csv(sessions, manifest), encoding="utf-8", newline="")
-        plots.box_plot(
-            {name: [trial[name] for trials in kept.values() for trial in trials.values()] for name in overall},
-            overall,
-            folder / "boxplot.png",
-        )
-        if rates := {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps}:
-            plots.rate_plot(rates, overall, folder / "rate_score.png")
+        _plot(folder, kept, overall, {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps})
     return Analysis(about, overall, comparisons, [], dropped, notes)
+
+
+def _screened(scores: Scores, rule: str) -> tuple[Scores, list[Dropped]]:
+    """The scores of the listeners that a rule keeps, and the others. Raises CodaxError if it keeps none."""
+    dropped = screen(scores, rule)
+    excluded = {entry.listener for entry in dropped}
+    kept = {listener: trials for listener, trials in scores.items() if listener not in excluded}
+    if not kept:
+        first = dropped[0]
+        raise CodaxError(f"--screening {rule}: drops all {len(scores)} listeners; {first.listener}: {first.reason}")
+    return kept, dropped
+
+
+def _by_item(scores: Scores, overall: Mapping[str, Summary]) -> list[dict[str, Any]]:
+    """The summaries of every stimulus, over all items and by item, for analysis.json."""
+    items = sorted({item for trials in scores.values() for item in trials})
+    return [
+        {
+            "name": name,
+            "overall": _facts(summary),
+            "items": {
+                item: _facts(summarize([trials[item][name] for trials in scores.values() if item in trials]))
+                for item in items
+            },
+        }
+        for name, summary in overall.items()
+    ]
+
+
+def _plot(folder: Path, scores: Scores, overall: Mapping[str, Summary], kbps: Mapping[str, float]) -> None:
+    """Writes boxplot.png and, if bit rates are known, rate_score.png."""
+    by_stimulus = {name: [trial[name] for trials in scores.values() for trial in trials.values()] for name in overall}
+    plots.box_plot(by_stimulus, overall, folder / "boxplot.png")
+    if kbps:
+        plots.rate_plot(kbps, overall, folder / "rate_score.png")
 
 
 def overall_summary(scores: Scores, stimulus: str) -> Summary:

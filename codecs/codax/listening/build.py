@@ -69,6 +69,7 @@ def build(
 
     Args:
       reference: folder of the originals.
+      systems: folder by name of system.
       out: folder to write to.
       plan: options of the test.
       rules: requirements on the material; ABX has no anchors.
@@ -118,19 +119,22 @@ def build(
     }
     if plan.embed and (size := sum(map(len, audio.values())) * 4 // 3) > LARGE_PAGE:
         warnings.append(f"the page holds {size / 1e6:.0f} MB of audio: --side-folder loads one trial at a time")
-    html = page.render(content, audio if plan.embed else {})
+    _write(out, manifest, page.render(content, audio if plan.embed else {}), {} if plan.embed else audio)
+    return Built(manifest, warnings)
+
+
+def _write(out: Path, manifest: dict[str, Any], html: str, audio: Mapping[str, bytes]) -> None:
+    """Writes the page, its audio folder if there is `audio`, and the manifest, which gets the hashes of the files."""
     with staged(out) as folder:
         (folder / "index.html").write_text(html, encoding="utf-8")
         files = {"index.html": html.encode()}
-        if not plan.embed:
+        if audio:
             (folder / "audio").mkdir()
-            for blind, data in audio.items():
-                script = page.side_script(blind, data)
-                (folder / "audio" / f"{blind}.js").write_bytes(script)
-                files[f"audio/{blind}.js"] = script
+        for blind, data in audio.items():
+            files[f"audio/{blind}.js"] = page.side_script(blind, data)
+            (folder / "audio" / f"{blind}.js").write_bytes(files[f"audio/{blind}.js"])
         manifest["files"] = {name: sha256(data).hexdigest() for name, data in files.items()}
         (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
-    return Built(manifest, warnings)
 
 
 class _BlindIds:

@@ -43,8 +43,8 @@ def optional(module: str, extra: str) -> types.ModuleType:
     """Imports a module of an optional dependency.
 
     Args:
+      module: import name.
       extra: extra of codax that installs it.
-      extra: the extra of codax that installs it.
 
     Raises:
       MetricError: it is not installed; the message has the command that installs it.
