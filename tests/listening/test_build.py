@@ -173,7 +173,7 @@ def test_other_errors(material, tmp_path):
         make(material, out, more=tmp_path / "nowhere")
     with pytest.raises(CodaxError, match="this name is reserved for the anchor35 of every trial"):
         make(material, out, Anchor35=material / "ref")
-    with pytest.raises(CodaxError, match="10 systems make 13 signals a trial .*; BS.1534-3 allows 12"):
+    with pytest.raises(CodaxError, match="10 systems make 13 signals per trial .*; BS.1534-3 allows 12"):
         make(material, out, **{f"s{i}": material / "ref" for i in range(8)})
     with pytest.raises(CodaxError, match="--training 6: the test has 5 items"):
         make(material, out, Plan(training=6))

@@ -113,7 +113,7 @@ def test_advice_is_one_line_with_what_to_change() -> None:
     too_big = Plan(config, target, 8, TooBig(17 * GIB, int(15.75 * GIB), ()), Largest(3, 4))
     assert not too_big.fits
     line = advice(too_big)
-    assert "8 examples of 1 s do not fit one device of v5e:4x4 (17.0 GiB needed, 15.75 GiB there)" in line
+    assert "8 examples of 1 s do not fit one device of v5e:4x4 (17.0 GiB needed, 15.75 GiB available)" in line
     for change in ("train.batch_size=48", "memory.remat=nets", "memory.accumulate=2", "more devices"):
         assert change in line
     values = as_values(too_big)
