@@ -179,7 +179,7 @@ def test_other_weights_are_refused(codec: Codec, tmp_path: Path) -> None:
     state = load_file(tmp_path / "model.safetensors")
     for name, value, message in (
         ("encoder.conv1.weight", np.zeros((4, 7), np.float32), "encoder.conv1.weight has the shape"),
-        ("quantizer.quantizers.1.codebook.weight", np.zeros((31, 3), np.float32), "codebook has not the same shape"),
+        ("quantizer.quantizers.1.codebook.weight", np.zeros((31, 3), np.float32), "codebook does not have the same shape"),
         ("decoder.snake1.alpha", np.full((1, 6, 1), np.nan, np.float32), "decoder.act.alpha holds values"),
         ("decoder.extra", np.zeros(2, np.float32), "decoder.extra has no place"),
     ):

@@ -70,7 +70,7 @@ def test_a_folder_comes_back(codec: Codec, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"activation": "Snake"}, "activation 'Snake' is not ELU"),
+        ({"activation": "Snake"}, "activation 'Snake': codax supports ELU only"),
         ({"strides": 4}, "not the config of a SpeechTokenizer"),
         ({"n_q": "many"}, "not the config of a SpeechTokenizer"),
         ({"bidirectional": False}, "does not belong to the model|shape"),
