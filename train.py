@@ -7,13 +7,15 @@ from codax.runtime.allocator import use_huge_pages
 from codax.runtime.program import program, quiet_checkpoints
 
 _CONFIG = recipe_flags.define_config()
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; a run that was interrupted goes on from there.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; an interrupted run resumes from it.")
 _PARALLEL = flags.DEFINE_enum("parallel", "shard_map", ["shard_map", "pmap"], "How the step is mapped over devices.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Join the other processes of a run that spans several hosts.")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where it is not found by itself.")
-_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator: processes of the run.")
-_INDEX = flags.DEFINE_integer("process_index", None, "With --coordinator: which of them this is, from 0.")
-_HEARTBEAT = flags.DEFINE_integer("heartbeat_seconds", 100, "A process that is silent for so long ends the others.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, if it is not detected.")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator: number of processes.")
+_INDEX = flags.DEFINE_integer("process_index", None, "With --coordinator: index of this process, from 0.")
+_HEARTBEAT = flags.DEFINE_integer(
+    "heartbeat_seconds", 100, "The run ends after a process has been silent for this time."
+)
 
 
 def main(argv: list[str]) -> None:

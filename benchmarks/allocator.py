@@ -1,10 +1,10 @@
-"""Ratio of a training step's time with glibc's default allocator to that with codax's settings, and huge pages.
+"""Measures the effect of allocator settings and huge pages on the time of a training step.
 
     python benchmarks/allocator.py [--config configs/quickstart.py] [--steps 30] [--runs 3]
 
-The settings are read when a process starts, so each measurement is a process of its own, A B C A B C ...; it takes the
-median over its steps, and the ratio is taken run by run. "kept" is what `kept_memory` does, "huge" is that and
-`use_huge_pages`. Without adversarial losses.
+The settings are read when a process starts, so each measurement is a separate process, in the order A B C A B C ...; it
+takes the median over its steps, and ratios are taken run by run. "kept" uses `kept_memory`, "huge" also
+`use_huge_pages`; "default" is glibc's allocator. Adversarial losses are off.
 """
 
 import argparse
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def measure(recipe: Path, steps: int) -> float:
-    """Median time of a step with quantizer and mel loss, seconds."""
+    """Median time of a step with quantizer and mel loss, in seconds."""
     import jax
     import numpy as np
     from codax.config.recipe_files import load_recipe
@@ -67,9 +67,9 @@ def main() -> None:
         for name, env in settings.items():
             text = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
             seconds[name].append(float(text))
-    for name, found in seconds.items():
-        ratios = sorted(a / b for a, b in zip(seconds["default"], found, strict=True))
-        print(f"{name}: {statistics.median(found):.3f} s, default / it: {ratios[0]:.2f} to {ratios[-1]:.2f}")
+    for name, times in seconds.items():
+        ratios = sorted(a / b for a, b in zip(seconds["default"], times, strict=True))
+        print(f"{name}: {statistics.median(times):.3f} s, default / it: {ratios[0]:.2f} to {ratios[-1]:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What a beam through the codebooks brings a model, and what it takes: error of the latent, quality, time.
+"""Benefit and cost of beam search in a model's quantizer: latent error, quality, and encoding time.
 
     python benchmarks/beam.py --model=soundstream-speech --kbps=3,6 [--widths=1,2,4,8] [--data=starter] [--limit=20] \\
         [--metrics=visqol,wer]
 
-Times are of encoding 10 s, the widths in turn, median of `--rounds`.
+Times are for encoding 10 s: medians over `--rounds`, with the widths in turn.
 """
 
 import argparse
@@ -25,15 +25,15 @@ SECONDS = 10.0
 
 
 def latent_error(codec: Codec, signals: list[np.ndarray], levels: int) -> float:
-    """Squared error of the quantized latent, dB below its variance, over signals [time, channels]."""
+    """Squared error of the quantized latent relative to its variance, in dB, over signals [time, channels]."""
     error, variance = 0.0, 0.0
     for signal in signals:
         piece = signal[: len(signal) // codec.config.hop * codec.config.hop, :1][None]
         latent = np.asarray(
             codec.module.apply({"params": codec.params, "codebook": codec.codebook}, piece, method="encode_latent")
         )
-        found = codec.vectors(codec.engine.encode_piece(piece, False, levels))
-        error += float(np.sum((latent - found) ** 2))
+        quantized = codec.vectors(codec.engine.encode_piece(piece, False, levels))
+        error += float(np.sum((latent - quantized) ** 2))
         variance += float(np.sum((latent - latent.mean(axis=1, keepdims=True)) ** 2))
     return 10 * np.log10(error / variance)
 
@@ -42,14 +42,14 @@ def times(codecs: dict[int, Codec], levels: int, rounds: int) -> dict[int, float
     """Median seconds to encode 10 s with each width."""
     rate = next(iter(codecs.values())).config.model.sample_rate
     signal = (0.1 * np.random.default_rng(0).standard_normal((1, int(SECONDS * rate), 1))).astype(np.float32)
-    found: dict[int, list[float]] = {width: [] for width in codecs}
+    samples: dict[int, list[float]] = {width: [] for width in codecs}
     for turn in range(rounds + 1):
         for width, codec in codecs.items():
             start = time.perf_counter()
             codec.engine.encode_piece(signal, False, levels)
             if turn:  # the first one compiles
-                found[width].append(time.perf_counter() - start)
-    return {width: statistics.median(values) for width, values in found.items()}
+                samples[width].append(time.perf_counter() - start)
+    return {width: statistics.median(values) for width, values in samples.items()}
 
 
 def main() -> None:
@@ -72,17 +72,17 @@ def main() -> None:
         out = Path(folder) / "results"
         evaluate(models, args.data, kbps=rates, metrics=args.metrics.split(","), limit=args.limit, out=out)
         systems = json.loads((out / "results.json").read_text(encoding="utf-8"))["systems"]
-    found = {system["label"]: system["metrics"] for system in systems}
-    names = [name for name in COLUMNS if any(name in metrics for metrics in found.values())]
+    by_label = {system["label"]: system["metrics"] for system in systems}
+    names = [name for name in COLUMNS if any(name in metrics for metrics in by_label.values())]
     print(" | ".join(["| kbps | beam | error, dB", *(COLUMNS[name] for name in names), "time of 10 s, ms"]) + " |")
     print("|---" * (4 + len(names)) + "|")
     for rate in rates:
         levels = config.quantizers_for(rate)
-        taken = times(codecs, levels, args.rounds)
+        medians = times(codecs, levels, args.rounds)
         for width, codec in codecs.items():
-            metrics = found[f"beam {width} {config.kbps(levels):g} kbps"]
+            metrics = by_label[f"beam {width} {config.kbps(levels):g} kbps"]
             cells = [f"{rate:g}", str(width), f"{latent_error(codec, signals, levels):.2f}"]
-            cells += [cell(metrics, name) for name in names] + [f"{1000 * taken[width]:.0f}"]
+            cells += [cell(metrics, name) for name in names] + [f"{1000 * medians[width]:.0f}"]
             print("| " + " | ".join(cells) + " |", flush=True)
 
 

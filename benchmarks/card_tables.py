@@ -1,4 +1,4 @@
-"""The tables of a model card, from the results of `eval.py`: each with its 95 % intervals.
+"""Prints the tables of a model card, with 95 % intervals, from the results of `eval.py`.
 
 python benchmarks/card_tables.py runs/evaluation/librispeech runs/evaluation/starter
 """
@@ -22,14 +22,14 @@ DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
 
 def cell(metrics: dict, name: str) -> str:
     """Mean and half of the interval."""
-    if (found := metrics.get(name)) is None:
+    if (interval := metrics.get(name)) is None:
         return ""
     digits = DIGITS.get(name, 2)
-    return f"{found['mean']:.{digits}f} ±{(found['high'] - found['low']) / 2:.{digits}f}"
+    return f"{interval['mean']:.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}"
 
 
 def table(results: dict) -> list[str]:
-    """A line for each system."""
+    """One line per system."""
     names = [name for name in COLUMNS if any(name in system["metrics"] for system in results["systems"])]
     lines = [" | ".join(["| system | kbps of files", *(COLUMNS[name] for name in names)]) + " |"]
     lines.append("|---|---" + "|---" * len(names) + "|")
@@ -42,7 +42,7 @@ def table(results: dict) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, help="what --out of eval.py was")
+    parser.add_argument("folders", nargs="+", type=Path, help="--out folders of eval.py")
     for folder in parser.parse_args().folders:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         utterances = max(system["utterances"] for system in results["systems"])

@@ -1,9 +1,9 @@
-"""Ratio of the native convolutions' time to that of the matrix-product forms, on this machine.
+"""Compares the native convolutions with the matrix-product forms on this machine.
 
     python benchmarks/conv_lowerings.py [--channels 32] [--runs 5]
 
-A forward and backward pass of the encoder is timed with each lowering in turn, A B A B ..., and the ratio is taken
-pair by pair.
+A forward and backward pass of the encoder is timed with each lowering in turn, A B A B ..., and ratios are taken pair
+by pair.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
 
     compiled = {}
     for lowering in ("native", "matmul"):
-        # Read at trace time, so each compiled function keeps the form that it was traced with.
+        # Read at trace time: each compiled function keeps the form with which it was traced.
         conv.default_lowering = lambda lowering=lowering: lowering
         step = jax.jit(jax.grad(lambda p, x: (encoder.apply(p, x) ** 2).mean()))
         compiled[lowering] = step.lower(params, audio).compile()

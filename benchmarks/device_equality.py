@@ -1,10 +1,10 @@
-"""Trains the same few steps on one device, on eight, and in two processes of four, and compares the parameters.
+"""Trains the same few steps on one device, on eight, and in two processes with four, and compares the parameters.
 
     python benchmarks/device_equality.py --out=DIR [--steps=10] [--config=configs/quickstart.py]
 
-The devices are those of the CPU. For each layout it prints the largest difference from one device, over all parameters
-of generator and discriminators and over the codebooks: relative to the largest value of each array, or to 1 if that is
-more.
+The devices are CPU devices. For each layout it prints the largest difference from one device, over all parameters of
+generator and discriminators and over the codebooks: relative to the largest value of each array, or to 1 if that is
+larger.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LAYOUTS = {"1 device": (1, 1, "shard_map")} | {
 
 
 def run(config: str, workdir: Path, steps: int, processes: int, devices: int, kind: str) -> None:
-    """Trains to the end; exits with what a failing process said."""
+    """Trains to the end; exits with the message of a failing process."""
     command = [sys.executable, str(TRAIN), f"--config={config}", f"--workdir={workdir}", f"--parallel={kind}"]
     values = {"steps": steps, "eval_batches": 0, "sample_files": 0, "eval_every": 10**9, "checkpoint_every": 10**9}
     command += [f"--config.train.{name}={value}" for name, value in values.items()]
@@ -69,17 +69,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--config", default="configs/quickstart.py")
     options = parser.parse_args()
-    wanted: dict[str, np.ndarray] = {}
+    reference: dict[str, np.ndarray] = {}
     for number, (name, layout) in enumerate(LAYOUTS.items()):
         workdir = options.out / str(number)
         run(options.config, workdir, options.steps, *layout)
-        found = arrays(options.config, workdir)
-        wanted = wanted or found
+        trained = arrays(options.config, workdir)
+        reference = reference or trained
         worst = {}
-        for key, value in wanted.items():
+        for key, value in reference.items():
             part = key.split("'")[1]
             scale = np.max(np.abs(value), initial=1.0)
-            worst[part] = max(worst.get(part, 0.0), float(np.max(np.abs(found[key] - value), initial=0.0) / scale))
+            worst[part] = max(worst.get(part, 0.0), float(np.max(np.abs(trained[key] - value), initial=0.0) / scale))
         print(f"{name}: " + ", ".join(f"{part} {value:.1e}" for part, value in worst.items()), flush=True)
 
 

@@ -1,11 +1,11 @@
-"""Compressing and decompressing with EnCodec's language model, against the `encodec` package in the same run.
+"""Compression and decompression with EnCodec's language model: codax against the `encodec` package in the same run.
 
     pip install torch==2.13.0 torchaudio encodec==0.1.1
     python benchmarks/encodec_lm.py [--seconds 60] [--kbps 6] [--runs 3]
 
-Both use the same random weights of full size, on speech of the starter corpus, from audio to a file's bytes and back;
-codax in the portable mode (`codax encode --entropy=lm`). Runs alternate, A B A B ..., and the ratio is taken pair by
-pair. Before that each one runs once, so that what there is to compile is compiled.
+Both use the same random weights of full size, on speech of the starter corpus, from audio to the bytes of a file and
+back; codax in its portable mode (`codax encode --entropy=lm`). Runs alternate, A B A B ..., and ratios are taken pair
+by pair. Each side first runs once to compile.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from encodec import EncodecModel
 from encodec.model import LMModel
 
 PAST_SECONDS = 3.5
-compress = importlib.import_module("encodec.compress")  # the package has a function of this name
+compress = importlib.import_module("encodec.compress")  # the package has a function with the same name
 
 
 def speech(rate: int, channels: int, seconds: float) -> np.ndarray:
-    """Prompts one after the other: float32 [channels, time]."""
+    """Concatenated prompts: float32 [channels, time]."""
     prompts = load_utterances("starter", sample_rate=rate)
     joined = np.concatenate([prompt.audio[:, 0] for prompt in prompts])
     return np.tile(joined[None, : round(seconds * rate)], (channels, 1)).astype(np.float32)

@@ -1,10 +1,10 @@
-"""Bits that entropy coding saves on the starter corpus's English test prompts, and how fast it is.
+"""Savings and speed of entropy coding on the English test prompts of the starter corpus.
 
     python benchmarks/entropy.py MODEL [--lm DIR] [--utterances 57] [--joined]
 
-Each prompt is coded as a block of its own, or in several if the language model's blocks are shorter. Prints a line for
-each rate of the model and each method: bits per code, share saved of the packed codes, and seconds of audio coded and
-decoded per second, without the codec.
+Each prompt is coded as one block, or as several if the language model's blocks are shorter. Prints a line for each rate
+of the model and each method: bits per code, fraction saved of the packed codes, and seconds of audio coded and decoded
+per second, without the codec.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from codax.lm.storage import has_lm, load_integers
 
 
 def models(codec: codax.Codec, lm: Path | None, levels: int) -> Iterator[tuple[str, coding.Model, int]]:
-    """Yields name, model and most frames of a block."""
+    """Yields name, model and largest number of frames of a block."""
     yield "adaptive", AdaptiveModel(codec.usage()[:levels], 1), round(10 * codec.config.frame_rate)
     if lm is not None:
         config, arrays = load_integers(lm)
@@ -33,7 +33,7 @@ def models(codec: codax.Codec, lm: Path | None, levels: int) -> Iterator[tuple[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--lm", type=Path, default=None, help="default: MODEL/lm, if it is there")
+    parser.add_argument("--lm", type=Path, default=None, help="default: MODEL/lm, if it exists")
     parser.add_argument("--utterances", type=int, default=None)
     parser.add_argument("--joined", action="store_true", help="join the prompts, as one long file")
     arguments = parser.parse_args()
@@ -52,18 +52,18 @@ def main() -> None:
         for name, model, most in models(codec, lm, levels):
             blocks = [part[i : i + most, :levels] for part in codes for i in range(0, len(part), most)]
             groups = [blocks[i : i + 16] for i in range(0, len(blocks), 16)]
-            for group in groups:  # compiles what there is to compile
+            for group in groups:  # compiles
                 coding.decode_blocks(model, coding.encode_blocks(model, group), [len(block) for block in group])
             begin = time.perf_counter()
             messages = [coding.encode_blocks(model, group) for group in groups]
             middle = time.perf_counter()
-            found = [
+            decoded = [
                 coding.decode_blocks(model, some, [len(block) for block in group])
                 for some, group in zip(messages, groups, strict=True)
             ]
             end = time.perf_counter()
-            for group, again in zip(groups, found, strict=True):
-                assert all(np.array_equal(a, b) for a, b in zip(group, again, strict=True))
+            for group, restored in zip(groups, decoded, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(group, restored, strict=True))
             bits = 8 * sum(len(m) for some in messages for m in some) / sum(block.size for block in blocks)
             print(
                 f"{kbps:g} kbps, {name}: {bits:.2f} of {full} bits per code, {100 - 100 * bits / full:.1f} % saved; "

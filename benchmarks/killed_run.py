@@ -1,8 +1,8 @@
-"""Kills a training run again and again and compares its export with that of a run that was left alone, byte for byte.
+"""Kills a training run repeatedly and compares its export with that of an uninterrupted run, byte for byte.
 
     python benchmarks/killed_run.py --out=DIR [--kills=20] [--seed=0] -- --config=configs/quickstart.py [FLAG ...]
 
-SIGKILL comes at random moments, while the run starts, computes, saves and evaluates. Nothing is cleaned up in between.
+SIGKILL is sent at random times, while the run starts, computes, saves and evaluates. Nothing is cleaned up in between.
 """
 
 import argparse
@@ -17,7 +17,7 @@ TRAIN = Path(__file__).parents[1] / "train.py"
 
 
 def start(flags: list[str], workdir: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The run as a process; what it prints is added to `log`."""
+    """Starts the run as a process; its output is appended to `log`."""
     command = [sys.executable, str(TRAIN), *flags, f"--workdir={workdir}"]
     with log.open("ab") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -29,7 +29,7 @@ def newest(workdir: Path) -> int:
 
 
 def finish(flags: list[str], workdir: Path, log: Path) -> float:
-    """Runs to the end; the seconds that it took."""
+    """Runs to the end; returns the elapsed seconds."""
     began = time.monotonic()
     if code := start(flags, workdir, log).wait():
         sys.exit(f"{log}: train.py ended with status {code}")
@@ -37,7 +37,7 @@ def finish(flags: list[str], workdir: Path, log: Path) -> float:
 
 
 def kill_often(flags: list[str], workdir: Path, log: Path, kills: int, chance: random.Random) -> int:
-    """Kills the run so many times; the number of kills that hit it before its end."""
+    """Kills the run up to `kills` times; returns the number of kills before its end."""
     hits, longest = 0, 5.0
     while hits < kills:
         before = newest(workdir)
@@ -49,7 +49,7 @@ def kill_often(flags: list[str], workdir: Path, log: Path, kills: int, chance: r
             process.send_signal(signal.SIGKILL)
             process.wait()
         hits += 1
-        # A run that comes to no new checkpoint is given more time, so that about every other one gets on.
+        # A run without a new checkpoint gets more time, so that about every other one makes progress.
         longest *= 1.2 if newest(workdir) == before else 0.8
         print(f"kill {hits}: newest checkpoint {newest(workdir)}", flush=True)
     return hits

@@ -1,12 +1,12 @@
-"""How fast the loader makes training crops, and the share of a training step that waits for them.
+"""Speed of the data loader, and the fraction of a training step spent waiting for it.
 
     python benchmarks/loader.py [--data starter] [--files 400] [--seconds 10] [--threads 2] [--workers 0] [--train 0]
 
-Recordings of a source are stored as shards, as FLAC files, and as FLAC files at 44.1 kHz that have to be resampled.
-Batches of the quickstart (8 crops of half a second, 16 kHz) are read of each, and of a mixture, with the strategies of
-the EnCodec paper, of two halves of the shards. Rates are seconds of audio per second of time, and per second of
-processor time ("per core"; without --workers, whose time is not seen). With --train N the quickstart is trained for N
-steps on each, and the share of the time that it waited for data is the mean of what it logged from step 50 on.
+Recordings of a source are stored as shards, as FLAC files, and as FLAC files at 44.1 kHz to be resampled. Batches of
+the quickstart (8 crops of half a second, 16 kHz) are read from each, and from a mixture of two halves of the shards
+with the strategies of the EnCodec paper. Rates are seconds of audio per second of time, and per second of
+processor time ("per core"; without --workers, whose time is not measured). With --train N the quickstart is trained for
+N steps on each; the waiting fraction is the mean of the logged values from step 50 on.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def prepare(spec: str, files: int, folder: Path) -> dict[str, dict]:
         (folder / "shards" / f"{half}.jsonl").write_text("\n".join(chosen), encoding="utf-8")
     halves = tuple(f"{name}={folder / 'shards' / half}.jsonl" for name, half in (("music", "a"), ("speech", "b")))
     return {
-        "shards, int16, read anew": {"source": str(folder / "shards"), "memory_mb": 0},
-        "shards, int16, kept in memory": {"source": str(folder / "shards")},
+        "shards, int16, not cached": {"source": str(folder / "shards"), "memory_mb": 0},
+        "shards, int16, cached in memory": {"source": str(folder / "shards")},
         "folder of FLAC, 16 kHz": {"source": str(folder / "flac16000")},
         "folder of FLAC, 44.1 kHz, resampled": {"source": str(folder / "flac44100")},
         "mixture of two sources of shards": {"sources": halves, "normalize_peak": True, "gain_db": (-10.0, 6.0)},
@@ -76,7 +76,7 @@ def speed(config: Config, seconds: float) -> tuple[float, float]:
 
 
 def waiting(config: Config, steps: int, workdir: Path) -> float:
-    """Share of the time that a training run waited for data."""
+    """Fraction of the time that a training run waited for data."""
     from codax.training import loop
 
     config.train.steps = config.train.eval_every = config.train.checkpoint_every = steps

@@ -1,4 +1,4 @@
-"""Time of a live frame of Mimi, 80 ms of audio: encoding and decoding, codax and the moshi package in one run.
+"""Latency of encoding and decoding one 80 ms frame with Mimi: codax against the moshi package in one run.
 
     pip install torch==2.13.0 einops && pip install --no-deps moshi==0.2.13
     python benchmarks/mimi_streaming.py --frames=500 --levels=8
@@ -19,20 +19,20 @@ from codax.codec.codec import Codec
 from codax.config.presets import mimi_24khz
 from codax.interop.formats import import_model
 
-_FRAMES = flags.DEFINE_integer("frames", 500, "Frames that are timed.")
+_FRAMES = flags.DEFINE_integer("frames", 500, "Frames to time.")
 _LEVELS = flags.DEFINE_integer("levels", 8, "Codebooks, of 32.")
 _THREADS = flags.DEFINE_integer("threads", 2, "Of PyTorch.")
-_ALONE = flags.DEFINE_bool("alone", False, "Time codax alone; PyTorch is not needed.")
-_SESSIONS = flags.DEFINE_integer("sessions", 0, "Time so many sessions at once instead.")
+_ALONE = flags.DEFINE_bool("alone", False, "Time codax only; PyTorch is not needed.")
+_SESSIONS = flags.DEFINE_integer("sessions", 0, "Time this many concurrent sessions instead.")
 _WARM_UP = 20
 
 
 def moshi_pair(levels: int, threads: int):
-    """A Mimi of the moshi package with random weights, as a function of a frame [1, hop, 1], and the same one here."""
+    """A Mimi of the moshi package with random weights, as a function of a frame [1, hop, 1], and the same in codax."""
     import torch
     from safetensors.torch import save_file
 
-    # The package imports one for text that Mimi does not use.
+    # The package imports a text library that Mimi does not use.
     stand_in = types.ModuleType("sentencepiece")
     stand_in.SentencePieceProcessor = object
     sys.modules.setdefault("sentencepiece", stand_in)
@@ -50,11 +50,11 @@ def moshi_pair(levels: int, threads: int):
         codec = import_model(Path(folder) / "mimi.safetensors")
     model.streaming_forever(1)
 
-    def there_and_back(frame: np.ndarray) -> None:
+    def round_trip(frame: np.ndarray) -> None:
         with torch.no_grad():
             model.decode(model.encode(torch.from_numpy(frame.transpose(0, 2, 1).copy())))
 
-    return there_and_back, codec
+    return round_trip, codec
 
 
 def report(name: str, seconds: list[float]) -> None:
@@ -66,7 +66,7 @@ def report(name: str, seconds: list[float]) -> None:
 
 
 def time_sessions(codec: Codec, slots: int) -> list[float]:
-    """Seconds of every step of so many sessions, there and back."""
+    """Seconds of every encoding and decoding step of `slots` concurrent sessions."""
     sessions = codec.sessions(slots, num_quantizers=_LEVELS.value)
     for _ in range(slots):
         sessions.start()

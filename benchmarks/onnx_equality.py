@@ -1,9 +1,9 @@
-"""Compares exported ONNX programs with JAX on many clips: codes, and audio of the same codes, whole and streamed.
+"""Compares exported ONNX programs with JAX on many clips: codes, and audio of the same codes, complete and streamed.
 
     python benchmarks/onnx_equality.py --model=runs/quickstart/export [--data=starter] [--clips=100] [--seconds=2]
 
-Clips are cut from the source's test utterances; ends are padded. For each frame whose codes differ it prints the first
-level at which they do.
+Clips are cut from the test utterances of the source and padded. For each frame whose codes differ it prints the first
+level that differs.
 """
 
 import argparse
@@ -18,15 +18,15 @@ from codax.deploy.runtime import Runtime
 
 def clips(spec: str, sample_rate: int, length: int, count: int) -> np.ndarray:
     """float32 [count, length, 1]."""
-    found = []
+    cut = []
     for utterance in load_utterances(spec, sample_rate=sample_rate):
         audio = utterance.audio[:, :1]
         for start in range(0, len(audio), length):
             piece = audio[start : start + length]
-            found.append(np.pad(piece, ((0, length - len(piece)), (0, 0))))
-            if len(found) == count:
-                return np.stack(found).astype(np.float32)
-    raise SystemExit(f"{spec}: only {len(found)} clips")
+            cut.append(np.pad(piece, ((0, length - len(piece)), (0, 0))))
+            if len(cut) == count:
+                return np.stack(cut).astype(np.float32)
+    raise SystemExit(f"{spec}: only {len(cut)} clips")
 
 
 def main() -> None:
@@ -44,10 +44,10 @@ def main() -> None:
     for number, clip in enumerate(audio[:, None]):
         codes = codec.engine.encode_piece(clip, False)
         decoded = codec.engine.decode_piece(codes, False)
-        found = [(runtime.encode(clip), runtime.decode(codes))]
+        results = [(runtime.encode(clip), runtime.decode(codes))]
         if runtime.streams:
-            found.append(through_streams(runtime, clip, codes))
-        for name, (other, restored) in zip(("whole", "streamed"), found, strict=False):
+            results.append(through_streams(runtime, clip, codes))
+        for name, (other, restored) in zip(("whole", "streamed"), results, strict=False):
             total, different = total + codes.size, different + int((other != codes).sum())
             frames += int((other != codes).any(axis=2).sum())
             worst = max(worst, distance(restored, decoded))

@@ -1,9 +1,9 @@
-"""Where the time of EnCodec goes on this machine: its parts alone, at full size, in blocks as a long signal is coded.
+"""Profile of EnCodec on this machine: its parts separately, at full size, in blocks as for a long signal.
 
     python benchmarks/parts.py [--frames 64] [--runs 20]
 
-Prints the median of each part: of coding as milliseconds for 10 s of audio, of a training step (8 x 1 s) as seconds.
-Parts that are timed alone add up to less than the whole, which copies the contexts of its layers besides.
+Prints the median time of each part: for coding in milliseconds per 10 s of audio, for a training step (8 x 1 s) in
+seconds. The parts sum to less than the whole, which also copies the contexts of its layers.
 """
 
 import argparse
@@ -35,12 +35,12 @@ def seconds(function: Callable[..., Any], *arrays: Any, runs: int) -> float:
     """Median time of a compiled function."""
     compiled = jax.jit(function).lower(*arrays).compile()
     jax.block_until_ready(compiled(*arrays))
-    found = []
+    times = []
     for _ in range(runs):
         start = time.perf_counter()
         jax.block_until_ready(compiled(*arrays))
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def noise(*shape: int) -> jax.Array:
@@ -67,21 +67,23 @@ def coding(codec: Codec, frames: int, runs: int) -> None:
 
 
 def training(codec: Codec, runs: int) -> None:
-    """Parts of a step, on 8 s of audio."""
+    """Parts of a training step on 8 s of audio."""
     config, audio = codec.config, noise(8, codec.config.model.sample_rate, 1)
     judges = Discriminators(config.discriminator)
     params = judges.init(jax.random.key(0), audio)
 
-    def judge(params: Any, audio: jax.Array) -> Any:
+    def discriminate(params: Any, audio: jax.Array) -> Any:
         return judges.apply(params, audio)
 
     def judged(params, real, fake):
-        outputs = split_outputs(judge(params, jnp.concatenate([real, fake])))
+        outputs = split_outputs(discriminate(params, jnp.concatenate([real, fake])))
         return adversarial.discriminator(*outputs, "hinge", False)
 
     def features(fake, real):
-        wanted, found = (judge(params, x) for x in (real, fake))
-        return adversarial.generator(found) + adversarial.feature_l1(jax.lax.stop_gradient(wanted), found, "relative")
+        targets, outputs = (discriminate(params, x) for x in (real, fake))
+        return adversarial.generator(outputs) + adversarial.feature_l1(
+            jax.lax.stop_gradient(targets), outputs, "relative"
+        )
 
     def generated(generator):
         out = CodecModel(config).apply(
@@ -93,7 +95,7 @@ def training(codec: Codec, runs: int) -> None:
         return out.audio.sum() + out.commitment
 
     parts = {
-        "discriminators, forward": (judge, params, audio),
+        "discriminators, forward": (discriminate, params, audio),
         "discriminators' own gradient": (jax.grad(judged), params, audio, audio),
         "gradient through the discriminators": (jax.grad(features), audio, audio),
         "generator's gradient": (jax.grad(generated), codec.params),
@@ -103,18 +105,18 @@ def training(codec: Codec, runs: int) -> None:
 
 
 def convolutions(runs: int) -> None:
-    """The strided convolution of a discriminator: billions of operations per second of XLA's gradients and of ours."""
+    """The strided convolution of a discriminator: GFLOP/s of XLA's gradients and of codax's."""
     x, kernel = noise(8, 43, 1025, 32), noise(3, 8, 32, 32)
     options = ((1, 2), ((1, 1), (3, 3)), (1, 1))
     native = lambda x, kernel: conv2d._native(x, kernel, *options)  # noqa: E731
-    slope = native(x, kernel)
-    billions = 2 * slope.size * kernel.size / kernel.shape[3] / 1e9
+    grad_out = native(x, kernel)
+    billions = 2 * grad_out.size * kernel.size / kernel.shape[3] / 1e9
     parts = {
         "forward": (native, x, kernel),
-        "input, XLA": (lambda x, s: jax.vjp(lambda x: native(x, kernel), x)[1](s), x, slope),
-        "input, ours": (lambda s: conv2d.input_gradient(s, kernel, x.shape, *options), slope),
-        "kernel, XLA": (lambda k, s: jax.vjp(lambda k: native(x, k), k)[1](s), kernel, slope),
-        "kernel, ours": (lambda x, s: conv2d.kernel_gradient(s, x, kernel.shape, *options), x, slope),
+        "input, XLA": (lambda x, s: jax.vjp(lambda x: native(x, kernel), x)[1](s), x, grad_out),
+        "input, ours": (lambda s: conv2d.input_gradient(s, kernel, x.shape, *options), grad_out),
+        "kernel, XLA": (lambda k, s: jax.vjp(lambda k: native(x, k), k)[1](s), kernel, grad_out),
+        "kernel, ours": (lambda x, s: conv2d.kernel_gradient(s, x, kernel.shape, *options), x, grad_out),
     }
     for name, (function, *arrays) in parts.items():
         print(f"2-D convolution, {name}: {billions / seconds(function, *arrays, runs=runs):.0f} GFLOP/s")

@@ -2,8 +2,8 @@
 
     python benchmarks/plan_table.py --out runs/plans [--topologies v5e:4x4,v5p:2x2x4] [configs/mimi_24khz.py ...]
 
-Every plan is one `codax plan --level O0 --no-search`, kept as JSON in --out; what is there is not planned again. Each
-takes minutes. Overrides of fields, --config.FIELD=VALUE, go to all of them.
+Every plan is one `codax plan --level O0 --no-search`, stored as JSON in --out; existing plans are reused. Each takes
+minutes. Overrides of fields, --config.FIELD=VALUE, apply to all plans.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def full_size() -> list[Path]:
 
 
 def plan(recipe: Path, topology: str, folder: Path, extra: list[str]) -> dict | None:
-    """The plan of a recipe, made if it is not there; None where it cannot be made."""
+    """The plan of a recipe, made unless it exists; None if planning fails."""
     file = folder / f"{'_'.join([recipe.stem, topology.replace(':', '_'), *extra]).replace('--config.', '')}.json"
     if not file.exists():
         command = [sys.executable, "-m", "codax.cli.main", "plan", "--config", str(recipe), "--topology", topology]
@@ -36,7 +36,7 @@ def plan(recipe: Path, topology: str, folder: Path, extra: list[str]) -> dict | 
 
 
 def row(values: dict) -> list[str]:
-    """Its cells."""
+    """The cells of a plan's row."""
     each, seconds = values["per_device_batch"], values["segment_seconds"]
     start = [values["recipe"], values["topology"], f"{each} x {seconds:g} s"]
     if "memory_bytes" not in values:

@@ -2,9 +2,8 @@
 
     python benchmarks/quantizer_study.py --out runs/quantizers [--steps 1000] [--limit 20] [--only fsq,rotation]
 
-The codec is the quickstart made smaller, with 10 bits and 200 codes a second at every level, so that all variants have
-the same bit rates. What is there is not made again: a run that was interrupted goes on, a finished one is kept, and so
-is its evaluation.
+The codec is a smaller quickstart, with 10 bits and 200 codes per second at every level, so that all variants have the
+same bit rates. Existing results are reused: an interrupted run resumes, and a finished one and its evaluation are kept.
 """
 
 import argparse
@@ -16,7 +15,7 @@ from pathlib import Path
 from codax.metrics import registry
 
 ROOT = Path(__file__).parents[1]
-START = 150  # steps that train an autoencoder alone, whose latent the quantizer then starts from
+START = 150  # steps that train the autoencoder only, from whose latent the quantizer is then initialised
 SMALL = {
     "model.channels": 64,
     "model.dimension": 64,
@@ -28,8 +27,8 @@ SMALL = {
     "train.log_every": 25,
     "train.eval_every": 100_000,
 }
-# Factorised codes start at random: there is no latent to wait for. Their losses have DAC's proportions to the spectral
-# one, 15 : 0.25 : 1.
+# Factorised codebooks are initialised at random, without waiting for a latent. Their losses have DAC's weights
+# relative to the spectral loss, 15 : 0.25 : 1.
 FACTORISED = {
     "quantizer.kind": "factorised",
     "quantizer.projection": 8,
@@ -57,44 +56,44 @@ COLUMNS = (
 
 
 def run(*arguments: object) -> None:
-    """Runs a program of the repository; its failure is this one's."""
+    """Runs a program of the repository; exits if it fails."""
     done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(f"{arguments[0]} failed")
 
 
 def train(name: str, folder: Path, *, steps: int, source: str) -> None:
-    """Trains a variant, or the rest of it."""
+    """Trains a variant, or resumes its training."""
     if (folder / "evaluation").exists():
-        return  # by a run that has finished
+        return  # already trained
     fields = {**SMALL, "train.steps": steps, "data.source": source, **VARIANTS[name][1]}
     flags = [f"--config.{field}={value}" for field, value in fields.items()]
     run("train.py", "--config=configs/quickstart.py", f"--workdir={folder / 'run'}", *flags)
 
 
 def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
-    """The results of a trained variant, measured if they are not there or have not all the metrics."""
+    """The results of a trained variant, evaluated unless they exist with all metrics."""
     results = folder / "evaluation" / "results.json"
-    wanted = set(registry.select(metrics.split(",")).keys)
-    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
-    if not wanted <= set(found["metrics"]):
+    keys = set(registry.select(metrics.split(",")).keys)
+    evaluation = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
+    if not keys <= set(evaluation["metrics"]):
         model = f"--model={name}={folder / 'run' / 'export'}"
         options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}"]
         run("eval.py", model, "--data=starter", *options)
-        found = json.loads(results.read_text(encoding="utf-8"))
-    return found
+        evaluation = json.loads(results.read_text(encoding="utf-8"))
+    return evaluation
 
 
 def rows(name: str, results: dict) -> list[list[str]]:
-    """Its cells, a row for each rate."""
-    found = []
+    """The cells of its rows, one for each rate."""
+    cells_of_rates = []
     for system in results["systems"]:
         if system["kind"] != "codec":
             continue
         values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
         cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
-        found.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
-    return found
+        cells_of_rates.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
+    return cells_of_rates
 
 
 def main() -> None:
@@ -103,7 +102,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--limit", type=int, default=0, help="prompts that are evaluated; 0 = all 57")
     parser.add_argument("--source", default="starter", help="data.source of training")
-    parser.add_argument("--metrics", default="visqol,wer,codebooks,onsets", help="wer, of which dWER is, takes longest")
+    parser.add_argument("--metrics", default="visqol,wer,codebooks,onsets", help="wer, which includes dWER, is slowest")
     parser.add_argument("--only", default=",".join(VARIANTS), help=f"some of {', '.join(VARIANTS)}")
     args = parser.parse_args()
     folders = {name: args.out.resolve() / name for name in args.only.split(",")}

@@ -1,14 +1,14 @@
-"""How near a training step comes to what the accelerator can do, and what bounds it.
+"""Compares a training step with the peak performance of the accelerator, and shows the limiting resource.
 
     python benchmarks/roofline.py [--recipe configs/encodec_24khz.py] [--batch 8 64] [--seconds 1]
         [--dtype float32 bfloat16] [--lowering native matmul] [--steps 30] [--profile FOLDER]
 
-First the ceilings: a large matrix product in each type, and a large copy, as JAX does them. Then a whole step of the
-recipe (generator, discriminators, balancer) for each batch, type and form of the one-dimensional convolutions:
-operations of the matrix products and convolutions that the step is written in, bytes as XLA counts them in what it
-compiled, the time of a step (mean of a row of steps, twice; the less), and the shares of both ceilings. What has a
-small share of either waits for launches, or for kernels that are far from the ceilings; `--profile` writes JAX's trace
-of three steps. Set XLA_FLAGS to compare its settings.
+First the ceilings: a large matrix product in each type, and a large copy, as measured in JAX. Then a complete step of
+the recipe (generator, discriminators, balancer) for each batch, type and form of the one-dimensional convolutions:
+FLOPs of its matrix products and convolutions, bytes accessed as counted by XLA, time of a step (mean of consecutive
+steps, the better of two runs), and the fractions of both ceilings. A step with a small fraction of both waits for
+launches, or for inefficient kernels; `--profile` writes JAX's trace of three steps. Set XLA_FLAGS to compare XLA's
+options.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ COLUMNS = (
 
 
 def seconds_of(function: Callable[[], object], times: int) -> float:
-    """Mean time of a call, the less of two rows of them."""
+    """Mean time of a call, the better of two series."""
     jax.block_until_ready(function())
-    found = []
+    means = []
     for _ in range(2):
         start = time.perf_counter()
         results = [function() for _ in range(times)][-1]
         jax.block_until_ready(results)
-        found.append((time.perf_counter() - start) / times)
-    return min(found)
+        means.append((time.perf_counter() - start) / times)
+    return min(means)
 
 
 def ceilings(dtypes: list[str], side: int, copied: int) -> tuple[dict[str, float], float]:
-    """Operations per second of a matrix product in each type, and bytes per second read and written by a copy."""
+    """FLOP/s of a matrix product in each type, and bytes per second read and written by a copy."""
     rates = {}
     for dtype in dtypes:
         x = jax.random.normal(jax.random.key(0), (side, side), jnp.dtype(dtype))
@@ -71,7 +71,7 @@ def ceilings(dtypes: list[str], side: int, copied: int) -> tuple[dict[str, float
 
 
 def operations(jaxpr: jax.extend.core.Jaxpr) -> float:
-    """Floating-point operations of the matrix products and convolutions in a traced function, loops counted out."""
+    """FLOPs of the matrix products and convolutions in a traced function, including iterations of loops."""
     total = 0.0
     for equation in jaxpr.eqns:
         name, made = equation.primitive.name, math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
@@ -90,7 +90,7 @@ def operations(jaxpr: jax.extend.core.Jaxpr) -> float:
 
 
 def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[str, float]:
-    """Time, operations and bytes of a step."""
+    """Time, FLOPs and bytes of a step."""
     config = load_recipe(arguments.recipe)
     config.train.batch_size, config.train.segment_seconds = batch_size, arguments.seconds
     config.train.compute_dtype = dtype
@@ -131,8 +131,8 @@ def main() -> None:
     parser.add_argument("--dtype", nargs="*", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
     parser.add_argument("--lowering", nargs="*", default=[conv.default_lowering()], choices=["native", "matmul"])
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--side", type=int, default=SIDE, help="of the matrices that show the ceiling")
-    parser.add_argument("--copied", type=int, default=COPIED, help="values of the copy that shows the other ceiling")
+    parser.add_argument("--side", type=int, default=SIDE, help="size of the matrices of the ceiling")
+    parser.add_argument("--copied", type=int, default=COPIED, help="values of the copy of the other ceiling")
     parser.add_argument("--profile", type=Path)
     arguments = parser.parse_args()
     rates, bandwidth = ceilings(arguments.dtype, arguments.side, arguments.copied)

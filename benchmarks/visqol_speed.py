@@ -1,9 +1,9 @@
-"""Seconds of audio that ViSQOL scores in a second: codax against the visqol-python package, in the same run.
+"""Speed of ViSQOL in seconds of audio per second: codax against the visqol-python package, in the same run.
 
     python benchmarks/visqol_speed.py [--clips 100] [--mode speech]
 
-All score the same clips of the starter corpus against their Opus at 12 kbps, from arrays in memory, after one that is
-not counted: the package and codax.metrics.visqol.visqol clip by clip in turns, visqol_batch all clips at once.
+All score the same clips of the starter corpus against their Opus versions at 12 kbps, from arrays in memory, after one
+uncounted run: the package and codax.metrics.visqol.visqol clip by clip in turn, visqol_batch all clips at once.
 """
 
 import argparse
@@ -21,7 +21,7 @@ RATES = {"speech": 16_000, "audio": 48_000}
 
 
 def clips(count: int, rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(original, degraded), each [time] at `rate` Hz; prompts come again where there are too few."""
+    """(original, degraded), each [time] at `rate` Hz; prompts are repeated if there are too few."""
     prompts = load_utterances("starter", sample_rate=16_000)
     opus = specs.parse("opus:12")
     made = []
@@ -32,7 +32,7 @@ def clips(count: int, rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def package(mode: str):
-    """The package's score of a pair; by its own polynomial for speech, which needs no TensorFlow."""
+    """The package's score of a pair; for speech with its polynomial, which needs no TensorFlow."""
     from visqol import VisqolApi
 
     api = VisqolApi()
@@ -57,10 +57,10 @@ def main() -> None:
     for index, pair in enumerate(pairs):
         for name, score in scorers.items():
             began = time.perf_counter()
-            found = score(pair, rate)
+            value = score(pair, rate)
             if index:
                 spent[name] += time.perf_counter() - began
-                scores[name].append(found)
+                scores[name].append(value)
     for dtype in ("float64", "float32"):
         name = f"codax, batch, {dtype}"
         batch = functools.partial(visqol_batch, sample_rate=rate, mode=options.mode, mapping=mapping, dtype=dtype)
@@ -69,10 +69,10 @@ def main() -> None:
         scores[name] = [result.moslqo for result in batch(pairs[1:])]
         spent[name] = time.perf_counter() - began
     seconds = sum(len(reference) for reference, _ in pairs[1:]) / rate
-    for name, taken in spent.items():
-        ratio = spent["visqol-python"] / taken
+    for name, elapsed in spent.items():
+        ratio = spent["visqol-python"] / elapsed
         mean = np.mean(scores[name])
-        print(f"{name}: {seconds / taken:.1f} s of audio in a second, ratio {ratio:.2f}, mean score {mean:.4f}")
+        print(f"{name}: {seconds / elapsed:.1f} s of audio in a second, ratio {ratio:.2f}, mean score {mean:.4f}")
 
 
 if __name__ == "__main__":

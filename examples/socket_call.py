@@ -1,11 +1,11 @@
-"""Speech over a socket with any codec that streams: PCM in at one process, PCM out at the other, as it is spoken.
+"""Live speech over a socket with any streaming codec: PCM in at one process, PCM out at the other.
 
     python examples/socket_call.py listen --model MODEL --port 7000 > heard.pcm
     python examples/socket_call.py talk --model MODEL --port 7000 --kbps 1.1 < microphone.pcm
 
-PCM is 16-bit little-endian mono at the model's rate. `talk` takes a file at the pace at which a microphone would give
-it (or `--no-pace`: what stdin gives, when it gives it). At its end `listen` says how many bits a second came over the
-wire and how long after its first sample was spoken each frame could be heard; both processes must see one clock.
+PCM is 16-bit little-endian mono at the model's rate. `talk` reads a file at the pace of a microphone (or with
+`--no-pace`, stdin as it arrives). At the end `listen` reports the bits per second on the wire, and the delay from the
+first sample of each frame to its output; both processes must share a clock.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from codax.containers import packets
 from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
 
-PIECE_SECONDS = 0.01  # what a microphone gives at a time
+PIECE_SECONDS = 0.01  # chunk length of a microphone
 
 
 def microphone(codec: codax.Codec, pace: bool) -> Iterator[np.ndarray]:
-    """Yields pieces of stdin, float32 [1, time, 1]; with `pace` each when its last sample has been spoken."""
+    """Yields chunks of stdin, float32 [1, time, 1]; with `pace`, each at the time of its last sample."""
     rate = codec.config.model.sample_rate
     samples = max(1, round(PIECE_SECONDS * rate))
-    began, taken = time.monotonic(), 0
+    began, consumed = time.monotonic(), 0
     while data := sys.stdin.buffer.read(2 * samples):
-        taken += len(data) // 2
+        consumed += len(data) // 2
         if pace:
-            time.sleep(max(0.0, began + taken / rate - time.monotonic()))
+            time.sleep(max(0.0, began + consumed / rate - time.monotonic()))
         yield codax.audio.from_int16(np.frombuffer(data, "<i2", count=len(data) // 2))[None, :, None]
 
 
@@ -44,22 +44,22 @@ def talk(codec: codax.Codec, host: str, port: int, kbps: float | None, pace: boo
     rate, quantizers = config.model.sample_rate, config.quantizers_for(kbps)
     meta = describe(codec, sample_rate=rate, channels=1, num_quantizers=quantizers)
     encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers)
-    encoder.prepare([1])  # whatever is to be compiled is compiled before anyone speaks
+    encoder.prepare([1])  # compiles before the call
     with socket.create_connection((host, port)) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.sendall(packets.header(meta))
-        if not line.recv(1):  # the other side is ready: it has compiled what it needs for this many codebooks
-            raise CodaxError("the call was not taken")
+        if not line.recv(1):  # the other side is ready: it has compiled for this number of codebooks
+            raise CodaxError("the call was not accepted")
         line.sendall(json.dumps({"began": time.time()}).encode() + b"\n")
-        taken = frames = 0
+        consumed = frames = 0
         for piece in microphone(codec, pace):
             codes = encoder.push(piece)
-            taken, frames = taken + piece.shape[1], frames + codes.shape[1]
+            consumed, frames = consumed + piece.shape[1], frames + codes.shape[1]
             for packet in packets.packets(codes, meta):
                 line.sendall(packet)
         codes = encoder.finish()
         frames += codes.shape[1]
-        line.sendall(packets.last_packet(codes, frames * config.hop - taken, meta))
+        line.sendall(packets.last_packet(codes, frames * config.hop - consumed, meta))
 
 
 def listen(codec: codax.Codec, host: str, port: int) -> None:
@@ -69,11 +69,11 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
     with socket.create_server((host, port)) as door:
         print(f"listening on port {door.getsockname()[1]}", file=sys.stderr, flush=True)
         line, _ = door.accept()
-    delays, payload, wire, given = [], 0, 0, 0
+    delays, payload, wire, received = [], 0, 0, 0
     with line, line.makefile("rb") as stream:
         meta = packets.read_header(stream.read)
         if meta.model_hash != codec.hash:
-            raise CodaxError(f"the caller's model is {meta.model_id}, and not the same as {codec.model_id} here")
+            raise CodaxError(f"the caller's model is {meta.model_id}, which differs from {codec.model_id} here")
         decoder.prepare([1], meta.num_quantizers)
         line.sendall(b"!")
         began = json.loads(stream.readline())["began"]
@@ -85,14 +85,14 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
             sys.stdout.buffer.write(codax.audio.to_int16(audio[0, :, 0]).astype("<i2").tobytes())
             sys.stdout.buffer.flush()
             if audio.shape[1]:
-                delays.append(time.time() - began - given / rate)
-            given += audio.shape[1]
+                delays.append(time.time() - began - received / rate)
+            received += audio.shape[1]
             payload += codes.size * meta.bits_per_code
             wire += 8 * sum(len(packet) for packet in packets.packets(codes, meta))
-    seconds = max(given / rate, hop / rate)
+    seconds = max(received / rate, hop / rate)
     milliseconds = 1000 * np.asarray(delays or [0.0])
     print(
-        f"{given / rate:.2f} s heard; {payload / seconds:.0f} bits per second of codes, {wire / seconds:.0f} with "
+        f"{received / rate:.2f} s heard; {payload / seconds:.0f} bits per second of codes, {wire / seconds:.0f} with "
         f"packet heads; a frame of {1000 * hop / rate:.0f} ms was heard {np.median(milliseconds):.0f} ms after its "
         f"first sample (median; 99th percentile {np.percentile(milliseconds, 99):.0f} ms)",
         file=sys.stderr,
@@ -104,9 +104,9 @@ def main() -> None:
     parser.add_argument("role", choices=["listen", "talk"])
     parser.add_argument("--model", required=True, help="model folder, or the name of a shipped model")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="0: any free one, which `listen` names")
-    parser.add_argument("--kbps", type=float, help="of `talk`; default: all codebooks")
-    parser.add_argument("--no-pace", dest="pace", action="store_false", help="of `talk`: stdin is live itself")
+    parser.add_argument("--port", type=int, required=True, help="0: any free port, which `listen` prints")
+    parser.add_argument("--kbps", type=float, help="for `talk`; default: all codebooks")
+    parser.add_argument("--no-pace", dest="pace", action="store_false", help="for `talk`: stdin is already live")
     options = parser.parse_args()
     codec = codax.load(options.model)
     if not codec.streams or codec.config.model.audio_channels != 1:

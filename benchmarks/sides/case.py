@@ -1,4 +1,4 @@
-"""What is timed, in words that every side understands."""
+"""The cases to time, in terms that every side understands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Model:
     levels: int
 
 
-# EnCodec: the rate that users take for speech and music (6 kbps of 24 kHz, 12 of 48); the others: their usual.
+# EnCodec: the usual rates for speech and music (6 kbps at 24 kHz, 12 at 48 kHz); the others: their default.
 MODELS = {
     "encodec_24khz": Model(24_000, 1, 320, 8),
     "encodec_48khz": Model(48_000, 2, 320, 8),
@@ -30,19 +30,19 @@ MODELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One thing to time: `task` is "encode", "decode", "stream" (a frame there and back) or "train" (a whole step)."""
+    """One case: `task` is "encode", "decode", "stream" (encode and decode a frame) or "train" (a complete step)."""
 
     model: str
     task: str
     seconds: float
     batch: int = 1
-    levels: int | None = None  # quantizers; None = the model's of `MODELS`
+    levels: int | None = None  # quantizers; None = those in `MODELS`
     dtype: str = "float32"  # of a training step's networks; "bfloat16" = mixed precision
-    pieces: int = 1  # in which codax works through the batch of a training step (memory.accumulate)
+    pieces: int = 1  # microbatches of a training step in codax (memory.accumulate)
 
     @property
     def shape(self) -> Model:
-        """The model's signals."""
+        """Shape of the model's signals."""
         return MODELS[self.model]
 
     @property
@@ -52,14 +52,14 @@ class Case:
 
     @property
     def name(self) -> str:
-        """For tables and files."""
+        """Name in tables and files."""
         levels = f", {self.levels} levels" if self.levels else ""
         mixed = "" if self.dtype == "float32" else f", {self.dtype}"
         pieces = "" if self.pieces == 1 else f", {self.pieces} pieces"
         return f"{self.model} {self.task} {self.batch} x {self.seconds:g} s{levels}{mixed}{pieces}"
 
     def audio(self) -> np.ndarray:
-        """Noise under a slow envelope, float32 [batch, time, channels]: whole hops, the same on every side."""
+        """Noise with a slow envelope, float32 [batch, time, channels]: whole hops, the same on every side."""
         samples = max(1, round(self.seconds * self.shape.sample_rate / self.shape.hop)) * self.shape.hop
         noise = np.random.default_rng(0).standard_normal((self.batch, samples, self.shape.channels), np.float32)
         return 0.1 * noise * (1 + np.sin(np.arange(samples, dtype=np.float32) / 4000))[None, :, None]
@@ -71,5 +71,5 @@ class Case:
 
 
 def folder_of(weights: Path, model: str, side: str) -> Path:
-    """Where the weights of a model lie in the form that a side reads."""
+    """Folder of a model's weights in the format of a side."""
     return weights / model / side

@@ -1,6 +1,6 @@
 """A training step of EnCodec in plain PyTorch: the package's networks, and the paper's losses and balancer.
 
-Generator and discriminators are updated in every step; codebooks follow by the package's own moving averages.
+Generator and discriminators are updated in every step; codebooks by the package's own moving averages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WEIGHTS = {"waveform": 0.1, "spectral": 1.0, "adversarial": 3.0, "feature": 3.0}
 
 
 class Spectrogram(torch.nn.Module):
-    """torchaudio's transform as the package uses it: complex, divided by the window's norm, without padding."""
+    """torchaudio's transform with the package's settings: complex, divided by the window's norm, without padding."""
 
     def __init__(self, n_fft: int, hop_length: int, window_fn: Callable[[int], torch.Tensor], **_: object) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Spectrogram(torch.nn.Module):
 
 
 def discriminators(kernel: tuple[int, int] = (3, 9)) -> torch.nn.Module:
-    """The package's, with the paper's five windows."""
+    """The package's discriminators, with the five windows of the paper."""
     import torchaudio
 
     without("torchaudio.transforms")
@@ -48,7 +48,7 @@ def discriminators(kernel: tuple[int, int] = (3, 9)) -> torch.nn.Module:
 
 
 def mel_banks(rate: int) -> dict[int, torch.Tensor]:
-    """64 mel filters for each window, [filters, bins]; the ones that short windows cannot resolve are left out."""
+    """64 mel filters for each window, [filters, bins]; without those that short windows cannot resolve."""
     banks = {w: librosa.filters.mel(sr=rate, n_fft=w, n_mels=64, norm=None) for w in WINDOWS}
     return {w: torch.from_numpy(bank[bank.max(axis=1) > 0]).float().to(DEVICE) for w, bank in banks.items()}
 
@@ -68,7 +68,7 @@ def mel_loss(x: torch.Tensor, y: torch.Tensor, banks: dict[int, torch.Tensor]) -
 
 
 def relative_features(real: list, fake: list) -> torch.Tensor:
-    """Mean over layers of the difference of activations over the real ones' mean."""
+    """Mean over layers of the difference of activations, relative to the mean of the real ones."""
     terms = [
         (r.detach() - f).abs().mean() / r.detach().abs().mean()
         for a, b in zip(real, fake, strict=True)
@@ -83,22 +83,22 @@ def hinge(values: list[torch.Tensor], sign: float) -> torch.Tensor:
 
 
 def training(case: Case, model: torch.nn.Module) -> Callable[[], None]:
-    """A function that does a whole step."""
-    judge, banks = discriminators().to(DEVICE), mel_banks(case.shape.sample_rate)
+    """A function that executes a complete step."""
+    discriminator, banks = discriminators().to(DEVICE), mel_banks(case.shape.sample_rate)
     model.train()
     generator_optimizer = torch.optim.Adam(model.parameters(), lr=3e-4, betas=(0.5, 0.9))
-    judge_optimizer = torch.optim.Adam(judge.parameters(), lr=3e-4, betas=(0.5, 0.9))
+    discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=3e-4, betas=(0.5, 0.9))
     audio = first_last(case.audio())
     norms = dict.fromkeys(WEIGHTS, (0.0, 0.0))
 
     def balanced(losses: dict[str, torch.Tensor], decoded: torch.Tensor) -> torch.Tensor:
         gradient = torch.zeros_like(decoded)
         for name, loss in losses.items():
-            (slope,) = torch.autograd.grad(loss, decoded, retain_graph=True)
+            (loss_grad,) = torch.autograd.grad(loss, decoded, retain_graph=True)
             norm, weight = norms[name]
-            norms[name] = 0.999 * norm + slope.flatten(1).norm(dim=1).mean().item(), 0.999 * weight + 1
+            norms[name] = 0.999 * norm + loss_grad.flatten(1).norm(dim=1).mean().item(), 0.999 * weight + 1
             scale = WEIGHTS[name] / sum(WEIGHTS.values()) / (norms[name][0] / norms[name][1] + 1e-12)
-            gradient += scale * slope
+            gradient += scale * loss_grad
         return gradient
 
     mixed = torch.autocast(DEVICE, torch.bfloat16, enabled=case.dtype == "bfloat16")
@@ -109,29 +109,29 @@ def training(case: Case, model: torch.nn.Module) -> Callable[[], None]:
             decoded = model.decoder(result.quantized).float()
 
         with mixed:
-            real, _ = judge(audio)
-            fake, _ = judge(decoded.detach())
-        judge_optimizer.zero_grad()
+            real, _ = discriminator(audio)
+            fake, _ = discriminator(decoded.detach())
+        discriminator_optimizer.zero_grad()
         (hinge(real, 1) + hinge(fake, -1)).backward()
-        judge_optimizer.step()
+        discriminator_optimizer.step()
 
-        for parameter in judge.parameters():
+        for parameter in discriminator.parameters():
             parameter.requires_grad_(False)
         with torch.no_grad(), mixed:
-            _, real_features = judge(audio)
+            _, real_features = discriminator(audio)
         with mixed:
-            fake, fake_features = judge(decoded)
+            fake, fake_features = discriminator(decoded)
         losses = {
             "waveform": (audio - decoded).abs().mean(),
             "spectral": mel_loss(audio, decoded, banks),
             "adversarial": hinge(fake, 1),
             "feature": relative_features(real_features, fake_features),
         }
-        slope = balanced(losses, decoded)
-        for parameter in judge.parameters():
+        gradient = balanced(losses, decoded)
+        for parameter in discriminator.parameters():
             parameter.requires_grad_(True)
         generator_optimizer.zero_grad()
-        torch.autograd.backward([decoded, result.penalty.mean()], [slope, None])
+        torch.autograd.backward([decoded, result.penalty.mean()], [gradient, None])
         generator_optimizer.step()
         synchronize()
 

@@ -1,4 +1,4 @@
-"""The table and the plots of what was timed."""
+"""The table and the plots of the timings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HEAD = (
 
 
 def fastest(result: dict) -> str | None:
-    """The peer of the least median."""
+    """The peer with the smallest median."""
     peers = {name: side["median"] for name, side in result["sides"].items() if name != "codax"}
     return min(peers, key=peers.__getitem__) if peers else None
 
 
 def row(result: dict) -> str:
-    """A line of the table: medians with their spread, and codax beside the fastest peer."""
+    """A line of the table: medians with their spread, codax and the fastest peer."""
     sides, peer = result["sides"], fastest(result)
     ours = sides.get("codax")
     names = [name for name in sides if name != "codax"]
@@ -42,7 +42,7 @@ def row(result: dict) -> str:
 
 
 def _gigabytes(side: dict) -> str:
-    """Memory of the accelerator where there is one, else of the process."""
+    """Memory of the accelerator, if any, otherwise of the process."""
     return f"{(side.get('device_peak') or side['peak']) / 1e9:.2f}"
 
 
@@ -54,7 +54,7 @@ def _spread(side: dict) -> str:
 
 
 def write_report(folder: Path, results: list[dict]) -> None:
-    """Writes table.md, ratios.png and, where lengths, batches or levels were varied, curves.png."""
+    """Writes table.md, ratios.png and, if lengths, batches or levels vary, curves.png."""
     (folder / "table.md").write_text("\n".join([*HEAD, *map(row, results)]) + "\n", encoding="utf-8")
     import matplotlib as mpl
 
@@ -80,7 +80,7 @@ def write_report(folder: Path, results: list[dict]) -> None:
 
 
 def _curve(axes, results: list[dict], field: str) -> bool:
-    """Time against one field of cases that differ in it alone. Returns whether there are any."""
+    """Time against one field, for cases that differ in it only. Returns whether there are any."""
     lines: dict[tuple, list[tuple[float, float]]] = {}
     for result in results:
         case = Case(**result["case"])
@@ -88,8 +88,8 @@ def _curve(axes, results: list[dict], field: str) -> bool:
         if value is None or case.model != "encodec_24khz":
             continue
         fixed = dataclasses.replace(case, **{field: 1})
-        for side, found in result["sides"].items():
-            lines.setdefault((side, fixed.task, fixed), []).append((value, found["median"]))
+        for side, timing in result["sides"].items():
+            lines.setdefault((side, fixed.task, fixed), []).append((value, timing["median"]))
     longest = {key: sorted(points) for key, points in lines.items() if len(points) > 2}
     for (side, task, _), points in longest.items():
         axes.loglog(*zip(*points, strict=True), marker="o", label=f"{side}, {task}")

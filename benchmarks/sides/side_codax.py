@@ -1,4 +1,4 @@
-"""codax, as its users call it."""
+"""The codax side, through its public interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECIPES = Path(__file__).parents[2] / "configs"
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes if it encodes."""
+    """A function that executes the case once and returns codes if it encodes."""
     if case.task == "train":
         return training(case)
     codec = codax.load(folder_of(weights, case.model, "codax"))
@@ -33,7 +33,7 @@ def build(case: Case, weights: Path) -> Callable[[], Any]:
 
 
 def stream(codec: codax.Codec, case: Case) -> Callable[[], Any]:
-    """A live frame of audio, there and back."""
+    """Encodes and decodes one frame of a live stream."""
     encoder, decoder = codec.stream(num_quantizers=case.used, batch=case.batch)
     encoder.prepare([1])
     decoder.prepare([1], case.used)
@@ -46,7 +46,7 @@ def stream(codec: codax.Codec, case: Case) -> Callable[[], Any]:
 
 
 def training(case: Case) -> Callable[[], None]:
-    """A whole step of the recipe with everything on, on one device."""
+    """A complete step of the recipe with all losses, on one device."""
     from codax.training import state as st
     from codax.training.step import Phase, make_step
 

@@ -16,7 +16,7 @@ from dac.model import DAC  # noqa: E402
 
 
 def normalised(state: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Plain kernels as the direction and the length of each of their slices, where the model has these."""
+    """Splits kernels into direction and scale for the layers of the model with weight normalisation."""
     split = {}
     for name, value in state.items():
         if f"{name}_v" in model.state_dict():
@@ -28,7 +28,7 @@ def normalised(state: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[s
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
+    """A function that executes the case once and returns codes [batch, frames, levels] if it encodes."""
     folder = folder_of(weights, case.model, "dac")
     model = DAC(**json.loads((folder / "config.json").read_text(encoding="utf-8"))).eval().to(DEVICE)
     model.load_state_dict(normalised(tensors(folder / "model.safetensors"), model))

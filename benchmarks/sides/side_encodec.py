@@ -15,7 +15,7 @@ from encodec import EncodecModel  # noqa: E402
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
+    """A function that executes the case once and returns codes [batch, frames, levels] if it encodes."""
     make = EncodecModel.encodec_model_24khz if case.model == "encodec_24khz" else EncodecModel.encodec_model_48khz
     model = make(pretrained=False).to(DEVICE)
     if case.task == "train":

@@ -14,7 +14,7 @@ from moshi.models import loaders  # noqa: E402
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
+    """A function that executes the case once and returns codes [batch, frames, levels] if it encodes."""
     folder = folder_of(weights, case.model, "moshi")
     model = loaders.get_mimi(folder / "mimi.safetensors", num_codebooks=case.used, device=DEVICE)
     audio = first_last(case.audio())

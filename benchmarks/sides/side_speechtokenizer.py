@@ -14,7 +14,7 @@ from speechtokenizer.model import SpeechTokenizer  # noqa: E402
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
+    """A function that executes the case once and returns codes [batch, frames, levels] if it encodes."""
     import json
 
     folder = folder_of(weights, case.model, "speechtokenizer")

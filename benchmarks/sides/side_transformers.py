@@ -15,7 +15,7 @@ CLASSES = {"encodec": "EncodecModel", "mimi": "MimiModel", "dac": "DacModel"}
 
 
 def build(case: Case, weights: Path) -> Callable[[], Any]:
-    """A function that does the case once and returns codes [batch, frames, levels] if it encodes."""
+    """A function that executes the case once and returns codes [batch, frames, levels] if it encodes."""
     kind = case.model.split("_")[0]
     folder = folder_of(weights, case.model, "transformers")
     model = getattr(transformers, CLASSES[kind]).from_pretrained(folder).eval().to(DEVICE)

@@ -1,4 +1,4 @@
-"""What the PyTorch sides share."""
+"""Helpers shared by the PyTorch sides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Anything(types.ModuleType):
-    """A module that has every name: in the place of packages that a codec imports and does not need here."""
+    """A module with any attribute, to replace imports of a codec that are not needed here."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
@@ -27,7 +27,7 @@ class Anything(types.ModuleType):
 
 
 def without(*names: str) -> None:
-    """Puts a stand-in for each package that is not installed."""
+    """Installs a stand-in for each package that is not installed."""
     for name in names:
         try:
             __import__(name)
@@ -36,7 +36,7 @@ def without(*names: str) -> None:
 
 
 def first_last(x: np.ndarray) -> torch.Tensor:
-    """[batch, time, channels] as PyTorch has it, [batch, channels, time]."""
+    """Converts [batch, time, channels] to PyTorch's [batch, channels, time]."""
     return torch.from_numpy(np.moveaxis(x, 1, 2).copy()).to(DEVICE)
 
 
@@ -53,13 +53,13 @@ def codes_of(case: Any) -> torch.Tensor:
 
 
 def synchronize() -> None:
-    """Waits until a GPU has done what it was given."""
+    """Waits for a GPU to finish."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
 
 
 def quiet(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The function without gradients, done when it returns."""
+    """Wraps a function to run without gradients and to return when it has finished."""
 
     def run() -> Any:
         with torch.inference_mode():

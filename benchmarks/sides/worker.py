@@ -1,7 +1,7 @@
-"""One side of a comparison as a process: it builds a case, then runs it when it is told, so that sides take turns.
+"""One side of a comparison as a process: builds a case, then runs it on request, so that sides take turns.
 
-Started by `benchmarks/speed.py` as `python worker.py SIDE CASE WEIGHTS THREADS`. It answers each line on stdin, a
-number of runs, with one line of JSON.
+Started by `benchmarks/speed.py` as `python worker.py SIDE CASE WEIGHTS THREADS`. For each line on stdin, a number of
+runs, it prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ BEGAN = time.perf_counter()
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had, bytes; 0 where the system does not tell."""
+    """Peak memory of this process in bytes; 0 if the system does not report it."""
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     except OSError:
         return 0
-    return 1024 * int(found.group(1)) if found else 0
+    return 1024 * int(match.group(1)) if match else 0
 
 
 def device_peak_bytes() -> int:
-    """The most memory that this process has had on its accelerator, bytes; 0 on a CPU."""
+    """Peak memory of this process on its accelerator in bytes; 0 on a CPU."""
     if torch := sys.modules.get("torch"):
         return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return (sys.modules["jax"].devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
 
 
 def peaks() -> dict[str, int]:
-    """Of the process, and of its accelerator where it has one; bytes."""
+    """Peak memory of the process, and of its accelerator if it has one, in bytes."""
     return {"peak": peak_bytes(), "device_peak": device_peak_bytes()}
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     from codax.runtime.allocator import use_huge_pages
     from codax.runtime.program import program
 
-    use_huge_pages()  # as train.py and the command do
+    use_huge_pages()  # as in train.py and the codax command
     with program():
         serve()
 
@@ -55,7 +55,7 @@ def serve() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints goes to the log
+    os.dup2(2, 1)  # output of libraries goes to the log
 
     import numpy as np
     from case import Case

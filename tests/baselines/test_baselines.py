@@ -73,9 +73,9 @@ def test_stereo_at_a_rate_the_codec_does_not_have(signal, spec):
         ("vorbis:6", "unknown baseline 'vorbis:6'.*opus"),
         ("opus", "expected a rate"),
         ("opus:fast", "expected a rate"),
-        ("opus:1", "takes 5 to 256 kbps"),
-        ("g722:48", "takes 64 to 64"),
-        ("opus:nan", "takes 5 to 256"),
+        ("opus:1", "supports 5 to 256 kbps"),
+        ("g722:48", "supports 64 to 64"),
+        ("opus:nan", "supports 5 to 256"),
         ("amrwb:12", r"AMR-WB has 6\.6, 8\.85, 12\.65"),
     ],
 )

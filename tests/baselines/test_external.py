@@ -78,11 +78,11 @@ def test_wav_files_and_the_rate(make, tmp_path) -> None:
     ("changes", "reason"),
     [
         ({"encode": "no-such-program {input} {output}"}, "no-such-program is not installed"),
-        ({"decode": "cat {input}"}, "decode must have {input} and {output}"),
+        ({"decode": "cat {input}"}, "decode must contain {input} and {output}"),
         ({"kbps": 0.0}, "kbps must be positive"),
         ({"name": ""}, "name, encode and decode must be given"),
         ({"format": "flac"}, "format must be wav or s16"),
-        ({"mono": False}, "raw samples are of one channel"),
+        ({"mono": False}, "raw samples have one channel"),
         ({"size": "bits"}, "size must be file or g192"),
         ({"rates": "16000"}, "rates"),
         ({"speed": 1}, "speed"),

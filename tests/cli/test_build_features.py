@@ -70,7 +70,7 @@ def test_pooled_features(run_here, folder) -> None:
     assert record.shape == (-(-entry.frames // 320 // 4), 128)
     # The same teacher with others is another.
     status, _, err = run_here(*build[:-1], "2")
-    assert status == 1 and "other features are there already" in err
+    assert status == 1 and "holds other features" in err
 
 
 @pytest.mark.parametrize(

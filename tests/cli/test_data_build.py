@@ -33,7 +33,7 @@ def test_tar_files(run_here, tars) -> None:
     status, out, _ = run_here("data", "inspect", "out")
     assert status == 0 and "examples     6, 0.00 h" in out and "with text    6" in out
     status, _, err = run_here("data", "inspect", "part-0.tar")
-    assert status == 1 and "part-0.tar: is read from front to back only" in err
+    assert status == 1 and "part-0.tar: allows sequential reading only" in err
 
 
 def test_beam_and_features(run_here, tars) -> None:

@@ -142,7 +142,7 @@ def test_packets_leave_while_the_input_is_open(place):
     [
         (("encode", "--model", "segments"), b"", "is not causal and cannot stream"),
         (("encode", "--model", "absent"), b"", "absent: no such model"),
-        (("encode", "--model", "causal"), b"12345", "stdin: ends within a sample of 1 channels: 1 bytes are left"),
+        (("encode", "--model", "causal"), b"12345", "stdin: ends within a sample of 1 channels: 1 bytes remain"),
         (("encode", "--model", "causal"), b"\xff" * 8, "stdin: holds samples that are not finite"),
         (("encode", "--model", "causal", "--kbps", "0.7"), b"", "0.7 kbps cannot be made"),
         (("decode",), b"", "stdin: no input, not a stream of codax packets"),

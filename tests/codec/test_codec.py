@@ -253,7 +253,7 @@ def test_damaged_models_are_named(tmp_path, codec):
     (folder / "config.json").write_text(
         (folder / "config.json").read_text().replace('"dimension": 8', '"dimension": 9')
     )
-    with pytest.raises(ModelError, match="the config wants"):
+    with pytest.raises(ModelError, match="the config needs"):
         codax.load(folder)
     (folder / "config.json").write_text((folder / "config.json").read_text().replace('"dimension"', '"dimensions"'))
     with pytest.raises(CodaxError, match="model.dimensions"):

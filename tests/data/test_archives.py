@@ -136,14 +136,14 @@ def test_bad_members_are_counted_by_reason(tmp_path, caplog):
         "unreadable": 2,
         "no audio member": 1,
         "text is not UTF-8": 1,
-        "json member is no object": 1,
+        "json member is not an object": 1,
         "json member is not JSON": 2,
         "shorter than 0.3 s": 1,
         "several audio members with one key": 1,
-        "split cannot stand in the name of a file": 1,
+        "split is not a valid file name": 1,
         "json member is too large": 1,
         "text is too long": 1,
-        "named as another": 1,
+        "duplicate name": 1,
     }
     assert facts["skipped"]["no audio member"]["examples"] == ["a-b-none"] and not facts["damaged"]
     assert len(caplog.records) == 1 and "13 skipped: " in caplog.records[0].getMessage()
@@ -167,7 +167,7 @@ def test_damaged_tar_files_are_named_and_what_came_before_is_used(tmp_path, capl
     used = {name: sum(row["id"].startswith(f"{name}-") for row in rows) for name in ("whole", "cut", "header", "ends")}
     assert used["whole"] == 6 and 1 <= used["cut"] <= 3 and used["header"] == 3 and used["ends"] == 3
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 6 and all("\n" not in line and "what came before was used" in line for line in lines)
+    assert len(lines) == 6 and all("\n" not in line and "the audio before that was used" in line for line in lines)
     with pytest.raises(CodaxError, match=r"nothing to build: .*other\.tar: .*; 0 skipped"):
         build(tmp_path / "other.tar", tmp_path / "none")
 
@@ -188,7 +188,7 @@ def test_mutated_tar_files_never_crash(tmp_path):
 
 def test_archives_are_not_read_at_random(tmp_path):
     write_tar(tmp_path / "a.tar", good(1))
-    with pytest.raises(CodaxError, match=r"a\.tar: is read from front to back only: make shards"):
+    with pytest.raises(CodaxError, match=r"a\.tar: allows sequential reading only: make shards"):
         open_source(str(tmp_path / "a.tar"), sample_rate=16_000)
     for name in ("b.tar", "*.parquet"):
         with pytest.raises(CodaxError, match="no such file"):

@@ -183,7 +183,7 @@ def test_features_that_do_not_fit(built, config, tmp_path):
     config.data.mixture.sources = (f"a={built}",)
     with pytest.raises(ConfigError, match=r"mixture\.counts"):
         config.validate()
-    with pytest.raises(CodaxError, match="other features are there already, of loudness"):
+    with pytest.raises(CodaxError, match="holds other features, of loudness"):
         about(sha256="1").write(built)
 
 

@@ -173,7 +173,7 @@ def test_a_file_that_vanishes_while_training_is_replaced(folder, config, caplog)
     assert sum("11.wav: no such file" in record.getMessage() for record in caplog.records) == 1
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(Exception, match="has the folder gone"):
+    with pytest.raises(Exception, match="has the folder been removed"):
         take(batches, 20)
 
 

@@ -111,7 +111,7 @@ def test_what_a_position_does_not_mean_is_refused(plain, tmp_path):
     with pytest.raises(PositionError, match="41 examples then, 42 now"):
         batches().set_state(state)
     (tmp_path / "in" / "007.wav").unlink()
-    with pytest.raises(PositionError, match="as many examples, but others"):
+    with pytest.raises(PositionError, match="the number of examples is the same"):
         batches().set_state(state)
     plain.data.accept_changes = True
     accepting = batches()
@@ -154,6 +154,6 @@ def test_checkpoints_refuse_in_one_line(plain, tmp_path):
     with Checkpoints(tmp_path / "run", kept=2) as checkpoints, pytest.raises(CheckpointError) as caught:
         checkpoints.restore(2, state, pipeline.training_batches(plain, batch_size_per_process=4))
     assert str(caught.value) == (
-        f"{tmp_path / 'run' / 'checkpoints' / '2'}: cannot resume: the audio has changed since: 41 examples "
-        "then, 44 now; put it back, or go on in another order with data.accept_changes"
+        f"{tmp_path / 'run' / 'checkpoints' / '2'}: cannot resume: the audio has changed since the checkpoint: 41 "
+        "examples then, 44 now; restore it, or accept a different order with data.accept_changes"
     )

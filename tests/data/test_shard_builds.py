@@ -140,14 +140,14 @@ def test_an_unfinished_build_of_something_else_is_refused(corpus, tmp_path, make
     plan.prepare(out, options(source))
     assert plan.prepare(out, options(source))
     for other in (options(corpus), options(source, sample_rate=8000), options(source, max_seconds=1.0)):
-        with pytest.raises(CodaxError, match="holds an unfinished build of other options"):
+        with pytest.raises(CodaxError, match="holds an unfinished build with other options"):
             plan.prepare(out, other)
     make_audio(source / "0.wav", 2.0)  # changed since
-    with pytest.raises(CodaxError, match="or of files that changed since"):
+    with pytest.raises(CodaxError, match="or of files that have changed since"):
         plan.prepare(out, options(source))
     (out / "train-00000-00.array_record").write_bytes(b"")
     (out / plan.WORK / "plan.jsonl").unlink()
-    with pytest.raises(CodaxError, match="already holds shards of something else"):
+    with pytest.raises(CodaxError, match="already holds other shards"):
         plan.prepare(out, options(source))
 
 
@@ -195,7 +195,7 @@ def test_beam_builds_the_same_after_a_kill_at_a_random_moment(undisturbed, corpu
     again = run_build(corpus, out, "--engine", "beam")
     output, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
-    assert output.strip() == str(out / manifest.NAME) and f"goes on: {done} of " in errors
+    assert output.strip() == str(out / manifest.NAME) and f"resumes: {done} of " in errors
     assert digest(out) == digest(undisturbed)
 
 

@@ -159,7 +159,7 @@ def test_the_corpus(cache, fetch, caplog):
         "silent": 5,
         "shorter than 0.3 s": 5,
         "unreadable or empty": 5,
-        "identical to another": 5,
+        "duplicate": 5,
     }
     licences = (path.parent / "LICENSES.txt").read_text()
     assert "festvox-ru 1.0-1: BSD-like" in licences and "text of the licence" in licences
@@ -281,7 +281,7 @@ def test_stale_lists_are_renewed(apt):
 
 
 def test_downloads_that_fail_are_one_clear_error(apt, monkeypatch):
-    with pytest.raises(CodaxError, match="do not know other"):
+    with pytest.raises(CodaxError, match="do not have other"):
         debian.fetch(["other"], apt / "cache")
     (apt / "packages" / "thing.deb").write_bytes(b"cut")
     with pytest.raises(CodaxError, match="thing: the download is incomplete or has the wrong checksum"):

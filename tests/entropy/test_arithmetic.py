@@ -32,7 +32,7 @@ def test_a_sum_just_above_one_loses_the_last_symbols_alone() -> None:
     data = encoded([np.repeat(table, len(symbols), axis=0)], np.asarray([symbols]))
     decoder = Decoder(data)
     assert decoder.pull(np.repeat(table, len(symbols), axis=0)) == symbols
-    with pytest.raises(ArithmeticCoderError, match="beyond the whole"):
+    with pytest.raises(ArithmeticCoderError, match="exceeds the total"):
         Encoder().push([3], table)
     with pytest.raises(ArithmeticCoderError, match="damaged"):
         Decoder(b"\xff" * 4).pull(table)
@@ -95,7 +95,7 @@ def test_every_cut_is_noticed() -> None:
     data, tables = GOLDEN["bytes"].tobytes(), [TABLES[i] for i in GOLDEN["tables"]]
     for size in [*range(0, len(data), 61), len(data) - 1]:
         decoder = Decoder(data[:size])
-        with pytest.raises(ArithmeticCoderError, match="cut off"):
+        with pytest.raises(ArithmeticCoderError, match="truncated"):
             for table in tables:
                 decoder.pull(table)
 
@@ -120,7 +120,7 @@ def test_a_range_about_one_number_ends() -> None:
     # Shares just below and above the middle leave the ends without a bit in common, for as long as someone wants to.
     table = np.asarray([[TOTAL // 2 - 1, TOTAL // 2 + 1, TOTAL]])
     encoder = Encoder()
-    with pytest.raises(ArithmeticCoderError, match="about one number"):
+    with pytest.raises(ArithmeticCoderError, match="straddles one number"):
         for _ in range(10_000):
             encoder.push([1], table)
     decoder = Decoder(b"\xfe" + b"\xff" * 20_000)  # 0111...

@@ -107,9 +107,9 @@ def test_two_processes_give_what_one_gives(folder, tmp_path):
             tables.append(list(csv.DictReader(file)))
         assert sorted(p.name for p in (out / "audio" / "small_5kbps").iterdir()) == [f"clip{i}.wav" for i in range(3)]
     assert tables[0] == tables[1]
-    with pytest.raises(CodaxError, match="by their names"):
+    with pytest.raises(CodaxError, match="given by name"):
         runner.evaluate(Codec.init_random(config), str(folder), tmp_path / "x", processes=2, **settings)
-    with pytest.raises(CodaxError, match="by their names"):
+    with pytest.raises(CodaxError, match="given by name"):
         runner.evaluate(str(tmp_path / "model"), str(folder), None, processes=2, **settings)
 
 

@@ -160,7 +160,7 @@ def _changed(folder: Path, codec: Codec, **changes: object) -> None:
         ("downsampling_ratios", [2, 3, 4], "upsampling_ratios"),
         ("decoder_hidden_size", 50, "does not halve"),
         ("n_codebooks", 5, "quantizer.quantizers.4.in_proj.weight is missing"),
-        ("n_codebooks", 3, "has no place in the model"),
+        ("n_codebooks", 3, "does not belong to the model"),
         ("codebook_dim", 0, "quantizer.projection"),
         ("codebook_dim", 4, "params.quantizer"),
         ("hidden_size", 33, "params"),
@@ -179,7 +179,11 @@ def test_other_weights_are_refused(codec: Codec, tmp_path: Path) -> None:
     state = load_file(tmp_path / "model.safetensors")
     for name, value, message in (
         ("encoder.conv1.weight", np.zeros((4, 7), np.float32), "encoder.conv1.weight has the shape"),
-        ("quantizer.quantizers.1.codebook.weight", np.zeros((31, 3), np.float32), "codebook has not the same shape"),
+        (
+            "quantizer.quantizers.1.codebook.weight",
+            np.zeros((31, 3), np.float32),
+            "codebook does not have the same shape",
+        ),
         ("decoder.snake1.alpha", np.full((1, 6, 1), np.nan, np.float32), "decoder.act.alpha holds values"),
         ("decoder.extra", np.zeros(2, np.float32), "decoder.extra has no place"),
     ):
@@ -202,7 +206,7 @@ def test_checkpoints_that_do_not_say_what_they_are_are_refused() -> None:
 def test_a_model_of_another_shape_is_not_exported(codec: Codec, tmp_path: Path, section, field, value) -> None:
     config = Config.from_dict(codec.config.to_dict())
     setattr(getattr(config, section), field, value)
-    with pytest.raises(CodaxError, match="has not the shape of a DAC|powers of two"):
+    with pytest.raises(CodaxError, match="does not have the architecture of a DAC|powers of two"):
         formats.export_huggingface(Codec.init_random(config.validate()), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -118,7 +118,7 @@ def test_a_model_as_it_is_trained_here_is_folded(tmp_path: Path) -> None:
         (lambda s: s.update({"extra.weight": np.zeros(3, np.float32)}), "extra.weight has no place"),
         (
             lambda s: s.update({"upsample.convtr.convtr.convtr.weight": np.zeros((32, 32, 4), np.float32)}),
-            "every channel must be upsampled by itself",
+            "upsampling must be depthwise",
         ),
     ],
 )
@@ -154,6 +154,6 @@ def test_a_mimi_of_another_shape_is_not_exported(tmp_path: Path) -> None:
     config.quantizer.projection = 0
     codec = Codec.init_random(config.validate())
     for export in (formats.export_huggingface, formats.export_kyutai):
-        with pytest.raises(CodaxError, match="has not the shape of a Mimi"):
+        with pytest.raises(CodaxError, match="does not have the architecture of a Mimi"):
             export(codec, tmp_path / "out")
     assert not (tmp_path / "out").exists()

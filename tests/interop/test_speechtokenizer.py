@@ -70,10 +70,10 @@ def test_a_folder_comes_back(codec: Codec, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"activation": "Snake"}, "activation 'Snake' is not ELU"),
+        ({"activation": "Snake"}, "activation 'Snake': codax supports ELU only"),
         ({"strides": 4}, "not the config of a SpeechTokenizer"),
         ({"n_q": "many"}, "not the config of a SpeechTokenizer"),
-        ({"bidirectional": False}, "has no place in the model|shape"),
+        ({"bidirectional": False}, "does not belong to the model|shape"),
         ({"n_q": 5}, "quantizer.vq.layers.4._codebook.embed is missing"),
         ({"semantic_dimension": 13}, "params.transform"),
     ],
@@ -87,7 +87,7 @@ def test_other_folders_are_refused(tmp_path, changes, reason) -> None:
 
 
 def test_what_the_project_does_not_have_is_refused(codec: Codec, tmp_path) -> None:
-    with pytest.raises(CodaxError, match="has not the shape of a SpeechTokenizer"):
+    with pytest.raises(CodaxError, match="does not have the architecture of a SpeechTokenizer"):
         st.config_values(presets.encodec_24khz())
     plain = Codec.init_random(small_plain())
     with pytest.raises(CodaxError, match="no semantic features"):

@@ -207,7 +207,7 @@ def test_a_folder_comes_back_and_damage_is_named(tmp_path) -> None:
     np.testing.assert_array_equal(storage.load_lm(tmp_path / "lm").flat()["params.bias"], lm.flat()["params.bias"])
     text = (tmp_path / "lm" / "lm.json").read_text()
     for old, new, reason in [
-        ('"dim": 24', '"dim": 32', r"lm_integer\.safetensors: embedding is not what the config wants"),
+        ('"dim": 24', '"dim": 32', r"lm_integer\.safetensors: embedding does not fit the config"),
         ('"dim": 24', '"dim": 25', r"lm\.json: config field lm\.dim = 25"),
         ('"lm"', '"other"', r"lm\.json: not the description"),
     ]:

@@ -117,7 +117,7 @@ def test_damaged_label_files_are_named(tmp_path, name, content, reason) -> None:
 
 
 def test_a_folder_without_labels(tmp_path) -> None:
-    with pytest.raises(CodaxError, match=r"no \.TextGrid and no \.phn files"):
+    with pytest.raises(CodaxError, match=r"has no \.TextGrid or \.phn files"):
         phones.LabelFolder(tmp_path)
 
 

@@ -158,7 +158,7 @@ class TestSignals:
     def test_identity(self, dtype):
         signal = syllables(12.45, 48000)
         bank = score._bank("audio", 48000, dtype)
-        similarity = steps.alone(score._compare(signal, signal, "audio", bank, 60), bank)
+        similarity = steps.run_alone(score._compare(signal, signal, "audio", bank, 60), bank)
         found = score.aggregate(similarity, 0.02)
         tolerance = 1e-12 if dtype == np.float64 else 1e-6
         np.testing.assert_allclose(found.fvnsim, 1.0, atol=tolerance)

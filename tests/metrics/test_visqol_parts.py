@@ -145,7 +145,7 @@ class TestLiteral:
             assert abs(after - before) > 1e-4  # else rounding decides, which is not the same on every processor
             expected.append(bool(after >= before))
             ties.append(literal.Tie(start, offset, 20, cuts))
-        assert literal.Referee(reference, degraded, levels, bank).prefers_cuts(ties) == expected
+        assert literal.TieBreaker(reference, degraded, levels, bank).prefers_cuts(ties) == expected
         assert len(set(expected)) == 2
 
 
@@ -281,7 +281,7 @@ class TestPatches:
         rng = np.random.default_rng(4)
         reference, degraded = rng.uniform(0, 45, (5, 40)), rng.uniform(0, 45, (5, 3))
         starts = np.array([0, 5, 10, 15])
-        found = steps.alone(
+        found = steps.run_alone(
             search.match(reference, degraded, starts, width=4, radius=60, hop_seconds=0.02),
             frontend.filter_bank(*BANKS["speech16"]),
         )

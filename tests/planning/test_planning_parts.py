@@ -11,13 +11,13 @@ import pytest
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.nets.conv import default_lowering
+from codax.planning.abstract_step import heaviest_phase
 from codax.planning.chips import CHIPS, GIB, roofline
 from codax.planning.collectives import Exchange, collectives
-from codax.planning.compiling import Compiled, Memory, TooBig, memory_wanted
+from codax.planning.compiling import Compiled, Memory, TooBig, parse_memory
 from codax.planning.loops import loop_factor, product_flops
 from codax.planning.plan import Plan, advice, as_values
 from codax.planning.search import Largest, largest
-from codax.planning.subject import heaviest_phase
 from codax.planning.targets import Target, open_target
 from codax.runtime.platforms import platform, tracing_for
 from codax.training.step import Phase
@@ -69,9 +69,9 @@ def test_the_compiler_says_what_it_lacks() -> None:
     message = (
         "RESOURCE_EXHAUSTED: the total memory required for HLO temporaries (20.50G) exceeds available HBM (15.75G)."
     )
-    assert memory_wanted(message) == (int(20.5 * GIB), int(15.75 * GIB))
-    assert memory_wanted("Used 812.00M of 15.25G hbm.") == (812 * 2**20, int(15.25 * GIB))
-    assert memory_wanted("something else") == (None, None)
+    assert parse_memory(message) == (int(20.5 * GIB), int(15.75 * GIB))
+    assert parse_memory("Used 812.00M of 15.25G hbm.") == (812 * 2**20, int(15.25 * GIB))
+    assert parse_memory("something else") == (None, None)
 
 
 def needing(fixed: float, each: float, capacity: float):
@@ -113,7 +113,7 @@ def test_advice_is_one_line_with_what_to_change() -> None:
     too_big = Plan(config, target, 8, TooBig(17 * GIB, int(15.75 * GIB), ()), Largest(3, 4))
     assert not too_big.fits
     line = advice(too_big)
-    assert "8 examples of 1 s do not fit one device of v5e:4x4 (17.0 GiB needed, 15.75 GiB there)" in line
+    assert "8 examples of 1 s do not fit one device of v5e:4x4 (17.0 GiB needed, 15.75 GiB available)" in line
     for change in ("train.batch_size=48", "memory.remat=nets", "memory.accumulate=2", "more devices"):
         assert change in line
     values = as_values(too_big)

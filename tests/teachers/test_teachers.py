@@ -74,10 +74,10 @@ def test_a_folder_of_hubert(folder) -> None:
 def test_teachers_that_do_not_fit(folder, tmp_path) -> None:
     for change, reason in [
         (lambda c: setattr(c.model, "semantic_dimension", 24), "has 16 channels; model.semantic_dimension is 24"),
-        (lambda c: setattr(c.model, "sample_rate", 24_000), "gives 199 frames for 4 s; the codec 75 a second"),
-        (lambda c: setattr(c.teacher, "pool", 4), "gives 50 frames for 4 s; the codec 50 a second"),
-        (lambda c: setattr(c.model, "strides", (2, 4, 5)), "gives 199 frames for 4 s; the codec 400 a second"),
-        (lambda c: setattr(c.teacher, "layer", 3), "layer 3 is none of 0 to 2"),
+        (lambda c: setattr(c.model, "sample_rate", 24_000), "gives 199 frames for 4 s; the codec 75 per second"),
+        (lambda c: setattr(c.teacher, "pool", 4), "gives 50 frames for 4 s; the codec 50 per second"),
+        (lambda c: setattr(c.model, "strides", (2, 4, 5)), "gives 199 frames for 4 s; the codec 400 per second"),
+        (lambda c: setattr(c.teacher, "layer", 3), "layer 3 is not in 0 to 2"),
         (lambda c: setattr(c.teacher, "source", "absent"), "teacher 'absent': must be wakehubert"),
         (lambda c: setattr(c.teacher, "source", str(tmp_path / "absent.onnx")), "absent.onnx: no such file"),
     ]:
@@ -118,12 +118,12 @@ def test_a_teacher_at_another_rate(folder) -> None:
     [
         ({"model_type": "wav2vec2"}, "config.json: a model of type 'wav2vec2'"),
         ({"model_type": "wavlm"}, "rel_attn_embed.weight is missing"),
-        ({"model_type": "wavlm", "num_buckets": 6}, "num_buckets or max_bucket_distance cannot be"),
+        ({"model_type": "wavlm", "num_buckets": 6}, "num_buckets or max_bucket_distance is invalid"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'"),
         ({"num_hidden_layers": 3}, "model.safetensors: encoder.layers.2.attention.q_proj.weight is missing"),
         ({"hidden_size": 32}, "has 16 channels, config.json says 32"),
         ({"num_attention_heads": "two"}, "config.json: .*num_attention_heads"),
-        ({"conv_stride": [5, 2]}, "cannot be"),
+        ({"conv_stride": [5, 2]}, "conv_stride is invalid"),
     ],
 )
 def test_damaged_folders_are_named(folder, changes, reason) -> None:

@@ -240,7 +240,7 @@ loop.phase_at = with_damage
     assert died.returncode == 1, died.stderr
     assert f"warning: skipped while training (1 so far): {config.data.source}/" in died.stderr
     last = died.stderr.splitlines()[-1]
-    assert last == f"error: {config.data.source}: 8 files in a row can no longer be read; has the folder gone?"
+    assert last == f"error: {config.data.source}: 8 files in a row cannot be read; has the folder been removed?"
     write_corpus(tmp_path / "corpus")
     finished = run_program("-c", program[1].replace("if step == 7", "if False"), env=env)
     assert finished.returncode == 0, finished.stderr

@@ -1,4 +1,4 @@
-"""Audio files in and out, resampling, segments and pictures of signals. Arrays are float32 [time, channels]."""
+"""Reading and writing audio files, resampling, segments and spectrograms. Arrays are float32 [time, channels]."""
 
 from codax.audio.decoders import AudioError
 from codax.audio.pcm import from_int16, to_int16

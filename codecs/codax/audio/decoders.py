@@ -1,6 +1,6 @@
-"""Opening audio files of any format as a stream of float32 blocks, with the checks that untrusted files need.
+"""Opens audio files of any format as streams of float32 blocks, with the checks that untrusted files need.
 
-soundfile (libsndfile) opens what it can, PyAV (FFmpeg) the rest: m4a, webm, AMR, raw G.722 and others.
+soundfile (libsndfile) is tried first; PyAV (FFmpeg) decodes the rest: m4a, webm, AMR, raw G.722 and others.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ import soundfile
 
 from codax.errors import CodaxError
 
-_UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames where the header does not say
+_UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames if the header does not state it
 _ESTIMATED_LENGTH = ("MP3", "MPEG")  # formats whose frame count may be an estimate
-LOSSY = ("MP3", "MPEG", "OGG")  # formats that need not hold exactly the frames that were written
+LOSSY = ("MP3", "MPEG", "OGG")  # formats that may hold a different number of frames than was written
 
-# FFmpeg's demuxers are restricted to plain media files: play-lists and the like could open other files or the network.
+# FFmpeg's demuxers are restricted to plain media files: playlists and similar could open other files or the network.
 _FFMPEG_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,g722,matroska,webm,mov,mp3,mp4,"
     "mpegts,ogg,tta,voc,w64,wav,wv",
 }
-_FFMPEG_RAW = {".g722": "g722"}  # headerless: the format follows from the extension
+_FFMPEG_RAW = {".g722": "g722"}  # headerless: the extension determines the format
 
 
 class AudioError(CodaxError):
-    """An audio file that cannot be read or written; the message names the file and the reason."""
+    """An audio file cannot be read or written; the message names the file and the reason."""
 
 
 @dataclasses.dataclass
 class Stream:
-    """An opened file; `chunks` yields float32 [time, channels] until the end.
+    """An open file; `chunks` yields float32 [time, channels] until its end.
 
-    `frames` is exact, or None where only decoding tells; fewer than `at_least` frames mean a truncated file.
+    `frames` is exact, or None if only decoding can tell. Fewer than `at_least` frames mean a truncated file.
     """
 
     rate: int
@@ -51,7 +51,7 @@ class Stream:
 
 @contextlib.contextmanager
 def open_stream(path: Path) -> Iterator[Stream]:
-    """Opens `path` with soundfile, or with PyAV where soundfile does not know the format."""
+    """Opens `path` with soundfile, or with PyAV if soundfile does not know the format."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not an audio file")
     if not path.exists():
@@ -89,12 +89,12 @@ def open_stream(path: Path) -> Iterator[Stream]:
         frames = handle.frames if known and handle.format not in _ESTIMATED_LENGTH else None
         at_least = 0 if handle.format in LOSSY else frames or 0
         seek = handle.seek if known and handle.seekable() else None
-        preroll = 8192 if handle.format in _ESTIMATED_LENGTH else 0  # MP3 frames draw on bits of earlier ones
+        preroll = 8192 if handle.format in _ESTIMATED_LENGTH else 0  # MP3 frames depend on earlier ones
         yield Stream(handle.samplerate, handle.channels, frames, at_least, chunks, seek, preroll)
 
 
 def _refuse_cut_container(path: Path) -> None:
-    """Raises `AudioError` for WAV, AIFF and Ogg files that end before their own last chunk or page does.
+    """Raises `AudioError` for WAV, AIFF and Ogg files that end before their last chunk or page does.
 
     libsndfile silently shortens such files.
     """
@@ -106,20 +106,20 @@ def _refuse_cut_container(path: Path) -> None:
             while position + 8 <= size:
                 file.seek(position)
                 name, length = struct.unpack("<4sI", file.read(8))
-                # 0 and the largest values are written by programs that stream and cannot know the length.
+                # Programs that stream do not know the length and write 0 or the largest values.
                 if name == b"data":
                     if length < 0x7FFFF000 and position + 8 + length > size:
                         raise AudioError(
-                            f"{path}: truncated: {size - position - 8} of {length} bytes of audio data are there"
+                            f"{path}: truncated: has {size - position - 8} of {length} bytes of audio data"
                         )
                     return
                 position += 8 + length + length % 2
         elif magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
             length = 8 + struct.unpack(">I", magic[4:8])[0]
             if length > size + 1:
-                raise AudioError(f"{path}: truncated: {size} of {length} bytes are there")
+                raise AudioError(f"{path}: truncated: has {size} of {length} bytes")
         elif magic[:4] == b"OggS":
-            file.seek(max(0, size - (1 << 17)))  # a page has at most 65,307 bytes
+            file.seek(max(0, size - (1 << 17)))  # pages have at most 65,307 bytes
             tail = file.read()
             start = tail.rfind(b"OggS")
             header = tail[start : start + 27] if start >= 0 else b""
@@ -130,7 +130,7 @@ def _refuse_cut_container(path: Path) -> None:
 
 @contextlib.contextmanager
 def _open_ffmpeg(path: Path, reason: str) -> Iterator[Stream]:
-    """Opens `path` with PyAV; `reason` is what soundfile said, for the message."""
+    """Opens `path` with PyAV; `reason` is the error of soundfile, for the message."""
     import av
 
     raw_format = _FFMPEG_RAW.get(path.suffix.lower())
@@ -146,9 +146,9 @@ def _open_ffmpeg(path: Path, reason: str) -> Iterator[Stream]:
         rate, channels = source.codec_context.sample_rate, source.codec_context.channels
         if not rate or not channels:
             raise AudioError(f"{path}: not a readable audio file (no sample rate or channels)")
-        frames = 2 * path.stat().st_size if raw_format == "g722" else None  # two samples a byte
+        frames = 2 * path.stat().st_size if raw_format == "g722" else None  # two samples per byte
 
-        def pieces() -> Iterator[np.ndarray]:
+        def decoded() -> Iterator[np.ndarray]:
             resampler = av.AudioResampler(format="fltp")
             try:
                 for frame in container.decode(source):
@@ -160,30 +160,30 @@ def _open_ffmpeg(path: Path, reason: str) -> Iterator[Stream]:
                 raise AudioError(f"{path}: damaged ({getattr(error, 'strerror', None) or error})") from error
 
         def chunks(size: int) -> Iterator[np.ndarray]:
-            for block in equal_blocks(pieces(), size):
+            for block in equal_blocks(decoded(), size):
                 yield np.ascontiguousarray(block, np.float32)
 
         at_least = 0
-        if container.format.name.startswith(("mov", "matroska")):  # elsewhere the duration is an estimate
+        if container.format.name.startswith(("mov", "matroska")):  # other formats only estimate the duration
             base = source.time_base or 0
             seconds = float(source.duration * base) if source.duration else (container.duration or 0) / av.time_base
-            at_least = max(0, int((seconds - 0.5) * rate))  # some slack for priming and padding
+            at_least = max(0, int((seconds - 0.5) * rate))  # tolerates priming and padding
         yield Stream(rate, channels, frames, at_least, chunks)
 
 
 def equal_blocks(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Cuts a stream of arrays [time, ...] anew into blocks of `size`; the last one is shorter, and never empty."""
-    held: list[np.ndarray] = []
+    """Regroups a stream of arrays [time, ...] into blocks of `size`; the last one may be shorter, but not empty."""
+    pending: list[np.ndarray] = []
     count = 0
     for piece in pieces:
-        held.append(piece)
+        pending.append(piece)
         count += len(piece)
         if count < size:
             continue
-        joined = np.concatenate(held)
+        joined = np.concatenate(pending)
         whole = count // size * size
         for start in range(0, whole, size):
             yield joined[start : start + size]
-        held, count = [joined[whole:]], count - whole
+        pending, count = [joined[whole:]], count - whole
     if count:
-        yield np.concatenate(held)
+        yield np.concatenate(pending)

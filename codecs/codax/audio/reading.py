@@ -1,9 +1,8 @@
-"""Reading audio files: float32 arrays [time, channels], one clear `AudioError` for every file that cannot be used.
+"""Reads audio files as float32 arrays [time, channels]; raises `AudioError` for every file that cannot be used.
 
-soundfile (libsndfile) reads what it can; PyAV (FFmpeg) reads the rest: m4a, webm, AMR, raw G.722 and others. Files are
-not trusted: an unreadable, empty or truncated file and one with non-finite samples are errors. 16-bit PCM is exactly
-integer / 32768 in both directions, so that reading and writing changes nothing. Output is written to a temporary file
-beside the target and moved into place when it is complete.
+soundfile (libsndfile) is tried first; PyAV (FFmpeg) decodes the rest: m4a, webm, AMR, raw G.722 and others. Files are
+not trusted: unreadable, empty and truncated files and non-finite samples are errors. 16-bit PCM maps exactly to
+integer / 32768, so that reading and writing is lossless.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ AUDIO_SUFFIXES = frozenset([
     ".aifc", ".caf", ".au", ".snd", ".w64", ".rf64", ".sph", ".g722", ".amr", ".awb", ".wv", ".ape", ".ac3",
 ])
 # fmt: on
-_CHUNK = 1 << 16  # frames decoded at a time
+_CHUNK = 1 << 16  # frames decoded at once
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a file says about itself: samples per second, channels, and frames (samples per channel)."""
+    """The properties a file states: sample rate in Hz, channels, and frames (samples per channel)."""
 
     rate: int
     channels: int
@@ -46,7 +45,7 @@ def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tup
 
     Args:
       path: audio file.
-      sample_rate: resample to this rate in Hz; None keeps the file's.
+      sample_rate: resample to this rate in Hz; None keeps the rate of the file.
 
     Returns:
       float32 [time, channels] and the rate in Hz.
@@ -67,12 +66,12 @@ def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tup
 def blocks(
     path: str | os.PathLike[str], block_seconds: float, *, sample_rate: int | None = None
 ) -> Iterator[np.ndarray]:
-    """Yields the file as float32 [time, channels] blocks of `block_seconds` (the last is shorter), in bounded memory.
+    """Yields a file as float32 [time, channels] blocks of `block_seconds` (the last is shorter), in bounded memory.
 
-    With `sample_rate` (Hz) the blocks are resampled as one continuous signal, and then vary a little in length.
+    With `sample_rate` (Hz) the blocks are resampled as one continuous signal; their lengths then vary slightly.
 
     Raises:
-      AudioError: as `read`; a truncated file is noticed at its end.
+      AudioError: as `read`; truncation is detected at the end of the file.
     """
     path = Path(path)
     with open_stream(path) as stream:
@@ -91,17 +90,17 @@ def blocks(
 
 
 def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None) -> np.ndarray:
-    """Reads at most `frames` frames (None = all) from frame `start` on, without decoding what comes before if possible.
+    """Reads at most `frames` frames (None = all) from frame `start` on, seeking if the format allows it.
 
     Returns:
-      float32 [time, channels] at the file's rate; shorter, or of no length, where the file ends earlier.
+      float32 [time, channels] at the rate of the file; shorter, or empty, if the file ends earlier.
 
     Raises:
       AudioError: missing, unreadable or damaged file, or non-finite samples.
     """
     path = Path(path)
     with open_stream(path) as stream:
-        skip, parts, left = start, [np.zeros((0, stream.channels), np.float32)], frames
+        skip, parts, remaining = start, [np.zeros((0, stream.channels), np.float32)], frames
         if stream.seek is not None:
             if stream.frames is not None and start >= stream.frames:
                 return parts[0]
@@ -109,14 +108,14 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
                 skip = min(start, stream.preroll)
                 stream.seek(start - skip)
             except (soundfile.LibsndfileError, RuntimeError):
-                return parts[0]  # beyond the end of a file whose length is an estimate
-        for chunk in stream.chunks(_CHUNK if left is None else min(_CHUNK, max(1, left + skip))):
-            part = chunk[skip:] if left is None else chunk[skip : skip + left]
+                return parts[0]  # beyond the end of a file with an estimated length
+        for chunk in stream.chunks(_CHUNK if remaining is None else min(_CHUNK, max(1, remaining + skip))):
+            part = chunk[skip:] if remaining is None else chunk[skip : skip + remaining]
             skip = max(0, skip - len(chunk))
             parts.append(part)
-            if left is not None:
-                left -= len(part)
-                if left <= 0:
+            if remaining is not None:
+                remaining -= len(part)
+                if remaining <= 0:
                     break
         out = np.concatenate(parts)
     if not np.isfinite(out).all():
@@ -125,7 +124,7 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
 
 
 def info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Rate, channels and frames of a file; decodes only where the header does not tell the length.
+    """Rate, channels and frames of a file; decodes it only if the header does not state the length.
 
     Raises:
       AudioError: missing, unreadable or empty file.
@@ -141,7 +140,7 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
 
 
 def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:
-    """The stream in blocks of `size` frames; raises `AudioError` for what is empty, truncated or not finite."""
+    """Yields blocks of `size` frames; raises `AudioError` if the stream is empty, truncated or not finite."""
     total = 0
     for chunk in stream.chunks(size):
         if not np.isfinite(chunk).all():
@@ -155,5 +154,5 @@ def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The audio files below a folder, at any depth, in the order of their paths."""
+    """The audio files below a folder, at any depth, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())

@@ -1,4 +1,4 @@
-"""Resampling of whole signals and of streams, with soxr."""
+"""Resampling of complete signals and of streams, with soxr."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from codax.audio.decoders import AudioError
 
 
 def resampled_length(length: int, source_rate: int, target_rate: int) -> int:
-    """Samples at `target_rate` Hz of a signal that has `length` at `source_rate` Hz; 0 only for an empty one."""
+    """Length at `target_rate` Hz of a signal of `length` samples at `source_rate` Hz; 0 only for an empty one."""
     return max(min(1, length), round(length * target_rate / source_rate))
 
 
 def resample(audio: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
     """Resamples float [time, channels] (or [time]) from `source_rate` to `target_rate` Hz with soxr's HQ filter.
 
-    The output has `resampled_length` frames, the same float32 layout and no delay.
+    The output is float32 with `resampled_length` frames, the same layout and no delay.
 
     Raises:
-      AudioError: a rate that is not positive.
+      AudioError: a rate is not positive.
     """
     if source_rate <= 0 or target_rate <= 0:
         raise AudioError(f"cannot resample from {source_rate} to {target_rate} Hz")
@@ -28,7 +28,7 @@ def resample(audio: np.ndarray, source_rate: int, target_rate: int) -> np.ndarra
         return audio
     length = resampled_length(len(audio), source_rate, target_rate)
     out = np.asarray(soxr.resample(audio, source_rate, target_rate, quality="HQ"), np.float32)
-    if len(out) < length:  # soxr's own rounding can differ by a frame
+    if len(out) < length:  # soxr's rounding can differ by one frame
         out = np.concatenate([out, np.zeros((length - len(out), *out.shape[1:]), np.float32)])
     return np.ascontiguousarray(out[:length])
 
@@ -36,7 +36,7 @@ def resample(audio: np.ndarray, source_rate: int, target_rate: int) -> np.ndarra
 class StreamResampler:
     """Resamples a signal that arrives in blocks: call it with each block, and with `last=True` for the last one.
 
-    All blocks together are as long as `resample` makes the whole signal.
+    The total length is that of `resample` on the whole signal.
     """
 
     def __init__(self, source_rate: int, target_rate: int, channels: int):
@@ -49,17 +49,17 @@ class StreamResampler:
         )
         self._rates = source_rate, target_rate
         self._channels = channels
-        self._taken = self._given = 0
+        self._consumed = self._produced = 0
 
     def __call__(self, block: np.ndarray, *, last: bool = False) -> np.ndarray:
-        """Takes float32 [time, channels] (0 frames allowed), returns what can be told of the output so far."""
+        """Takes float32 [time, channels] (0 frames allowed); returns the output that is available so far."""
         block = np.ascontiguousarray(block, np.float32)
         if self._stream is None:
             return block
         out = np.asarray(self._stream.resample_chunk(block, last=last), np.float32).reshape(-1, self._channels)
-        self._taken += len(block)
+        self._consumed += len(block)
         if last:
-            missing = resampled_length(self._taken, *self._rates) - self._given - len(out)
+            missing = resampled_length(self._consumed, *self._rates) - self._produced - len(out)
             out = np.pad(out, ((0, missing), (0, 0))) if missing >= 0 else out[:missing]
-        self._given += len(out)
+        self._produced += len(out)
         return out

@@ -1,4 +1,4 @@
-"""Cutting a signal into overlapping segments and putting them together again, as EnCodec's 48 kHz model does."""
+"""Overlapping segments of a signal and their overlap-add, as in EnCodec's 48 kHz model (arXiv 2210.13438)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 def bounds(length: int, segment: int, stride: int) -> list[tuple[int, int]]:
     """(start, stop) of every segment of a signal of `length` samples; the last ones may be shorter than `segment`.
 
-    With a `segment` of 0 the whole signal is one.
+    With `segment` 0 the whole signal is one segment.
     """
     if not segment:
         return [(0, length)] if length else []
@@ -16,43 +16,43 @@ def bounds(length: int, segment: int, stride: int) -> list[tuple[int, int]]:
 
 
 class Cutter:
-    """Cuts a signal that arrives in pieces [batch, time, channels]: the segments of `bounds`, each when it is whole.
+    """Cuts a signal that arrives in chunks [batch, time, channels] into the segments of `bounds`.
 
-    With a `segment` of 0 the whole signal is one segment.
+    With `segment` 0 the whole signal is one segment.
     """
 
     def __init__(self, segment: int, stride: int) -> None:
         self._segment, self._stride = segment, stride
-        self._held: list[np.ndarray] = []
+        self._pending: list[np.ndarray] = []
 
-    def push(self, piece: np.ndarray) -> list[np.ndarray]:
-        """The segments that are complete with this piece."""
-        self._held.append(piece)
+    def push(self, chunk: np.ndarray) -> list[np.ndarray]:
+        """Returns the segments that this chunk completes."""
+        self._pending.append(chunk)
         segments = []
-        while self._segment and sum(part.shape[1] for part in self._held) >= self._segment:
-            held = np.concatenate(self._held, axis=1)
-            segments.append(held[:, : self._segment])
-            self._held = [held[:, self._stride :]]
+        while self._segment and sum(part.shape[1] for part in self._pending) >= self._segment:
+            pending = np.concatenate(self._pending, axis=1)
+            segments.append(pending[:, : self._segment])
+            self._pending = [pending[:, self._stride :]]
         return segments
 
     def finish(self) -> list[np.ndarray]:
-        """The segments that begin in what is left; they are shorter."""
-        held = np.concatenate(self._held, axis=1) if self._held else np.zeros((1, 0, 1), np.float32)
-        self._held = []
-        return [held[:, start:stop] for start, stop in bounds(held.shape[1], self._segment, self._stride)]
+        """Returns the final, shorter segments."""
+        pending = np.concatenate(self._pending, axis=1) if self._pending else np.zeros((1, 0, 1), np.float32)
+        self._pending = []
+        return [pending[:, start:stop] for start, stop in bounds(pending.shape[1], self._segment, self._stride)]
 
 
 class OverlapAdder:
-    """Joins segments [batch, time, channels] that start `stride` samples apart, each weighted by a triangle.
+    """Joins segments [batch, time, channels] that start `stride` samples apart, with triangular weights.
 
-    All but the last ones have the length of the first; the weights of a shorter one are those of its part of the
-    triangle. The weighted sum is divided by the sum of weights.
+    All but the last segments have the same length; a shorter one uses the first part of the triangle. The weighted sum
+    is divided by the sum of the weights.
     """
 
     def __init__(self, stride: int) -> None:
         self._stride = stride
         self._triangle: np.ndarray | None = None
-        self._total = self._weight = np.zeros((1, 0, 1), np.float32)  # from the next segment's start on
+        self._total = self._weight = np.zeros((1, 0, 1), np.float32)  # from the start of the next segment on
 
     def push(self, segment: np.ndarray) -> np.ndarray:
         """Adds a segment; returns the samples before the start of the next one."""
@@ -70,7 +70,7 @@ class OverlapAdder:
         return self._take(self._stride)
 
     def finish(self) -> np.ndarray:
-        """The samples that are left."""
+        """Returns the remaining samples."""
         return self._take(self._total.shape[1])
 
     def _take(self, count: int) -> np.ndarray:

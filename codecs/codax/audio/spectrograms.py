@@ -1,4 +1,4 @@
-"""Pictures of signals."""
+"""Spectrogram images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def spectrograms(signals: dict[str, np.ndarray], sample_rate: int) -> tuple[bytes, tuple[int, int]]:
-    """Draws magnitude spectrograms in dB, one above the other.
+    """Draws magnitude spectrograms in dB, stacked vertically.
 
     Args:
-      signals: title and samples [time] of each.
+      signals: title -> samples [time].
       sample_rate: Hz.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Writing audio files: a temporary file beside the target, moved into place when it is complete."""
+"""Writes audio files: to a temporary file beside the target, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codax.audio.decoders import LOSSY, AudioError
 from codax.audio.pcm import from_int16, to_int16
 from codax.storage.files import Part
 
-_CHUNK = 1 << 20  # frames written at a time
+_CHUNK = 1 << 20  # frames written at once
 # extension: (libsndfile format, default subtype)
 _WRITERS = {
     ".wav": ("WAV", "PCM_16"),
@@ -33,11 +33,11 @@ _WRITERS = {
 def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype: str | None = None) -> None:
     """Writes audio [time, channels] (or [time]) at `rate` Hz; the format follows the extension.
 
-    PCM formats get 16 bits unless `subtype` ("PCM_16", "PCM_24", "FLOAT") says otherwise. Values beyond full scale are
-    clipped in integer formats.
+    PCM formats have 16 bits unless `subtype` ("PCM_16", "PCM_24", "FLOAT") is given. Integer formats clip values beyond
+    full scale.
 
     Raises:
-      AudioError: unknown extension, samples that are not finite, missing folder, full disk. Nothing is left behind.
+      AudioError: unknown extension, non-finite samples, missing folder, or full disk. No partial file remains.
     """
     audio = np.asarray(audio)
     if audio.ndim == 1:
@@ -52,8 +52,8 @@ def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype
 class AudioWriter:
     """Writes a file block by block: `with AudioWriter(path, rate, channels) as w: w.write(block)`.
 
-    The file appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier
-    file of that name as it was.
+    The file appears when the block ends normally; after an exception no partial file remains and an earlier file of
+    that name is unchanged.
     """
 
     def __init__(self, path: str | os.PathLike[str], rate: int, channels: int, *, subtype: str | None = None):
@@ -115,12 +115,12 @@ class AudioWriter:
         try:
             self._file.close()
             with self._part.temporary.open("rb+") as file:
-                os.fsync(file.fileno())  # a full disk may show only here
-            # libsndfile does not report every failed write at close, so the result is looked at once.
+                os.fsync(file.fileno())  # may be the first call to report a full disk
+            # libsndfile does not report every failed write at close, so the stored length is checked.
             if self.frames and self._format not in LOSSY:
-                found = soundfile.info(str(self._part.temporary)).frames
-                if found != self.frames:
-                    raise OSError(f"{found} of {self.frames} frames were stored; is the disk full?")
+                stored = soundfile.info(str(self._part.temporary)).frames
+                if stored != self.frames:
+                    raise OSError(f"{stored} of {self.frames} frames were stored; is the disk full?")
             self._part.publish()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             self._discard()
@@ -135,16 +135,15 @@ class AudioWriter:
 
 def _reason(error: BaseException) -> str:
     text = str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
-    if isinstance(error, AssertionError) or text == "System error":  # libsndfile's words for a failed write
-        return "not everything could be stored; is the disk full?"
+    if isinstance(error, AssertionError) or text == "System error":  # libsndfile's message for a failed write
+        return "incomplete write; is the disk full?"
     return text
 
 
 def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:
-    """Samples as libsndfile should store them.
+    """Samples in the type to pass to libsndfile.
 
-    libsndfile scales floats by 32767 when it writes and by 1/32768 when it reads; integers are passed to keep what was
-    read exactly.
+    libsndfile scales floats by 32767 when writing and by 1/32768 when reading; passing integers keeps them exact.
     """
     if subtype == "PCM_16":
         return to_int16(block)

@@ -1,1 +1,1 @@
-"""Classical codecs through PyAV."""
+"""Classical codecs and anchors to compare with."""

@@ -1,7 +1,7 @@
-"""AMR-WB (3GPP TS 26.190, ITU-T G.722.2) through the library vo-amrwbenc, decoded by FFmpeg's own decoder.
+"""AMR-WB (3GPP TS 26.190, ITU-T G.722.2): encoded with the library vo-amrwbenc, decoded with FFmpeg.
 
-PyAV's wheels leave the encoder out, so the shared library is called directly. Debian and Ubuntu have it in the package
-libvo-amrwbenc0, Homebrew and Fedora in vo-amrwbenc.
+PyAV's wheels do not include the encoder, so the shared library is called directly. It is in the package libvo-amrwbenc0
+of Debian and Ubuntu, and in vo-amrwbenc of Homebrew and Fedora.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from codax.baselines import pyav
 from codax.baselines.base import Baseline, BaselineError, Encoded
 
-MODES = (6.6, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05, 23.85)  # kbps, in the order of the mode numbers
+MODES = (6.6, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05, 23.85)  # kbps, ordered by mode number
 MAGIC = b"#!AMR-WB\n"
 FRAME = 320  # samples: 20 ms at 16 kHz
 DELAY = 95  # samples: look-ahead of 5 ms and the filters between 16 and 12.8 kHz
-LARGEST_FRAME = 64  # bytes; mode 8 has 61
-LIBRARY_VARIABLE = "CODAX_AMRWBENC"  # path of the shared library, where the system does not find it by name
+LARGEST_FRAME = 64  # bytes; a frame of mode 8 has 61
+LIBRARY_VARIABLE = "CODAX_AMRWBENC"  # path of the shared library, if the system does not find it by name
 
 
 class AmrWb(Baseline):
-    """AMR-WB at one of its nine rates; discontinuous transmission is off.
+    """AMR-WB at one of its nine rates, without discontinuous transmission.
 
     Raises:
       BaselineError: no such mode, or the library is not installed.

@@ -1,8 +1,9 @@
 """The two mandatory anchors of Recommendation ITU-R BS.1534-3: the reference, low-passed at 3.5 kHz and at 7 kHz.
 
-The mask of the 3.5 kHz filter: ripple within +-0.1 dB up to 3.5 kHz, at least 25 dB down at 4 kHz and 50 dB at 4.5 kHz.
-The 7 kHz filter has the same widths: 25 dB at 7.5 kHz and 50 dB at 8 kHz. A symmetric FIR meets it with room to spare;
-its delay of half its length is taken out, so that an anchor is aligned with the reference to the sample.
+Specification of the 3.5 kHz filter: ripple within +-0.1 dB up to 3.5 kHz, attenuation of at least 25 dB at 4 kHz and
+50 dB at 4.5 kHz. The 7 kHz filter has the same transition widths: 25 dB at 7.5 kHz and 50 dB at 8 kHz. A symmetric FIR
+filter satisfies it easily; its delay of half its length is removed, so that an anchor is sample-aligned with the
+reference.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from scipy import signal
 from codax.errors import CodaxError
 
 EDGES = {"anchor35": 3500.0, "anchor70": 7000.0}  # Hz: end of the pass band
-_WIDTH = 500.0  # Hz, to the stop band
-_ATTENUATION = 70.0  # dB; a window design's ripple is then below 0.003 dB
+_WIDTH = 500.0  # Hz, from pass band to stop band
+_ATTENUATION = 70.0  # dB; the ripple of the window design is then below 0.003 dB
 
 
 def lowest_rate(name: str) -> float:
-    """Hz that the sample rate has to exceed for this anchor."""
+    """Sample rate in Hz that must be exceeded for this anchor."""
     return 2 * (EDGES[name] + _WIDTH)
 
 
 def anchor_filter(name: str, rate: int) -> np.ndarray:
-    """Taps [odd length] of the linear-phase low-pass: Kaiser window, half of the gain between pass and stop band.
+    """Taps [odd length] of the linear-phase low-pass filter: Kaiser window, -6 dB midway between the two bands.
 
     Args:
       name: "anchor35" or "anchor70".
       rate: Hz.
 
     Raises:
-      CodaxError: the rate is too low to hold the filter's stop band.
+      CodaxError: the rate is too low for the filter's stop band.
     """
     if rate <= lowest_rate(name):
         raise CodaxError(
@@ -46,7 +47,7 @@ def anchor_filter(name: str, rate: int) -> np.ndarray:
 def anchor(name: str, audio: np.ndarray, rate: int) -> np.ndarray:
     """The anchor of a reference [time, channels] at `rate` Hz: float32, of the same shape and without delay."""
     taps = anchor_filter(name, rate)
-    # "full" and cut by hand: "same" takes the middle of the longer input, which for short signals is the filter.
+    # "full" is cropped here, because "same" keeps the centre of the longer input, which can be the filter.
     filtered = signal.fftconvolve(np.asarray(audio, np.float64), taps[:, None], mode="full", axes=0)
     start = len(taps) // 2
     return filtered[start : start + len(audio)].astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a classical codec is to an evaluation: audio in, decoded audio and the size of the file out."""
+"""The interface of classical codecs in an evaluation: takes audio, returns decoded audio and file size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codax.errors import CodaxError
 
 
 class BaselineError(CodaxError):
-    """A baseline that is unknown, not available here, or that failed on a signal."""
+    """A baseline is unknown, not available on this machine, or failed on a signal."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Encoded:
     """A complete file in memory.
 
     Attributes:
-      data: the bytes of the file, container included.
-      payload_bytes: bytes of the coded packets alone.
+      data: the bytes of the file, including its container.
+      payload_bytes: bytes of the coded packets only.
     """
 
     data: bytes
@@ -30,7 +30,7 @@ class Encoded:
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-    """A signal after the codec: `audio` float32, of the shape and rate of the original, and the size of the file."""
+    """A coded signal: `audio` float32, with shape and rate of the original, and the size of the file."""
 
     audio: np.ndarray
     file_bytes: int
@@ -42,11 +42,11 @@ class Baseline(abc.ABC):
 
     Attributes:
       name: of the codec, as in `opus:6`.
-      kbps: what it is asked for; what it delivers is measured.
+      kbps: requested rate; the actual rate is measured.
       description: settings, for reports.
-      rates: sample rates in Hz that the encoder takes, ascending.
-      mono: whether channels are coded one by one, each in a file of its own.
-      delay: samples at the coding rate by which decoded audio is late although the container is honoured.
+      rates: sample rates in Hz that the encoder supports, ascending.
+      mono: whether channels are coded separately, each in its own file.
+      delay: delay of the decoded audio that the container does not compensate, in samples at the coding rate.
     """
 
     name: str
@@ -58,21 +58,21 @@ class Baseline(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, samples: np.ndarray, sample_rate: int) -> Encoded:
-        """int16 [time, channels] at one of `rates` to a file."""
+        """Encodes int16 [time, channels] at one of `rates` as a file."""
 
     @abc.abstractmethod
     def decode(self, data: bytes) -> tuple[np.ndarray, int]:
-        """A file to float32 [time, channels] and its sample rate in Hz."""
+        """Decodes a file to float32 [time, channels] and its sample rate in Hz."""
 
     def file_bytes(self, encoded: Encoded) -> int:
-        """Bytes that a file takes."""
+        """Size of a file in bytes."""
         return len(encoded.data)
 
     def code(self, audio: np.ndarray, sample_rate: int) -> Coded:
-        """Encodes to a file in memory and decodes that.
+        """Encodes to a file in memory and decodes it.
 
-        The signal is resampled to the lowest rate of the encoder that keeps its bandwidth, and back; the codec's delay
-        is removed and the length restored.
+        The signal is resampled to the lowest supported rate that keeps its bandwidth, and back afterwards; the codec's
+        delay is removed and the length restored.
 
         Args:
           audio: float [time, channels], full scale 1.
@@ -91,7 +91,7 @@ class Baseline(abc.ABC):
             encoded = self.encode(part, rate)
             out, out_rate = self.decode(encoded.data)
             if out.shape[1] != part.shape[1]:
-                raise BaselineError(f"{self.name}: {part.shape[1]} channels went in, {out.shape[1]} came out")
+                raise BaselineError(f"{self.name}: decoding gave {out.shape[1]} channels instead of {part.shape[1]}")
             out = out[self.delay * out_rate // rate :]
             decoded.append(_fit(resample(out, out_rate, sample_rate), len(audio)))
             file_bytes += self.file_bytes(encoded)
@@ -100,6 +100,6 @@ class Baseline(abc.ABC):
 
 
 def _fit(audio: np.ndarray, length: int) -> np.ndarray:
-    """Cuts or pads [time, channels] with zeros to `length`."""
+    """Truncates or zero-pads [time, channels] to `length`."""
     audio = np.asarray(audio[:length], np.float32)
     return np.pad(audio, ((0, length - len(audio)), (0, 0)))

@@ -1,10 +1,10 @@
-"""Any codec that comes as an encoder and a decoder program, run by command lines that a JSON file gives.
+"""Any codec with an encoder and a decoder program; a JSON file gives the command lines.
 
     {"name": "evs", "kbps": 13.2, "rates": [16000], "format": "s16", "size": "g192",
      "encode": "EVS_cod 13200 16 {input} {output}", "decode": "EVS_dec 16 {input} {output}"}
 
-No shell sees the commands: they are split as a shell would split them, and only `{input}`, `{output}` and `{rate}` (Hz)
-are replaced.
+Commands are split as a shell would split them, but no shell is used; only `{input}`, `{output}` and `{rate}` (Hz) are
+replaced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from codax.baselines.base import Baseline, BaselineError, Encoded
 from codax.config.parsing import build
 from codax.errors import CodaxError
 
-_G192_SYNC = (0x6B21, 0x6B20)  # of a good frame and of a lost one (ITU-T G.192)
+_G192_SYNC = (0x6B21, 0x6B20)  # of a received and of a lost frame (ITU-T G.192)
 
 
 @dataclasses.dataclass
@@ -33,14 +33,14 @@ class ExternalConfig:
 
     Attributes:
       name: of the codec, in reports.
-      kbps: that it is asked for.
+      kbps: requested rate.
       encode, decode: command lines.
-      rates: Hz, that the encoder takes, ascending.
-      format: of the audio files: "wav", or "s16", raw 16-bit little-endian samples of one channel.
-      suffix: of the coded file's name.
-      size: "file", or "g192": the bits in a file of the ITU-T's test format, which has 16 bits for each of them.
-      mono: channels are coded one by one.
-      delay: samples at the coding rate by which the decoded audio is late.
+      rates: sample rates in Hz that the encoder supports, ascending.
+      format: of the audio files: "wav", or "s16" for raw 16-bit little-endian samples of one channel.
+      suffix: extension of the coded file.
+      size: "file", or "g192" to count the bits of an ITU-T G.192 file, which stores each bit as 16 bits.
+      mono: whether channels are coded separately.
+      delay: delay of the decoded audio, in samples at the coding rate.
       timeout_seconds: of one run of a program.
     """
 
@@ -58,10 +58,10 @@ class ExternalConfig:
 
 
 class External(Baseline):
-    """A codec of a JSON file; see the module.
+    """A codec described by a JSON file; see the module docstring.
 
     Raises:
-      BaselineError: the file cannot be read, a field is missing or has a wrong value, or a program is not installed.
+      BaselineError: the file cannot be read, a field is missing or invalid, or a program is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,22 +69,22 @@ class External(Baseline):
             config = build(ExternalConfig, json.loads(Path(path).read_text(encoding="utf-8")), "")
         except (OSError, ValueError, CodaxError) as error:
             raise BaselineError(f"external:{path}: {error}") from error
-        for ok, what in (
+        for ok, message in (
             (config.name and config.encode and config.decode, "name, encode and decode must be given"),
             (config.kbps > 0, "kbps must be positive"),
             (config.rates and min(config.rates) > 0, "rates must be positive"),
             (config.format in ("wav", "s16"), "format must be wav or s16"),
-            (config.format == "wav" or config.mono, "raw samples are of one channel: mono must be true"),
+            (config.format == "wav" or config.mono, "raw samples have one channel: mono must be true"),
             (config.size in ("file", "g192"), "size must be file or g192"),
             (config.delay >= 0 and config.timeout_seconds > 0, "delay and timeout_seconds must not be negative"),
         ):
             if not ok:
-                raise BaselineError(f"external:{path}: {what}")
+                raise BaselineError(f"external:{path}: {message}")
         self._commands = []
         for field in ("encode", "decode"):
             command = shlex.split(getattr(config, field))
             if "{input}" not in " ".join(command) or "{output}" not in " ".join(command):
-                raise BaselineError(f"external:{path}: {field} must have {{input}} and {{output}}")
+                raise BaselineError(f"external:{path}: {field} must contain {{input}} and {{output}}")
             if shutil.which(command[0]) is None:
                 raise BaselineError(f"external:{path}: {command[0]} is not installed")
             self._commands.append(command)
@@ -124,7 +124,7 @@ class External(Baseline):
         return "wav" if self._config.format == "wav" else "raw"
 
     def _run(self, command: list[str], source: Path, target: Path, rate: int) -> bytes:
-        """Runs a program on a file; what it has written. Raises BaselineError."""
+        """Runs a program on a file and returns its output. Raises BaselineError."""
         values = {"{input}": str(source), "{output}": str(target), "{rate}": str(rate)}
         words = command
         for name, value in values.items():
@@ -139,19 +139,23 @@ class External(Baseline):
         except OSError as error:
             raise BaselineError(f"{self.name}: {command[0]} cannot be run ({error.strerror or error})") from error
         if done.returncode or not target.is_file():
-            said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-            reason = said[-1] if said else "no message"
+            lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else "no message"
             raise BaselineError(f"{self.name}: {command[0]} ended with status {done.returncode} ({reason})")
         return target.read_bytes()
 
 
 def g192_bits(data: bytes, name: str) -> int:
-    """Bits that are coded in a file of the ITU-T G.192 format. Raises BaselineError if it is none."""
+    """Number of coded bits in a file of the ITU-T G.192 format. Raises BaselineError if it is not one."""
     words = np.frombuffer(data[: len(data) // 2 * 2], "<u2")
-    place = bits = 0
-    while place < len(words):
-        if words[place] not in _G192_SYNC or place + 1 >= len(words) or place + 2 + words[place + 1] > len(words):
-            raise BaselineError(f"{name}: the coded file is not of the G.192 format")
-        bits += int(words[place + 1])
-        place += 2 + int(words[place + 1])
+    position = bits = 0
+    while position < len(words):
+        if (
+            words[position] not in _G192_SYNC
+            or position + 1 >= len(words)
+            or position + 2 + words[position + 1] > len(words)
+        ):
+            raise BaselineError(f"{name}: the coded file is not in the G.192 format")
+        bits += int(words[position + 1])
+        position += 2 + int(words[position + 1])
     return bits

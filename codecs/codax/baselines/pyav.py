@@ -1,10 +1,10 @@
-"""Opus, MP3, AAC and G.722 through PyAV, whose wheels bring FFmpeg's libraries along.
+"""Opus, MP3, AAC and G.722 through PyAV, whose wheels include FFmpeg's libraries.
 
-Each signal becomes a complete file in memory, so that its size is the size that a user would see. Opus runs at its
-constrained variable bit rate, which is the encoder's own default and its better side: a single file may take a fifth
-less or more than it was asked for, but over 57 prompts the packets measured 6.00, 8.93 and 11.8 kbps for 6, 9 and 12,
-with ViSQOL 1.79, 3.58 and 4.07 where a constant bit rate of 6.03, 9.24 and 12.05 kbps gave 1.37, 2.60 and 3.99. The
-others run at a constant bit rate. What counts in a comparison is the measured rate, never the label.
+Each signal becomes a complete file in memory, so the size is that of a real file. Opus uses its default, constrained
+variable bit rate, the better choice. A single file may then deviate from the requested rate by a fifth, but
+over 57 prompts the packets had 6.00, 8.93 and 11.8 kbps for 6, 9 and 12, with ViSQOL 1.79, 3.58 and 4.07; constant bit
+rates of 6.03, 9.24 and 12.05 kbps gave 1.37, 2.60 and 3.99. The other codecs use a constant bit rate. Comparisons must
+use the measured rate, not the label.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from codax.baselines.base import Baseline, BaselineError, Encoded
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """How FFmpeg writes one kind of file.
+    """FFmpeg's settings for one codec.
 
     Attributes:
       encoder: FFmpeg's name.
-      container: FFmpeg's name of the format of the file.
+      container: FFmpeg's name of the file format.
       rates: sample rates in Hz, ascending.
-      kbps: lowest and highest rate that can be asked for.
+      kbps: lowest and highest rate.
       options: of the encoder.
       muxer: options of the container.
       delay: samples of delay that the container does not record.
-      mono: the encoder takes one channel only.
-      note: settings in words.
+      mono: whether the encoder supports one channel only.
+      note: description of the settings.
     """
 
     encoder: str
@@ -47,7 +47,7 @@ class Format:
 
 
 _OPUS = {"vbr": "constrained", "frame_duration": "20", "compression_level": "10"}
-# One Ogg page holds up to 255 packets when it may; the default of a page a second would cost Opus 0.2 kbps.
+# An Ogg page can hold 255 packets; with the default of one page per second Opus would need 0.2 kbps more.
 _OGG = {"page_duration": "30000000"}
 _MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
@@ -71,9 +71,9 @@ FORMATS: dict[str, Format] = {
         note="libopus, application audio, constrained variable bit rate, frames of 20 ms, complexity 10, Ogg",
     ),
     "mp3": Format("libmp3lame", "mp3", _MPEG_RATES, (8, 320), note="LAME, constant bit rate"),
-    # FFmpeg's own AAC encoder starts with 1024 samples of priming, which ADTS has no field for.
+    # FFmpeg's AAC encoder starts with 1024 priming samples, which ADTS cannot record.
     "aac": Format("aac", "adts", (7_350, *_MPEG_RATES), (8, 512), delay=1024, note="FFmpeg's AAC-LC encoder, ADTS"),
-    # The quadrature mirror filters of G.722 take 22 samples.
+    # The quadrature mirror filters of G.722 have a delay of 22 samples.
     "g722": Format("g722", "g722", (16_000,), (64, 64), delay=22, mono=True, note="ITU-T G.722 at 64 kbps"),
 }
 
@@ -83,7 +83,7 @@ class PyAVBaseline(Baseline):
 
     Args:
       name: key of `FORMATS`.
-      kbps: kilobits per second, all channels together.
+      kbps: kilobits per second, for all channels together.
 
     Raises:
       BaselineError: the rate is out of range, or PyAV's build lacks the encoder.
@@ -96,7 +96,7 @@ class PyAVBaseline(Baseline):
         self._format = FORMATS[name]
         low, high = self._format.kbps
         if not low <= kbps <= high:
-            raise BaselineError(f"{name}:{kbps:g}: {name} takes {low:g} to {high:g} kbps")
+            raise BaselineError(f"{name}:{kbps:g}: {name} supports {low:g} to {high:g} kbps")
         try:
             Codec(self._format.encoder, "w")
         except (ValueError, av.FFmpegError) as error:
@@ -110,8 +110,8 @@ class PyAVBaseline(Baseline):
         file, payload = io.BytesIO(), 0
         layout = {1: "mono", 2: "stereo"}.get(samples.shape[1])
         if layout is None:
-            raise BaselineError(f"{self.name}: takes one or two channels, not {samples.shape[1]}")
-        # bitexact keeps version strings and random serial numbers out: the same signal gives the same file.
+            raise BaselineError(f"{self.name}: supports one or two channels, not {samples.shape[1]}")
+        # bitexact omits version strings and random serial numbers: the same signal always gives the same file.
         options = {"fflags": "+bitexact", **self._format.muxer}
         try:
             with av.open(file, "w", format=self._format.container, options=options) as container:
@@ -141,10 +141,10 @@ def decode(data: bytes, container: str | None = None) -> tuple[np.ndarray, int]:
 
     Args:
       data: the bytes of the file.
-      container: FFmpeg's name of its format, for those without a header.
+      container: FFmpeg's name of its format, for formats without a header.
 
     Returns:
-      float32 [time, channels] and the sample rate in Hz. Encoder delay that the container records is cut off.
+      float32 [time, channels] and the sample rate in Hz. Encoder delay that the container records is removed.
 
     Raises:
       BaselineError: the file cannot be decoded.

@@ -1,4 +1,4 @@
-"""Baselines by name: `opus:6`, `mp3:32`, `amrwb:12.65`, `external:evs.json`."""
+"""Parses names of baselines: `opus:6`, `mp3:32`, `amrwb:12.65`, `external:evs.json`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ NAMES = (*pyav.FORMATS, "amrwb")
 
 
 def parse(spec: str) -> Baseline:
-    """A baseline that is ready to run.
+    """Creates a baseline from its name.
 
     Args:
       spec: NAME:KBPS, or external:FILE with a codec's commands (`codax.baselines.external`).
 
     Raises:
-      BaselineError: unknown name, a rate that the codec does not have, or an encoder that is not installed.
+      BaselineError: unknown name, unsupported rate, or an encoder that is not installed.
     """
     name, _, rate = spec.strip().partition(":")
     if name == "external":

@@ -1,4 +1,4 @@
-"""`eval.py --report=bitrates`: what each recipe promises, what its files really take, and what its paper says."""
+"""`eval.py --report=bitrates`: nominal and measured bit rates of recipes and models, and those of their papers."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from codax.evaluation.codecs import find_models
 from codax.storage.files import write_whole
 
 NAME = "bitrates.csv"
-_WIDTH = 180  # characters, where there is no terminal
+_WIDTH = 180  # characters, if there is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """What a paper reports.
+    """Values reported in a paper.
 
     Attributes:
-      source: where.
+      source: the paper and its section.
       coded: kbps after entropy coding, by nominal kbps.
-      latency_ms: algorithmic.
+      latency_ms: algorithmic latency.
     """
 
     source: str
@@ -57,16 +57,16 @@ PAPERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """One model at one rate; None = there is none, or it was not measured.
+    """One model at one rate; None = not applicable or not measured.
 
     Attributes:
-      model: its name; `random` says that it has a recipe's size and random weights.
-      quantizers, frame_rate: levels, and frames a second.
+      model: its name; `random` marks random weights with the sizes of a recipe.
+      quantizers, frame_rate: levels, and frames per second.
       nominal: kbps of the codes of one signal.
       file: kbps of complete `.codax` files.
-      adaptive, lm: the same, entropy-coded by the codes' frequencies and by the model's language model.
-      latency_ms: algorithmic: a frame, or a segment, or None where a signal is coded as a whole.
-      encode_speed, decode_speed: seconds of audio in a second.
+      adaptive, lm: the same with entropy coding, by adaptive frequencies and by the model's language model.
+      latency_ms: algorithmic latency: a frame, or a segment; None if signals are coded as a whole.
+      encode_speed, decode_speed: seconds of audio per second of time.
       paper, paper_coded, paper_latency_ms: see `Paper`.
     """
 
@@ -87,44 +87,44 @@ class Rate:
 
 
 def measure(models: Any, recipes: Sequence[str], data: str, *, seconds: float, split: str = "test") -> list[Rate]:
-    """Codes the same speech with every model and recipe at every one of its rates, into files and back.
+    """Codes the same speech with every model and recipe at each of its rates.
 
     Args:
-      models: what `find_models` takes.
-      recipes: files; models of their size get random weights, whose codes say nothing about entropy coding.
-      data: a SPEC of `codax.data.sources.spec`; its utterances are joined.
-      seconds: of them that are coded.
+      models: as for `find_models`.
+      recipes: files; their models get random weights, for which entropy coding is not measured.
+      data: a SPEC of `codax.data.sources.spec`; its utterances are concatenated.
+      seconds: of speech to code.
       split: of the data.
 
     Raises:
-      CodaxError: bad input.
+      CodaxError: invalid input.
     """
-    given = [(model.name, model.codec, False) for model in find_models(models)]
+    loaded = [(model.name, model.codec, False) for model in find_models(models)]
     configs = [load_recipe(path).validate() for path in recipes]
-    if not given and not configs:
+    if not loaded and not configs:
         raise CodaxError("nothing to measure: give models or recipes")
     rates = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, codec, random in given:
+        for name, codec, random in loaded:
             rates += _rates(name, codec, random, _speech(codec.config, data, seconds, split, Path(folder)))
         for config in configs:
             if config.lm.codec:
-                continue  # a language model's recipe has no codec of its own
+                continue  # a recipe of a language model has no codec
             source = _speech(config, data, seconds, split, Path(folder))
             rates += _rates(config.name, Codec.init_random(config), True, source)
     return rates
 
 
 def _speech(config: Config, data: str, seconds: float, split: str, folder: Path) -> Path:
-    """A file of joined utterances at the model's rate and with its channels."""
-    rate, parts, left = config.model.sample_rate, [], round(seconds * config.model.sample_rate)
+    """Writes a file of concatenated utterances at the model's rate and with its channels."""
+    rate, parts, remaining = config.model.sample_rate, [], round(seconds * config.model.sample_rate)
     path = folder / f"{rate}_{config.model.audio_channels}.wav"
     if path.exists():
         return path
     for utterance in load_utterances(data, split=split, sample_rate=rate):
-        parts.append(utterance.audio[:left, :1])
-        left -= len(parts[-1])
-        if left <= 0:
+        parts.append(utterance.audio[:remaining, :1])
+        remaining -= len(parts[-1])
+        if remaining <= 0:
             break
     audio.write(path, np.tile(np.concatenate(parts), (1, config.model.audio_channels)), rate)
     return path
@@ -132,7 +132,7 @@ def _speech(config: Config, data: str, seconds: float, split: str, folder: Path)
 
 def _rates(name: str, codec: Codec, random: bool, source: Path) -> list[Rate]:
     config, paper = codec.config, PAPERS.get(name, Paper(""))
-    found = []
+    rates = []
     for kbps in config.quantizer.kbps or (config.kbps(config.quantizer.num_quantizers),):
         levels = config.quantizers_for(kbps)
         target, out = str(source.with_suffix(".codax")), str(source.with_name("decoded.wav"))
@@ -141,34 +141,34 @@ def _rates(name: str, codec: Codec, random: bool, source: Path) -> list[Rate]:
             return encode_file(source, target, model=codec, kbps=kbps, entropy=entropy)
 
         encoded()  # compiles
-        there = encoded()
+        encoded_file = encoded()
         decode_file(target, out, model=codec)
-        back = decode_file(target, out, model=codec)
+        decoded_file = decode_file(target, out, model=codec)
         adaptive = None if random else encoded("adaptive").kbps
         lm = None if random or find_lm(codec, None) is None else encoded("lm").kbps
         nominal = config.kbps(levels)
         coded = [value for rate, value in paper.coded.items() if abs(rate - nominal) < 0.02 * nominal]
         segment = config.segment[0]
         latency = config.latency_ms if codec.streams else 1000 * segment / config.model.sample_rate or None
-        found.append(
+        rates.append(
             Rate(
                 name,
                 random,
                 levels,
                 config.frame_rate,
                 nominal,
-                there.kbps,
+                encoded_file.kbps,
                 adaptive,
                 lm,
                 latency,
-                there.real_time_factor,
-                back.real_time_factor,
+                encoded_file.real_time_factor,
+                decoded_file.real_time_factor,
                 paper.source,
                 coded[0] if coded else None,
                 paper.latency_ms,
             )
         )
-    return found
+    return rates
 
 
 _COLUMNS = (
@@ -189,7 +189,7 @@ _COLUMNS = (
 
 
 def to_csv(rates: Sequence[Rate]) -> str:
-    """One line for each, empty where there is no value."""
+    """One line per rate, with empty fields for missing values."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [field.name for field in dataclasses.fields(Rate)]
@@ -201,7 +201,7 @@ def to_csv(rates: Sequence[Rate]) -> str:
 
 
 def report(rates: Sequence[Rate], out: str | None) -> None:
-    """Prints the table; writes bitrates.csv into `out`, if given."""
+    """Prints the table; writes bitrates.csv to `out`, if given."""
     table = Table(box=None, header_style="bold")
     for _, title, form in _COLUMNS:
         table.add_column(title, justify="right" if form else "left", no_wrap=True)
@@ -216,7 +216,7 @@ def report(rates: Sequence[Rate], out: str | None) -> None:
     console.print(table)
     if any(rate.random for rate in rates):
         console.print(
-            "* random weights: rates, latency and speed are the recipe's, entropy coding needs a trained model"
+            "* random weights: rates, latency and speed are the recipe's; entropy coding needs a trained model"
         )
     if out:
         folder = Path(out)

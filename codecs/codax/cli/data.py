@@ -1,4 +1,4 @@
-"""`codax data`: build shards of audio, and look at what a source holds."""
+"""`codax data`: builds shards of audio, and describes sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPEC_HELP = "'starter' (or 'starter:en'), a folder of audio, a manifest (.jsonl
 
 
 class Engine(enum.StrEnum):
-    """What `codax data build` works with."""
+    """Engines of `codax data build`."""
 
     threads = "threads"
     beam = "beam"
@@ -28,40 +28,38 @@ class Engine(enum.StrEnum):
 def build(
     context: typer.Context,
     spec: Annotated[
-        str, typer.Argument(help=f"{_SPEC_HELP} Or tar files (WebDataset) or parquet of a dataset, as a quoted glob.")
+        str, typer.Argument(help=f"{_SPEC_HELP} Or tar files (WebDataset) or a parquet dataset, as a quoted glob.")
     ] = "starter",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the shards; the starter corpus has one of its own.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the shards; the starter corpus has its own.")] = None,
     sample_rate: Annotated[int, typer.Option(min=1000, help="Hz of the shards.")] = 24_000,
     max_seconds: Annotated[
         float, typer.Option(min=1.0, help="Longer files are cut into records of this length.")
     ] = 30.0,
-    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes at which a shard is cut.")] = 256,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Maximum size of a shard in megabytes.")] = 256,
     engine: Annotated[
         Engine, typer.Option(help="threads: this machine. beam: Apache Beam; its options follow after --.")
     ] = Engine.threads,
     runner: Annotated[
-        str, typer.Option(help="Of Beam: DirectRunner (this machine), FlinkRunner, SparkRunner, DataflowRunner.")
+        str, typer.Option(help="Beam runner: DirectRunner (this machine), FlinkRunner, SparkRunner, DataflowRunner.")
     ] = "DirectRunner",
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
     teacher: Annotated[
         str, typer.Option(help="Also store features of wakehubert, an .onnx file, or a folder with HuBERT or WavLM.")
     ] = "",
-    layer: Annotated[int, typer.Option(min=-1, help="State of it that is stored; -1: the mean of all.")] = -1,
+    layer: Annotated[int, typer.Option(min=-1, help="Hidden layer to store; -1: the mean of all.")] = -1,
     delay_seconds: Annotated[
-        float, typer.Option(min=0.0, help="By which the features of an .onnx file come late.")
+        float, typer.Option(min=0.0, help="Delay of the features of an .onnx file, in seconds.")
     ] = 0.0,
-    pool: Annotated[int, typer.Option(min=1, help="So many of its features make one that is stored (see docs).")] = 1,
+    pool: Annotated[int, typer.Option(min=1, help="Number of features averaged into one (see docs).")] = 1,
     part: Annotated[
-        str, typer.Option(help="Of the features, only those of this part of the shards, such as 1/4 ... 4/4.")
+        str, typer.Option(help="Build features only for this part of the shards, such as 1/4 ... 4/4.")
     ] = "",
 ) -> None:
     """Decode, check and resample a source once, into ArrayRecord shards with a manifest.
 
-    With --teacher the teacher's features come to lie beside the shards. If these are there already, only missing
-    features are made: run the same command again after an interruption, or in several processes with a --part each.
-    Shards, too, are gone on with when the same command is given again.
+    With --teacher the teacher's features are stored beside the shards. If the shards exist, only missing features are
+    computed: run the same command again after an interruption, or in several processes with a --part each. An
+    interrupted build of shards also resumes when the same command is run again.
     """
     from codax.data import manifest
     from codax.data.shards.build import build_shards
@@ -75,13 +73,13 @@ def build(
 
         workers = apache_beam.engine(runner, context.args)
     if part and not teacher:
-        raise CodaxError("codax data build: --part is of features: it needs --teacher")
+        raise CodaxError("codax data build: --part selects features: it needs --teacher")
     if out is None:
         if spec != "starter" or teacher:
             raise CodaxError("codax data build: give a folder for the shards with --out")
         if sample_rate not in corpus.RATES:
             raise CodaxError(
-                f"codax data build: the starter corpus comes at {' and '.join(map(str, corpus.RATES))} Hz; "
+                f"codax data build: the starter corpus has {' and '.join(map(str, corpus.RATES))} Hz; "
                 "give --out for other rates"
             )
         path = corpus.build(sample_rate, cache_dir)
@@ -116,7 +114,7 @@ def inspect(
     sample_rate: Annotated[int, typer.Option(min=1000, help="Rate at which the starter corpus is opened.")] = 16_000,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
 ) -> None:
-    """Tell what a source holds: examples, hours, rates, languages, splits, and what would be skipped."""
+    """Describe a source: examples, hours, rates, languages, splits, and skipped files."""
     from codax.data.sources.spec import open_source
 
     source = open_source(spec, sample_rate=sample_rate, config=DataConfig(cache_dir=cache_dir))

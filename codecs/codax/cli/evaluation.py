@@ -1,4 +1,4 @@
-"""What eval.py does with its flags."""
+"""Runs an evaluation from the flags of eval.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from codax.errors import CodaxError
 
 
 def run(flags: Any) -> None:
-    """Evaluates as the flags of eval.py say, and prints what was found. Raises CodaxError for bad input."""
+    """Evaluates according to the flags of eval.py and prints the results. Raises CodaxError for invalid input."""
     if flags.report == "bitrates":
         from codax.cli import bitrates
 

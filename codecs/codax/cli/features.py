@@ -1,4 +1,4 @@
-"""`codax data build --teacher`: features of a teacher for shards that are there."""
+"""`codax data build --teacher`: computes teacher features of existing shards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from codax.teachers.teacher import Teacher
 
 
 def shards_of_part(folder: Path, part: str) -> list[str]:
-    """The shards of a built folder that are part "1/4" of them, say. Raises CodaxError."""
+    """The shards of a folder that belong to a part such as "1/4". Raises CodaxError."""
     match = re.fullmatch(r"(\d+)/(\d+)", part)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise CodaxError(f"--part: expected a number and a count such as 1/4, got {part!r}")
@@ -28,16 +28,16 @@ def shards_of_part(folder: Path, part: str) -> list[str]:
 
 
 def build_features(folder: Path, config: TeacherConfig, part: str, engine: Engine | None = None) -> Path:
-    """Stores features of a part of a folder's shards; returns the file that tells what they are.
+    """Stores teacher features of a part of a folder's shards; returns the path of their description.
 
     Args:
       folder: with shards.
-      config: the teacher.
-      part: "1/4", say.
-      engine: which has the shards worked on, one by one; None = one after the other, here.
+      config: of the teacher.
+      part: such as "1/4".
+      engine: processes the shards; None = sequentially in this process.
 
     Raises:
-      CodaxError: no such teacher, other features are there, or a full disk.
+      CodaxError: no such teacher, other features exist, or the disk is full.
     """
     shards = shards_of_part(folder, part)
     teacher = find_teacher(config)
@@ -64,5 +64,5 @@ def _build_one(config: tuple, shard: str) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _teacher(config: tuple) -> Teacher:
-    """A teacher that a process opens once."""
+    """The teacher, opened once per process."""
     return find_teacher(TeacherConfig(*config))

@@ -1,4 +1,4 @@
-"""`codax info`: what a container, a model folder or an audio file is. Loads no weights."""
+"""`codax info`: describes a container, a model folder or an audio file. Loads no weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from codax.codec import shipped
 from codax.errors import CodaxError
 
-_MAX_HEADER = 100_000_000  # bytes that the safetensors format itself allows its header
+_MAX_HEADER = 100_000_000  # bytes; limit of the safetensors format
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Facts about a path, as plain values for JSON; `kind` is "container", "model" or "audio".
+    """Describes a path as plain values for JSON; `kind` is "container", "model" or "audio".
 
     Raises:
       CodaxError: missing, or none of these.
@@ -35,7 +35,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """One line a fact, the configuration left out."""
+    """One line per fact, without the configuration."""
     shown = {k: v for k, v in facts.items() if k != "config" and v is not None}
     width = max(map(len, shown))
     return "\n".join(f"{name.replace('_', ' '):{width}}  {_value(value)}" for name, value in shown.items())
@@ -60,7 +60,7 @@ def _ecdc(path: Path) -> dict[str, Any]:
     try:
         header = parse_header(data)
         if not header.compressed:
-            from_bytes(data)  # all of it is checked
+            from_bytes(data)  # validates the whole stream
     except CodaxError as error:
         raise CodaxError(f"{path}: {error}") from error
     seconds = header.length / header.kind.sample_rate
@@ -151,7 +151,7 @@ def _model(folder: Path) -> dict[str, Any]:
 
 
 def _count(weights: Path) -> dict[str, int]:
-    """Trained parameters and codebook values of a safetensors file, from its header alone."""
+    """Number of trained parameters and codebook values of a safetensors file, from its header only."""
     try:
         with weights.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -178,15 +178,15 @@ def _product(shape: list[int]) -> int:
 def _audio(path: Path) -> dict[str, Any]:
     from codax import audio
 
-    found = audio.info(path)
+    file_info = audio.info(path)
     size = path.stat().st_size
     return {
         "kind": "audio",
         "path": str(path),
-        "sample_rate": found.rate,
-        "channels": found.channels,
-        "samples": found.frames,
-        "seconds": found.seconds,
+        "sample_rate": file_info.rate,
+        "channels": file_info.channels,
+        "samples": file_info.frames,
+        "seconds": file_info.seconds,
         "bytes": size,
-        "kbps_of_file": 8 * size / found.seconds / 1000,
+        "kbps_of_file": 8 * size / file_info.seconds / 1000,
     }

@@ -1,11 +1,11 @@
-"""Where the `codax` command begins: before anything else is imported, as the program may start again."""
+"""Entry point of the `codax` command. It imports nothing else first, because the process may restart."""
 
 from codax.runtime.allocator import use_huge_pages
 from codax.runtime.program import program
 
 
 def main() -> None:
-    """Sets the process up, and runs the command line."""
+    """Sets up the process and runs the command line."""
     use_huge_pages()
     with program():
         from codax.cli.main import main as run

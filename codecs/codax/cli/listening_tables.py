@@ -1,4 +1,4 @@
-"""The tables that `codax mushra analyze` prints."""
+"""Prints the tables of `codax mushra analyze`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from codax.listening.analysis import Analysis
 
 
 def show(analysis: Analysis) -> None:
-    """Prints who was dropped, the systems and the comparisons."""
+    """Prints dropped listeners, systems and comparisons."""
     console = Console(highlight=False)
     if analysis.abx:
         _show_abx(analysis, console)

@@ -1,4 +1,4 @@
-"""The `codax` command. Every sub-command imports what it needs when it runs, so that the others start at once."""
+"""The `codax` command. Each subcommand imports its dependencies when it runs, so that the others start quickly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from codax.storage.files import discard_unfinished
 
 app = typer.Typer(
     name="codax",
-    help="Neural audio codecs: encode, decode, look at files, score.",
+    help="Neural audio codecs: encode, decode, inspect files, score.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,12 +38,12 @@ app = typer.Typer(
 
 _LM = Annotated[
     str | None,
-    typer.Option("--lm", metavar="DIR", help="Language model of the codes. Default: MODEL/lm, if it is there."),
+    typer.Option("--lm", metavar="DIR", help="Language model of the codes. Default: MODEL/lm, if it exists."),
 ]
 
 
 class Entropy(enum.StrEnum):
-    """How `codax encode` codes the codes."""
+    """Entropy coders of `codax encode`."""
 
     adaptive = "adaptive"
     lm = "lm"
@@ -51,14 +51,14 @@ class Entropy(enum.StrEnum):
 
 
 class Damage(enum.StrEnum):
-    """What `codax decode` does with damaged blocks of entropy-coded codes."""
+    """How `codax decode` handles damaged blocks of entropy-coded codes."""
 
     refuse = "refuse"
     conceal = "conceal"
 
 
 class ExportFormat(enum.StrEnum):
-    """What `codax export` writes."""
+    """Formats of `codax export`."""
 
     huggingface = "huggingface"
     speechtokenizer = "speechtokenizer"
@@ -68,8 +68,8 @@ class ExportFormat(enum.StrEnum):
     stablehlo = "stablehlo"
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         print(f"codax {codax.__version__}")
         raise typer.Exit
 
@@ -84,7 +84,7 @@ def _root(
 
 
 class _EncodeCommand(TyperCommand):
-    """A command whose option --entropy may do without a value, which typer's options cannot."""
+    """A command whose option --entropy may be given without a value, which typer does not support."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         values = [mode.value for mode in Entropy]
@@ -100,28 +100,26 @@ def encode(
     target: Annotated[str, typer.Argument(metavar="OUT", help="Container to write: NAME.codax, or NAME.ecdc.")],
     model: Model = shipped.DEFAULT,
     kbps: Kbps = None,
-    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model trained for it.")] = False,
     entropy: Annotated[
         Entropy | None,
         typer.Option(
             "--entropy",
-            help="Make .codax files smaller: by frequencies that adapt, or by a language model. Default value: best.",
+            help="Make .codax files smaller, with adaptive frequencies or a language model. Default value: best.",
         ),
     ] = None,
     lm: _LM = None,
     beam: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Paths through the codebooks that are searched: better and slower. Default: the model's."
-        ),
+        typer.Option(min=1, help="Beam width of the codebook search: better and slower. Default: the model's."),
     ] = None,
 ) -> None:
-    """Encode an audio file into a .codax file, or with an EnCodec model into EnCodec's .ecdc format."""
+    """Encode an audio file to a .codax file, or with an EnCodec model to EnCodec's .ecdc format."""
     from codax import audio
     from codax.containers.whole_files import encode_file
     from codax.runtime.progress import Progress
 
-    seconds = audio.info(source).seconds  # an unreadable file is noticed before the model is loaded
+    seconds = audio.info(source).seconds  # reports an unreadable file before the model is loaded
     codec = codax.load(model, beam=beam)
     with Progress("encode", seconds, unit="s", brief=True) as progress:
         report = encode_file(
@@ -140,25 +138,25 @@ def encode(
 @app.command()
 def decode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Container made by `codax encode`, or .ecdc file.")],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file to write; the extension is the format.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Audio file to write; the extension sets the format.")],
     model: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Model folder or name; .ecdc files need it. Default: found by the hash in the container.",
+            help="Model folder or name; required for .ecdc files. Default: found by the hash in the container.",
         ),
     ] = None,
     lm: _LM = None,
     damaged: Annotated[
-        Damage, typer.Option(help="What to do with damaged blocks of entropy-coded files; conceal: be silent there.")
+        Damage, typer.Option(help="Handling of damaged blocks in entropy-coded files; conceal: output silence.")
     ] = Damage.refuse,
 ) -> None:
-    """Decode a .codax file into an audio file of the original rate, channel count and length; or an .ecdc file."""
+    """Decode a .codax file to an audio file of the original rate, channel count and length; or an .ecdc file."""
     from codax.containers.whole_files import decode_file, seconds_in
     from codax.runtime.progress import Progress
 
     conceal = damaged is Damage.conceal
-    seconds = seconds_in(source, conceal=conceal)
+    seconds = seconds_in(source, conceal=conceal)  # reports a damaged file before JAX is imported
     with Progress("decode", seconds, unit="s", brief=True) as progress:
         report = decode_file(source, target, model=model, lm=lm, conceal=conceal, progress=progress.reach)
     if report.damage:
@@ -171,7 +169,7 @@ def info(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A .codax file, a model folder or an audio file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what a file or a model folder holds."""
+    """Describe a file or a model folder."""
     from codax.cli.info import as_text, describe
 
     facts = describe(Path(path))
@@ -188,7 +186,7 @@ def import_command(
     ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
 ) -> None:
-    """Turn a codec or EnCodec's language model into a model folder of codax. Nothing in it is run."""
+    """Convert a codec or EnCodec's language model to a model folder of codax, without executing any of its code."""
     from codax.interop.encodec_lm import codec_of, import_lm, is_lm
     from codax.interop.formats import import_model
     from codax.lm.storage import save_lm
@@ -223,7 +221,7 @@ def export_command(
     ] = True,
     half: Annotated[bool, typer.Option("--half", help="safetensors: 16-bit floats, half the size.")] = False,
 ) -> None:
-    """Write a model for another project, or for use without codax."""
+    """Export a model for another project, or for use without codax."""
     from codax.codec.codec import Codec
     from codax.deploy.onnx_files import export_onnx
     from codax.deploy.stablehlo import export_stablehlo
@@ -260,14 +258,14 @@ def _summary(report) -> str:
 
 
 def main() -> None:
-    """Runs the command line. Whatever is wrong with the input or the machine is one line on stderr and status 1."""
+    """Runs the command line. Invalid input and problems of the machine give one line on stderr and status 1."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except CodaxError as error:
         _fail(str(error))
     except BrokenPipeError:
-        # The reader of our output has gone; Python would complain again when it flushes at exit.
+        # The reader of our output is closed; Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
@@ -279,7 +277,7 @@ def main() -> None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    """Ends at once, without the unfinished output. An exception could get lost in a library's callback."""
+    """Exits immediately and removes the unfinished output. An exception could get lost in a library's callback."""
     discard_unfinished()
     os._exit(128 + number)
 

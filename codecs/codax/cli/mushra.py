@@ -1,4 +1,4 @@
-"""`codax mushra`: build the page of a listening test, and analyse what listeners send back."""
+"""`codax mushra`: builds the page of a listening test, and analyses the results of listeners."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ def build(
         typer.Option(metavar="NAME=DIR", help="Systems: each with the originals' files, coded and decoded."),
     ] = None,
     evaluation: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Take originals and systems from what eval.py wrote.")
+        Path | None, typer.Option(metavar="DIR", help="Use the originals and systems in the output of eval.py.")
     ] = None,
     kind: Annotated[Kind, typer.Option(help="mushra: rate all systems; abx: tell a system from the original.")] = (
         Kind.mushra
     ),
     title: Annotated[str, typer.Option(help="Shown to listeners; must not name a system.")] = "Listening test",
-    seed: Annotated[int, typer.Option(min=0, help="Of blind ids and orders.")] = 0,
-    items: Annotated[int | None, typer.Option(min=1, help="Take so many items. Default: all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of blind ids and orders.")] = 0,
+    items: Annotated[int | None, typer.Option(min=1, help="Number of items to use. Default: all.")] = None,
     training: Annotated[int, typer.Option(min=0, help="Training trials, whose ratings are dropped.")] = 1,
-    listeners: Annotated[int, typer.Option(min=1, help="Listeners planned; they are numbered from 1.")] = 20,
+    listeners: Annotated[int, typer.Option(min=1, help="Planned number of listeners; they are numbered from 1.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="ABX: trials of each item and system.")] = 1,
     lufs_tolerance: Annotated[
-        float, typer.Option(min=0.0, help="LU that a system may be louder or softer than the original.")
+        float, typer.Option(min=0.0, help="Maximum loudness difference between a system and the original, in LU.")
     ] = 0.5,
     match_loudness: Annotated[
-        bool, typer.Option("--match-loudness", help="Give systems outside of it the original's loudness.")
+        bool, typer.Option("--match-loudness", help="Adjust other systems to the original's loudness.")
     ] = False,
     embed: Annotated[
         bool, typer.Option("--embed/--side-folder", help="Audio inside the page, or in a folder beside it.")
     ] = True,
 ) -> None:
-    """Make a page that runs in any browser without a server, and the manifest that tells what was heard.
+    """Build a page that runs in any browser without a server, and the manifest that identifies its signals.
 
-    Keep manifest.json to yourself: it names the signals, of which the page has blind ids only.
+    Keep manifest.json private: it names the signals, which the page knows by blind ids only.
     """
     from codax.listening.build import Plan, Rules
     from codax.listening.build import build as build_test
@@ -65,7 +65,7 @@ def build(
         from codax.listening.material import rates_of_evaluation, systems_of_evaluation
 
         if reference is not None:
-            raise CodaxError("--reference: the originals come from --evaluation already")
+            raise CodaxError("--reference: --evaluation already provides the originals")
         reference, folders = systems_of_evaluation(evaluation)
         kbps = rates_of_evaluation(evaluation)
     if reference is None:
@@ -98,7 +98,7 @@ class Screening(enum.StrEnum):
 
 
 class Correction(enum.StrEnum):
-    """Corrections for many comparisons."""
+    """Corrections for multiple comparisons."""
 
     hochberg = "hochberg"
     holm = "holm"
@@ -113,8 +113,8 @@ def analyze(
         Screening,
         typer.Option(help="Which listeners are dropped: by BS.1534-3, as for EnCodec, as for MPEG USAC, or none."),
     ] = Screening.bs1534,
-    correction: Annotated[Correction, typer.Option(help="For many comparisons.")] = Correction.hochberg,
-    seed: Annotated[int, typer.Option(min=0, help="Of the permutation tests.")] = 0,
+    correction: Annotated[Correction, typer.Option(help="Correction for multiple comparisons.")] = Correction.hochberg,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the permutation tests.")] = 0,
 ) -> None:
     """Merge results, drop listeners by a rule, and compare the systems."""
     from codax.cli.listening_tables import show

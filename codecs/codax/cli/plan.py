@@ -1,4 +1,4 @@
-"""`codax plan`: what a recipe will need on devices that are not there."""
+"""`codax plan`: reports the requirements of a recipe on devices that are not present."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from codax.storage.files import write_whole
 
 
 class Level(enum.StrEnum):
-    """How much XLA optimises."""
+    """Optimisation levels of XLA."""
 
     O0 = "O0"
     O1 = "O1"
@@ -28,16 +28,16 @@ class Level(enum.StrEnum):
 
 def plan_command(
     context: typer.Context,
-    config: Annotated[str, typer.Option(metavar="FILE", help="Recipe, as train.py takes it.")],
+    config: Annotated[str, typer.Option(metavar="FILE", help="Recipe, as for train.py.")],
     topology: Annotated[str, typer.Option(metavar="NAME", help="Such as v5e:4x4, v5p:2x2x1 or cpu:8.")],
-    search: Annotated[bool, typer.Option(help="Also find the largest batch of a chip, which compiles again.")] = True,
+    search: Annotated[bool, typer.Option(help="Also find the largest batch of a chip; compiles several times.")] = True,
     level: Annotated[
         Level | None, typer.Option(help="Optimisation; O0 compiles fastest. Default: as in training.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compile the training step for a TPU slice or for CPU devices, none of which need be there, and say what it needs.
+    """Compile the training step for a TPU slice or for CPU devices, which need not be present, and report its needs.
 
     Fields of the recipe are overridden as in training: --config.train.batch_size=64.
     """
@@ -51,7 +51,7 @@ def plan_command(
 
     target = open_target(topology)
     if target.platform == "tpu":
-        # libtpu prints a stack trace upon these; Python's handlers wait until a compilation is over.
+        # libtpu prints a stack trace for these signals; Python's handlers would wait for the end of a compilation.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
     made = planning.make_plan(recipe, target, search=search, level=level.value if level else "")
@@ -72,7 +72,7 @@ def show(values: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{values['recipe']} on {values['topology']}, {values['chip']} x {values['devices']}")
-    table.add_column("of one device, one step")
+    table.add_column("per device and step")
     table.add_column("", justify="right")
     for name, value in rows(values):
         table.add_row(name, value)
@@ -83,32 +83,32 @@ def show(values: dict[str, Any]) -> None:
 
 
 def rows(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the table shows."""
-    found = [("batch", f"{values['per_device_batch']} x {values['segment_seconds']:g} s, {values['compute_dtype']}")]
-    found.append(("remat, accumulate", f"{values['remat']}, {values['accumulate']}"))
+    """The rows of the table."""
+    table = [("batch", f"{values['per_device_batch']} x {values['segment_seconds']:g} s, {values['compute_dtype']}")]
+    table.append(("remat, accumulate", f"{values['remat']}, {values['accumulate']}"))
     if "memory_bytes" in values:
-        found += [(f"memory: {name}", gib(size)) for name, size in values["memory_bytes"].items()]
+        table += [(f"memory: {name}", gib(size)) for name, size in values["memory_bytes"].items()]
     elif values["needed_bytes"]:
-        found.append(("memory: needed", gib(values["needed_bytes"])))
-    found.append(("memory of a device", gib(values["hbm_bytes"])))
-    found.append(("fits", "yes" if values["fits"] else "no"))
+        table.append(("memory: needed", gib(values["needed_bytes"])))
+    table.append(("memory of a device", gib(values["hbm_bytes"])))
+    table.append(("fits", "yes" if values["fits"] else "no"))
     if "largest_per_device_batch" in values:
         refused = values["refused_per_device_batch"]
         more = f"; {refused} does not" if refused else ""
-        found.append(("largest batch that fits", f"{values['largest_per_device_batch']}{more}"))
+        table.append(("largest batch that fits", f"{values['largest_per_device_batch']}{more}"))
     if "flops" in values:
-        found.append(("FLOPs", f"{values['flops'] / 1e12:.3f} T"))
-        found.append(("bytes read and written", gib(values["bytes_accessed"])))
+        table.append(("FLOPs", f"{values['flops'] / 1e12:.3f} T"))
+        table.append(("bytes read and written", gib(values["bytes_accessed"])))
         for kind, x in values["collectives"].items():
-            found.append((f"{kind}, {x['count']} times", gib(x["bytes"])))
+            table.append((f"{kind}, {x['count']} times", gib(x["bytes"])))
     if "roofline" in values:
         line = values["roofline"]
         for name in ("compute", "memory", "network"):
-            found.append((f"least time: {name}", f"{1000 * line[f'{name}_seconds']:.2f} ms"))
+            table.append((f"least time: {name}", f"{1000 * line[f'{name}_seconds']:.2f} ms"))
         rate = line["audio_seconds_per_second"]
-        found.append(("least time of a step", f"{1000 * line['step_seconds']:.2f} ms ({line['bound']})"))
-        found.append(("of all devices, at most", f"{rate:,.0f} s of audio a second"))
-    return found
+        table.append(("least time of a step", f"{1000 * line['step_seconds']:.2f} ms ({line['bound']})"))
+        table.append(("all devices, at most", f"{rate:,.0f} s of audio per second"))
+    return table
 
 
 def gib(size: float) -> str:

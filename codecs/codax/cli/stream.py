@@ -1,4 +1,4 @@
-"""`codax stream`: raw PCM in, packets out, and back, as the data comes. What was measured goes to stderr at the end."""
+"""`codax stream`: encodes raw PCM to packets and decodes packets to PCM, in real time; prints latencies at the end."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from codax.cli.options import Kbps, Model
 from codax.codec import shipped
 from codax.errors import CodaxError
 
-stream_app = typer.Typer(help="Encode and decode through pipes, as the data comes.", no_args_is_help=True)
+stream_app = typer.Typer(help="Encode and decode through pipes, in real time.", no_args_is_help=True)
 _READ_BYTES = 1 << 16
-# Frames that are run at once: compiled before the first sample is read, so that a live stream never waits for it.
+# Chunk sizes in frames; all are compiled before the first sample is read, so that a live stream never waits for it.
 _SIZES = (1, 8, 64)
 
 
 class PcmFormat(enum.StrEnum):
-    """Samples in a pipe, little-endian, channels interleaved."""
+    """Sample formats of a pipe, little-endian, with interleaved channels."""
 
     f32 = "f32"
     s16 = "s16"
@@ -38,11 +38,11 @@ _Format = Annotated[
 
 @dataclasses.dataclass
 class Delays:
-    """What a session kept back, and how long it computed, whenever something came out.
+    """Latencies of a session, recorded whenever it gives output.
 
     Attributes:
-      samples: age, in samples of the signal, of the oldest sample in what comes out.
-      seconds: of computing.
+      samples: age of the oldest sample in the output, in samples of the signal.
+      seconds: computation time.
     """
 
     rate: int
@@ -55,7 +55,7 @@ class Delays:
 
     def __str__(self) -> str:
         if not self.samples:
-            return "nothing came out"
+            return "no output"
         audio, work = 1000 / self.rate * np.asarray(self.samples), 1000 * np.asarray(self.seconds)
         return (
             f"latency {np.median(audio):.1f} ms of audio (first {audio[0]:.1f}, most {audio.max():.1f}), "
@@ -69,9 +69,9 @@ def encode_command(
     kbps: Kbps = None,
     channels: Annotated[int | None, typer.Option(min=1, max=255, help="Channels. Default: the model's.")] = None,
     form: _Format = PcmFormat.f32,
-    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model that was trained to.")] = False,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model trained for it.")] = False,
 ) -> None:
-    """PCM at the model's rate on stdin to packets on stdout. A packet leaves as soon as its frames are complete."""
+    """Encode PCM at the model's rate from stdin to packets on stdout; a packet is sent when its frames are complete."""
     from codax.containers import origin, packets
     from codax.containers.codax_coding import describe
     from codax.containers.signals import split_streams
@@ -92,21 +92,21 @@ def encode_command(
     origin.remember(codec)
     target.write(packets.header(meta))
     target.flush()
-    delays, taken, given = Delays(meta.sample_rate), 0, 0
+    delays, consumed, produced = Delays(meta.sample_rate), 0, 0
     for signal in _samples(source, form, width):
         began = time.perf_counter()
-        taken += len(signal)
+        consumed += len(signal)
         codes = encoder.push(split_streams(signal, config.model.audio_channels))
         for packet in packets.packets(codes, meta):
             target.write(packet)
         target.flush()
         if codes.shape[1]:
-            delays.add(taken - given, began)
-            given += codes.shape[1] * config.hop
+            delays.add(consumed - produced, began)
+            produced += codes.shape[1] * config.hop
     codes = encoder.finish()
-    target.write(packets.last_packet(codes, given + codes.shape[1] * config.hop - taken, meta))
+    target.write(packets.last_packet(codes, produced + codes.shape[1] * config.hop - consumed, meta))
     target.flush()
-    _report(f"{taken / meta.sample_rate:.2f} s, {delays}")
+    _report(f"{consumed / meta.sample_rate:.2f} s, {delays}")
 
 
 @stream_app.command("decode")
@@ -129,28 +129,28 @@ def decode_command(
         check_fit(codec, meta, "stdin")
         decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
         decoder.prepare(_SIZES, meta.num_quantizers)
-        delays, taken, given = Delays(meta.sample_rate), 0, 0
+        delays, consumed, produced = Delays(meta.sample_rate), 0, 0
         for codes, excess in packets.read_packets(source.read, meta):
             began = time.perf_counter()
-            taken += codes.shape[1] * codec.config.hop
+            consumed += codes.shape[1] * codec.config.hop
             signal = decoder.push(codes)
             if excess is not None:
                 signal = np.concatenate([signal, decoder.finish()], axis=1)
                 if excess > signal.shape[1]:
-                    raise ContainerError(f"the stream says that its end is {excess} samples too long")
+                    raise ContainerError(f"the stream claims that its end is {excess} samples too long")
                 signal = signal[:, : signal.shape[1] - excess]
             target.write(_bytes(join_streams(signal, meta.channels), form))
             target.flush()
             if signal.shape[1]:
-                delays.add(taken - given, began)
-                given += signal.shape[1]
+                delays.add(consumed - produced, began)
+                produced += signal.shape[1]
     except ContainerError as error:
         raise ContainerError(f"stdin: {error}") from error
-    _report(f"{given / meta.sample_rate:.2f} s, {delays}")
+    _report(f"{produced / meta.sample_rate:.2f} s, {delays}")
 
 
 def _pipes(takes: str, gives: str) -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout as binary files, if they are not a terminal."""
+    """stdin and stdout as binary files; raises CodaxError if one is a terminal."""
     if sys.stdin.isatty():
         raise CodaxError(f"stdin is a terminal: pipe {takes} into this command")
     if sys.stdout.isatty():
@@ -159,7 +159,7 @@ def _pipes(takes: str, gives: str) -> tuple[BinaryIO, BinaryIO]:
 
 
 def _samples(source: BinaryIO, form: PcmFormat, channels: int) -> Iterator[np.ndarray]:
-    """Yields what there is to read, float32 [time, channels], until the end."""
+    """Yields the available samples, float32 [time, channels], until the end."""
     from codax.audio import from_int16
 
     dtype = np.dtype("<f4" if form is PcmFormat.f32 else "<i2")
@@ -174,7 +174,7 @@ def _samples(source: BinaryIO, form: PcmFormat, channels: int) -> Iterator[np.nd
             raise CodaxError("stdin: holds samples that are not finite numbers; is it 32-bit float?")
         yield signal
     if rest:
-        raise CodaxError(f"stdin: ends within a sample of {channels} channels: {len(rest)} bytes are left")
+        raise CodaxError(f"stdin: ends within a sample of {channels} channels: {len(rest)} bytes remain")
 
 
 def _bytes(signal: np.ndarray, form: PcmFormat) -> bytes:

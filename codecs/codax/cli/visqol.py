@@ -1,4 +1,4 @@
-"""`codax visqol`: the score of a degraded file against its reference, or of the files of two folders."""
+"""`codax visqol`: scores a degraded file against its reference, or the files of two folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codax.errors import CodaxError
 if TYPE_CHECKING:
     from codax.metrics.visqol import VisqolResult
 
-# From this rate on a file is taken for full-band audio. Speech codecs work at up to 24 kHz, music ones at 44.1 or 48.
+# From this rate on, files are treated as full-band audio. Speech codecs use up to 24 kHz, music codecs 44.1 or 48.
 _AUDIO_RATE = 32_000  # Hz
 
 
@@ -25,14 +25,14 @@ def visqol_command(
     deg: Annotated[
         Path,
         typer.Argument(
-            metavar="DEG", help="The coded or otherwise degraded version, or a folder of files of the same names."
+            metavar="DEG", help="The coded or otherwise degraded version, or a folder of files with the same names."
         ),
     ],
     mode: Annotated[
         str | None,
         typer.Option(
             metavar="audio|speech",
-            help="Default: what --mapping was made for, else audio if REF has 32 kHz or more, else speech.",
+            help="Default: the mode of --mapping, else audio if REF has 32 kHz or more, else speech.",
         ),
     ] = None,
     mapping: Annotated[
@@ -50,9 +50,8 @@ def visqol_command(
 ) -> None:
     """Predict the opinion score (MOS-LQO, 1 to 5) of DEG given REF with ViSQOL v3.
 
-    Audio mode works at 48 kHz, speech mode at 16 kHz; files of another rate are resampled. Of two folders every file of
-    REF is compared with that of the same name in DEG, and a line of CSV is printed for each; the mode of all is that of
-    the first.
+    Audio mode uses 48 kHz, speech mode 16 kHz; other rates are resampled. For two folders each file of REF is compared
+    with the file of the same name in DEG, and one line of CSV is printed per file; the first file determines the mode.
     """
     if ref.is_dir() and deg.is_dir():
         chosen = choose_mode(mode, mapping, lambda: _rate(ref / visqol_folders.audio_below(ref)[0]))
@@ -71,32 +70,32 @@ def visqol_command(
 def score_files(
     ref: Path, deg: Path, *, mode: str | None = None, mapping: str | None = None, models: Path | None = None
 ) -> VisqolResult:
-    """Read, resample where needed (said on stderr) and score two files.
+    """Reads two files, resamples them if necessary (with a note on stderr) and scores them.
 
     Raises:
         CodaxError: naming the file and the reason.
     """
-    # SciPy takes a moment to load, which other commands need not wait for.
+    # SciPy takes a moment to load, so other commands do not import it.
     from codax import audio
     from codax.metrics.visqol import NOMINAL_RATES, VisqolError, visqol
 
     signals = {"reference": audio.read(ref), "degraded": audio.read(deg)}
     paths = {"reference": ref, "degraded": deg}
     mode = choose_mode(mode, mapping, lambda: signals["reference"][1])
-    wanted = NOMINAL_RATES.get(mode)
+    nominal = NOMINAL_RATES.get(mode)
     samples = {}
     for role, (signal, rate) in signals.items():
-        if wanted is not None and rate != wanted:
-            _note(f"{paths[role]}: resampled from {rate} to {wanted} Hz for {mode} mode")
-            signal = audio.resample(signal, rate, wanted)  # noqa: PLW2901
+        if nominal is not None and rate != nominal:
+            _note(f"{paths[role]}: resampled from {rate} to {nominal} Hz for {mode} mode")
+            signal = audio.resample(signal, rate, nominal)  # noqa: PLW2901
         samples[role] = signal
-    if wanted is not None and abs(len(samples["reference"]) - len(samples["degraded"])) > wanted:
+    if nominal is not None and abs(len(samples["reference"]) - len(samples["degraded"])) > nominal:
         _note(f"{deg}: its length differs from that of {ref} by more than a second")
     try:
         return visqol(
             samples["reference"],
             samples["degraded"],
-            wanted or signals["reference"][1],
+            nominal or signals["reference"][1],
             mode=mode,  # pyright: ignore[reportArgumentType]
             mapping=mapping,  # pyright: ignore[reportArgumentType]
             models=models,
@@ -106,7 +105,7 @@ def score_files(
 
 
 def choose_mode(mode: str | None, mapping: str | None, rate: Callable[[], int]) -> str:
-    """The mode asked for; else that of the mapping; else that which fits the reference's `rate` in Hz."""
+    """The requested mode; else that of the mapping; else the one that suits the reference's `rate` in Hz."""
     if mode is not None:
         return mode
     if mapping is not None:
@@ -139,7 +138,7 @@ def as_facts(result: VisqolResult) -> dict[str, Any]:
 
 
 def _rate(path: Path) -> int:
-    """Hz."""
+    """Sample rate in Hz."""
     from codax import audio
 
     with audio.open_stream(path) as stream:

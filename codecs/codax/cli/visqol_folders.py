@@ -1,4 +1,4 @@
-"""`codax visqol` over two folders: a line of CSV or JSON for every file."""
+"""`codax visqol` for two folders: prints a line of CSV or JSON per file."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COLUMNS: list[str] = ["file", "moslqo", "vnsim", "mode", "mapping", "lag_seconds
 
 
 def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of `COLUMNS` of all audio files below `ref`, each against the file of its name below `deg`.
+    """Scores all audio files below `ref` against the file of the same name below `deg`; yields rows of `COLUMNS`.
 
     Args:
         ref, deg: folders. The suffixes of the files may differ.
-        mode: "audio" or "speech"; what has another rate is resampled.
+        mode: "audio" or "speech"; other rates are resampled.
         options: of `codax.metrics.visqol.batch.visqol_batch`.
 
     Raises:
-        CodaxError: no audio file, or options that do not go together.
+        CodaxError: no audio file, or incompatible options.
     """
     from codax import audio
     from codax.metrics.visqol import NOMINAL_RATES, VisqolError
@@ -66,10 +66,10 @@ def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -
 
 
 def audio_below(folder: Path) -> list[str]:
-    """The audio files below `folder` in alphabetical order, relative to it.
+    """The audio files below `folder`, sorted, relative to it.
 
     Raises:
-        CodaxError: there is none.
+        CodaxError: there are none.
     """
     from codax.audio import files_below
 
@@ -79,7 +79,7 @@ def audio_below(folder: Path) -> list[str]:
 
 
 def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
-    """Rows to stdout as they come, the mean to stderr.
+    """Prints rows to stdout as they are computed, and the mean to stderr.
 
     Raises:
         CodaxError: after all rows, if a file could not be scored.

@@ -1,1 +1,1 @@
-"""Audio sources, transforms and the Grain pipeline. Knows no JAX arrays."""
+"""Audio sources, transforms and the Grain input pipeline. This package uses NumPy only, no JAX arrays."""

@@ -1,9 +1,8 @@
-"""The iterator of training batches: read ahead by threads or processes, and gone on with exactly.
+"""The resumable iterator of training batches, which reads ahead with threads or processes.
 
-Its position is the number of batches that it has given. A restored one begins its dataset there, whatever threads and
-processes read ahead, now or then, and among however many processes the batch is shared. The position means nothing if
-the examples, or the size of the batch, are others than they were: that is refused, as it would silently skip some
-examples and repeat others.
+Its state is the number of batches it has returned. A restored iterator continues with the next batch, whatever the
+number of read-ahead threads, worker processes or training processes was and is now. If the examples or the global batch
+size have changed, the state is rejected: resuming would silently skip some examples and repeat others.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ import numpy as np
 from codax.errors import CodaxError
 
 Batch = dict[str, np.ndarray]
-_BATCHES_AHEAD = 2  # by each worker process
+_BATCHES_AHEAD = 2  # read ahead by each worker process
 _log = logging.getLogger(__name__)
 
 
 class PositionError(CodaxError):
-    """A position in other data."""
+    """The restored position refers to other data."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
-    """What a position refers to.
+class DataIdentity:
+    """Identifies the data that a position refers to.
 
     Attributes:
-      examples: of all sources together.
-      digest: of them.
-      batch_size: examples in a batch of all processes.
+      examples: number of examples in all sources.
+      digest: of the list of examples.
+      batch_size: global batch size, in examples.
     """
 
     examples: int
@@ -48,62 +47,62 @@ class Batches(grain.DatasetIterator[Batch]):
         self,
         dataset: grain.MapDataset[Batch],
         options: grain.ReadOptions,
-        share: Share,
+        identity: DataIdentity,
         *,
         workers: int = 0,
         accept_changes: bool = False,
     ):
-        """Opens nothing yet.
+        """Creates the iterator; reading starts with the first batch.
 
         Args:
           dataset: endless.
-          options: threads, of each process.
-          share: what the dataset is made of.
-          workers: processes that read ahead; 0 = threads of this one.
-          accept_changes: go on, with a warning, in other examples than those of the position that is restored.
+          options: read-ahead threads of each process.
+          identity: the data that positions refer to.
+          workers: number of processes that read ahead; 0 reads ahead with threads of this process.
+          accept_changes: if the examples have changed since the restored position, warn instead of raising.
         """
         super().__init__()
-        self._dataset, self._options, self._share = dataset, options, share
+        self._dataset, self._options, self._identity = dataset, options, identity
         self._workers, self._accept_changes = workers, accept_changes
-        self._given, self._inner = 0, None
+        self._returned, self._inner = 0, None
 
-    def _opened(self) -> grain.DatasetIterator[Batch]:
+    def _iterator(self) -> grain.DatasetIterator[Batch]:
         if self._inner is None:
-            rest = (self._dataset[self._given :] if self._given else self._dataset).to_iter_dataset(self._options)
+            rest = (self._dataset[self._returned :] if self._returned else self._dataset).to_iter_dataset(self._options)
             if self._workers:
                 from absl import flags
 
-                if not flags.FLAGS.is_parsed():  # Grain hands them on to its processes
+                if not flags.FLAGS.is_parsed():  # Grain passes the flags to its worker processes
                     flags.FLAGS.mark_as_parsed()
                 rest = rest.mp_prefetch(grain.MultiprocessingOptions(self._workers, _BATCHES_AHEAD))
             self._inner = iter(rest)
         return self._inner
 
     def __next__(self) -> Batch:
-        batch = next(self._opened())
-        self._given += 1
+        batch = next(self._iterator())
+        self._returned += 1
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """The position, and what it refers to."""
-        return {"batches": self._given, **dataclasses.asdict(self._share)}
+        """The number of batches returned, and the identity of the data."""
+        return {"batches": self._returned, **dataclasses.asdict(self._identity)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes to a position.
+        """Continues after the batch that a saved state names.
 
         Raises:
-          PositionError: it refers to something else.
+          PositionError: the state was saved with other data.
         """
         if "batches" in state:
             self._check(state)
         if self._inner is not None:
             self._inner.close()
         self._inner = None
-        self._given = state["batches"] if "batches" in state else state["next_index"]  # of an older checkpoint
+        self._returned = state["batches"] if "batches" in state else state["next_index"]  # older checkpoints
 
     def _check(self, state: dict[str, Any]) -> None:
-        now = self._share
-        then = Share(**{field.name: state[field.name] for field in dataclasses.fields(Share)})
+        now = self._identity
+        then = DataIdentity(**{field.name: state[field.name] for field in dataclasses.fields(DataIdentity)})
         if then.batch_size != now.batch_size:
             raise PositionError(
                 f"its position in the data counts batches of {then.batch_size} examples, not of {now.batch_size}"
@@ -111,20 +110,20 @@ class Batches(grain.DatasetIterator[Batch]):
         if then.digest != now.digest:
             changed = f"{then.examples} examples then, {now.examples} now"
             if then.examples == now.examples:
-                changed = "as many examples, but others"
+                changed = "the number of examples is the same, the examples differ"
             if not self._accept_changes:
                 raise PositionError(
-                    f"the audio has changed since: {changed}; put it back, or go on in another order with "
-                    "data.accept_changes"
+                    f"the audio has changed since the checkpoint: {changed}; restore it, or accept a different order "
+                    "with data.accept_changes"
                 )
-            _log.warning("the audio has changed since the checkpoint: %s; the order is another from here on", changed)
+            _log.warning("the audio has changed since the checkpoint: %s; the order differs from here on", changed)
 
     def start_prefetch(self) -> None:
-        """Begins to read ahead."""
-        self._opened().start_prefetch()
+        """Starts reading ahead."""
+        self._iterator().start_prefetch()
 
     def close(self) -> None:
-        """Ends the threads and processes."""
+        """Stops the threads and processes."""
         if self._inner is not None:
             self._inner.close()
             self._inner = None

@@ -1,4 +1,4 @@
-"""Crops of a source: the places where segments can be cut, and reading one."""
+"""Crops of a source: enumerates the segments that can be cut from it, and reads one at a random place."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from codax.data.sources.spec import Source
 from codax.errors import CodaxError
 
 _READ_ATTEMPTS = 8
-_EDGE = 64  # samples of a resampled crop that its cut ends have a part in
-# Speeds are multiples of one in so many: soxr takes two to five times as long where the rates have no large factor in
-# common, as it then makes a filter for every phase.
+_EDGE = 64  # samples at each end of a resampled crop that the cut affects
+# Speeds are multiples of 1 / _SPEED_STEPS: soxr builds a filter per phase, so rates without a large common factor take
+# two to five times as long.
 _SPEED_STEPS = 200
 _log = logging.getLogger(__name__)
 
 
 class Windows:
-    """Random access to the places where segments can be cut: item i is the index of the example that holds window i.
+    """Random access to the segments of a source: item i is the index of the example that holds segment i.
 
     Args:
-      source: of the examples.
+      source: the examples.
       samples: length of a segment.
       examples: indices of the examples to cut from; None = all.
     """
@@ -49,10 +49,10 @@ class Crops:
 
     Args:
       config: `model` and `train.segment_seconds` are used.
-      source: of the examples.
-      features: of a teacher, to be read from the same places, which then begin where a frame of the codec does.
-      speed: crops are played at a random speed in this range, with the pitch that comes of it (Ko et al., "Audio
-        augmentation for speech recognition", Interspeech 2015).
+      source: the examples.
+      features: stored teacher features to read for the same time span; crops then start at a frame of the codec.
+      speed: range of random playback speeds, which also shift the pitch (Ko et al., "Audio augmentation for speech
+        recognition", Interspeech 2015).
     """
 
     def __init__(
@@ -69,35 +69,37 @@ class Crops:
         self._warned: set[int] = set()
 
     def __call__(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """A crop [segment_samples, channels] of one example, filled with zeros where that one is shorter."""
+        """A crop [segment_samples, channels] of one example, padded with zeros if the example is shorter."""
         return transforms.fit_length(self.at_most(index, rng), self._samples)
 
     def at_most(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """A crop [time, channels] of one example; of a following example where that one has become unreadable.
+        """A crop [time, channels] of one example, at most `segment_samples` long.
+
+        If the example can no longer be read, the crop comes from the next example that can.
 
         Raises:
-          CodaxError: too many in a row are unreadable.
+          CodaxError: too many examples in a row cannot be read.
         """
         return self._cut(index, rng)[0]
 
     def with_features(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-        """As `__call__`, and the teacher's features of the same time, [frames, channels]; None without features."""
+        """As `__call__`, with the teacher features [frames, channels] of the same time span (None without features)."""
         crop, features = self._cut(index, rng)
         return transforms.fit_length(crop, self._samples), features
 
     def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         for attempt in range(_READ_ATTEMPTS):
             at = (index + attempt) % len(self.source)
-            played, samples, edge = self._rate, self._samples, 0
+            read_rate, samples, edge = self._rate, self._samples, 0
             if self._speed != (1.0, 1.0):
                 step = max(1, self._rate // _SPEED_STEPS)
-                played, edge = step * round(self._rate * rng.uniform(*self._speed) / step), _EDGE
-                samples = -(-(samples + 2 * edge) * played // self._rate)
+                read_rate, edge = step * round(self._rate * rng.uniform(*self._speed) / step), _EDGE
+                samples = -(-(samples + 2 * edge) * read_rate // self._rate)
             room = self.source.frames(at) - samples
             start = self._step * int(rng.integers(0, room // self._step + 1)) if room > 0 else 0
             try:
                 crop = transforms.fit_channels(self.source.read(at, start, samples), self._channels)
-                crop = resample(crop, played, self._rate)[edge : edge + self._samples]
+                crop = resample(crop, read_rate, self._rate)[edge : edge + self._samples]
                 if self._features is None:
                     return crop, None
                 frames = -(-self._samples // self._step)
@@ -107,4 +109,4 @@ class Crops:
                     self._warned.add(at)
                     _log.warning("skipped while training (%d so far): %s", len(self._warned), error)
         spec = self.source.spec
-        raise CodaxError(f"{spec}: {_READ_ATTEMPTS} files in a row can no longer be read; has the folder gone?")
+        raise CodaxError(f"{spec}: {_READ_ATTEMPTS} files in a row cannot be read; has the folder been removed?")

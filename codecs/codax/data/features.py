@@ -1,8 +1,8 @@
-"""Features of a teacher beside the audio that they are of: computed once, read crop by crop.
+"""Teacher features stored beside the audio: computed once, read crop by crop.
 
-Beside a shard `NAME.array_record` lies `NAME.features`, an ArrayRecord file with as many records in the same order:
-`CDF1`, frames and channels (uint32, little-endian), and the values as float16, frame after frame. `features.json` in
-their folder tells which teacher they come from.
+Beside a shard `NAME.array_record` lies `NAME.features`, an ArrayRecord file with one record for each record of the
+shard, in the same order: `CDF1`, frames and channels (uint32, little-endian), and float16 values [frames, channels] in
+row-major order. `features.json` in the same folder identifies the teacher.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _MAGIC = b"CDF1"
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What features come from.
+    """Identifies the teacher that stored features come from.
 
     Attributes:
-      teacher: its name, for people.
+      teacher: its name, for messages.
       sha256: of its weights, in hexadecimal.
-      layer: of its states; -1 = their mean.
-      delay_seconds: by which its network's features came late; undone.
+      layer: index of the hidden layer; -1 = the mean over all layers.
+      delay_seconds: delay of the network's features, already compensated.
       frame_rate: features per second.
       dimension: channels.
     """
@@ -52,11 +52,11 @@ class About:
     dimension: int
 
     def write(self, folder: Path) -> None:
-        """Notes it in a folder, or makes sure that the same is noted there already. Raises CodaxError."""
+        """Writes `features.json`, or checks that an existing one is equal. Raises CodaxError."""
         path = folder / NAME
         if path.exists():
-            if (found := read_about(folder)) != self:
-                raise CodaxError(f"{path}: other features are there already, of {found.teacher}, layer {found.layer}")
+            if (existing := read_about(folder)) != self:
+                raise CodaxError(f"{path}: holds other features, of {existing.teacher}, layer {existing.layer}")
             return
         try:
             write_whole(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
@@ -65,10 +65,10 @@ class About:
 
 
 def read_about(folder: Path) -> About:
-    """What the features in a folder come from. Raises CodaxError."""
+    """Reads `features.json` of a folder. Raises CodaxError."""
     path = folder / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
         kinds = {
             "teacher": str,
             "sha256": str,
@@ -77,7 +77,7 @@ def read_about(folder: Path) -> About:
             "frame_rate": float,
             "dimension": int,
         }
-        about = About(**{name: kind(found[name]) for name, kind in kinds.items()})
+        about = About(**{name: kind(fields[name]) for name, kind in kinds.items()})
     except FileNotFoundError as error:
         raise CodaxError(f"{path}: no such file: make features with codax data build --teacher") from error
     except (OSError, ValueError, TypeError, KeyError, UnicodeDecodeError) as error:
@@ -88,12 +88,12 @@ def read_about(folder: Path) -> About:
 
 
 def encode(values: np.ndarray) -> bytes:
-    """One record of values [frames, channels]."""
+    """Serialises features [frames, channels] as one record."""
     return _HEADER.pack(_MAGIC, *values.shape) + np.ascontiguousarray(values, "<f2").tobytes()
 
 
 def decode(record: bytes) -> np.ndarray:
-    """Values float16 [frames, channels] of a record. Raises ValueError."""
+    """Features float16 [frames, channels] of a record. Raises ValueError."""
     if len(record) < _HEADER.size:
         raise ValueError("record is too short")
     magic, frames, channels = _HEADER.unpack_from(record)
@@ -103,29 +103,29 @@ def decode(record: bytes) -> np.ndarray:
 
 
 def beside(shard: str) -> Path:
-    """Where the features of a shard are."""
+    """Path of the feature file of a shard."""
     return Path(shard).with_suffix(SUFFIX)
 
 
 def build(shards: Iterable[str], teacher: Callable[[np.ndarray], np.ndarray], sample_rate: int) -> int:
-    """Writes the features of shards that have none yet.
+    """Computes the features of all shards that have none yet.
 
     Args:
       shards: paths.
-      teacher: mono audio float32 [time] to features [frames, channels].
-      sample_rate: Hz, of the teacher; other audio is resampled.
+      teacher: maps mono audio float32 [time] to features [frames, channels].
+      sample_rate: of the teacher, in Hz; audio at other rates is resampled.
 
     Returns:
       The number of files written.
 
     Raises:
-      CodaxError: a shard that cannot be read, or a full disk. Finished files stay.
+      CodaxError: a shard cannot be read, or the disk is full. Finished files are kept.
     """
     missing = [shard for shard in shards if not _finished(shard)]
     with Progress("features", sum(len(records.open_shard(shard)) for shard in missing), unit="records") as progress:
         for path in missing:
             shard = records.open_shard(path)
-            # A runner of several machines may have two of them work on one shard.
+            # A Beam runner may give the same shard to two machines.
             temporary = beside(path).with_name(f".{beside(path).name}.{uuid.uuid4().hex}.part")
             with records.ShardWriter(beside(path), temporary) as writer:
                 for index in range(len(shard)):
@@ -142,10 +142,10 @@ def _finished(shard: str) -> bool:
 
 
 class Features:
-    """Reads features beside the audio of a source's examples.
+    """Reads the features stored beside the audio of a source's examples.
 
     Attributes:
-      about: what they come from.
+      about: identifies the teacher.
     """
 
     def __init__(self, entries: Iterable[Entry], spec: str) -> None:
@@ -153,22 +153,22 @@ class Features:
 
         Args:
           entries: the examples.
-          spec: of their source, for messages.
+          spec: their source, for error messages.
 
         Raises:
-          CodaxError: audio that is not in shards, a missing or damaged file, or folders with different teachers.
+          CodaxError: the audio is not in shards, a file is missing or damaged, or the folders have different teachers.
         """
-        found = {}
+        shards = {}
         for entry in entries:
             if entry.record < 0:
                 raise CodaxError(f"{spec}: {entry.file} is no shard: make shards with codax data build --teacher")
-            found[entry.file] = None
-        folders = sorted({Path(file).parent for file in found})
+            shards[entry.file] = None
+        folders = sorted({Path(file).parent for file in shards})
         self.about = read_about(folders[0])
         for folder in folders[1:]:
             if read_about(folder) != self.about:
                 raise CodaxError(f"{spec}: {folders[0]} and {folder} hold features of different teachers")
-        for file in found:
+        for file in shards:
             path = beside(file)
             if not path.exists():
                 raise CodaxError(f"{path}: no such file: the features of {Path(file).name} are missing")
@@ -177,12 +177,12 @@ class Features:
                 raise CodaxError(f"{path}: has {count} records, {Path(file).name} {len(records.open_shard(file))}")
 
     def read(self, entry: Entry, start: int, frames: int) -> np.ndarray:
-        """Features float32 [frames, channels] of an example from frame `start` on; behind the end, the last one again.
+        """Features float32 [frames, channels] of an example from frame `start` on.
 
-        Zeros for a recording that was too short for the teacher.
+        The last frame is repeated beyond the end. A recording that is too short for the teacher gives zeros.
 
         Raises:
-          CodaxError: a damaged record.
+          CodaxError: damaged record.
         """
         path = beside(entry.file)
         values = records.open_shard(str(path)).parse(entry.record, decode)
@@ -196,18 +196,20 @@ class Features:
 
 
 def features_for(config: Config, source: Source) -> Features | None:
-    """The stored features beside a source's audio, if the recipe trains with such (`teacher.source` "precomputed").
+    """The features stored beside a source's audio, or None if the recipe does not use them.
+
+    They are used for distillation with `teacher.source` "precomputed".
 
     Raises:
-      CodaxError: as `Features`, and for features that do not fit the codec.
+      CodaxError: as `Features`, or the features do not fit the codec.
     """
     if not (config.teacher.precomputed and config.loss.distillation):
         return None
     features = Features(source, source.spec)
-    found, wanted = features.about, (config.frame_rate, config.model.semantic_dimension)
-    if (found.frame_rate, found.dimension) != wanted:
+    about, expected = features.about, (config.frame_rate, config.model.semantic_dimension)
+    if (about.frame_rate, about.dimension) != expected:
         raise CodaxError(
-            f"{source.spec}: its features of {found.teacher} have {found.dimension} channels at {found.frame_rate:g} "
-            f"per second; the codec has {config.frame_rate:g} frames and a semantic_dimension of {wanted[1]}"
+            f"{source.spec}: its features of {about.teacher} have {about.dimension} channels at {about.frame_rate:g} "
+            f"per second; the codec has {config.frame_rate:g} frames and a semantic_dimension of {expected[1]}"
         )
     return features

@@ -1,9 +1,9 @@
 """Manifests: tables of audio, one row an example (.jsonl, .csv or .tsv).
 
-A row needs `file` (`path`, `audio` and `audio_filepath` are understood too); relative paths are relative to the
-manifest. Optional columns: `id`, `text`, `sample_rate`, `split`, `language`, `speaker`, `licence`, and `record` for a
-record of an ArrayRecord shard. Rows of records that also state `sample_rate`, `frames` and `channels`, as
-`codax data build` writes them, need no look at the audio when the source is opened.
+A row needs `file` (aliases: `path`, `audio`, `audio_filepath`); relative paths are relative to the manifest. Optional
+columns: `id`, `text`, `sample_rate`, `split`, `language`, `speaker`, `licence`, and `record`, the index in an
+ArrayRecord shard. Rows of records that also state `sample_rate`, `frames` and `channels`, as written by
+`codax data build`, are opened without reading the audio.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _NUMBERS = ("sample_rate", "record", "frames", "channels")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a manifest, with canonical column names; `file` is absolute, whole numbers are checked.
+    """The rows of a manifest, with canonical column names, absolute `file` paths and checked integers.
 
     Raises:
-      CodaxError: unreadable file, row without a file, a number that is none; the message names the line.
+      CodaxError: unreadable file, a row without a file, or an invalid number; the message names the line.
     """
     rows = []
     for line, raw in _raw_rows(path):
         row = {str(key).strip().lower(): value for key, value in raw.items() if key is not None and value is not None}
         for name, aliases in ALIASES.items():
-            given = [row.pop(alias) for alias in aliases if alias in row]
-            if given:
-                row[name] = given[0]
+            values = [row.pop(alias) for alias in aliases if alias in row]
+            if values:
+                row[name] = values[0]
         if not isinstance(row.get("file"), str) or not row["file"]:
             raise CodaxError(f"{path}:{line}: no 'file' column")
         row["file"] = os.path.normpath(path.parent / row["file"])
@@ -85,7 +85,7 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Writes JSON lines; the file appears when it is complete."""
+    """Writes JSON lines atomically."""
     try:
         write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     except OSError as error:
@@ -93,7 +93,7 @@ def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_transcripts(path: Path) -> dict[str, str]:
-    """`transcripts.tsv`: file, tab, text, with or without a header line; keys are as written.
+    """Reads `transcripts.tsv` (file, tab, text; the header line is optional); the keys are the names as written.
 
     Raises:
       CodaxError: unreadable file, or a line without a tab.

@@ -1,14 +1,14 @@
 """Mixtures: training examples from one or several named sources (EnCodec, arXiv 2210.13438, section 4.1).
 
-A strategy has a probability, a number of clips and a pool of sources. The strategies take turns, in proportion to their
-probabilities and in an order without chance. Each goes through the windows of its pool in a shuffle of its own, all of
-them before any comes again, and takes the first clip of an example from there; the further clips come from windows of
-the pool that are drawn at random. Within a pool every second of audio is thus equally likely, in whichever source it
-is. It is one sequence for all processes, which are dealt its examples in turn.
+A strategy has a probability, a number of clips and a pool of sources. The strategies are interleaved deterministically,
+in proportion to their probabilities. Each strategy goes through a shuffled epoch of all windows of its pool; a window
+gives the first clip of an example, and the further clips come from windows of the pool drawn at random. Within a pool
+every second of audio is thus equally likely, whichever source it belongs to. All processes share one sequence and take
+its examples in turn.
 
-The clips of an example stand in one room, if in any. Each is scaled to the same peak (`data.normalize_peak`) and gets a
-gain of its own (`data.gain_db`). Gains with which the sum, or a single clip, leaves full scale are rejected and drawn
-again. The clips are kept: rejecting them too would favour quiet ones.
+The clips of an example share one room, if any. Each clip is scaled to the same peak (`data.normalize_peak`) and gets a
+random gain of its own (`data.gain_db`). Gains are rejected and redrawn if the sum or a single clip would exceed full
+scale. The clips are kept: rejecting them too would favour quiet ones.
 """
 
 from __future__ import annotations
@@ -33,53 +33,53 @@ _log = logging.getLogger(__name__)
 
 
 def open_sources(config: Config, split: str) -> tuple[Source, dict[str, range]]:
-    """One source of all examples of `data.mixture.sources`, and under each name the indices of its own.
+    """One source of all examples of `data.mixture.sources`, and the range of indices of each named source.
 
     Raises:
-      CodaxError: a source cannot be opened; the message has its name.
+      CodaxError: a source cannot be opened; the message names it.
     """
-    found, places = [], {}
+    examples, places = [], {}
     rate = config.model.sample_rate
     for name, spec in config.data.mixture.specs.items():
         try:
             source = open_source(spec, sample_rate=rate, split=split, config=config.data)
         except CodaxError as error:
             raise CodaxError(f"data.mixture.sources {name}: {error}") from error
-        places[name] = range(len(found), len(found) + len(source))
-        found.extend(source)
+        places[name] = range(len(examples), len(examples) + len(source))
+        examples.extend(source)
         _log.info("%s = %s: %d examples, %.2f h", name, source.spec, len(source), source.seconds / 3600)
-    return Source(", ".join(config.data.mixture.sources), rate, found, Skipped()), places
+    return Source(", ".join(config.data.mixture.sources), rate, examples, Skipped()), places
 
 
 def mixed(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[dict[str, np.ndarray]], list[Source]]:
-    """The endless sequence of examples {"audio": float32 [samples, channels]}, and all sources that have a part in it.
+    """The endless sequence of examples {"audio": float32 [samples, channels]}, and all sources it reads.
 
     Raises:
-      CodaxError: as `open_sources`, and for the source of impulse responses.
+      CodaxError: as `open_sources`, or the source of impulse responses cannot be opened.
     """
     source, places = open_sources(config, split)
     source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
-    wanted = config.data.mixture
+    mixture = config.data.mixture
     crops, rooms = Crops(config, source, features_for(config, source), config.data.speed), Rooms(config)
     parts = []
-    strategies = zip(wanted.counts, wanted.pools, wanted.reverberant, strict=True)
+    strategies = zip(mixture.counts, mixture.pools, mixture.reverberant, strict=True)
     for number, (count, pool, reverberant) in enumerate(strategies):
-        examples = [index for name in wanted.members(pool) for index in places[name]]
+        examples = [index for name in mixture.members(pool) for index in places[name]]
         windows = Windows(source, config.segment_samples, examples)
         mixer = Mixer(config, crops, windows, count, rooms if reverberant else None)
         own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
         parts.append(grain.MapDataset.source(windows).seed(own_seed).shuffle().repeat().random_map(mixer))
-    return grain.MapDataset.mix(parts, wanted.probabilities), [source, *([rooms.source] if rooms.source else [])]
+    return grain.MapDataset.mix(parts, mixture.probabilities), [source, *([rooms.source] if rooms.source else [])]
 
 
 class Mixer:
-    """Makes the examples of one strategy, each of the index of its first clip's example and a random generator.
+    """Makes the examples of one strategy, given the index of the first clip's example and a random generator.
 
     Args:
-      config: `data` and the length of segments are used.
-      crops: of all sources.
+      config: `data` and the segment length are used.
+      crops: reads crops of all sources.
       windows: of the strategy's pool.
-      count: clips of an example.
+      count: clips per example.
       rooms: None = no reverberation.
     """
 
@@ -87,7 +87,7 @@ class Mixer:
         self._data, self._crops, self._windows, self._count, self._rooms = config.data, crops, windows, count, rooms
 
     def __call__(self, first: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """{"audio": float32 [samples, channels]} within full scale; with stored features those of the first clip."""
+        """{"audio": float32 [samples, channels]} within full scale, and "features" of the first clip if stored."""
         others = [self._windows[rng.integers(len(self._windows))] for _ in range(self._count - 1)]
         room = self._rooms.draw(rng) if self._rooms is not None else None
         clip, features = self._crops.with_features(first, rng)
@@ -101,9 +101,9 @@ class Mixer:
 
 
 def add(clips: Sequence[np.ndarray], gain_db: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
-    """The sum of clips [time, channels], each at a random gain, uniform in `gain_db`, that together keep to full scale.
+    """The sum of clips [time, channels] within full scale, each clip at a random gain, uniform in `gain_db`.
 
-    Where no such gains are found, by bad luck or because there is nothing to draw, the sum is scaled to full scale.
+    If no drawn gains keep the sum within full scale, or the range is a single value, the sum is scaled to full scale.
     """
     peak, total = 0.0, clips[0]
     for _ in range(_GAIN_ATTEMPTS if gain_db[0] < gain_db[1] else 1):

@@ -1,12 +1,12 @@
 """Batches for training and validation, made with Grain.
 
-A file counts as many times as segments fit into it, so that every second of audio is equally likely; each time it gives
-a crop from a random place. The order is a shuffle that is decided by the seed alone. Processes take turns at it, so
-that their parts of a batch make the batch that one process would have; the number of threads changes nothing. An
-iterator's state (`get_state`, `set_state`; Orbax saves it) is the number of batches taken: a restored iterator goes on
-with the very same batches, whatever the number of processes (`codax.data.batches`).
+A file counts as often as segments fit into it, so that every second of audio is equally likely; each time it gives a
+crop from a random place. The seed alone decides the shuffled order. Processes take examples in turn, so that their
+local batches together are the batch of a single process; the number of threads has no effect. The iterator's state
+(`get_state`, `set_state`; saved by Orbax) is the number of batches taken: a restored iterator continues with exactly
+the same batches for any number of processes (`codax.data.batches`).
 
-Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`, in an order of their own.
+Examples of several named sources (`data.mixture.sources`) are made by `codax.data.mixtures`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from codax.config import Config
 from codax.data import mixtures, noise, transforms
-from codax.data.batches import Batch, Batches, Share
+from codax.data.batches import Batch, Batches, DataIdentity
 from codax.data.crops import Crops, Windows
 from codax.data.features import features_for
 from codax.data.reverberation import Rooms, reverberate
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 
 
 class Cropper:
-    """Makes an example of one clip, of its index and a random generator.
+    """Makes an example of one clip from its index and a random generator.
 
     Args:
       config: `data`, `model` (rate and channels) and `train.segment_seconds` are used.
-      source: of the clips.
-      noise_source: of noise; None = synthetic noise where `data.noise_source` wants noise.
-      training: False leaves out random speed, gain and reverberation.
+      source: the clips.
+      noise_source: noise recordings; None = synthetic noise if `data.noise_source` is set.
+      training: False disables random speed, gain and reverberation.
     """
 
     def __init__(self, config: Config, source: Source, noise_source: Source | None, *, training: bool = True):
@@ -53,14 +53,14 @@ class Cropper:
 
     @property
     def sources(self) -> list[Source]:
-        """Besides the clips': of noise and of rooms, where there are such."""
-        found = [self._noise_crops and self._noise_crops.source, self._rooms and self._rooms.source]
-        return [source for source in found if source is not None]
+        """The sources of noise and impulse responses in use."""
+        sources = [self._noise_crops and self._noise_crops.source, self._rooms and self._rooms.source]
+        return [source for source in sources if source is not None]
 
     def __call__(self, index: int, rng: np.random.Generator) -> Batch:
-        """{"audio": [samples, channels]}, and with a noise source {"audio": noisy, "clean": clean}.
+        """{"audio": [samples, channels]}, or {"audio": noisy, "clean": clean} with a noise source.
 
-        With a teacher's precomputed features also {"features": [frames, channels]}, of the clean audio.
+        With precomputed teacher features also {"features": [frames, channels]}, of the clean audio.
         """
         crop, features = self._crops.with_features(index, rng)
         more = {} if features is None else {"features": features}
@@ -76,15 +76,15 @@ class Cropper:
 
     def _noise_crop(self, rng: np.random.Generator) -> np.ndarray:
         if self._noise_crops is None or self._noise_windows is None:
-            one = noise.synthetic(rng, self._samples, self._rate)[:, None]
-            return transforms.fit_channels(one, self._channels)
+            generated = noise.synthetic(rng, self._samples, self._rate)[:, None]
+            return transforms.fit_channels(generated, self._channels)
         index = self._noise_windows[rng.integers(len(self._noise_windows))]
         crop = self._noise_crops.at_most(index, rng)
         return transforms.loop(crop, self._samples) if len(crop) else transforms.fit_length(crop, self._samples)
 
 
 def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Cropper]:
-    """The examples, of all named sources where there are such, and what makes single clips of them."""
+    """The examples (of all named sources, if any) and the cropper that reads them as single clips."""
     rate = config.model.sample_rate
     if config.data.mixture.sources:
         source, _ = mixtures.open_sources(config, split)
@@ -97,13 +97,13 @@ def _open(config: Config, split: str, *, training: bool) -> tuple[Source, Croppe
 
 
 def _single(config: Config, split: str, seed: int) -> tuple[grain.MapDataset[Batch], list[Source]]:
-    """The endless sequence of examples of one clip, and all sources that have a part in it."""
+    """The endless sequence of single-clip examples, and all sources it reads."""
     source, cropper = _open(config, split, training=True)
     source.hold(config.data.memory_mb // max(1, config.data.worker_processes))
     windows = Windows(source, config.segment_samples)
     _log.info("%s: %d examples, %.2f h, %d segments", source.spec, len(source), source.seconds / 3600, len(windows))
     shuffled = grain.MapDataset.source(windows).seed(seed).shuffle()
-    # The slice takes all of them; the random generators of what follows depend on its being there.
+    # The slice keeps every example; it stays because the random generators of the following stages depend on it.
     return shuffled[0 : len(windows) : 1].repeat().random_map(cropper), [source, *cropper.sources]
 
 
@@ -128,7 +128,7 @@ def training_batches(
       split: of the source.
       process_index: of this process.
       process_count: processes that share the data; each gets its own part.
-      seed: decides everything; None = `config.seed`.
+      seed: of all random choices; None = `config.seed`.
 
     Raises:
       CodaxError: the source is missing or empty.
@@ -136,15 +136,15 @@ def training_batches(
     seed = config.seed if seed is None else seed
     sequence = mixtures.mixed if config.data.mixture.sources else _single
     examples, sources = sequence(config, split, seed)
-    # Process after process takes a batch: together they have those of one process with the whole batch, in its order.
+    # Processes take batches in turn: together they form the batch of a single process, in the same order.
     dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
-    # Batches are put together before the threads take over: Grain's cost per element is then paid per batch.
+    # Examples are batched before the read-ahead threads, so that Grain's overhead per element is paid once per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
     options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
     digest = sha256(*(source.digest() for source in sources)).hexdigest()[:16]
-    share = Share(sum(map(len, sources)), digest, batch_size_per_process * process_count)
+    identity = DataIdentity(sum(map(len, sources)), digest, batch_size_per_process * process_count)
     workers, accept = config.data.worker_processes, config.data.accept_changes
-    return Batches(dataset, options, share, workers=workers, accept_changes=accept)
+    return Batches(dataset, options, identity, workers=workers, accept_changes=accept)
 
 
 def validation_batches(
@@ -156,11 +156,10 @@ def validation_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> list[Batch]:
-    """Fixed crops, the same at every call: `num_batches` (`train.eval_batches`) batches shaped as in training.
+    """Fixed crops, identical at every call: `num_batches` (`train.eval_batches`) batches shaped as in training.
 
-    The crops are single clips, spread evenly over the split's audio (that of all named sources, where there are such).
-    They are not scaled at random nor reverberated, and do not depend on the number of processes among which they are
-    dealt.
+    The crops are single clips, evenly spaced over the audio of the split (of all named sources, if any). They get no
+    random gain or reverberation, and do not depend on the number of processes that share them.
 
     Raises:
       CodaxError: as `training_batches`.

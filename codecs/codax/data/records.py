@@ -32,7 +32,7 @@ _MAX_HEADER = 1 << 20
 
 
 def encode(meta: dict[str, Any], samples: np.ndarray) -> bytes:
-    """One record of `samples` int16 [time, channels]; `meta` must hold `sample_rate`, the shape completes it."""
+    """Serialises `samples` int16 [time, channels] as a record; `meta` must hold `sample_rate`."""
     header = json.dumps({**meta, "frames": len(samples), "channels": samples.shape[1]}, ensure_ascii=False).encode()
     return _PREFIX.pack(_MAGIC, len(header)) + header + np.ascontiguousarray(samples, "<i2").tobytes()
 
@@ -55,7 +55,7 @@ def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
     ):
         raise ValueError("record header lacks sample_rate, channels or frames")
     if len(record) - offset != 2 * meta["frames"] * meta["channels"]:
-        raise ValueError("record has not the length that its header states")
+        raise ValueError("record length differs from its header")
     return meta, offset
 
 
@@ -65,7 +65,7 @@ def _decode(record: bytes) -> tuple[dict[str, Any], np.ndarray]:
 
 
 class ShardWriter:
-    """Writes a shard: `with ShardWriter(path) as w: w.write(meta, samples)`; the file appears when the block ends well.
+    """Writes a shard: `with ShardWriter(path) as w: w.write(meta, samples)`; the file appears if the block succeeds.
 
     After the block `bytes` and `sha256` describe the file.
     """
@@ -86,7 +86,7 @@ class ShardWriter:
         return self.append(encode(meta, samples))
 
     def append(self, record: bytes) -> int:
-        """Appends a record of any kind; returns its index."""
+        """Appends a serialised record; returns its index."""
         try:
             self._writer.write(record)
         except (OSError, RuntimeError, ValueError) as error:
@@ -119,7 +119,7 @@ class ShardWriter:
 
 
 class Shard:
-    """Random access to the records of one file; reads are safe from several threads."""
+    """Random access to the records of one file; reads are thread-safe."""
 
     def __init__(self, path: str | os.PathLike[str]):
         """Opens the file.
@@ -135,14 +135,14 @@ class Shard:
             self._count = self._reader.num_records()
         except (OSError, RuntimeError, ValueError) as error:
             raise CodaxError(f"{path}: not a readable ArrayRecord file ({_first_line(error)})") from error
-        if self._count == 0:  # the index stands at the end of the file, so a truncated one shows no records at all
+        if self._count == 0:  # the index is at the end of the file, so a truncated file has no records
             raise CodaxError(f"{path}: holds no records; it is truncated or not an ArrayRecord file")
 
     def __len__(self) -> int:
         return self._count
 
     def parse(self, index: int, decode: Callable[[bytes], T]) -> T:
-        """What `decode` makes of a record; its ValueError becomes a CodaxError that names the file."""
+        """Applies `decode` to a record; its ValueError becomes a CodaxError that names the file."""
         if not 0 <= index < self._count:
             raise CodaxError(f"{self.path}: has no record {index}, only {self._count}")
         try:
@@ -159,7 +159,7 @@ class Shard:
         return self.parse(index, _decode)
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
-        """Samples float32 [time, channels] of a record, from frame `start` on, at most `frames` of them."""
+        """Samples float32 [time, channels] of a record: at most `frames` frames from `start` on."""
         samples = self.pcm(index)[1]
         return from_int16(samples[start:] if frames is None else samples[start : start + frames])
 

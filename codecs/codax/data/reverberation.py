@@ -1,8 +1,8 @@
-"""Reverberation: impulse responses of rooms, synthetic or recorded, and what they do to a crop.
+"""Reverberation with synthetic or recorded room impulse responses.
 
-A synthetic room is a direct path followed by Gaussian noise that decays exponentially, independent in each channel. Its
-RT60 (the seconds in which the sound falls by 60 dB) and the level of the noise are drawn at random. Recorded responses
-are those of `data.mixture.reverberation_source` whose measured RT60 lies in the range.
+A synthetic room is a direct path followed by exponentially decaying Gaussian noise, independent in each channel. Its
+RT60 (the time in which the sound level falls by 60 dB) and the noise level are drawn at random. Recorded responses are
+those of `data.mixture.reverberation_source` whose measured RT60 lies in the range.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from codax.data import transforms
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 
-_DIRECT_DB = (0.0, 10.0)  # energy of the direct path over that of the noise: a few metres to an arm's length
-_FIT_DB = (-25.0, -5.0)  # part of the decay that is measured: below the direct path, above a recording's own noise
-_LONGEST = 10.0  # seconds of a recorded response that are read
+_DIRECT_DB = (0.0, 10.0)  # direct-to-reverberant energy ratio: from a few metres to an arm's length
+_FIT_DB = (-25.0, -5.0)  # measured part of the decay: below the direct path, above the noise of a recording
+_LONGEST = 10.0  # seconds read of a recorded response
 _log = logging.getLogger(__name__)
 
 
 def synthetic_response(rng: np.random.Generator, rt60: float, sample_rate: int, channels: int = 1) -> np.ndarray:
-    """Impulse response of a made-up room, float32 [round(rt60 * sample_rate), channels], with its direct path at 0.
+    """Impulse response of a synthetic room, float32 [round(rt60 * sample_rate), channels], direct path at tap 0.
 
     Args:
-      rng: decides the noise and its level.
+      rng: draws the noise and its level.
       rt60: seconds.
       sample_rate: Hz.
       channels: of the response.
@@ -55,12 +55,12 @@ def reverberation_time(response: np.ndarray, sample_rate: int) -> float:
     inside = np.flatnonzero((decibels >= _FIT_DB[0]) & (decibels <= _FIT_DB[1]))
     if len(inside) < 2:
         return 0.0
-    slope = np.polyfit(inside / sample_rate, decibels[inside], 1)[0]
-    return float(-60.0 / slope) if slope < 0.0 else 0.0
+    decay = np.polyfit(inside / sample_rate, decibels[inside], 1)[0]
+    return float(-60.0 / decay) if decay < 0.0 else 0.0
 
 
 def reverberate(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """A crop as it sounds in a room: as long as before, aligned with it, and of the same root mean square.
+    """Adds reverberation to a crop; length, alignment and root mean square are unchanged.
 
     Args:
       audio: float32 [time, channels].
@@ -74,29 +74,29 @@ def reverberate(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 class Rooms:
-    """Draws the rooms of training examples, as `data.mixture` wants them.
+    """Draws the rooms of training examples according to `data.mixture`.
 
     Attributes:
-      source: of recorded responses, or None.
+      source: recorded responses, or None.
 
     Raises:
-      CodaxError: the source of recorded responses is missing, or holds none with such an RT60.
+      CodaxError: the source of recorded responses is missing, or none of its responses has an RT60 in the range.
     """
 
     def __init__(self, config: Config):
-        wanted = config.data.mixture
-        self._probability, self._range = wanted.reverberation, wanted.rt60_seconds
+        mixture = config.data.mixture
+        self._probability, self._range = mixture.reverberation, mixture.rt60_seconds
         self._rate, self._channels = config.model.sample_rate, config.model.audio_channels
         self.source = None
-        self._times: dict[int, float] = {}  # RT60 of recorded responses, as far as they are known
-        if wanted.reverberation > 0.0 and wanted.reverberation_source:
-            # Responses are short, and often scaled to full scale: what is unfit for training is fit for this.
+        self._times: dict[int, float] = {}  # RT60 of the recorded responses measured so far
+        if mixture.reverberation > 0.0 and mixture.reverberation_source:
+            # Responses are short and often normalised to full scale, so the limits for training audio do not apply.
             unlimited = dataclasses.replace(config.data, min_seconds=0.0, max_clipped_fraction=1.0)
-            self.source = open_source(wanted.reverberation_source, sample_rate=self._rate, config=unlimited)
-            self._recorded(np.random.default_rng(0))  # says now, not in the middle of a run, that there is none
+            self.source = open_source(mixture.reverberation_source, sample_rate=self._rate, config=unlimited)
+            self._recorded(np.random.default_rng(0))  # fails here instead of in the middle of a run if there is none
 
     def draw(self, rng: np.random.Generator) -> np.ndarray | None:
-        """Impulse response [taps, channels] of a room, or None: with the probability that the config leaves for it."""
+        """Impulse response [taps, channels] of a room, or None with probability 1 - `data.mixture.reverberation`."""
         if rng.random() >= self._probability:
             return None
         if self.source is not None:
@@ -104,7 +104,7 @@ class Rooms:
         return synthetic_response(rng, rng.uniform(*self._range), self._rate, self._channels)
 
     def _recorded(self, rng: np.random.Generator) -> np.ndarray:
-        """One of the responses with an RT60 in the range, each equally likely."""
+        """A random response with an RT60 in the range; all are equally likely."""
         assert self.source is not None
         low, high = self._range
         for index in map(int, rng.permutation(len(self.source))):
@@ -125,5 +125,5 @@ class Rooms:
 
 
 def _from_direct_path(response: np.ndarray) -> np.ndarray:
-    """Without what comes before the loudest sample, so that the room delays nothing."""
+    """Cuts everything before the loudest sample, so that the response adds no delay."""
     return response[int(np.abs(response).max(axis=1).argmax()) :]

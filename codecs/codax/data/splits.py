@@ -1,4 +1,4 @@
-"""Which examples are held out: a fixed hash decides, so that the answer never depends on order, machine or time."""
+"""Held-out examples, chosen by a fixed hash, so that the split does not depend on order, machine or time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from codax.storage.digests import sha256
 
 
 def unit_hash(key: str, seed: int = 0) -> float:
-    """A number in [0, 1) that depends on the two arguments only."""
+    """A number in [0, 1) that depends on the arguments only."""
     return int.from_bytes(sha256(f"{seed}:{key}").digest()[:8], "big") / 2**64
 
 
 def split_of(key: str, *, validation: float, test: float = 0.0, seed: int = 0) -> str:
-    """ "test", "validation" or "train", with the given fractions of keys."""
+    """Returns "test", "validation" or "train", for the given fractions of keys."""
     value = unit_hash(key, seed)
     if value < test:
         return "test"
@@ -21,10 +21,9 @@ def split_of(key: str, *, validation: float, test: float = 0.0, seed: int = 0) -
 
 
 def hold_out(keys: Sequence[str], *, fraction: float, seed: int = 0) -> list[str]:
-    """Splits keys (for example relative paths) into "train" and "validation".
+    """Assigns each key (for example a relative path) to "train" or "validation".
 
-    A source of two keys or more always gets one of each, whatever the hash says. With a single key, or a fraction of 0,
-    everything is "train".
+    Two keys or more always give at least one of each. With a single key, or a fraction of 0, everything is "train".
     """
     if fraction <= 0 or len(keys) < 2:
         return ["train"] * len(keys)

@@ -1,1 +1,1 @@
-"""Models for use without codax: programs as ONNX graphs and as StableHLO."""
+"""Export of codecs for use without codax, as ONNX graphs and as StableHLO programs."""

@@ -1,4 +1,4 @@
-"""What a program that loads exported files must know of the codec: codec.json."""
+"""codec.json: the description of a codec for programs that load its exported files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ VERSION = 1
 
 
 def about(codec: Codec, programs: Sequence[Program], suffix: str) -> dict[str, Any]:
-    """Plain values, for JSON; see docs/deployment.md.
+    """The contents of codec.json as plain values; see docs/deployment.md.
 
     Args:
-      suffix: of the files, which are called as their programs.
+      codec: the exported codec.
+      programs: its programs.
+      suffix: of the files; each is named after its program.
     """
     config = codec.config
     samples, stride = config.segment
@@ -39,7 +41,7 @@ def about(codec: Codec, programs: Sequence[Program], suffix: str) -> dict[str, A
 
 
 def about_text(facts: dict[str, Any]) -> str:
-    """The text of codec.json, which is written last: a folder that has it is whole."""
+    """The text of codec.json. It is written last: a folder with a codec.json is complete."""
     return json.dumps(facts, indent=2) + "\n"
 
 

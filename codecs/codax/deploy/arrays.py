@@ -1,4 +1,4 @@
-"""Operations that move values about: shapes, slices, padding, look-ups, in ONNX."""
+"""ONNX conversions of operations that move values: shapes, slices, padding, gathers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from codax.errors import CodaxError
 
 @operator("broadcast_in_dim")
 def _broadcast(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """Only new axes of length 1; see `Value.actual`."""
+    """Inserts axes of length 1 only; see `Value.actual`."""
     value, shape = inputs[0], tuple(equation.outvars[0].aval.shape)
-    places = equation.params["broadcast_dimensions"]
+    dimensions = equation.params["broadcast_dimensions"]
     actual: list[Any] = [1] * len(shape)
-    for place, n in zip(places, value.actual, strict=True):
-        actual[place] = n
+    for position, n in zip(dimensions, value.actual, strict=True):
+        actual[position] = n
     if value.array is not None:
         return [Value(shape, value.dtype, tuple(actual), value.array.reshape(actual))]
-    new = [axis for axis in range(len(shape)) if axis not in places]
+    new = [axis for axis in range(len(shape)) if axis not in dimensions]
     name = c.graph.add("Unsqueeze", value.tensor, c.graph.integers(*new)) if new else value.tensor
     return [Value(shape, value.dtype, tuple(actual), tensor=name)]
 
@@ -32,11 +32,11 @@ def _broadcast(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 @operator("reshape")
 def _reshape(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     shape = equation.outvars[0].aval.shape
-    return c.like(equation, "Reshape", c.whole(inputs[0]), _target(c, inputs[0].shape, shape))
+    return c.like(equation, "Reshape", c.full_tensor(inputs[0]), _target(c, inputs[0].shape, shape))
 
 
 def _target(c: Converter, before: Shape, after: Shape) -> str:
-    """What `Reshape` takes: 0 where a length stays, -1 for another unknown one, if that says all."""
+    """The shape input of `Reshape`: 0 keeps a length, -1 stands for one unknown length, if that is sufficient."""
     lengths: list[Any] = []
     for axis, n in enumerate(after):
         if is_static([n]):
@@ -48,12 +48,12 @@ def _target(c: Converter, before: Shape, after: Shape) -> str:
 
 @operator("squeeze")
 def _squeeze(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return c.like(equation, "Squeeze", c.whole(inputs[0]), c.graph.integers(*equation.params["dimensions"]))
+    return c.like(equation, "Squeeze", c.full_tensor(inputs[0]), c.graph.integers(*equation.params["dimensions"]))
 
 
 @operator("expand_dims")
 def _expand_dims(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return c.like(equation, "Unsqueeze", c.whole(inputs[0]), c.graph.integers(*equation.params["dimensions"]))
+    return c.like(equation, "Unsqueeze", c.full_tensor(inputs[0]), c.graph.integers(*equation.params["dimensions"]))
 
 
 @operator("transpose")
@@ -70,19 +70,19 @@ def _transpose(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 def _reverse(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     axes = equation.params["dimensions"]
     from_the_end = _range(c, [-1] * len(axes), [_LOWEST] * len(axes), axes, [-1] * len(axes))
-    return c.like(equation, "Slice", c.whole(inputs[0]), *from_the_end)
+    return c.like(equation, "Slice", c.full_tensor(inputs[0]), *from_the_end)
 
 
 _LOWEST = np.iinfo(np.int64).min
 
 
 def _range(c: Converter, starts: Shape, ends: Shape, axes: Sequence[int], steps: Sequence[int]) -> list[str]:
-    """The inputs of `Slice` behind the first."""
+    """The inputs of `Slice` after the first."""
     return [c.graph.shape(starts), c.graph.shape(ends), c.graph.integers(*axes), c.graph.integers(*steps)]
 
 
 def sliced(c: Converter, value: Value, starts: Shape, ends: Shape, steps: Shape, like: Any) -> list[Value]:
-    """A slice, of those axes of which something is left out."""
+    """A slice; axes that are kept completely are omitted."""
     axes = [
         axis
         for axis, (start, end, step) in enumerate(zip(starts, ends, steps, strict=True))
@@ -92,7 +92,7 @@ def sliced(c: Converter, value: Value, starts: Shape, ends: Shape, steps: Shape,
         return [value]
     first, last, step = ([values[axis] for axis in axes] for values in (starts, ends, steps))
     inputs = _range(c, first, last, axes, step)
-    return c.like(like, "Slice", c.whole(value), *inputs)
+    return c.like(like, "Slice", c.full_tensor(value), *inputs)
 
 
 @operator("slice")
@@ -107,7 +107,7 @@ def _split(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     sizes, axis = equation.params["sizes"], equation.params["axis"]
     if len(sizes) == 1:
         return inputs
-    names = c.graph.add("Split", c.whole(inputs[0]), c.graph.shape(sizes), outputs=len(sizes), axis=axis)
+    names = c.graph.add("Split", c.full_tensor(inputs[0]), c.graph.shape(sizes), outputs=len(sizes), axis=axis)
     avals = [variable.aval for variable in equation.outvars]
     return [Value(a.shape, np.dtype(a.dtype), a.shape, tensor=name) for a, name in zip(avals, names, strict=True)]
 
@@ -116,7 +116,7 @@ def _split(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 def _concatenate(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     axis = equation.params["dimension"]
     parts = [value for value in inputs if str(value.shape[axis]) != "0"]
-    return parts if len(parts) == 1 else c.like(equation, "Concat", *map(c.whole, parts), axis=axis)
+    return parts if len(parts) == 1 else c.like(equation, "Concat", *map(c.full_tensor, parts), axis=axis)
 
 
 @operator("pad")
@@ -124,13 +124,13 @@ def _pad(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     value, filler = inputs
     config = equation.params["padding_config"]
     if any(str(inside) != "0" for _, _, inside in config):
-        raise CodaxError("this model cannot be exported to ONNX: padding between values")
+        raise CodaxError("this model cannot be exported to ONNX: padding between values is not supported")
     axes = [axis for axis, (before, after, _) in enumerate(config) if (str(before), str(after)) != ("0", "0")]
     if not axes:
         return [value]
     amounts = [config[axis][side] for side in (0, 1) for axis in axes]
     pads = c.graph.shape(amounts)
-    return c.like(equation, "Pad", c.whole(value), pads, c.at_hand(filler), c.graph.integers(*axes))
+    return c.like(equation, "Pad", c.full_tensor(value), pads, c.tensor_of(filler), c.graph.integers(*axes))
 
 
 @operator("iota")
@@ -156,12 +156,12 @@ def _dimension(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 
 @operator("gather")
 def _gather(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """Slices at known places, and look-ups by one index, or by several that are the first axes."""
+    """Slices at constant positions, and gathers by one index, or by several that are the leading axes."""
     value, index = inputs
     params, aval = equation.params, equation.outvars[0].aval
     numbers, sizes = params["dimension_numbers"], params["slice_sizes"]
     axes, dropped = list(numbers.start_index_map), list(numbers.collapsed_slice_dims)
-    if index.array is not None and not index.thin and index.array.ndim == 1 and not dropped:
+    if index.array is not None and not index.pending_broadcast and index.array.ndim == 1 and not dropped:
         starts = [0] * len(sizes)
         for axis, start in zip(axes, index.array, strict=True):
             starts[axis] = int(start)
@@ -171,49 +171,49 @@ def _gather(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     whole = [n for axis, n in enumerate(value.shape) if axis not in dropped]
     batching = numbers.operand_batching_dims or numbers.start_indices_batching_dims
     if axes != dropped or batching or list(map(str, rest)) != list(map(str, whole)):
-        raise CodaxError("this model cannot be exported to ONNX: a look-up of an unknown form")
-    depth = len(index.shape) - 1  # axes of the index in front of the one that numbers its parts
+        raise CodaxError("this model cannot be exported to ONNX: a gather of an unsupported form")
+    depth = len(index.shape) - 1  # axes of the index before the one that enumerates its components
     if len(axes) == 1:
-        places = c.graph.add("Squeeze", c.whole(index), c.graph.integers(depth))
-        found, first = c.graph.add("Gather", c.whole(value), places, axis=axes[0]), axes[0]
+        indices = c.graph.add("Squeeze", c.full_tensor(index), c.graph.integers(depth))
+        gathered, first = c.graph.add("Gather", c.full_tensor(value), indices, axis=axes[0]), axes[0]
     elif axes == list(range(len(axes))):
-        places = c.whole(cast(c, index, np.int64))
-        found, first = c.graph.add("GatherND", c.whole(value), places), 0
+        indices = c.full_tensor(cast(c, index, np.int64))
+        gathered, first = c.graph.add("GatherND", c.full_tensor(value), indices), 0
     else:
-        raise CodaxError("this model cannot be exported to ONNX: a look-up of an unknown form")
-    # Axes of the index lie together from `first` on; JAX says where they and the others belong.
+        raise CodaxError("this model cannot be exported to ONNX: a gather of an unsupported form")
+    # The index axes are contiguous from `first` on; JAX specifies where they and the other axes belong.
     total = depth + len(rest)
-    mine = [axis for axis in range(total) if not first <= axis < first + depth]
+    kept = [axis for axis in range(total) if not first <= axis < first + depth]
     order = [0] * total
-    for source, place in zip(mine, numbers.offset_dims, strict=True):
-        order[place] = source
-    others = [place for place in range(total) if place not in numbers.offset_dims]
-    for source, place in zip(range(first, first + depth), others, strict=True):
-        order[place] = source
+    for source, position in zip(kept, numbers.offset_dims, strict=True):
+        order[position] = source
+    index_axes = [position for position in range(total) if position not in numbers.offset_dims]
+    for source, position in zip(range(first, first + depth), index_axes, strict=True):
+        order[position] = source
     if order != sorted(order):
-        return c.like(equation, "Transpose", found, perm=order)
-    return [Value(aval.shape, np.dtype(aval.dtype), aval.shape, tensor=found)]
+        return c.like(equation, "Transpose", gathered, perm=order)
+    return [Value(aval.shape, np.dtype(aval.dtype), aval.shape, tensor=gathered)]
 
 
 @operator("scatter")
 def _scatter(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """Whole slices along one axis are replaced: x.at[..., index, ...].set(updates)."""
+    """Replaces complete slices along one axis: x.at[..., index, ...].set(updates)."""
     value, index, updates = inputs
     numbers = equation.params["dimension_numbers"]
     axes = list(numbers.scatter_dims_to_operand_dims)
     if len(axes) != 1 or list(numbers.inserted_window_dims) != axes or len(index.shape) != 2:
-        raise CodaxError("this model cannot be exported to ONNX: a replacement of an unknown form")
+        raise CodaxError("this model cannot be exported to ONNX: a scatter of an unsupported form")
     (axis,) = axes
-    # The updates with the axis of the index where it lies in the value.
-    (place,) = (i for i in range(len(updates.shape)) if i not in numbers.update_window_dims)
-    order = [i for i in range(len(updates.shape)) if i != place]
-    order.insert(axis, place)
+    # The updates, with the index axis at its position in the value.
+    (position,) = (i for i in range(len(updates.shape)) if i not in numbers.update_window_dims)
+    order = [i for i in range(len(updates.shape)) if i != position]
+    order.insert(axis, position)
     shape = [updates.shape[i] for i in order]
-    name = c.whole(updates)
+    name = c.full_tensor(updates)
     if order != sorted(order):
         name = c.graph.add("Transpose", name, perm=order)
     new = [i for i in range(len(shape)) if i != axis]
-    flat = c.graph.add("Squeeze", c.whole(index), c.graph.integers(1))
-    places = c.graph.add("Unsqueeze", flat, c.graph.integers(*new)) if new else flat
-    places = c.graph.add("Expand", places, c.graph.shape(shape))
-    return c.like(equation, "ScatterElements", c.whole(value), places, name, axis=axis)
+    flat = c.graph.add("Squeeze", c.full_tensor(index), c.graph.integers(1))
+    indices = c.graph.add("Unsqueeze", flat, c.graph.integers(*new)) if new else flat
+    indices = c.graph.add("Expand", indices, c.graph.shape(shape))
+    return c.like(equation, "ScatterElements", c.full_tensor(value), indices, name, axis=axis)

@@ -1,4 +1,4 @@
-"""Do exported programs do in onnxruntime what the codec does in JAX?"""
+"""Checks that exported programs give the same results in onnxruntime as the codec in JAX."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from codax.deploy.runtime import Runtime
 from codax.errors import CodaxError
 
 AUDIO_TOLERANCE = 1e-4  # of decoded audio, for a peak of 1
-# Sums are rounded differently in the last bits, which decides where two entries are equally near: rarely.
-LEAST_EQUAL = 0.99  # share of codes
+# Rounding differs in the last bits, which occasionally decides between two nearly equidistant codebook entries.
+LEAST_EQUAL = 0.99  # fraction of equal codes
 SECONDS = 1.0
 
 
 def check(codec: Codec, runtime: Runtime) -> str:
-    """Compares codes and audio of a signal, as a whole and if the codec streams frame by frame.
+    """Compares the codes and the audio of a test signal, in one call and, if the codec streams, frame by frame.
 
     Returns:
-      What was found, for the user.
+      A summary for the user.
 
     Raises:
-      CodaxError: they are not those of the codec.
+      CodaxError: the results differ.
     """
     config = codec.config
     samples = min(config.segment[0] or 1 << 60, round(SECONDS * config.model.sample_rate))
@@ -37,17 +37,17 @@ def check(codec: Codec, runtime: Runtime) -> str:
     share, error = float(np.mean(equal)), max(worst)
     report = f"{share:.2%} of {np.size(equal):,} codes equal those of JAX, audio within {error:.0e}"
     if share < LEAST_EQUAL or not error <= AUDIO_TOLERANCE:
-        raise CodaxError(f"model {codec.model_id}: its programs are not the codec in onnxruntime: {report}")
+        raise CodaxError(f"model {codec.model_id}: onnxruntime does not give the results of the codec: {report}")
     return report
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference, relative to the peak of `b` where that is more than 1."""
+    """Largest difference, relative to the peak of `b` if that exceeds 1."""
     return float(np.max(np.abs(a - b)) / max(1.0, np.max(np.abs(b))))
 
 
 def probe(length: int, channels: int, sample_rate: int) -> np.ndarray:
-    """Two signals, float32 [2, length, channels], of a tone that rises, with noise."""
+    """Two test signals, float32 [2, length, channels]: a rising tone with noise."""
     seconds = np.arange(length) / sample_rate
     tone = np.sin(2 * np.pi * (100 + 0.1 * sample_rate * seconds) * seconds)
     noise = np.random.default_rng(0).standard_normal((2, length, channels))
@@ -55,7 +55,7 @@ def probe(length: int, channels: int, sample_rate: int) -> np.ndarray:
 
 
 def through_streams(runtime: Runtime, audio: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of audio, and audio of codes, frame by frame."""
+    """Encodes audio and decodes codes frame by frame; returns the codes and the audio."""
     results = []
     for side, signal, unit in (("encoder", audio, runtime.facts["hop"]), ("decoder", codes, 1)):
         stream, parts, start = runtime.stream(side, len(signal)), [], 0

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is built: nodes, constants, and lengths that are known only when it runs."""
+"""Builder of ONNX graphs: nodes, constants, and lengths that are known only at run time."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from onnx import TensorProto, helper, numpy_helper
 
 from codax.storage.digests import sha256
 
-Shape = Sequence[Any]  # of integers and symbolic dimensions of jax.export
-OPSET, IR_VERSION = 18, 8  # of 2022: old enough for the runtimes of browsers
+Shape = Sequence[Any]  # integers and symbolic dimensions of jax.export
+OPSET, IR_VERSION = 18, 8  # released in 2022: supported by the runtimes of browsers
 TYPES = {np.dtype(d): helper.np_dtype_to_tensor_dtype(np.dtype(d)) for d in ("float32", "int32", "int64", "bool")}
 
 
 class Graph:
-    """Nodes in order, with constants that are shared by content.
+    """Nodes in order, and constants that are shared by content.
 
-    The body of a loop is a `Graph` with a `parent`: it sees the names of its parent, which holds all constants.
+    The body of a loop is a `Graph` with a `parent`: it can use the names of its parent, which holds all constants.
     """
 
     def __init__(self, parent: Graph | None = None) -> None:
         self.root: Graph = parent.root if parent else self
         self.nodes: list[Any] = []
         self._names = 0
-        self._made: dict[str, Any] = {}  # outputs of nodes by what the nodes are
-        self._constants: dict[str, Any] = {}  # tensors by the digest of their content
-        self._lengths: list[Any] = []  # nodes that compute lengths, ahead of all others
-        self._known: dict[str, str] = {}  # lengths and shapes by what they are
+        self._outputs: dict[str, Any] = {}  # node -> names of its outputs
+        self._constants: dict[str, Any] = {}  # digest of the content -> tensor
+        self._lengths: list[Any] = []  # nodes that compute lengths, placed before all others
+        self._known: dict[str, str] = {}  # length or shape -> name
 
     def name(self, kind: str) -> str:
         self.root._names += 1
         return f"{kind}_{self.root._names}"
 
     def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """A node; returns the name of its output, or a list of names if there are several.
+        """Adds a node; returns the name of its output, or a list of names if there are several.
 
-        A node that is there already is not made again.
+        An identical existing node is reused.
         """
         key = f"{operator}{inputs}{attributes}"
-        if key in self._made:
-            return self._made[key]
+        if key in self._outputs:
+            return self._outputs[key]
         names = [self.name(operator.lower()) for _ in range(outputs)]
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
-        self._made[key] = names[0] if outputs == 1 else names
-        return self._made[key]
+        self._outputs[key] = names[0] if outputs == 1 else names
+        return self._outputs[key]
 
     def constant(self, array: Any) -> str:
-        """The name of a tensor with these values. The transpose of one that is there already is not stored again."""
+        """The name of a tensor with these values. The transpose of an existing tensor is not stored again."""
         array = np.asarray(array)
         tensors = self.root._constants
         if array.ndim == 2 and min(array.shape) > 1 and (other := tensors.get(_digest(array.T))):
@@ -66,8 +66,8 @@ class Graph:
     def integers(self, *values: int) -> str:
         return self.constant(np.asarray(values, np.int64))
 
-    def know_lengths(self, name: str, shape: Shape) -> None:
-        """Learns from the shape of an input what the symbols are that stand in it alone, or times a number."""
+    def define_lengths(self, name: str, shape: Shape) -> None:
+        """Defines the symbols of an input's shape that appear alone or times a constant."""
         for axis, length in enumerate(shape):
             match _parsed(length):
                 case ast.Name(id=symbol):
@@ -81,7 +81,7 @@ class Graph:
                 self._known[symbol] = whole if factor == 1 else self._length_node("Div", whole, self.integers(factor))
 
     def shape(self, shape: Shape) -> str:
-        """The name of an int64 vector with these lengths."""
+        """The name of an int64 vector of these lengths."""
         if all(isinstance(n, int | np.integer) for n in shape):
             return self.integers(*map(int, shape))
         key = f"[{', '.join(map(str, shape))}]"
@@ -92,7 +92,7 @@ class Graph:
         return root._known[key]
 
     def _length(self, tree: ast.AST) -> str:
-        """An int64 vector of one: the value of a symbolic dimension, as JAX prints it."""
+        """An int64 vector of size one: the value of a symbolic dimension, in the notation of JAX."""
         text = ast.unparse(tree)
         if text not in self._known:
             self._known[text] = self._computed(tree)
@@ -115,10 +115,10 @@ class Graph:
             case ast.Call(func=ast.Name(id="max" | "min" | "mod" as function), args=[a, b]):
                 return self._length_node(function.capitalize(), self._length(a), self._length(b))
             case ast.Call(func=ast.Name(id="floordiv"), args=[a, b]):
-                # ONNX divides towards zero; what is left after the remainder divides evenly.
+                # ONNX rounds towards zero; after subtracting the remainder the division is exact.
                 rest = self._length_node("Mod", self._length(a), self._length(b))
                 return self._length_node("Div", self._length_node("Sub", self._length(a), rest), self._length(b))
-        raise ValueError(f"{ast.unparse(tree)}: not a length that can be computed")
+        raise ValueError(f"{ast.unparse(tree)}: a length that cannot be computed")
 
     def _length_node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = self.name("length")
@@ -126,7 +126,7 @@ class Graph:
         return name
 
     def finish(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-        """The graph with these inputs and outputs (see `tensor_info`), without what is not needed for them."""
+        """The graph with these inputs and outputs (see `tensor_info`), without unused nodes."""
         needed, nodes = {info.name for info in outputs}, []
         for node in reversed(self._lengths + self.nodes):
             if needed.intersection(node.output):
@@ -137,7 +137,7 @@ class Graph:
 
 
 def _read(node: Any) -> Iterator[str]:
-    """Names that a node reads, and those that a body in it does."""
+    """Names that a node uses, including those used by its body."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:
@@ -146,13 +146,13 @@ def _read(node: Any) -> Iterator[str]:
 
 
 def tensor_info(name: str, dtype: Any, shape: Shape | None) -> Any:
-    """Name, type and shape of an input or output; symbols keep their names."""
+    """Name, type and shape of an input or output; symbolic dimensions keep their names."""
     lengths = None if shape is None else [n if isinstance(n, int) else str(n) for n in shape]
     return helper.make_tensor_value_info(name, TYPES.get(np.dtype(dtype), TensorProto.UNDEFINED), lengths)
 
 
 def _parsed(length: Any) -> ast.AST:
-    """A dimension as a syntax tree: JAX prints symbolic ones as sums of products, `^` being the power."""
+    """Parses a dimension: JAX prints symbolic ones as sums of products, with `^` for powers."""
     return ast.parse(str(length).replace("^", "**"), mode="eval").body
 
 

@@ -1,4 +1,4 @@
-"""Loops in ONNX: written out where they are short and of known length, else as `Scan` with a body."""
+"""Loops in ONNX: unrolled if short and of constant length, otherwise a `Scan` with a body."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ def _scan(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     params = equation.params
     first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
     consts, carry, rows = inputs[:first], inputs[first:last], inputs[last:]
-    run = _written_out if isinstance(params["length"], int) and params["length"] <= UNROLLED else _as_scan
+    run = _unrolled if isinstance(params["length"], int) and params["length"] <= UNROLLED else _as_scan
     return run(c, equation, consts, carry, rows)
 
 
-def _written_out(
-    c: Converter, equation: Any, consts: list[Value], carry: list[Value], rows: list[Value]
-) -> list[Value]:
+def _unrolled(c: Converter, equation: Any, consts: list[Value], carry: list[Value], rows: list[Value]) -> list[Value]:
     params, body = equation.params, equation.params["jaxpr"]
     steps = range(params["length"])
     stacks: list[list[Value]] = []
@@ -36,7 +34,7 @@ def _written_out(
     stacked = []
     for variable, parts in zip(equation.outvars[len(carry) :], zip(*stacks, strict=True), strict=True):
         zero = c.graph.integers(0)
-        names = [c.graph.add("Unsqueeze", c.whole(part), zero) for part in parts]
+        names = [c.graph.add("Unsqueeze", c.full_tensor(part), zero) for part in parts]
         aval = variable.aval
         stacked.append(c.node("Concat", *names, shape=aval.shape, dtype=aval.dtype, axis=0))
     return [*carry, *stacked]
@@ -47,11 +45,11 @@ def _row(c: Converter, value: Value, i: int) -> Value:
         row = value.array[i if value.actual[0] != 1 else 0]
         return dataclasses.replace(value, shape=value.shape[1:], actual=row.shape, array=row)
     index = c.graph.constant(np.asarray(i, np.int64))
-    return c.node("Gather", c.whole(value), index, shape=value.shape[1:], dtype=value.dtype, axis=0)
+    return c.node("Gather", c.full_tensor(value), index, shape=value.shape[1:], dtype=value.dtype, axis=0)
 
 
 def _as_scan(c: Converter, equation: Any, consts: list[Value], carry: list[Value], rows: list[Value]) -> list[Value]:
-    """The body sees the constants, and all else outside, by name."""
+    """The body refers to constants and other outer values by name."""
     params, body = equation.params, equation.params["jaxpr"]
     graph = Graph(c.graph)
     infos, inner = [], []
@@ -63,13 +61,13 @@ def _as_scan(c: Converter, equation: Any, consts: list[Value], carry: list[Value
     results = inside.run(body.jaxpr, body.consts, [*consts, *inner])
     names = [graph.name("result") for _ in results]
     for name, value in zip(names, results, strict=True):
-        # Also what comes from outside, goes straight through, or is there twice must be a result of its own.
-        graph.nodes.append(helper.make_node("Identity", [inside.whole(value)], [name]))
+        # Every result needs a name of its own: also outer values, unchanged inputs and duplicates.
+        graph.nodes.append(helper.make_node("Identity", [inside.full_tensor(value)], [name]))
     ends = [tensor_info(name, value.dtype, value.shape) for name, value in zip(names, results, strict=True)]
     directions = {"scan_input_directions": len(rows), "scan_output_directions": len(results) - len(carry)}
     outputs = c.graph.add(
         "Scan",
-        *(c.whole(value) for value in [*carry, *rows]),
+        *(c.full_tensor(value) for value in [*carry, *rows]),
         outputs=len(results),
         body=graph.finish(c.graph.name("body"), infos, ends),
         num_scan_inputs=len(rows),

@@ -1,4 +1,4 @@
-"""Element-wise operations, matrix products, convolutions and reductions in ONNX."""
+"""ONNX conversions of element-wise operations, matrix products, convolutions and reductions."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _IDENTITIES = ("stop_gradient", "copy", "copy_p", "optimization_barrier", "reduc
 
 
 def elementwise(c: Converter, kind: str, *values: Value, dtype: Any = None, **attributes: Any) -> Value:
-    """A node whose inputs are broadcast to each other; scalars may stand for arrays."""
+    """A node whose inputs are broadcast to each other; scalars may replace arrays."""
     shape = max((value.shape for value in values), key=len)
     actual = list(shape)
     for axis in range(len(shape)):
         if all(len(value.shape) == 0 or value.actual[axis] != shape[axis] for value in values):
             actual[axis] = 1
-    names = [c.at_hand(value) for value in values]
+    names = [c.tensor_of(value) for value in values]
     return c.node(kind, *names, shape=shape, actual=actual, dtype=dtype or values[-1].dtype, **attributes)
 
 
 def number(value: float, like: Value) -> Value:
-    """A scalar of the type of another value."""
+    """A scalar with the type of another value."""
     return Value.known(np.asarray(value, like.dtype))
 
 
@@ -60,7 +60,7 @@ def _different(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 
 @operator("expm1")
 def _expm1(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """tanh(x / 2) (exp(x) + 1): exp(x) - 1 would lose digits near 0, and codes where two entries are almost as near."""
+    """tanh(x / 2) (exp(x) + 1). exp(x) - 1 would lose digits near 0, which can change codes."""
     (x,) = inputs
     half = elementwise(c, "Tanh", elementwise(c, "Mul", x, number(0.5, x)))
     return [elementwise(c, "Mul", half, elementwise(c, "Add", elementwise(c, "Exp", x), number(1, x)))]
@@ -93,14 +93,14 @@ def _integer_power(c: Converter, equation: Any, inputs: list[Value]) -> list[Val
 
 @operator("rem")
 def _remainder(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return [elementwise(c, "Mod", *inputs, fmod=1)]  # of the sign of what is divided, as in JAX
+    return [elementwise(c, "Mod", *inputs, fmod=1)]  # the sign of the dividend, as in JAX
 
 
 @operator("select_n")
 def _select(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     which, *cases = inputs
     if which.dtype != np.bool_ or len(cases) != 2:
-        raise CodaxError("this model cannot be exported to ONNX: a choice of more than two")
+        raise CodaxError("this model cannot be exported to ONNX: a selection of more than two values")
     return [elementwise(c, "Where", which, cases[1], cases[0])]
 
 
@@ -126,32 +126,32 @@ def cast(c: Converter, value: Value, dtype: Any) -> Value:
 @operator(*_REDUCTIONS)
 def _reduce(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     axes = c.graph.integers(*equation.params["axes"])
-    return c.like(equation, _REDUCTIONS[equation.primitive.name], c.whole(inputs[0]), axes, keepdims=0)
+    return c.like(equation, _REDUCTIONS[equation.primitive.name], c.full_tensor(inputs[0]), axes, keepdims=0)
 
 
 @operator("argmax", "argmin")
 def _position(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     kind, (axis,) = {"argmax": "ArgMax", "argmin": "ArgMin"}[equation.primitive.name], equation.params["axes"]
     aval = equation.outvars[0].aval
-    found = c.node(kind, c.whole(inputs[0]), shape=aval.shape, dtype=np.int64, axis=axis, keepdims=0)
-    return [cast(c, found, aval.dtype)]
+    position = c.node(kind, c.full_tensor(inputs[0]), shape=aval.shape, dtype=np.int64, axis=axis, keepdims=0)
+    return [cast(c, position, aval.dtype)]
 
 
 @operator("cumsum")
 def _cumulative_sum(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     axis = c.graph.constant(np.asarray(equation.params["axis"], np.int64))
-    return c.like(equation, "CumSum", c.whole(inputs[0]), axis, reverse=int(equation.params["reverse"]))
+    return c.like(equation, "CumSum", c.full_tensor(inputs[0]), axis, reverse=int(equation.params["reverse"]))
 
 
 @operator("dot_general")
 def _product(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """Both sides as matrices [batch..., rows, inner] and [batch..., inner, columns]."""
+    """Both operands as matrices [batch..., rows, inner] and [batch..., inner, columns]."""
     (contract, batch), aval = equation.params["dimension_numbers"], equation.outvars[0].aval
     free = [
         [axis for axis in range(len(value.shape)) if axis not in (*contract[i], *batch[i])]
         for i, value in enumerate(inputs)
     ]
-    # Without batch, and with all rows in front, the left side needs no reshaping: MatMul works on the last two axes.
+    # Without batch axes, and with all rows leading, the left operand needs no reshape: MatMul uses the last two axes.
     orders = [[*batch[0], *free[0], *contract[0]], [*batch[1], *contract[1], *free[1]]]
     plain = not batch[0] and len(contract[0]) == 1 and len(free[1]) == 1 and len(free[0]) >= 1
     sides = []
@@ -180,7 +180,7 @@ def _size(shape: list[Any]) -> Any:
 
 
 def _permuted(c: Converter, value: Value, order: list[int]) -> str:
-    name = c.whole(value)
+    name = c.full_tensor(value)
     return name if order == sorted(order) else c.graph.add("Transpose", name, perm=order)
 
 

@@ -1,4 +1,4 @@
-"""A codec as ONNX files: one for each of its programs."""
+"""Exports a codec as ONNX files, one for each of its programs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from codax.errors import CodaxError
 from codax.runtime.platforms import tracing_for
 from codax.storage.tensors import write_folder
 
-METADATA = "codax"  # key, in each file, of what codec.json says
+METADATA = "codax"  # metadata key, in each file, of the contents of codec.json
 
 
 def onnx_models(codec: Codec) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """What codec.json says, and the ONNX model of each program.
+    """The contents of codec.json, and the ONNX model of each program.
 
     Raises:
-      CodaxError: the `onnx` package is missing, or the model does something that has no conversion.
+      CodaxError: the `onnx` package is missing, or the model has an operation without a conversion.
     """
     try:
         from onnx import helper
@@ -31,9 +31,9 @@ def onnx_models(codec: Codec) -> tuple[dict[str, Any], dict[str, bytes]]:
     from codax.deploy.graph import IR_VERSION, OPSET
     from codax.deploy.trace import to_graph
 
-    found = programs(codec)
-    facts, models = about(codec, found, ".onnx"), {}
-    for program in found:
+    exported = programs(codec)
+    facts, models = about(codec, exported, ".onnx"), {}
+    for program in exported:
         with tracing_for("cpu"):
             graph = to_graph(program.name, program.function, program.inputs, program.outputs)
         model = helper.make_model(
@@ -45,13 +45,13 @@ def onnx_models(codec: Codec) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def export_onnx(codec: Codec, folder: str | Path, *, compare: bool = True) -> str:
-    """Writes codec.json and NAME.onnx for each program of the codec; with `compare`, after running them.
+    """Writes codec.json and NAME.onnx for each program; with `compare`, runs the programs first and compares results.
 
     Returns:
-      What the comparison found, for the user.
+      A summary of the comparison for the user.
 
     Raises:
-      CodaxError: it cannot be exported, does not do in onnxruntime what it does in JAX, or cannot be written.
+      CodaxError: the codec cannot be exported, onnxruntime gives other results than JAX, or a file cannot be written.
     """
     facts, models = onnx_models(codec)
     report = check(codec, Runtime(facts, models)) if compare else "not compared with JAX"

@@ -1,7 +1,7 @@
-"""From the operations of a traced JAX function to those of an ONNX graph; each kind registers its conversion here.
+"""Converts the operations of a traced JAX function to an ONNX graph; each operation registers its conversion here.
 
-Whatever does not depend on the inputs is computed here. Broadcasts are left out as long as only element-wise operations
-follow, for ONNX broadcasts by itself.
+Values that do not depend on the inputs are computed during the conversion. Broadcasts before element-wise operations
+are omitted, because ONNX broadcasts implicitly.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from jax.extend.core import Literal
 from codax.deploy.graph import Graph, Shape
 from codax.errors import CodaxError
 
-UNROLLED = 64  # longest loop that is written out
-LARGEST_FOLDED = 1 << 20  # values of a constant that is larger than what it is computed from
+UNROLLED = 64  # longest loop that is unrolled
+LARGEST_FOLDED = 1 << 20  # largest folded constant, in values, that may exceed its operands in size
 _INLINED = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint")
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value of the traced function: known, or a tensor of the graph.
+    """A value of the traced function: a known array, or a tensor of the graph.
 
-    `actual` is the shape of what is at hand. Where it has 1 and `shape` something else, it has still to be broadcast.
+    `actual` is the shape of the stored array or tensor. Where it is 1 and `shape` is not, a broadcast is pending.
     """
 
     shape: tuple[Any, ...]
@@ -42,17 +42,17 @@ class Value:
         return Value(array.shape, array.dtype, array.shape, array)
 
     @property
-    def thin(self) -> bool:
+    def pending_broadcast(self) -> bool:
         return self.actual != self.shape
 
 
 Operator = Callable[["Converter", Any, list[Value]], list[Value]]
-OPERATORS: dict[str, Operator] = {}  # by the name of JAX's primitive
-FUNCTIONS: dict[str, Operator] = {}  # by that of a compiled function, which is converted as a whole
+OPERATORS: dict[str, Operator] = {}  # by name of the JAX primitive
+FUNCTIONS: dict[str, Operator] = {}  # by name of a jitted function that is converted as a unit
 
 
 def operator(*names: str) -> Callable[[Operator], Operator]:
-    """Registers what converts these primitives."""
+    """Registers the conversion of these primitives."""
 
     def register(function: Operator) -> Operator:
         OPERATORS.update(dict.fromkeys(names, function))
@@ -62,13 +62,13 @@ def operator(*names: str) -> Callable[[Operator], Operator]:
 
 
 class Converter:
-    """Writes the operations of a traced function into a graph."""
+    """Writes the operations of a traced function to a graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
     def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Value]) -> list[Value]:
-        """Converts a jaxpr whose inputs have these values, and gives those of its outputs."""
+        """Converts a jaxpr with the given inputs; returns its outputs."""
         values: dict[Any, Value] = {}
 
         def read(atom: Any) -> Value:
@@ -94,11 +94,11 @@ class Converter:
         if folded is not None:
             return folded
         if name not in OPERATORS:
-            raise CodaxError(f"this model cannot be exported to ONNX: no operation there for JAX's {name}")
+            raise CodaxError(f"this model cannot be exported to ONNX: JAX's {name} is not supported")
         return OPERATORS[name](self, equation, inputs)
 
     def _folded(self, equation: Any, inputs: list[Value]) -> list[Value] | None:
-        """The results, if they follow from known values alone and are not much larger than these."""
+        """The results, if they depend on known values only and are not much larger than these."""
         shapes = [variable.aval.shape for variable in equation.outvars]
         if any(value.array is None for value in inputs) or not all(map(is_static, shapes)):
             return None
@@ -115,25 +115,25 @@ class Converter:
     def node(
         self, kind: str, *inputs: str, shape: Shape, dtype: Any, actual: Shape | None = None, **attributes: Any
     ) -> Value:
-        """A node with one output of that shape and type."""
+        """Adds a node with one output of the given shape and type."""
         tensor = self.graph.add(kind, *inputs, **attributes)
         shape = tuple(shape)
         return Value(shape, np.dtype(dtype), shape if actual is None else tuple(actual), tensor=tensor)
 
     def like(self, equation: Any, kind: str, *inputs: str, **attributes: Any) -> list[Value]:
-        """The result of an equation with one output: that of a node."""
+        """Adds the node that computes the only output of an equation."""
         aval = equation.outvars[0].aval
         return [self.node(kind, *inputs, shape=aval.shape, dtype=aval.dtype, **attributes)]
 
-    def at_hand(self, value: Value) -> str:
-        """The tensor with a value, perhaps not broadcast."""
+    def tensor_of(self, value: Value) -> str:
+        """The name of a value's tensor, which may have a pending broadcast."""
         return value.tensor if value.array is None else self.graph.constant(value.array)
 
-    def whole(self, value: Value) -> str:
-        """The tensor with a value in its full shape."""
-        if not value.thin:
-            return self.at_hand(value)
-        return self.graph.add("Expand", self.at_hand(value), self.graph.shape(value.shape))
+    def full_tensor(self, value: Value) -> str:
+        """The name of a value's tensor in its full shape."""
+        if not value.pending_broadcast:
+            return self.tensor_of(value)
+        return self.graph.add("Expand", self.tensor_of(value), self.graph.shape(value.shape))
 
 
 def is_static(shape: Shape) -> bool:

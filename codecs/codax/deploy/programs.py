@@ -1,6 +1,6 @@
-"""What of a codec is exported: its encoder and decoder as functions of arrays, of a whole signal and frame by frame.
+"""The exported programs: encoder and decoder as functions of arrays, for complete signals and frame by frame.
 
-Batch, number of frames and number of quantizers are open; audio is whole frames. See docs/deployment.md.
+Batch size, number of frames and number of quantizers are symbolic; audio has whole frames. See docs/deployment.md.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Program:
     """A function of arrays.
 
     Attributes:
-      function: takes the inputs in their order, gives a tuple of the outputs.
-      inputs: shapes and types by name.
+      function: takes the inputs in order, returns a tuple of the outputs.
+      inputs: name -> shape and type.
       outputs: names.
-      states: of those that stream, pairs of an input, zeros at first, and the output that takes its place at the next
-        call. What starts a stream has the outputs alone.
-      frames: that one call takes; 0 = any number.
+      states: for streaming programs, pairs of a state input (initially zeros) and the output that replaces it in the
+        next call. The program that starts a stream has only the outputs.
+      frames: number of frames per call; 0 = any.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Program:
 
 
 def programs(codec: Codec) -> list[Program]:
-    """The programs of a codec: encoder and decoder, and if it streams also their steps.
+    """The programs of a codec: encoder and decoder, and their streaming steps if it can stream.
 
     Raises:
-      CodaxError: it computes in a type that not all machines have.
+      CodaxError: the codec computes in a type that is not supported everywhere.
     """
     config = codec.config
     if config.train.compute_dtype != "float32":
@@ -53,31 +53,31 @@ def programs(codec: Codec) -> list[Program]:
             f"model {codec.model_id} computes in {config.train.compute_dtype}: set train.compute_dtype to float32 in "
             "its config.json to export it"
         )
-    found = [_whole(codec, side) for side in (_encode, _decode)]
+    exported = [_whole(codec, side) for side in (_encode, _decode)]
     if codec.streams:
         for side in (_encode, _decode):
             if codec.engine.start_frames > 1:
-                found.append(_step(codec, side, first=True))
-            found.append(_step(codec, side))
-    return found
+                exported.append(_step(codec, side, first=True))
+            exported.append(_step(codec, side))
+    return exported
 
 
 @dataclasses.dataclass(frozen=True)
 class _Side:
-    """Encoding or decoding, as a function of arrays by name."""
+    """Encoder or decoder, as a function of named arrays."""
 
     name: str
-    inputs: Callable[[Codec, Any, Any, Any], dict[str, Struct]]  # of batch, frames and quantizers
+    inputs: Callable[[Codec, Any, Any, Any], dict[str, Struct]]  # takes codec, batch, frames and quantizers
     output: str
-    rates: bool  # has an input whose number of quantizers is open
-    apply: Callable[..., Any]  # of a codec, the inputs, and what `Module.apply` takes besides
+    rates: bool  # whether an input has a symbolic number of quantizers
+    apply: Callable[..., Any]  # takes the codec, the inputs, and further arguments of `Module.apply`
 
 
 def _encoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> dict[str, Struct]:
     config = codec.config
     inputs = {"audio": Struct((batch, frames * config.hop, config.model.audio_channels), jnp.float32)}
     if codec.engine.pads_inside and config.model.causal:
-        inputs["length"] = Struct((), jnp.int32)  # of the signal, for the layers pad what follows by their own rule
+        inputs["length"] = Struct((), jnp.int32)  # of the signal; the layers pad the remainder by their own rule
     return inputs | _denoise(codec, "encoder")
 
 
@@ -86,7 +86,7 @@ def _decoder_inputs(codec: Codec, batch: Any, frames: Any, quantizers: Any) -> d
 
 
 def _denoise(codec: Codec, side: str) -> dict[str, Struct]:
-    """The switch of models that denoise on this side: 1 or 0."""
+    """The denoising input (1 or 0) of models that denoise on this side."""
     return {"denoise": Struct((), jnp.float32)} if codec.config.model.film == side else {}
 
 
@@ -115,27 +115,27 @@ def _condition(given: dict[str, jax.Array], batch: Any, frames: Any) -> jax.Arra
 
 
 def _dequantized(codec: Codec, codes: jax.Array) -> Any:
-    """Latent of the codes of some quantizers, whose number need not be known."""
+    """Latents of codes whose number of quantizers may be symbolic."""
     return codec.module.apply(codec.engine.folded, codes, method=lambda model, c: model.quantizer.decode_any(c))
 
 
 def _dimensions(codec: Codec, side: _Side, frames: int | None = None) -> tuple[Any, Any, Any]:
-    """Batch, frames and quantizers of a side, unknown, or with so many `frames`; 0 where a side does not have it."""
+    """Batch, frames and quantizers of a side: symbols, or the given `frames`; 0 if a side does not have them."""
     bounds = {
         "batch": "batch >= 1",
         "frames": f"frames >= {codec.engine.start_frames}",
         "quantizers": f"quantizers <= {codec.config.quantizer.num_quantizers}",
     }
-    # What is not in the shape of an input may not be there at all.
+    # A symbol that is in no input shape must not be defined.
     known = ({} if frames is None else {"frames": frames}) | ({} if side.rates else {"quantizers": 0})
     names = [name for name in bounds if name not in known]
     symbols = export.symbolic_shape(", ".join(names), constraints=[bounds[name] for name in names])
-    found = dict(zip(names, symbols, strict=True)) | known
-    return found["batch"], found["frames"], found["quantizers"]
+    dimensions = dict(zip(names, symbols, strict=True)) | known
+    return dimensions["batch"], dimensions["frames"], dimensions["quantizers"]
 
 
-def _clearly(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """A function that says in one line if it cannot be traced with lengths that are open."""
+def _with_clear_errors(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Reports in one line if the function cannot be traced with symbolic lengths."""
 
     def run(*arrays: jax.Array) -> tuple[Any, ...]:
         try:
@@ -152,11 +152,11 @@ def _whole(codec: Codec, side: _Side) -> Program:
     def run(*arrays: jax.Array) -> tuple[Any, ...]:
         return (side.apply(codec, dict(zip(inputs, arrays, strict=True)), {}),)
 
-    return Program(side.name, _clearly(run), inputs, (side.output,))
+    return Program(side.name, _with_clear_errors(run), inputs, (side.output,))
 
 
 def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
-    """One frame with the state before it, or with `first` the frames that a stream starts from."""
+    """One frame with its previous state, or with `first` the frames that start a stream."""
     start = codec.engine.start_frames
     frames = start if first else 1
     batch, _, quantizers = _dimensions(codec, side, frames)
@@ -178,7 +178,7 @@ def _step(codec: Codec, side: _Side, *, first: bool = False) -> Program:
 
     return Program(
         f"{side.name}_{'start' if first else 'step'}",
-        _clearly(run),
+        _with_clear_errors(run),
         inputs | states,
         (side.output, *(f"{name}.next" for name in shapes)),
         tuple((name, f"{name}.next") for name in shapes),

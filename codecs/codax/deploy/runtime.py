@@ -1,4 +1,4 @@
-"""An exported folder in onnxruntime. Needs neither JAX nor the model folder."""
+"""Runs an exported folder in onnxruntime, without JAX and without the model folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ABOUT = "codec.json"
 
 
 class Runtime:
-    """The programs of an exported codec; `facts` is what codec.json says.
+    """The programs of an exported codec; `facts` is the content of codec.json.
 
-    A codec that works in segments, or normalises, does so outside of its programs: they code one segment.
+    Segments and normalisation are not part of the programs, which code one segment.
     """
 
     def __init__(self, facts: Mapping[str, Any], models: Mapping[str, bytes | str]) -> None:
-        """Args: `models` by program, each an ONNX model or the path of one.
+        """Args: `models` maps each program to an ONNX model or the path of one.
 
         Raises:
           CodaxError: onnxruntime is missing, or a model cannot be loaded.
@@ -35,7 +35,7 @@ class Runtime:
         for name, model in models.items():
             try:
                 self._sessions[name] = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-            except Exception as error:  # the runtime has errors of its own kinds
+            except Exception as error:  # onnxruntime has its own exception types
                 where = model if isinstance(model, str) else name
                 raise CodaxError(
                     f"{where}: not an ONNX model that can be run ({str(error).splitlines()[0]})"
@@ -43,13 +43,13 @@ class Runtime:
 
     @staticmethod
     def load(folder: str | Path) -> Runtime:
-        """Of a folder that `codax export --format onnx` wrote. Raises CodaxError naming the file."""
+        """Loads a folder written by `codax export --format onnx`. Raises CodaxError naming the file."""
         path = Path(folder) / ABOUT
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             files = {name: str(path.with_name(program["file"])) for name, program in facts["programs"].items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CodaxError(f"{path}: not what an exported codec has ({error})") from error
+            raise CodaxError(f"{path}: not the description of an exported codec ({error})") from error
         return Runtime(facts, files)
 
     @property
@@ -57,7 +57,7 @@ class Runtime:
         return "encoder_step" in self._sessions
 
     def encode(self, audio: np.ndarray, *, denoise: bool = False) -> np.ndarray:
-        """Audio float32 [batch, time, channels] to codes int32 [batch, frames, quantizers]; the end is padded."""
+        """Encodes audio float32 [batch, time, channels] to codes int32 [batch, frames, quantizers]; pads the end."""
         hop, length = self.facts["hop"], audio.shape[1]
         frames = max(-(-length // hop), self.facts["least_frames"])
         audio = np.pad(audio, ((0, 0), (0, frames * hop - length), (0, 0)))
@@ -65,11 +65,11 @@ class Runtime:
         return codes[:, : -(-length // hop)]
 
     def decode(self, codes: np.ndarray, *, denoise: bool = False) -> np.ndarray:
-        """Codes int32 [batch, frames, any number of the first quantizers] to audio [batch, frames * hop, channels]."""
+        """Decodes codes int32 [batch, frames, first quantizers] to audio float32 [batch, frames * hop, channels]."""
         return self._run("decoder", {"codes": codes}, denoise=denoise)[0]
 
     def stream(self, side: str, batch: int = 1, *, denoise: bool = False) -> Stream:
-        """A stream of one direction, "encoder" or "decoder"."""
+        """Opens a stream of one side, "encoder" or "decoder"."""
         if not self.streams:
             raise CodaxError(f"model {self.facts['model']} is not causal and cannot stream")
         return Stream(self, side, batch, denoise)
@@ -82,7 +82,7 @@ class Runtime:
 
 
 class Stream:
-    """One direction, frame by frame."""
+    """Codes one side, frame by frame."""
 
     def __init__(self, runtime: Runtime, side: str, batch: int, denoise: bool) -> None:
         self._runtime, self._side, self._denoise = runtime, side, denoise
@@ -98,11 +98,11 @@ class Stream:
 
     @property
     def frames(self) -> int:
-        """Frames that the next call takes."""
+        """Number of frames of the next call."""
         return (self._step if self._state else self._first)["frames"]
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """Audio of `frames` frames to their codes, or codes to their audio."""
+        """Encodes the audio of `frames` frames, or decodes their codes."""
         program = f"{self._side}_{'step' if self._state else 'start'}"
         name = "audio" if self._side == "encoder" else "codes"
         y, *after = self._runtime._run(program, {name: x} | self._state, length=x.shape[1], denoise=self._denoise)

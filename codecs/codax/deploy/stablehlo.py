@@ -1,6 +1,7 @@
-"""A codec as StableHLO: programs that `jax.export.deserialize` loads, with nothing else of ours.
+"""Exports a codec as StableHLO programs, which `jax.export.deserialize` loads without codax.
 
-Each has both forms of the convolutions, for CPUs and for accelerators (see `nets/conv.py`), and one set of weights.
+Each program has both forms of the convolutions, for CPUs and for accelerators (see `nets/conv.py`), and one copy of the
+weights.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ def export_stablehlo(codec: Codec, folder: str | Path) -> None:
     """Writes codec.json and NAME.stablehlo for each program of the codec.
 
     Raises:
-      CodaxError: it cannot be exported or written.
+      CodaxError: the codec cannot be exported, or a file cannot be written.
     """
-    found = programs(codec)
-    files = {f"{program.name}.stablehlo": _exported(program.function, program.inputs) for program in found}
-    write_folder(folder, files | {ABOUT: about_text(about(codec, found, ".stablehlo"))})
+    exported = programs(codec)
+    files = {f"{program.name}.stablehlo": _exported(program.function, program.inputs) for program in exported}
+    write_folder(folder, files | {ABOUT: about_text(about(codec, exported, ".stablehlo"))})
 
 
 def _exported(function: Callable[..., Any], inputs: dict[str, Any]) -> bytes:

@@ -1,1 +1,1 @@
-"""Bit packing and file containers: integers and bytes, no JAX."""
+"""Entropy coding and bit packing of codes, with integers and bytes only; no JAX."""

@@ -1,7 +1,7 @@
-"""Frequencies of codes that adapt to what was coded, for models without a language model.
+"""Adaptive code frequencies, for models without a language model.
 
-Each column (a quantizer of a stream) has a count of each code. It starts from how often training used the code, which
-the codebook's running counts tell, and grows with each code that is seen. Integers decide everything after the start.
+Each column (a quantizer of a stream) has a weight for each code. The weights start from the code usage in training
+(the codebook's EMA counts) and grow with each coded frame. After the initialisation all arithmetic is integer.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from codax.entropy import rans
 from codax.entropy.coding import state_intervals
 from codax.storage.digests import sha256
 
-_LARGEST = 4096  # initial weight of the code that training used most
-_GAIN = 64  # weight of a code that was seen
-_REFRESH = 16  # frames from one update of the frequencies to the next
+_LARGEST = 4096  # initial weight of the most frequent code
+_GAIN = 64  # weight added for a coded symbol
+_REFRESH = 16  # frames between updates of the frequencies
 
 
 class AdaptiveModel:
-    """The model of `codax.entropy.coding`.
+    """Adaptive implementation of `codax.entropy.coding.Model`.
 
     Args:
-      counts: float [levels, symbols] >= 0, how often training used each code.
-      streams: coded side by side.
+      counts: float [levels, symbols] >= 0, the usage of each code in training.
+      streams: number of streams in a frame.
     """
 
     def __init__(self, counts: np.ndarray, streams: int) -> None:
-        # Single divisions, products and floors are the same on every machine; sums of floats would not be.
+        # Single divisions, products and floors give the same result on every machine; float sums may not.
         counts = np.asarray(counts, np.float64)
         largest = np.maximum(counts.max(axis=1, keepdims=True), 1e-30)
         weights = np.maximum(np.floor(counts / largest * _LARGEST), 1).astype(np.int64)
@@ -35,20 +35,20 @@ class AdaptiveModel:
 
     @property
     def columns(self) -> int:
-        """Codes of a frame: streams times levels."""
+        """Codes per frame: streams times levels."""
         return len(self._weights)
 
     def start(self, lanes: int) -> AdaptiveState:
-        """The state at the beginning of so many blocks."""
+        """The initial state of `lanes` blocks."""
         return AdaptiveState(np.repeat(self._weights[None], lanes, axis=0))
 
     def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each code of whole blocks lies; see `coding.Model`."""
+        """The interval of each code of whole blocks; see `coding.Model`."""
         return state_intervals(self.start(len(codes)), codes)
 
 
 class AdaptiveState:
-    """Weights [lanes, columns, symbols] of blocks that are coded side by side."""
+    """Weights [lanes, columns, symbols] of blocks that are coded in parallel."""
 
     def __init__(self, weights: np.ndarray) -> None:
         self._weights = weights
@@ -56,13 +56,13 @@ class AdaptiveState:
         self._cumulated = np.zeros(0, np.int64)
 
     def cumulated(self) -> np.ndarray:
-        """Cumulated frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
+        """Cumulative frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
         if self._frames % _REFRESH == 0:
             self._cumulated = rans.cumulate(rans.quantize(self._weights))
         return self._cumulated
 
     def push(self, codes: np.ndarray) -> None:
-        """Takes a frame of codes, integers [lanes, columns]."""
+        """Updates the weights with a frame of codes, integers [lanes, columns]."""
         lanes, columns = np.indices(codes.shape)
         self._weights[lanes, columns, codes] += _GAIN
         self._frames += 1

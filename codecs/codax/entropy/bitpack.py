@@ -1,7 +1,7 @@
-"""Fixed-width packing of codes: every code takes the same number of bits, least significant bit first.
+"""Fixed-width packing of codes: available code has the same number of bits, least significant bit first.
 
-The order of the codes is the order of the array in memory, so [frames, streams, quantizers] gives time first, as
-EnCodec's own bit packer does. Nothing is aligned to bytes except the end, where the unused bits are zero.
+Codes are packed in C order, so [frames, streams, quantizers] gives time-major order, as EnCodec's bit packer does.
+There is no byte alignment except at the end, where unused bits are zero.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 MAX_BITS = 16
-# Codes handled at a time: bounds the scratch memory (16 bytes a code) and keeps every slice aligned to whole bytes.
+# Codes packed at once: bounds the scratch memory (16 bytes per code) and keeps available slice aligned to whole bytes.
 _SLICE = 1 << 16
 
 
 def bits_per_code(codebook_size: int) -> int:
-    """Bits that hold any of `codebook_size` (2 to 65536) codes: ceil(log2(codebook_size))."""
+    """Bits per code for `codebook_size` (2 to 65536) codes: ceil(log2(codebook_size))."""
     return (codebook_size - 1).bit_length()
 
 
 def packed_bytes(count: int, bits: int) -> int:
-    """Bytes that `count` codes of `bits` bits take."""
+    """Bytes needed for `count` codes of `bits` bits."""
     return (count * bits + 7) // 8
 
 
@@ -27,7 +27,7 @@ def pack(codes: np.ndarray, bits: int) -> bytes:
     """Packs codes.
 
     Args:
-      codes: integers of any shape, each 0 <= code < 2**bits, taken in C order.
+      codes: integers of any shape, each 0 <= code < 2**bits, packed in C order.
       bits: bits per code, 1 to 16.
 
     Returns:
@@ -41,7 +41,7 @@ def pack(codes: np.ndarray, bits: int) -> bytes:
 
 
 def unpack(data: bytes | memoryview, count: int, bits: int, offset: int = 0) -> np.ndarray:
-    """Unpacks `count` codes of `bits` bits, the first of which starts at bit `offset` of `data`.
+    """Unpacks `count` codes of `bits` bits, starting at bit `offset` of `data`.
 
     Returns:
       int32 [count].
@@ -66,16 +66,16 @@ def unpack(data: bytes | memoryview, count: int, bits: int, offset: int = 0) -> 
 
 
 class BitPacker:
-    """Packs a stream of codes block by block; the bytes do not depend on how the stream was cut into blocks."""
+    """Packs a stream of codes block by block; the bytes do not depend on the block boundaries."""
 
     def __init__(self, bits: int) -> None:
         """Args: bits per code, 1 to 16."""
         _check_bits(bits)
         self._bits = bits
-        self._rest = np.zeros(0, np.uint8)  # up to seven bits that do not fill a byte yet
+        self._rest = np.zeros(0, np.uint8)  # up to seven bits of an incomplete byte
 
     def push(self, codes: np.ndarray) -> bytes:
-        """Returns the whole bytes that are complete after these codes (integers of any shape, in C order).
+        """Returns the bytes that these codes (integers of any shape, in C order) complete.
 
         Raises:
           ValueError: a code is negative or needs more bits.
@@ -88,15 +88,15 @@ class BitPacker:
         parts = []
         for start in range(0, flat.size, _SLICE):
             pairs = flat[start : start + _SLICE].astype("<u2").view(np.uint8).reshape(-1, 2)
-            fresh = np.unpackbits(pairs, axis=1, bitorder="little")[:, : self._bits].reshape(-1)
-            every = np.concatenate([self._rest, fresh])
-            whole = every.size // 8 * 8
-            parts.append(np.packbits(every[:whole], bitorder="little").tobytes())
-            self._rest = every[whole:]
+            new_bits = np.unpackbits(pairs, axis=1, bitorder="little")[:, : self._bits].reshape(-1)
+            available = np.concatenate([self._rest, new_bits])
+            whole = available.size // 8 * 8
+            parts.append(np.packbits(available[:whole], bitorder="little").tobytes())
+            self._rest = available[whole:]
         return b"".join(parts)
 
     def finish(self) -> bytes:
-        """Returns the last byte, if one is begun, with its unused bits zero."""
+        """Returns the last, incomplete byte, if any, padded with zero bits."""
         last = np.packbits(self._rest, bitorder="little").tobytes()
         self._rest = self._rest[:0]
         return last

@@ -1,6 +1,6 @@
-"""Blocks of codes to messages and back, with any model that says how frequent each code is.
+"""Entropy coding of blocks of codes with any model of code frequencies.
 
-A block is coded on its own, so damage ends with it. Blocks are coded side by side, a frame of all of them at a time.
+Each block is coded independently, so that damage does not spread. Blocks are coded in parallel, frame by frame.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from codax.entropy import rans
 
 
 class State(Protocol):
-    """What a model knows after some frames of blocks that are coded side by side."""
+    """State of a model after some frames of blocks that are coded in parallel."""
 
     def cumulated(self) -> np.ndarray:
-        """Cumulated frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]; see `rans.cumulate`."""
+        """Cumulative frequencies of the next frame: int64 [lanes, columns, symbols + 1]; see `rans.cumulate`."""
         ...
 
     def push(self, codes: np.ndarray) -> None:
-        """Takes a frame of codes, integers [lanes, columns]."""
+        """Updates the state with a frame of codes, integers [lanes, columns]."""
         ...
 
 
 class Model(Protocol):
-    """Gives the frequencies of codes; equal on every machine, or files will not decode there.
+    """Gives code frequencies, which must be identical on every machine that decodes.
 
     Attributes:
-      digest: 8 bytes that tell it from others.
+      digest: 8 bytes that identify the model.
     """
 
     digest: bytes
@@ -38,16 +38,16 @@ class Model(Protocol):
     def columns(self) -> int: ...
 
     def start(self, lanes: int) -> State:
-        """The state at the beginning of so many blocks."""
+        """The initial state of `lanes` blocks."""
         ...
 
     def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For whole blocks, integers [lanes, frames, columns]: where each code lies, as `state_intervals` gives it."""
+        """The interval of each code of whole blocks, integers [lanes, frames, columns]; see `state_intervals`."""
         ...
 
 
 def state_intervals(state: State, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of the frequencies before each code, and its own: int64 [lanes, frames, columns] each; frame by frame."""
+    """Start and frequency of each code, computed frame by frame: int64 [lanes, frames, columns] each."""
     starts, frequencies = np.zeros(codes.shape, np.int64), np.zeros(codes.shape, np.int64)
     for frame in range(codes.shape[1]):
         starts[:, frame], frequencies[:, frame] = rans.locate(state.cumulated(), codes[:, frame])
@@ -56,7 +56,7 @@ def state_intervals(state: State, codes: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def encode_blocks(model: Model, blocks: Sequence[np.ndarray]) -> list[bytes]:
-    """Messages of blocks of codes, integers [frames, columns] each."""
+    """Encodes blocks of codes, integers [frames, columns] each, as one message per block."""
     counts = np.array([len(block) for block in blocks])
     codes = np.zeros((len(blocks), max(counts), model.columns), np.int64)
     for lane, block in enumerate(blocks):
@@ -66,10 +66,10 @@ def encode_blocks(model: Model, blocks: Sequence[np.ndarray]) -> list[bytes]:
 
 
 def decode_blocks(model: Model, messages: Sequence[bytes], counts: Sequence[int]) -> list[np.ndarray | None]:
-    """Blocks of `counts` frames each, int32 [frames, columns]; None for a message that no encoder wrote.
+    """Decodes blocks of `counts` frames each, int32 [frames, columns]; None for an invalid message.
 
     Raises:
-      RansError: a message of no whole length.
+      RansError: the length of a message is invalid.
     """
     if not messages:
         return []

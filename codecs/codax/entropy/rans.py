@@ -1,8 +1,8 @@
-"""Asymmetric numeral systems (rANS) on many independent lanes at once, in integers only.
+"""Asymmetric numeral systems (rANS, Duda, arXiv 1311.2540) on many independent lanes, with integers only.
 
-Duda, "Asymmetric numeral systems", arXiv 1311.2540. Each lane is a message of its own: 32-bit words, led by its final
-64-bit state. The decoder ends in the state that the encoder began with, which shows most kinds of damage. All lanes
-take each step together, as NumPy arrays; so do the models that give the frequencies.
+Each lane is a message of its own: 32-bit words, preceded by its final 64-bit state. The decoder must end in the state
+that the encoder started from, which detects most damage. All lanes advance together, as NumPy arrays; so do the models
+that give the frequencies.
 """
 
 from __future__ import annotations
@@ -13,54 +13,54 @@ import numpy as np
 
 from codax.errors import CodaxError
 
-PRECISION = 16  # bits; the frequencies of an alphabet add up to 1 << PRECISION
+PRECISION = 16  # bits; the frequencies of an alphabet sum to 1 << PRECISION
 TOTAL = 1 << PRECISION
-_RARE = 1024  # of TOTAL, that all symbols share evenly
+_RARE = 1024  # part of TOTAL that is distributed evenly over all symbols
 _START = np.uint64(1 << 32)  # smallest state between two steps
 _WORD = np.uint64(32)
 _MASK = np.uint64(0xFFFFFFFF)
 
 
 class RansError(CodaxError):
-    """A message that no encoder wrote."""
+    """The message is not the output of an encoder."""
 
 
 def least_frequency(symbols: int) -> int:
-    """Frequency that any symbol has at least: together they keep the likeliest one at 0.02 bits or more."""
+    """Smallest frequency of a symbol; with it, the most probable symbol takes 0.02 bits or more."""
     return max(1, _RARE // symbols)
 
 
 def least_bits(symbols: int) -> float:
-    """Bits that any symbol takes at least."""
+    """Fewest bits that a symbol can take."""
     return -math.log2(1 - (symbols - 1) * least_frequency(symbols) / TOTAL)
 
 
 def quantize(weights: np.ndarray) -> np.ndarray:
-    """Frequencies, int64 [..., symbols], that add up to `TOTAL`, in proportion to `weights` above the least one.
+    """Frequencies int64 [..., symbols] that sum to `TOTAL`, proportional to `weights` above the least frequency.
 
     Args:
       weights: integers >= 0 [..., symbols], whose sum is below 2**46.
 
-    Largest weights take what rounding leaves, the first one of equals; integers decide everything.
+    The rounding remainder goes to the largest weight, the first of equal ones. All arithmetic is integer.
     """
     weights = np.asarray(weights, np.int64)
     least = least_frequency(weights.shape[-1])
     spare = TOTAL - weights.shape[-1] * least
     total = np.maximum(weights.sum(axis=-1, keepdims=True), 1)
     frequencies = least + weights * spare // total
-    left = TOTAL - frequencies.sum(axis=-1, keepdims=True)
+    remainder = TOTAL - frequencies.sum(axis=-1, keepdims=True)
     largest = np.expand_dims(weights.argmax(axis=-1), -1)
-    np.put_along_axis(frequencies, largest, np.take_along_axis(frequencies, largest, -1) + left, -1)
+    np.put_along_axis(frequencies, largest, np.take_along_axis(frequencies, largest, -1) + remainder, -1)
     return frequencies
 
 
 def cumulate(frequencies: np.ndarray) -> np.ndarray:
-    """Sums of the frequencies before each symbol, and `TOTAL` at the end: int64 [..., symbols + 1]."""
+    """Cumulative frequencies before each symbol, followed by `TOTAL`: int64 [..., symbols + 1]."""
     return np.concatenate([np.zeros_like(frequencies[..., :1]), np.cumsum(frequencies, axis=-1)], axis=-1)
 
 
 def locate(cumulated: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of the frequencies before each symbol, and its own.
+    """Start (cumulative frequency before it) and frequency of each symbol.
 
     Args:
       cumulated: int64 [..., size + 1], of `cumulate`.
@@ -74,12 +74,12 @@ def locate(cumulated: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def encode(starts: np.ndarray, frequencies: np.ndarray, counts: np.ndarray) -> list[bytes]:
-    """Messages of known symbols.
+    """Encodes one message per lane.
 
     Args:
-      starts: int64 [steps, lanes], sum of the frequencies before each symbol.
-      frequencies: int64 [steps, lanes], each symbol's own.
-      counts: int64 [lanes], symbols of each lane; those of later steps are left out.
+      starts: int64 [steps, lanes], cumulative frequency before each symbol.
+      frequencies: int64 [steps, lanes], frequency of each symbol.
+      counts: int64 [lanes], number of symbols of each lane; later steps are ignored.
 
     Returns:
       One message for each lane.
@@ -89,10 +89,10 @@ def encode(starts: np.ndarray, frequencies: np.ndarray, counts: np.ndarray) -> l
     words = np.zeros((steps + 2, lanes), np.uint32)
     used = np.zeros(lanes, np.int64)
     shift = np.uint64(PRECISION)
-    for step in range(steps - 1, -1, -1):  # backwards: the decoder takes the symbols from the other end
+    for step in range(steps - 1, -1, -1):  # the decoder reads the symbols in reverse order
         active = step < counts
         frequency = frequencies[step].astype(np.uint64)
-        # A state this large would leave 64 bits: its lower word goes out first.
+        # The state would exceed 64 bits: its lower word is written first.
         full = active & (state >> np.uint64(64 - PRECISION) >= frequency)
         words[used[full], full.nonzero()[0]] = (state[full] & _MASK).astype(np.uint32)
         used[full] += 1
@@ -108,12 +108,12 @@ def encode(starts: np.ndarray, frequencies: np.ndarray, counts: np.ndarray) -> l
 
 
 class Decoder:
-    """Takes the symbols of all lanes step by step."""
+    """Decodes the symbols of all lanes step by step."""
 
     def __init__(self, messages: list[bytes]) -> None:
-        """Raises RansError if a message is no whole number of words, or too short to be one."""
+        """Raises RansError if a message is not a whole number of words, or too short."""
         if any(len(message) < 8 or len(message) % 4 for message in messages):
-            raise RansError("a message of no whole length")
+            raise RansError("invalid message length")
         self._ends = np.array([len(message) // 4 for message in messages])
         self._words = np.zeros((len(messages), max(self._ends, default=0) + 1), np.uint64)
         for lane, message in enumerate(messages):
@@ -123,7 +123,7 @@ class Decoder:
         self._failed = np.zeros(len(messages), bool)
 
     def step(self, cumulated: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """The next symbol of each active lane, int64 [lanes]; 0 in the others and in those that ended too early.
+        """The next symbol of each active lane, int64 [lanes]; 0 for inactive lanes and those that ended too early.
 
         Args:
           cumulated: int64 [lanes, symbols + 1], of `cumulate`.
@@ -146,5 +146,5 @@ class Decoder:
         return np.where(active & ~self._failed, symbol, 0)
 
     def intact(self) -> np.ndarray:
-        """bool [lanes]: has each lane come to its message's end, in the state that encoders start from?"""
+        """bool [lanes]: whether each lane has reached the end of its message, in the initial state of the encoder."""
         return ~self._failed & (self._next == self._ends) & (self._state == _START)

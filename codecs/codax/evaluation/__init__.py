@@ -1,1 +1,1 @@
-"""Systems x metrics: results, plots and report."""
+"""Evaluates systems with metrics; writes results, plots and a report."""

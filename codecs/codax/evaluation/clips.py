@@ -1,4 +1,4 @@
-"""Which utterances a report plays, and the pictures beside them."""
+"""Selects the utterances that a report plays, and draws their spectrograms."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from codax.evaluation.results import Results, Row
 from codax.metrics import registry
 
 FOLDER = "spectrograms"
-_EXTREMES = 2  # of the worst and of the best
-_REST = 4  # evenly spread
+_EXTREMES = 2  # number of worst and of best clips
+_REST = 4  # number of evenly spaced other clips
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """An utterance.
+    """An utterance in the report.
 
     Attributes:
       rows: of every system.
-      why: it was chosen.
+      why: reason of the selection.
       picture: path of its spectrograms, relative to the folder of results; "" = none.
     """
 
@@ -60,13 +60,13 @@ def choose(results: Results) -> list[Clip]:
         chosen = dict.fromkeys(ranked[:_EXTREMES], f"worst by {label}")
         chosen |= {name: f"best by {label}" for name in ranked[::-1][:_EXTREMES] if name not in chosen}
     others = [name for name in names if name not in chosen]
-    wanted = 2 * _EXTREMES + _REST - len(chosen)
-    chosen |= {others[i * len(others) // wanted]: "" for i in range(min(wanted, len(others)))} if wanted > 0 else {}
+    missing = 2 * _EXTREMES + _REST - len(chosen)
+    chosen |= {others[i * len(others) // missing]: "" for i in range(min(missing, len(others)))} if missing > 0 else {}
     return [Clip(rows[name], why) for name, why in chosen.items()]
 
 
 def _means(rows: dict[str, list[Row]], key: str, original: str) -> dict[str, float]:
-    """Mean over the systems but the original, of utterances for which all of them have a value."""
+    """Mean over the systems but the original, for utterances for which all of them have a value."""
     means = {}
     for name, group in rows.items():
         values = [row.value(key) for row in group if row.system != original]
@@ -77,11 +77,11 @@ def _means(rows: dict[str, list[Row]], key: str, original: str) -> dict[str, flo
 
 
 def draw(clips: list[Clip], labels: dict[str, str], folder: Path) -> list[Clip]:
-    """Writes the spectrograms of what every system made of the clips, and notes where they are.
+    """Writes spectrograms of the clips of every system; returns the clips with their paths.
 
     Args:
-      clips: as `choose` gives them.
-      labels: by keys of systems.
+      clips: of `choose`.
+      labels: by key of system.
       folder: of results, with audio/.
     """
     drawn = []

@@ -1,4 +1,4 @@
-"""The models of an evaluation: codax's own, and those of other projects as they are."""
+"""Loads the models of an evaluation: codax's own and those of other projects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from codax.errors import CodaxError
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model that takes part.
+    """A model to evaluate.
 
     Attributes:
-      name: in results; its own name, or what the user calls it.
+      name: in results: its own, or one given by the user.
       codec: a `codax.Codec`.
-      path: where it was read from, if it was.
+      path: where it was loaded from, if it was.
     """
 
     name: str
@@ -25,26 +25,26 @@ class Model:
     path: str | None = None
 
 
-def find_models(given: Any) -> list[Model]:
+def find_models(models: Any) -> list[Model]:
     """Loads models.
 
     Args:
-      given: one or a list of: a model folder or the name of a shipped model; a folder or file of another project
-        (`codax.interop.formats.import_model`); either as "NAME=PATH", to be called that; a loaded `codax.Codec`, or a
+      models: one or a list of: a model folder or the name of a shipped model; a folder or file of another project
+        (`codax.interop.formats.import_model`); either as "NAME=PATH" to rename it; a loaded `codax.Codec`, or a
         `Model`. None = none.
 
     Raises:
-      CodaxError: one cannot be read, or two have one name.
+      CodaxError: one cannot be read, or two have the same name.
     """
-    if given is None:
+    if models is None:
         return []
-    items: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
-    models = [_find(item) for item in items]
-    names = [model.name for model in models]
+    items: Sequence[Any] = models if isinstance(models, list | tuple) else [models]
+    loaded = [_find(item) for item in items]
+    names = [model.name for model in loaded]
     for name in names:
         if names.count(name) > 1:
             raise CodaxError(f"two models are called {name}: name them, as in first=DIR,second=DIR")
-    return models
+    return loaded
 
 
 def _find(item: Any) -> Model:
@@ -67,7 +67,7 @@ def _load(path: str) -> Any:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """What results say about it."""
+    """The description of a model in results."""
     codec = model.codec
     described: dict[str, Any] = {"name": model.name, "hash": codec.hash.hex()}
     if model.path:

@@ -1,7 +1,7 @@
-"""Differences between systems, utterance by utterance, with their bootstrap intervals.
+"""Paired differences between systems, with bootstrap intervals over utterances.
 
-Two systems' own intervals overlap easily where one of them is better on nearly every utterance: what utterances have in
-common cancels in the difference.
+The intervals of two systems often overlap although one of them is better on nearly every utterance: the difference
+cancels what the utterances have in common.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Comparison:
     Attributes:
       metric: key of the value.
       first, second: keys of the systems.
-      difference: first minus second, over the utterances that both have; of error rates in per cent, pooled.
+      difference: first minus second, over the utterances that both have; error rates are pooled, in per cent.
     """
 
     metric: str
@@ -37,23 +37,23 @@ class Comparison:
 
     @property
     def distinct(self) -> bool:
-        """Does the 95 % interval leave 0 out?"""
+        """Whether the 95 % interval excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
 
 def compare(results: Results, *, seed: int = 0) -> list[Comparison]:
-    """Every metric with values for single utterances, for every pair of systems but the original."""
+    """Compares every pair of systems but the original by every metric with values per utterance."""
     rows: dict[str, list[Row]] = {}
     for row in results.rows:
         rows.setdefault(row.system, []).append(row)
     systems = [system.key for system in results.systems if system.kind != "original"]
-    found = []
+    result = []
     for first, second in itertools.combinations(systems, 2):
         for key in results.keys:
             difference = _difference(rows[first], rows[second], key, seed)
             if difference is not None:
-                found.append(Comparison(key, first, second, difference))
-    return found
+                result.append(Comparison(key, first, second, difference))
+    return result
 
 
 def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int) -> Interval | None:
@@ -73,14 +73,14 @@ def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
-    """One line for each."""
+    """One line per comparison."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances"])
     for c in comparisons:
-        about, d = registry.VALUES[c.metric], c.difference
+        value, d = registry.VALUES[c.metric], c.difference
         numbers = [f"{x:.6g}" for x in (d.mean, d.low, d.high)]
-        writer.writerow([c.metric, about.unit, about.better, c.first, c.second, *numbers, d.n])
+        writer.writerow([c.metric, value.unit, value.better, c.first, c.second, *numbers, d.n])
     return out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What the first codebook of each system tells about the phones of the originals, over a whole corpus."""
+"""Phonetic information in the first codebook of each system, over a whole corpus."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from codax.evaluation.systems import CodecSystem
 from codax.metrics import content, phones
 from codax.metrics.abx import Abx, Instance
 
-_SIGMAS = 1.96  # of a 95 % interval
+_SIGMAS = 1.96  # half width of a 95 % interval
 
 
 @dataclasses.dataclass
 class _Coded:
-    """What is kept of a system: codes and phones of each utterance, and the vectors of each phone."""
+    """Data of a system: codes and phones of each utterance, and the features of each phone."""
 
     codebook_size: int
     codes: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -28,40 +28,40 @@ class _Coded:
 
 
 class ContentScorer:
-    """Takes utterance after utterance: `start`, then `add` for every system.
+    """Collects codes, utterance by utterance: call `start`, then `add` for every system.
 
-    Systems of one series are one codec at several rates, whose first codebook is the same: it is taken once.
+    Systems of one series are one codec at several rates with the same first codebook, so only one of them is used.
 
     Attributes:
-      source: where phones come from, for people.
-      error: why the utterance at hand has no phones; "" if it has.
+      source: description of the phone labels.
+      error: why the current utterance has no phones; "" if it has.
     """
 
     def __init__(self, labels: phones.Labels, *, counts: bool = True, abx: bool = True) -> None:
-        """Args: where phones come from; whether codes are counted, and whether ABX errors are wanted."""
+        """Args: source of phone labels; whether to compute statistics of codes, and ABX errors."""
         self._labels, self._counts, self._abx = labels, counts, abx
         self.source = labels.name
         self._segments: list[phones.Segment] = []
         self._speaker = ""
         self._series: dict[str, _Coded] = {}
         self._values: dict[str, dict[str, Interval | None]] = {}
-        self._taken: set[str] = set()  # series that the utterance at hand has been taken of
+        self._done: set[str] = set()  # series already added for the current utterance
         self.error = ""
 
     def start(self, utterance: Utterance) -> None:
-        """The next original."""
+        """Starts the next utterance."""
         self._segments, self._speaker, self.error = [], utterance.entry.speaker, ""
-        self._taken.clear()
+        self._done.clear()
         try:
             self._segments = self._labels(utterance)
         except CodaxError as error:
             self.error = str(error)
 
     def add(self, system: CodecSystem, codes: np.ndarray) -> None:
-        """The codes [streams, frames, quantizers] of the utterance at hand; those of the first stream are taken."""
-        if not self._segments or system.series in self._taken:
+        """Adds the codes [streams, frames, quantizers] of the current utterance; only the first stream is used."""
+        if not self._segments or system.series in self._done:
             return
-        self._taken.add(system.series)
+        self._done.add(system.series)
         coded = self._series.setdefault(system.series, _Coded(system.codebook_size))
         number, frames = len(coded.codes), codes.shape[1]
         coded.codes.append(codes[0, :, 0])
@@ -77,17 +77,17 @@ class ContentScorer:
                 coded.instances.append(Instance(segment.phone, neighbours, self._speaker, number, vectors[first:end]))
 
     def values(self, series: str, *, seed: int) -> dict[str, Interval | None]:
-        """The registry's values of all systems of a series, with 95 % intervals over utterances.
+        """Values of the registry for a series of systems, with 95 % intervals over utterances.
 
-        Those of PNMI, purity and ABX are the jackknife's: a bootstrap, which sees frames twice, would lie beside the
-        value.
+        The intervals of PNMI, purity and ABX are jackknife intervals: bootstrap samples repeat frames, which biases
+        these statistics.
         """
         coded = self._series.get(series)
         if coded is None:
             return {}
         if series not in self._values:
-            found = _counted(coded, seed) if self._counts else {}
-            self._values[series] = found | (_compared(coded, seed) if self._abx else {})
+            values = _counted(coded, seed) if self._counts else {}
+            self._values[series] = values | (_compared(coded, seed) if self._abx else {})
         return self._values[series]
 
 
@@ -119,19 +119,23 @@ def _counted(coded: _Coded, seed: int) -> dict[str, Interval | None]:
 
 
 def _compared(coded: _Coded, seed: int) -> dict[str, Interval | None]:
-    alike = Abx(coded.instances, seed=seed)
+    context = Abx(coded.instances, seed=seed)
     anywhere = Abx([dataclasses.replace(instance, neighbours=None) for instance in coded.instances], seed=seed)
-    found: dict[str, Interval | None] = {}
-    for key, abx, across in (("abx", alike, False), ("abx_any", anywhere, False), ("abx_across", alike, True)):
+    values: dict[str, Interval | None] = {}
+    for key, abx, across in (
+        ("abx", context, False),
+        ("abx_any", anywhere, False),
+        ("abx_across", context, True),
+    ):
         value = abx.error(across=across)
-        found[key] = None
+        values[key] = None
         if value is not None:
-            left = [abx.error(across=across, without=number) for number in range(len(coded.codes))]
-            found[key] = _jackknifed(value, [value if x is None else x for x in left]).scaled(100)
-    return found
+            without = [abx.error(across=across, without=number) for number in range(len(coded.codes))]
+            values[key] = _jackknifed(value, [value if x is None else x for x in without]).scaled(100)
+    return values
 
 
-def _jackknifed(value: float, left: list[float]) -> Interval:
-    """A value with its interval from the values without one utterance each."""
-    error = content.jackknife_error(left)
-    return Interval(value, value - _SIGMAS * error, value + _SIGMAS * error, len(left))
+def _jackknifed(value: float, without: list[float]) -> Interval:
+    """A value with its jackknife interval, from the values without one utterance each."""
+    error = content.jackknife_error(without)
+    return Interval(value, value - _SIGMAS * error, value + _SIGMAS * error, len(without))

@@ -1,4 +1,4 @@
-"""Versions of everything that can move a score."""
+"""Versions of the software that can affect a score."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Installed versions by name, with Python, the machine's kind and FFmpeg's libraries."""
-    found = {"codax": codax.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    """Installed versions by name, including Python, the platform and FFmpeg's libraries."""
+    installed = {"codax": codax.__version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    if "av" in found:
+    if "av" in installed:
         import av
 
         codec = av.library_versions.get("libavcodec", ())
-        found["libavcodec"] = ".".join(map(str, codec))
-    return found
+        installed["libavcodec"] = ".".join(map(str, codec))
+    return installed

@@ -1,4 +1,4 @@
-"""What an evaluation takes: its systems, utterances and metrics, checked before anything is measured."""
+"""Prepares and checks the inputs of an evaluation: systems, utterances and metrics."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Selection
 from codax.storage.digests import sha256
 
-BASELINE_RATE = 16_000  # Hz, of an evaluation without a model
+BASELINE_RATE = 16_000  # Hz, for an evaluation without a model
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Everything that is measured, and with what.
+    """The inputs of an evaluation.
 
     Attributes:
       systems: the original first.
-      utterances: in their order.
+      utterances: in order.
       selection: the metrics.
-      scorer: of words, if they are wanted.
-      content: of the first codebooks, if they are wanted.
-      about: models, data, settings and versions, as they go into results.json.
+      scorer: of recognised words, if selected.
+      content: of first codebooks, if selected.
+      about: models, data, settings and versions, for results.json.
     """
 
     systems: list[System]
@@ -48,7 +48,7 @@ class Setup:
     about: dict[str, Any]
 
     def fingerprint(self) -> str:
-        """Of all that single measurements depend on: two evaluations with the same one can share them."""
+        """Hash of everything that measurements depend on: evaluations with the same hash can share them."""
         about = {key: value for key, value in self.about.items() if key != "created"}
         about["systems"] = [(system.key, system.description) for system in self.systems]
         about["utterances"] = [
@@ -73,7 +73,7 @@ def prepare(
     sample_rate: int | None,
     labels: str | None,
 ) -> Setup:
-    """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for bad input."""
+    """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
     selection = registry.select(metrics)
     others: list[System] = [_other(spec.strip()) for spec in baselines]
     models = find_models(model)
@@ -86,7 +86,7 @@ def prepare(
     _refuse_duplicates(systems)
     rates = {each.codec.config.model.sample_rate for each in models}
     if len(rates) > 1 and not sample_rate:
-        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: say at which rate they are compared")
+        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: give the rate of the comparison")
     rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
     if limit is not None and limit < 1:
         raise CodaxError(f"limit = {limit}: must be at least 1")
@@ -151,5 +151,5 @@ def _refuse_duplicates(systems: Sequence[System]) -> None:
     seen = set()
     for system in systems:
         if system.key in seen:
-            raise CodaxError(f"{system.label} is asked for twice")
+            raise CodaxError(f"{system.label} is given twice")
         seen.add(system.key)

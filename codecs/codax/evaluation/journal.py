@@ -1,6 +1,6 @@
-"""Measurements of single utterances in files, so that an evaluation that is interrupted goes on where it was.
+"""Stores measurements of single utterances, so that an interrupted evaluation can resume.
 
-Each is one NumPy file without pickles: the rows as JSON and the codes of every system.
+Each is a NumPy file without pickles: the rows as JSON and the codes of every system.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDER = ".measured"
 
 
 class Journal:
-    """Measurements by the number of their utterance, in a folder of their own below `folder`."""
+    """Measurements by utterance number, in a folder of their own below `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
@@ -35,7 +35,7 @@ class Journal:
         return self._path(number).exists()
 
     def write(self, number: int, measured: Measured) -> None:
-        """Notes what was measured of utterance `number`."""
+        """Stores the measurements of utterance `number`."""
         rows = json.dumps([dataclasses.asdict(row) for row in measured.rows]).encode()
         arrays: dict[str, Any] = {f"codes/{key}": codes for key, codes in measured.codes.items()}
         buffer = io.BytesIO()
@@ -43,7 +43,7 @@ class Journal:
         write_whole(self._path(number), buffer.getvalue())
 
     def read(self, number: int) -> Measured:
-        """What was noted of utterance `number`."""
+        """Loads the measurements of utterance `number`."""
         with np.load(self._path(number)) as arrays:
             rows = json.loads(arrays["rows"].tobytes())
             codes = {key.removeprefix("codes/"): arrays[key] for key in arrays.files if key.startswith("codes/")}

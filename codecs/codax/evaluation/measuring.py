@@ -1,4 +1,4 @@
-"""One utterance through every system, and every metric on what comes out."""
+"""Runs one utterance through every system and computes every metric."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from codax.metrics.registry import TEXTS, Measure, Selection
 
 @dataclasses.dataclass
 class Measured:
-    """What was found for an utterance.
+    """The measurements of an utterance.
 
     Attributes:
-      rows: of every system, in their order.
-      codes: int [streams, frames, quantizers] by the key of a system that has any.
+      rows: of every system, in order.
+      codes: key of a system -> int [streams, frames, quantizers], for systems with codes.
     """
 
     rows: list[Row]
@@ -40,43 +40,43 @@ def measure(
     scorer: TextScorer | None,
     folder: Path | None,
 ) -> Measured:
-    """Runs the systems and scores them; failures are noted in the rows.
+    """Runs the systems and scores them; failures are recorded in the rows.
 
     Args:
       utterance: to be coded.
       name: of its audio files.
       systems: the original first.
       selection: the metrics.
-      scorer: of words, if they are wanted.
-      folder: gets audio/SYSTEM/NAME.wav; None = nothing is written.
+      scorer: of recognised words, if selected.
+      folder: receives audio/SYSTEM/NAME.wav; None = nothing is written.
     """
     bench = _Bench(utterance, selection, scorer)
-    found = Measured([], {})
+    measured = Measured([], {})
     for system in systems:
         path = f"audio/{system.key}/{name}.wav"
         row = Row(system.key, utterance.id, path, bench.seconds, transcript=utterance.text or "")
         output = bench.measure(system, row)
-        found.rows.append(row)
+        measured.rows.append(row)
         if output is None:
             continue
         if output.codes is not None:
-            found.codes[system.key] = output.codes
+            measured.codes[system.key] = output.codes
         if folder is not None:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             audio_files.write(target, output.audio, utterance.sample_rate)
-    return found
+    return measured
 
 
 class _Bench:
-    """One utterance: what is the same for all systems is prepared once."""
+    """One utterance; work that is common to all systems is done once."""
 
     def __init__(self, utterance: Utterance, selection: Selection, scorer: TextScorer | None):
         self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
         self._error, self._text_error = "", ""
         heard = [v.key for m in selection.measures if set(TEXTS).intersection(m.needs) for v in m.values]
-        self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # for what went wrong
+        self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # key of transcription errors
         try:
             self._original = utterance.audio
         except CodaxError as error:
@@ -91,14 +91,14 @@ class _Bench:
                 self._text_error = _reason(error)
 
     def measure(self, system: System, row: Row) -> Output | None:
-        """Runs the system and every metric; fills the row. A failure is noted in it and spoils nothing else."""
+        """Runs the system and every metric, and fills the row. A failure is recorded in it and affects nothing else."""
         if self._error:
             row.errors["system"] = self._error
             return None
         begin = time.perf_counter()
         try:
             output = system(self._original, self._rate)
-        except Exception as error:  # whatever a codec stumbles over concerns this file, not the evaluation
+        except Exception as error:  # any failure of a codec concerns this file only, not the evaluation
             row.errors["system"] = _reason(error)
             return None
         row.elapsed = time.perf_counter() - begin
@@ -112,20 +112,20 @@ class _Bench:
         return output
 
     def _apply(self, measure: Measure, inputs: dict[str, Any], row: Row) -> None:
-        wanted = [value.key for value in measure.values if value.key in self._selection.keys]
+        keys = [value.key for value in measure.values if value.key in self._selection.keys]
         try:
             if "degraded" in measure.needs and measure.rate:
                 inputs = inputs | self._signals(inputs["degraded"], measure.rate)
             if any(name not in inputs for name in measure.needs):
-                return  # no codes, or the reason why there is no text is in the row
+                return  # the system has no codes, or the row has the reason for a missing transcript
             scores = measure.compute(*(inputs[name] for name in measure.needs))
         except Exception as error:
-            row.errors[wanted[0]] = _reason(error)
+            row.errors[keys[0]] = _reason(error)
             return
-        row.scores.update({key: float(scores[key]) for key in wanted})
+        row.scores.update({key: float(scores[key]) for key in keys})
 
     def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
-        """`registry.SIGNALS` at a rate, or as they are."""
+        """The inputs `registry.SIGNALS`, resampled to `rate` if given."""
         rate = rate or self._rate
         if rate not in self._resampled:
             self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
@@ -133,7 +133,7 @@ class _Bench:
         return {"reference": self._resampled[rate], "degraded": degraded, "rate": rate}
 
     def _texts(self, decoded: np.ndarray, row: Row) -> dict[str, Any]:
-        """`registry.TEXTS`, and the row's counts of errors; {} without a recogniser, or where it fails."""
+        """The inputs `registry.TEXTS`; also sets the row's error counts. Empty without a recogniser or if it fails."""
         if self._scorer is None:
             return {}
         if self._text_error:
@@ -150,7 +150,7 @@ class _Bench:
 
 
 def _codes(system: System, output: Output) -> dict[str, Any]:
-    """`registry.CODES` of a codec."""
+    """The inputs `registry.CODES` of a codec."""
     if output.codes is None or not isinstance(system, CodecSystem):
         return {}
     return {"codes": output.codes, "codebook_size": system.codebook_size, "frame_rate": system.frame_rate}

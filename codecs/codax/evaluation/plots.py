@@ -1,4 +1,4 @@
-"""Rate-quality plots: measured kilobits per second against each metric, with intervals."""
+"""Rate-quality plots: each metric against measured kilobits per second, with intervals."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = "osD^vPX"
-_WITH_ORIGINAL = ("wer", "cer", "speaker")  # where the original's value is what a codec can reach
+_WITH_ORIGINAL = ("wer", "cer", "speaker")  # metrics whose best value is that of the original
 _SPLIT = ("wer", "speaker")
 _HIDDEN = ("codebook_use", "perplexity", "entropy_kbps")  # not measures of quality
 _COLUMNS = 3
@@ -43,8 +43,8 @@ def rate_quality(results: Results, path: Path) -> None:
 
 
 def _figure(columns: int, rows: int) -> Figure:
-    """An empty figure for so many panels."""
-    # The object interface needs no display and leaves pyplot's global state alone.
+    """An empty figure for `columns` x `rows` panels."""
+    # The object interface needs no display and does not change pyplot's global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -67,7 +67,7 @@ def information_split(results: Results, path: Path) -> None:
     """Draws word error rate and speaker similarity against the number of codebooks.
 
     Args:
-      results: of an evaluation. Without both values for two numbers of codebooks of a codec nothing is drawn.
+      results: of an evaluation. If no codec has both values for two numbers of codebooks, nothing is drawn.
       path: of the PNG.
     """
     series: dict[str, list[SystemResult]] = {}
@@ -85,7 +85,7 @@ def information_split(results: Results, path: Path) -> None:
             points = [(_codebooks(s), v.mean, v.low, v.high) for s in group if (v := s.metrics[key]) is not None]
             _line(axes, points, name, handles, _style(results, name))
         _finish(axes, results, key, handles)
-        axes.set_xlabel("codebooks, the first ones", fontsize=8)
+        axes.set_xlabel("number of codebooks", fontsize=8)
         axes.set_xlim(0, 1.06 * max(_codebooks(group[-1]) for group in series.values()))
     _save(figure, handles, path)
 
@@ -110,12 +110,12 @@ def _panel(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> N
         if points:
             _line(axes, points, series, handles, _style(results, series))
     _finish(axes, results, key, handles)
-    axes.set_xlabel("kbps of the files, measured", fontsize=8)
+    axes.set_xlabel("measured kbps of the files", fontsize=8)
     axes.set_xlim(0, 1.06 * max(1e-3, *(s.bits_per_second.mean / 1000 for s in results.systems if s.bits_per_second)))
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, ...]], name: str, handles: dict[str, Any], style: int) -> None:
-    """Draws (x, value, low, high) with intervals, in one of the styles."""
+    """Draws (x, value, low, high) with intervals, in the given style."""
     x, y, low, high = zip(*points, strict=True)
     handles[name] = axes.errorbar(
         x,
@@ -138,16 +138,16 @@ def _style(results: Results, series: str) -> int:
 
 
 def _finish(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> None:
-    """Title, the original's value, and what all panels have alike."""
-    about = registry.VALUES[key]
+    """Adds the title, the original's value, and the common settings of all panels."""
+    value = registry.VALUES[key]
     original = results.systems[0].metrics.get(key)
     if key in _WITH_ORIGINAL and original is not None:
         handles["original"] = axes.axhline(original.mean, color="#777777", linestyle="--", linewidth=1.2)
-    arrow = {"higher": " (higher is better)", "lower": " (lower is better)"}.get(about.better, "")
-    unit = f", {about.unit}" if about.unit else ""
-    axes.set_title(f"{about.label}{unit}{arrow}", fontsize=9)
+    arrow = {"higher": " (higher is better)", "lower": " (lower is better)"}.get(value.better, "")
+    unit = f", {value.unit}" if value.unit else ""
+    axes.set_title(f"{value.label}{unit}{arrow}", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    if about.unit == "%":
+    if value.unit == "%":
         axes.set_ylim(bottom=0)

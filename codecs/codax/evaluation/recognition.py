@@ -1,4 +1,4 @@
-"""Error rates of a recogniser on the original and on what a system made of it."""
+"""Error rates of a speech recogniser on the original and on a system's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codax.metrics.wer import ErrorCounts
 
 
 class TextScorer:
-    """Scores one utterance after the other: call `start` with the original, then `hear` with every system's signal."""
+    """Transcribes utterances one by one: call `start` with the original, then `hear` with every system's signal."""
 
     def __init__(self, recognizer: Recognizer):
         self._recognizer = recognizer
@@ -25,29 +25,31 @@ class TextScorer:
         return self._recognizer.name
 
     def start(self, original: np.ndarray, sample_rate: int, text: str | None, language: str | None) -> None:
-        """Takes a new utterance.
+        """Starts an utterance.
 
         Args:
           original: float32 [time, channels].
           sample_rate: Hz.
-          text: transcript; None = only the differential rates.
+          text: transcript; None = differential rates only.
           language: two-letter code; None counts as English.
 
         Raises:
-          MetricError: the recogniser does not know the language.
+          MetricError: the recogniser does not support the language.
         """
         self._language, self._text = language or wer.ENGLISH, text
         known = self._recognizer.languages
         if known is not None and self._language not in known:
-            raise MetricError(f"the recogniser {self._recognizer.name} does not know the language {self._language!r}")
+            raise MetricError(
+                f"the recogniser {self._recognizer.name} does not support the language {self._language!r}"
+            )
         self._heard = self.hear(original, sample_rate)
 
     def hear(self, audio: np.ndarray, sample_rate: int) -> str:
-        """The words in float32 [time, channels], any system's version of the utterance."""
+        """The transcript of float32 [time, channels], a system's version of the utterance."""
         return self._recognizer.transcribe(resample(mono(audio), sample_rate, recognizers.SAMPLE_RATE), self._language)
 
     def inputs(self, heard: str) -> dict[str, str | None]:
-        """What measures may need (`registry.TEXTS`)."""
+        """The inputs of measures (`registry.TEXTS`)."""
         return {
             "transcript": self._text,
             "heard": heard,
@@ -56,10 +58,10 @@ class TextScorer:
         }
 
     def counts(self, heard: str, keys: Collection[str]) -> dict[str, ErrorCounts]:
-        """Errors by key of the registry, of those in `keys` that have a reference."""
-        found = {}
+        """Error counts by key of the registry, for the keys in `keys` with a reference."""
+        counts = {}
         for prefix, reference in (("d", self._heard), ("", self._text)):
             for name, count in (("wer", wer.word_counts), ("cer", wer.character_counts)):
                 if reference is not None and prefix + name in keys:
-                    found[prefix + name] = count(reference, heard, self._language)
-        return found
+                    counts[prefix + name] = count(reference, heard, self._language)
+        return counts

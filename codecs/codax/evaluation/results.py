@@ -1,4 +1,4 @@
-"""Results of an evaluation: per-file rows, their summary per system, and the files that hold both."""
+"""Results of an evaluation: rows per file, summaries per system, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTENT_KEYS = tuple(value.key for value in registry.CONTENT_VALUES)
 
 @dataclasses.dataclass
 class Row:
-    """One utterance through one system."""
+    """One utterance coded by one system."""
 
     system: str  # key
     utterance: str
@@ -34,15 +34,15 @@ class Row:
     seconds: float
     file_bytes: int | None = None
     payload_bytes: int | None = None
-    elapsed: float | None = None  # seconds that encoding and decoding took
+    elapsed: float | None = None  # seconds of encoding and decoding
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
     counts: dict[str, ErrorCounts] = dataclasses.field(default_factory=dict)
     transcript: str = ""
     heard: str = ""
-    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # reason by metric, or by "system"
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # metric, or "system" -> reason
 
     def value(self, key: str) -> float | None:
-        """A reported value; rates of errors in per cent."""
+        """A reported value; error rates in per cent."""
         if key in self.counts:
             rate = self.counts[key].rate
             return None if rate is None else 100 * rate
@@ -51,7 +51,7 @@ class Row:
 
 @dataclasses.dataclass
 class SystemResult:
-    """One system over all utterances."""
+    """Summary of one system over all utterances."""
 
     key: str
     label: str
@@ -73,13 +73,13 @@ class SystemResult:
 
 @dataclasses.dataclass
 class Results:
-    """Everything that an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
-      keys: values reported, in order.
+      keys: reported values, in order.
       systems: the original first.
       rows: utterance by utterance.
-      about: model, data, settings and versions, as they go into results.json.
+      about: models, data, settings and versions, for results.json.
     """
 
     keys: tuple[str, ...]
@@ -91,7 +91,7 @@ class Results:
         return next(s for s in self.systems if s.key == key)
 
     def failures(self) -> list[dict[str, str]]:
-        """Every value that could not be had, and why."""
+        """Every value that could not be computed, and the reason."""
         return [
             {"system": row.system, "utterance": row.utterance, "metric": metric, "reason": reason}
             for row in self.rows
@@ -175,12 +175,12 @@ def summarize(
     """Means, pooled rates and intervals of one system.
 
     Args:
-      system: what was measured.
+      system: the system.
       rows: its rows, in the order of the utterances.
       keys: values to report.
       seed: of the bootstrap.
-      codebooks: statistics of its codes, if it has any.
-      content: values of `registry.CONTENT_VALUES`, if it has any.
+      codebooks: statistics of its codes, if it has codes.
+      content: values of `registry.CONTENT_VALUES`, if computed.
     """
     metrics: dict[str, Interval | None] = {}
     counts: dict[str, ErrorCounts] = {}
@@ -194,7 +194,7 @@ def summarize(
         elif key in _CONTENT_KEYS:
             metrics[key] = (content or {}).get(key)
         elif key in _CODE_STATISTICS:
-            metrics[key] = None if codebooks is None else _whole(_CODE_STATISTICS[key](codebooks), len(rows))
+            metrics[key] = None if codebooks is None else _corpus_statistic(_CODE_STATISTICS[key](codebooks), len(rows))
         else:
             metrics[key] = mean_interval([row.scores.get(key) for row in rows], seed=seed)
     coded = [row for row in rows if row.file_bytes is not None and row.payload_bytes is not None]
@@ -227,8 +227,8 @@ _CODE_STATISTICS = {
 }
 
 
-def _whole(value: float, n: int) -> Interval:
-    """A statistic of the corpus as a whole: resampling utterances would bias the entropy, so it has no interval."""
+def _corpus_statistic(value: float, n: int) -> Interval:
+    """A statistic of the whole corpus. It has no interval, because resampling utterances would bias the entropy."""
     return Interval(value, value, value, n)
 
 

@@ -1,4 +1,4 @@
-"""Systems x utterances x metrics: what eval.py and the end of `make train` run."""
+"""Evaluates systems on utterances with metrics; called by eval.py and at the end of `make train`."""
 
 from __future__ import annotations
 
@@ -47,31 +47,31 @@ def evaluate(
     labels: str | None = None,
     processes: int = 1,
 ) -> Results:
-    """Runs systems over data, scores them, and writes results, audio, plots and report.
+    """Runs systems on data, scores them, and writes results, audio, plots and report.
 
-    The original always takes part, as a hidden system. What cannot be scored for a file (too short for a metric, say)
-    is left out of that mean, counted, and named in the results. If this is interrupted, the same call goes on where it
-    was, as long as `out` stays the same.
+    The original always takes part, as a hidden system. A value that cannot be computed for a file (for example, because
+    it is too short for a metric) is omitted from the mean, counted, and named in the results. An interrupted evaluation
+    resumes if it is called again with the same arguments and `out`.
 
     Args:
-      model: what `codax.evaluation.codecs.find_models` takes, or None for baselines alone.
+      model: as for `codax.evaluation.codecs.find_models`; None = baselines only.
       data: a SPEC of `codax.data.sources.spec`.
-      out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html and audio/; None = write
-        nothing.
-      kbps: rates of the models; None = those that their configs report.
+      out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html and audio/; None = nothing is
+        written.
+      kbps: rates of the models; None = those in their configs.
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`.
       baselines: such as "opus:6".
       asr: a name for `codax.metrics.recognizers.FasterWhisper`, or a recogniser.
-      limit: number of utterances, evenly spread; None = all.
-      split: of the data, where it has splits.
+      limit: number of utterances, evenly spaced; None = all.
+      split: of the data, if it has splits.
       seed: of the bootstrap.
-      sample_rate: Hz at which the evaluation runs; None = the models', or 16 kHz without a model.
-      labels: folder with the utterances' phones (`codax.metrics.phones`); None = forced alignment.
-      processes: that share the utterances; more than one want `out`, and models and recogniser by name.
+      sample_rate: of the evaluation, in Hz; None = the models', or 16 kHz without a model.
+      labels: folder with phone labels of the utterances (`codax.metrics.phones`); None = forced alignment.
+      processes: number of processes; more than one need `out`, and models and recogniser given by name.
 
     Raises:
-      CodaxError: bad input, before anything is written; or not one signal could be coded.
+      CodaxError: invalid input, before anything is written; or no signal could be coded.
     """
     arguments = {
         "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "metrics": metrics,
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def _measured(setup: Setup, folder: Path | None, journal: Journal | None, numbers: Sequence[int]) -> Iterator[Measured]:
-    """Yields the measurements of the utterances of these numbers; those that the journal does not have are made."""
+    """Yields the measurements of the given utterances; those missing in the journal are computed."""
     names = _file_names(setup.utterances)
     for number in numbers:
         if journal is not None and number in journal:
@@ -113,7 +113,7 @@ def _measured(setup: Setup, folder: Path | None, journal: Journal | None, number
 
 
 def _all_measured(setup: Setup, folder: Path | None, journal: Journal | None) -> Iterator[Measured]:
-    """As `_measured`, of all utterances and with their progress."""
+    """As `_measured`, for all utterances and with a progress display."""
     numbers = range(len(setup.utterances))
     with Progress("evaluating", total=len(numbers), unit="utterances") as progress:
         for measured in _measured(setup, folder, journal, numbers):
@@ -149,18 +149,18 @@ def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Re
         summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=values))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
-        raise CodaxError(f"not one signal could be coded; {first.utterance}: {first.errors['system']}")
+        raise CodaxError(f"no signal could be coded; {first.utterance}: {first.errors['system']}")
     return Results(selection.keys, summaries, [row for system in systems for row in rows[system.key]], setup.about)
 
 
 def _check_shared(model: Any, asr: Any, out: Any) -> None:
     models = model if isinstance(model, list | tuple) else [model]
     if out is None or not isinstance(asr, str) or not all(m is None or isinstance(m, str | Path) for m in models):
-        raise CodaxError("several processes want a folder for the results, and models and recogniser by their names")
+        raise CodaxError("several processes need a folder for the results, and models and recogniser given by name")
 
 
 def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journal, processes: int) -> None:
-    """Lets other processes measure, each its part of the utterances. Raises CodaxError if one of them ends early."""
+    """Divides the utterances among other processes. Raises CodaxError if one of them fails."""
     context = multiprocessing.get_context("spawn")  # a fork of a process that runs JAX may hang
     workers = [
         context.Process(target=_work, args=(arguments, folder, number, processes), daemon=True)
@@ -177,14 +177,12 @@ def _share(arguments: dict[str, Any], setup: Setup, folder: Path, journal: Journ
             done = len(journal)
     failed = [worker.exitcode for worker in workers if worker.exitcode]
     if failed:
-        raise CodaxError(f"a process of the evaluation ended with status {failed[0]}: see what it said above")
+        raise CodaxError(f"a process of the evaluation failed with status {failed[0]}: see its message above")
 
 
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Processes that start in the block use so many threads each: as many as there are cores, each, only get in each
-    other's way.
-    """
+    """Limits processes started in the block to `count` threads each, so that they do not compete for the cores."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = before or str(count)
     try:
@@ -195,12 +193,12 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _work(arguments: dict[str, Any], folder: Path, number: int, processes: int) -> None:
-    """What a process does: every `processes`th utterance from `number` on."""
+    """The work of one process: every `processes`th utterance from `number` on."""
     cores.take_share(number, processes)
     with program():
         setup = prepare(**arguments)
         for _ in _measured(setup, folder, Journal(folder), range(number, len(setup.utterances), processes)):
-            pass  # what is measured is in the journal
+            pass  # the measurements are in the journal
 
 
 def _file_names(utterances: Sequence[Utterance]) -> list[str]:
@@ -210,7 +208,7 @@ def _file_names(utterances: Sequence[Utterance]) -> list[str]:
     for utterance in utterances:
         stem = safe_name(utterance.id)[:120]
         name, count = stem, 1
-        while name.lower() in used:  # some file systems do not tell upper from lower case
+        while name.lower() in used:  # some file systems are not case-sensitive
             count += 1
             name = f"{stem}-{count}"
         used.add(name.lower())

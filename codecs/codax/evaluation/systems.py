@@ -1,6 +1,6 @@
-"""What is compared: the original, the anchors of listening tests, a codec at one rate, a baseline at one rate.
+"""The systems of a comparison: the original, the anchors of listening tests, a codec or a baseline at one rate.
 
-Each takes a signal and gives back what a listener would hear and the size of the file that carries it.
+Each maps a signal to its coded version and the size of the coded file.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from codax.errors import CodaxError
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A signal that went through a system.
+    """A signal coded by a system.
 
     Attributes:
       audio: float32 [time, channels], aligned with the original and of its shape.
       file_bytes: size of the complete file; None for the original and anchors.
-      payload_bytes: the part of it that is codes; None for the original and anchors.
+      payload_bytes: bytes of codes in it; None for the original and anchors.
       codes: int32 [streams, frames, quantizers] of a codec.
     """
 
@@ -36,15 +36,15 @@ class Output:
 
 
 class System(Protocol):
-    """One column of a comparison.
+    """One system of a comparison.
 
     Attributes:
-      key: name of it in files and folders.
-      label: name of it for people.
-      series: systems of one series are joined by a line in plots.
+      key: its name in files and folders.
+      label: its name for display.
+      series: systems of one series are connected by a line in plots.
       kind: "original", "anchor", "codec" or "baseline".
       kbps: nominal kilobits per second of one channel's file; None for the original.
-      quantizers: codebooks in use; None where there are none.
+      quantizers: codebooks in use; None if it has none.
       description: settings.
     """
 
@@ -69,7 +69,7 @@ class System(Protocol):
 
 
 class Original:
-    """The hidden reference: what every other system is measured against, and what the recogniser makes of it."""
+    """The hidden reference, to which every other system is compared."""
 
     key, label, series, kind = "original", "original", "original", "original"
     kbps = quantizers = None
@@ -80,7 +80,7 @@ class Original:
 
 
 class Anchor:
-    """The original, low-passed as an anchor of listening tests is: a known fault to compare with."""
+    """The original, low-passed like an anchor of listening tests: a known degradation for comparison."""
 
     kind = "anchor"
     kbps = quantizers = None
@@ -90,7 +90,7 @@ class Anchor:
         self.key = self.series = name
         self._name = name
         self.label = f"low-pass {anchors.EDGES[name] / 1000:g} kHz"
-        self.description = f"the signal itself, without what is above {anchors.EDGES[name]:g} Hz"
+        self.description = f"the signal itself, without frequencies above {anchors.EDGES[name]:g} Hz"
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         return Output(anchors.anchor(self._name, audio, sample_rate))
@@ -134,7 +134,7 @@ class CodecSystem:
         return self._codec.config.quantizer.codebook_size
 
     def first_vectors(self, codes: np.ndarray) -> np.ndarray:
-        """What the first codebook's codes stand for: float32 [streams, frames, dimension] of codes with more."""
+        """Entries of the first codebook for codes, float32 [streams, frames, dimension]; other levels are ignored."""
         return self._codec.vectors(codes[..., :1])
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
@@ -168,6 +168,6 @@ class BaselineSystem:
 
 
 def safe_name(text: str) -> str:
-    """A name that is safe as a file name everywhere: letters, digits, dot, dash and underscore."""
+    """Makes a name safe for all file systems: letters, digits, dot, dash and underscore."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")
     return name or "unnamed"

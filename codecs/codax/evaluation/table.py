@@ -9,12 +9,17 @@ from codax.evaluation.results import Results, SystemResult
 from codax.evaluation.statistics import Interval
 from codax.metrics import registry
 
-_HIDDEN = ("visqol_exponential", "dcer", "estoi", "perplexity")  # in the files and the report; a terminal is narrow
+_HIDDEN = (
+    "visqol_exponential",
+    "dcer",
+    "estoi",
+    "perplexity",
+)  # in files and report; terminals are narrow
 MISSING = "-"
 
 
 def cell(interval: Interval | None, key: str) -> str:
-    """A value with half the width of its interval, as in `3.46 ±0.05`."""
+    """A value with half the width of its interval, for example `3.46 ±0.05`."""
     if interval is None:
         return MISSING
     digits = registry.VALUES[key].digits
@@ -34,7 +39,7 @@ def heading(key: str) -> str:
 
 
 def columns(results: Results) -> list[str]:
-    """Keys of the metrics that some system has a value for and that a terminal shows."""
+    """Keys of the metrics for the terminal, without those that no system has a value for."""
     return [
         key
         for key in results.keys
@@ -43,7 +48,7 @@ def columns(results: Results) -> list[str]:
 
 
 def format_table(results: Results) -> str:
-    """The table as plain text, with what it is about above and what failed below."""
+    """The table as plain text, with a caption above and failures below."""
     keys = columns(results)
     lines = [["system", "kbps file", "kbps codes", *(heading(key) for key in keys)]]
     lines += [_line(system, keys) for system in results.systems]
@@ -57,7 +62,7 @@ def format_table(results: Results) -> str:
 
 
 def print_table(results: Results, file: TextIO | None = None) -> None:
-    """Prints the table: with rich on a terminal, as plain text elsewhere."""
+    """Prints the table, with rich on a terminal, otherwise as plain text."""
     target = file or sys.stdout
     if not target.isatty():
         print(format_table(results), file=target)
@@ -83,7 +88,7 @@ def caption(results: Results) -> str:
 
 
 def subject(results: Results) -> str:
-    """What was listened to, in words."""
+    """Description of the data."""
     data = results.about["data"]
     return (
         f"{data['spec']} ({data['split']}): {data['utterances']} utterances, {results.systems[0].seconds:.0f} s at "
@@ -92,7 +97,7 @@ def subject(results: Results) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """What could not be measured, in a line or two."""
+    """Summary of the failures, in one or two lines."""
     failures = results.failures()
     if not failures:
         return []

@@ -1,1 +1,1 @@
-"""Models of other projects: reading them into codax's folders, and writing folders that they read."""
+"""Import and export of other projects' models."""

@@ -1,4 +1,4 @@
-"""Exports of audiocraft: EnCodec's weights in its own layout, with the training configuration as YAML beside them."""
+"""audiocraft exports: EnCodec's weights in audiocraft's layout, with the training configuration as YAML."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 def is_export(loaded: Mapping[str, Any]) -> bool:
-    """Is this what `audiocraft.utils.export.export_encodec` writes?"""
+    """Whether this is the output of `audiocraft.utils.export.export_encodec`."""
     return isinstance(loaded.get("best_state"), Mapping) and isinstance(loaded.get("xp.cfg"), str)
 
 
 def config_of(text: str) -> Config:
-    """Config of an export's YAML.
+    """The config of an export's YAML.
 
     Raises:
-      LayoutError: not YAML, a field is missing, or a model that codax does not have.
+      LayoutError: not YAML, a field is missing, or codax does not support the model.
     """
     import yaml
 
@@ -47,7 +47,7 @@ def config_of(text: str) -> Config:
         net.shortcut = "identity" if values("seanet.true_skip") else "conv"
         net.trim_right_ratio = float(values("seanet.decoder.trim_right_ratio"))
         config.quantizer.num_quantizers, config.quantizer.codebook_size = values("rvq.n_q"), values("rvq.bins")
-        for name, wanted in (
+        for name, supported in (
             ("encodec.autoencoder", "seanet"),
             ("encodec.quantizer", "rvq"),
             ("encodec.renormalize", False),
@@ -55,8 +55,8 @@ def config_of(text: str) -> Config:
             ("seanet.disable_norm_outer_blocks", 0),
             ("seanet.decoder.final_activation", None),
         ):
-            if values(name) != wanted:
-                raise LayoutError(f"{name} = {values(name)!r}: codax imports {wanted!r} only")
+            if values(name) != supported:
+                raise LayoutError(f"{name} = {values(name)!r}: codax imports {supported!r} only")
         levels = config.quantizer.num_quantizers
         config.quantizer.kbps = tuple(config.kbps(2**i) for i in range(levels.bit_length()) if 2**i <= levels)
         return Config.from_dict(config.to_dict())
@@ -67,7 +67,7 @@ def config_of(text: str) -> Config:
 
 
 class _Values:
-    """Values by dotted name, with OmegaConf's `${other.name}` resolved."""
+    """Values by dotted name; resolves OmegaConf's `${other.name}`."""
 
     def __init__(self, tree: Any) -> None:
         self._tree = tree

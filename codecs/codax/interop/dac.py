@@ -1,7 +1,7 @@
-"""DAC's models (arXiv 2306.06546) in two layouts: Hugging Face transformers' `DacModel`, and Descript's own weights.
+"""DAC models (arXiv 2306.06546) in two layouts: Hugging Face transformers' `DacModel`, and Descript's own weights.
 
-Descript numbers the parts of sequences that transformers names, and keeps weight normalisation, which is folded in
-here. A codebook's entries are parameters there too; how often each is used is not known, so all count the same.
+Descript numbers the modules that transformers names, and keeps weight normalisation, which is folded here. In both
+layouts a codebook's entries are parameters without usage counts, so all counts are set to the same value.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from codax.interop.encodec import Entries, LayoutError, plain_name
 from codax.nets.weightnorm import fold, normed
 
 State = dict[str, np.ndarray]
-_CONV, _CONVTR, _ALPHA = (2, 1, 0), (2, 0, 1), (0,)  # orders of PyTorch's axes here
+_CONV, _CONVTR, _ALPHA = (2, 1, 0), (2, 0, 1), (0,)  # permutations of PyTorch's axes
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a project spells the place of a part; all take the number of blocks `n` too.
+    """Names of modules in a project; the functions also take the number of blocks `n`.
 
     Attributes:
       ends: of the encoder's stem, activation and latent convolution; then of the decoder's latent, activation, stem.
-      block: of the i-th block of a side, in the order in which it comes there.
+      block: of the i-th block of a side, in execution order.
       unit: of the j-th residual unit in a block of a side.
       inner: of a unit's activation, convolution, activation, convolution.
-      down, up: of a block's activation and of its strided convolution in the encoder and in the decoder.
+      down, up: of a block's activation and strided convolution, in the encoder and in the decoder.
     """
 
     ends: Callable[[int], tuple[str, ...]]
@@ -63,48 +63,48 @@ DESCRIPT = Layout(
 
 
 def parts(model: DACConfig, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yields (codax name, name in the layout, order of PyTorch's axes here) of every activation and convolution."""
+    """Yields (codax name, name in the layout, permutation of PyTorch's axes) of every activation and convolution."""
     count = len(model.strides)
     stem, act, latent, decoder_latent, decoder_act, decoder_stem = layout.ends(count)
     yield "encoder.stem", stem, _CONV
     for i in range(count):
-        place, ours = layout.block("encoder", i), f"encoder.block{i}"
-        yield from _units(model, layout, "encoder", place, ours)
-        yield f"{ours}_act", f"{place}.{layout.down[0]}", _ALPHA
-        yield f"{ours}_down", f"{place}.{layout.down[1]}", _CONV
+        prefix, ours = layout.block("encoder", i), f"encoder.block{i}"
+        yield from _units(model, layout, "encoder", prefix, ours)
+        yield f"{ours}_act", f"{prefix}.{layout.down[0]}", _ALPHA
+        yield f"{ours}_down", f"{prefix}.{layout.down[1]}", _CONV
     yield "encoder.act", act, _ALPHA
     yield "encoder.latent", latent, _CONV
     yield "decoder.latent", decoder_latent, _CONV
     for i in range(count):
-        place, ours = layout.block("decoder", i), f"decoder.block{count - 1 - i}"
-        yield f"{ours}_act", f"{place}.{layout.up[0]}", _ALPHA
-        yield f"{ours}_up", f"{place}.{layout.up[1]}", _CONVTR
-        yield from _units(model, layout, "decoder", place, ours)
+        prefix, ours = layout.block("decoder", i), f"decoder.block{count - 1 - i}"
+        yield f"{ours}_act", f"{prefix}.{layout.up[0]}", _ALPHA
+        yield f"{ours}_up", f"{prefix}.{layout.up[1]}", _CONVTR
+        yield from _units(model, layout, "decoder", prefix, ours)
     yield "decoder.act", decoder_act, _ALPHA
     yield "decoder.stem", decoder_stem, _CONV
 
 
-def _units(model: DACConfig, layout: Layout, side: str, place: str, ours: str):
+def _units(model: DACConfig, layout: Layout, side: str, prefix: str, ours: str):
     for j in range(len(model.dilations)):
-        unit = f"{place}.{layout.unit(side, j)}"
+        unit = f"{prefix}.{layout.unit(side, j)}"
         names, orders = ("act0", "dilated", "act1", "pointwise"), (_ALPHA, _CONV, _ALPHA, _CONV)
         for name, theirs, order in zip(names, layout.inner, orders, strict=True):
             yield f"{ours}_unit{j}.{name}", f"{unit}.{theirs}", order
 
 
-def _take_kernel(entries: Entries, place: str) -> np.ndarray:
-    """A convolution's kernel, with its weight normalisation folded in if it has one: over all axes but the first."""
-    if not entries.has(f"{place}.weight_g"):
-        return entries.take(f"{place}.weight")
-    direction, scale = (jnp.asarray(entries.take(f"{place}.weight_{part}")) for part in "vg")
+def _take_kernel(entries: Entries, prefix: str) -> np.ndarray:
+    """A convolution's kernel; weight normalisation, if any, is folded: its norm is over all axes but the first."""
+    if not entries.has(f"{prefix}.weight_g"):
+        return entries.take(f"{prefix}.weight")
+    direction, scale = (jnp.asarray(entries.take(f"{prefix}.weight_{part}")) for part in "vg")
     return np.asarray(normed(direction, scale))
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
-    """Weights in a layout as codax's flat variables.
+    """Converts weights from a layout to codax's flat variables.
 
     Raises:
-      LayoutError: an entry is missing, has another number of axes, or has no place.
+      LayoutError: an entry is missing, unknown, or has the wrong number of axes.
     """
     entries = Entries({plain_name(name): value for name, value in state.items()})
     flat: dict[str, Any] = {}
@@ -119,11 +119,11 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
             flat[f"params.{ours}.bias"] = entries.take(f"{theirs}.bias")
     levels = [f"quantizer.quantizers.{level}" for level in range(config.quantizer.num_quantizers)]
     for ours, theirs in (("inward", "in_proj"), ("outward", "out_proj")):
-        kernels = [_take_kernel(entries, f"{place}.{theirs}") for place in levels]
+        kernels = [_take_kernel(entries, f"{prefix}.{theirs}") for prefix in levels]
         flat[f"params.quantizer.{ours}.kernel"] = _stack([k.reshape(k.shape[:2]).T for k in kernels], theirs)
-        biases = [entries.take(f"{place}.{theirs}.bias") for place in levels]
+        biases = [entries.take(f"{prefix}.{theirs}.bias") for prefix in levels]
         flat[f"params.quantizer.{ours}.bias"] = _stack(biases, theirs)
-    books = [entries.take(f"{place}.codebook.weight") for place in levels]
+    books = [entries.take(f"{prefix}.codebook.weight") for prefix in levels]
     flat["params.quantizer.embedding"] = _stack(books, "codebook")
     entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
@@ -133,7 +133,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
 
 def _stack(values: list[np.ndarray], name: str) -> np.ndarray:
     if len({value.shape for value in values}) != 1:
-        raise LayoutError(f"{name} has not the same shape at all levels")
+        raise LayoutError(f"{name} does not have the same shape at all levels")
     return np.stack(values)
 
 
@@ -149,15 +149,15 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
             state[f"{theirs}.weight"] = params[f"{ours}.kernel"].transpose(np.argsort(order))
             state[f"{theirs}.bias"] = params[f"{ours}.bias"]
     for level in range(config.quantizer.num_quantizers):
-        place = f"quantizer.quantizers.{level}"
+        prefix = f"quantizer.quantizers.{level}"
         for ours, theirs in (("inward", "in_proj"), ("outward", "out_proj")):
-            state[f"{place}.{theirs}.weight"] = params[f"quantizer.{ours}.kernel"][level].T[:, :, None]
-            state[f"{place}.{theirs}.bias"] = params[f"quantizer.{ours}.bias"][level]
-        state[f"{place}.codebook.weight"] = params["quantizer.embedding"][level]
+            state[f"{prefix}.{theirs}.weight"] = params[f"quantizer.{ours}.kernel"][level].T[:, :, None]
+            state[f"{prefix}.{theirs}.bias"] = params[f"quantizer.{ours}.bias"][level]
+        state[f"{prefix}.codebook.weight"] = params["quantizer.embedding"][level]
     return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
 
 
-# Hugging Face's name of a field, and the one in Descript's files. The widths and strides follow in `_config`.
+# Field names of Hugging Face and of Descript's files. Widths and strides are handled in `_config`.
 _FIELDS = {
     "sampling_rate": "sample_rate",
     "encoder_hidden_size": "encoder_dim",
@@ -175,7 +175,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     """Config of a transformers `DacConfig` (its config.json).
 
     Raises:
-      LayoutError: a field is missing or has a value that codax does not have.
+      LayoutError: a field is missing, or codax does not support its value.
     """
     config = presets.dac_44khz()
     model, quantizer = config.model, config.quantizer
@@ -190,7 +190,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
             raise LayoutError(f"decoder_hidden_size {values['decoder_hidden_size']} does not halve with every block")
         up = values.get("upsampling_ratios")
         if up is not None and tuple(up) != model.strides[::-1]:
-            raise LayoutError("upsampling_ratios are not downsampling_ratios the other way round")
+            raise LayoutError("upsampling_ratios are not downsampling_ratios in reverse order")
         quantizer.num_quantizers = values["n_codebooks"]
         quantizer.codebook_size = values["codebook_size"]
         quantizer.projection = values["codebook_dim"]
@@ -206,7 +206,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
 
 
 def is_checkpoint(loaded: Mapping[str, Any]) -> bool:
-    """Is this what Descript's package saves: weights, and beside them how the model was made?"""
+    """Whether this is a checkpoint of Descript's package: weights and the arguments of the model."""
     return (
         isinstance(loaded.get("state_dict"), Mapping)
         and "quantizer.quantizers.0.codebook.weight" in loaded["state_dict"]
@@ -214,15 +214,15 @@ def is_checkpoint(loaded: Mapping[str, Any]) -> bool:
 
 
 def read_checkpoint(loaded: Mapping[str, Any]) -> tuple[Config, Mapping[str, np.ndarray]]:
-    """Config and weights of such a file.
+    """Config and weights of a checkpoint of Descript's package.
 
     Raises:
-      LayoutError: it does not say how the model was made, or that is a model that codax does not have.
+      LayoutError: the arguments of the model are missing, or codax does not support it.
     """
     metadata = loaded.get("metadata")
     values = metadata.get("kwargs") if isinstance(metadata, Mapping) else None
     if not isinstance(values, Mapping):
-        raise LayoutError("metadata.kwargs, which says how the model was made, is missing")
+        raise LayoutError("metadata.kwargs, the arguments of the model, is missing")
     renamed = {ours: values[theirs] for ours, theirs in _FIELDS.items() if theirs in values}
     return config_from_huggingface(renamed), loaded["state_dict"]
 
@@ -231,12 +231,12 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     """The inverse of `config_from_huggingface`.
 
     Raises:
-      LayoutError: transformers has no such model.
+      LayoutError: transformers does not support the model.
     """
     model, quantizer = config.model, config.quantizer
     wide = 2 ** len(model.strides)
     if not isinstance(model, DACConfig) or not isinstance(quantizer, FactorisedQuantizerConfig):
-        raise LayoutError(f"model {config.name} has not the shape of a DAC")
+        raise LayoutError(f"model {config.name} does not have the architecture of a DAC")
     fixed = presets.dac_44khz().model
     same = all(
         getattr(model, name) == getattr(fixed, name)
@@ -246,9 +246,9 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
         )
     )  # fmt: skip
     if not same or model.dimension != model.channels * wide:
-        raise LayoutError(f"model {config.name} has not the shape of a DAC")
+        raise LayoutError(f"model {config.name} does not have the architecture of a DAC")
     if quantizer.codebook_size != 2**config.bits_per_code:
-        raise LayoutError(f"codebooks of {quantizer.codebook_size} entries: transformers has powers of two alone")
+        raise LayoutError(f"codebooks of {quantizer.codebook_size} entries: transformers supports powers of two only")
     return {
         "architectures": ["DacModel"],
         "model_type": "dac",

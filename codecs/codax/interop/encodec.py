@@ -1,8 +1,8 @@
 """EnCodec's weights in three layouts: the `encodec` package, audiocraft's exports and Hugging Face transformers.
 
-The layouts number the layers of one sequence and differ in their names only, so one table of layers serves them all.
-Arrays change their order here and nowhere else: PyTorch's convolutions are [out, in, width], transposed ones
-[in, out, width], codax's [width, in, out]. PyTorch's two biases of an LSTM are one here; written back, the second is 0.
+The layouts number the layers of one sequence and differ only in names, so one table of layers serves all of them. Axes
+are permuted only in this module: PyTorch's convolutions are [out, in, width], transposed ones [in, out, width], codax's
+[width, in, out]. PyTorch's two LSTM biases are one in codax; on export the second is 0.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from codax.nets.weightnorm import DIRECTION, KERNEL, SCALE
 State = dict[str, np.ndarray]
 _LSTM_NAMES = (("kernel", "weight_ih"), ("recurrent", "weight_hh"))
 _BIAS, _SECOND_BIAS = "bias_ih", "bias_hh"
-_ORDERS = {"conv": (2, 1, 0), "convtr": (2, 0, 1)}  # from PyTorch's axes to [width, in, out]
+_ORDERS = {"conv": (2, 1, 0), "convtr": (2, 0, 1)}  # permutation of PyTorch's axes to [width, in, out]
 _BOOK = (("embedding", "embed"), ("total", "embed_avg"), ("count", "cluster_size"))
 
 
 class LayoutError(CodaxError):
-    """Weights that do not follow the layout; the message names the entry."""
+    """Weights or a config do not follow the layout; the message names the entry."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a project spells its names: `{side}` is encoder or decoder, `{index}` the layer's place, `{sub}` a part."""
+    """Name templates of a project: `{side}` is encoder or decoder, `{index}` the layer number, `{sub}` a sub-module."""
 
     layer: str
     conv: str
@@ -50,7 +50,7 @@ HUGGINGFACE = Layout("{side}.layers.{index}{sub}", ".conv", ".conv", "norm", "qu
 def layers(model: SEANetModelConfig) -> Iterator[tuple[str, str, int, str, str]]:
     """Yields (kind, side, index, sub-layer, codax name) of every layer with weights.
 
-    kind is "conv", "convtr" or "lstm"; index counts activations too, as the layouts do.
+    kind is "conv", "convtr" or "lstm"; as in the layouts, index also counts activations.
     """
     units = len(model.dilations)
 
@@ -85,23 +85,23 @@ def layers(model: SEANetModelConfig) -> Iterator[tuple[str, str, int, str, str]]
 
 
 def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yields (codax name, name in the layout, order of PyTorch's axes here) of every parameter.
+    """Yields (codax name, name in the layout, permutation of PyTorch's axes) of every parameter.
 
-    An LSTM's bias stands for PyTorch's first; the second has the name with "bias_hh".
+    An LSTM's bias corresponds to PyTorch's first; the second has "bias_hh" in its name.
     """
     model = config.model_of(SEANetModelConfig)
     net = model.seanet
     for kind, side, index, sub, name in layers(model):
-        place = layout.layer.format(side=side, index=index, sub=sub)
+        prefix = layout.layer.format(side=side, index=index, sub=sub)
         path = f"params.{side}.{name}"
         if kind == "lstm":
             directions = ("", REVERSE) if net.bidirectional and side == "encoder" else ("",)
-            for i, way in itertools.product(range(net.lstm_layers), directions):
+            for i, direction in itertools.product(range(net.lstm_layers), directions):
                 for ours, theirs in _LSTM_NAMES:
-                    yield f"{path}.{ours}{i}{way}", f"{place}.lstm.{theirs}_l{i}{way}", (1, 0)
-                yield f"{path}.bias{i}{way}", f"{place}.lstm.{_BIAS}_l{i}{way}", (0,)
+                    yield f"{path}.{ours}{i}{direction}", f"{prefix}.lstm.{theirs}_l{i}{direction}", (1, 0)
+                yield f"{path}.bias{i}{direction}", f"{prefix}.lstm.{_BIAS}_l{i}{direction}", (0,)
             continue
-        conv = place + (layout.conv if kind == "conv" else layout.convtr)
+        conv = prefix + (layout.conv if kind == "conv" else layout.convtr)
         order = _ORDERS[kind]
         if net.norm == "weight":
             yield f"{path}.{SCALE}", f"{conv}.weight_g", order
@@ -119,32 +119,32 @@ def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int
 
 
 class Entries:
-    """Weights by name, each of which has to be taken once."""
+    """Weights by name; `check_empty` makes sure that all of them were used."""
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
-        self._left = dict(state)
+        self._unused = dict(state)
 
     def take(self, name: str) -> np.ndarray:
-        """An entry, float32. Raises LayoutError if it is missing."""
-        if name not in self._left:
+        """Removes and returns an entry as float32. Raises LayoutError if it is missing."""
+        if name not in self._unused:
             raise LayoutError(f"{name} is missing")
-        return np.asarray(self._left.pop(name), np.float32)
+        return np.asarray(self._unused.pop(name), np.float32)
 
     def has(self, name: str) -> bool:
-        """Is there such an entry that was not taken?"""
-        return name in self._left
+        """Whether there is an unused entry of this name."""
+        return name in self._unused
 
     def check_empty(self) -> None:
-        """Raises LayoutError if an entry was not taken."""
-        if self._left:
-            raise LayoutError(f"{min(self._left)} has no place in the model")
+        """Raises LayoutError if an entry was not used."""
+        if self._unused:
+            raise LayoutError(f"{min(self._unused)} does not belong to the model")
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
-    """Weights in a layout as codax's flat variables ("params.encoder.stem.kernel": array, ...).
+    """Converts weights from a layout to codax's flat variables ("params.encoder.stem.kernel": array, ...).
 
     Raises:
-      LayoutError: an entry is missing or has no place.
+      LayoutError: an entry is missing or unknown.
     """
     entries = Entries({plain_name(name): value for name, value in state.items()})
     take = entries.take
@@ -157,10 +157,10 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     books: dict[str, list[np.ndarray]] = {ours: [] for ours, _ in _BOOK}
     inited = []
     for level in range(config.quantizer.num_quantizers):
-        place = layout.codebook.format(level=level)
+        prefix = layout.codebook.format(level=level)
         for ours, theirs in _BOOK:
-            books[ours].append(take(f"{place}.{theirs}"))
-        inited.append(bool(take(f"{place}.inited").all()))
+            books[ours].append(take(f"{prefix}.{theirs}"))
+        inited.append(bool(take(f"{prefix}.inited").all()))
     for ours, _ in _BOOK:
         flat[f"codebook.quantizer.{ours}"] = np.stack(books[ours])
     entries.check_empty()
@@ -169,7 +169,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
 
 
 def plain_name(name: str) -> str:
-    """PyTorch's newer names of weight normalisation as the older ones."""
+    """Converts PyTorch's newer names of weight normalisation to the older ones."""
     plain = name.replace(".parametrizations.weight.original0", ".weight_g")
     return plain.replace(".parametrizations.weight.original1", ".weight_v")
 
@@ -178,7 +178,7 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     """The inverse of `to_codax`.
 
     Raises:
-      LayoutError: codebooks of another kind.
+      LayoutError: the layout does not support the codebooks.
     """
     check_codebooks(config)
     state: State = {}
@@ -188,25 +188,25 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
             state[theirs.replace(_BIAS, _SECOND_BIAS)] = np.zeros_like(flat[ours])
     inited = np.asarray([float(flat["codebook.quantizer.initialised"])], np.float32)
     for level in range(config.quantizer.num_quantizers):
-        place = layout.codebook.format(level=level)
+        prefix = layout.codebook.format(level=level)
         for ours, theirs in _BOOK:
-            state[f"{place}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
-        state[f"{place}.inited"] = inited
+            state[f"{prefix}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
+        state[f"{prefix}.inited"] = inited
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
 
 
 def check_codebooks(config: Config) -> None:
-    """Raises LayoutError for codebooks that are no moving averages (DAC's layouts have those) or searched by angle."""
+    """Raises LayoutError for codebooks without EMA counts (those of DAC) or with cosine search."""
     if not isinstance(config.quantizer, EMAQuantizerConfig):
-        raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout has not")
+        raise LayoutError(f"model {config.name} has {config.quantizer.kind} codebooks, which the layout does not have")
     if config.quantizer.normalise:
-        raise LayoutError(f"model {config.name} searches its codebooks by angle, for which the layout has no field")
+        raise LayoutError(f"model {config.name} searches its codebooks by angle; the layout has no field for it")
 
 
 def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
-    """Config of weights in the `encodec` package's layout: the released models, or the same at another size.
+    """Derives the config of weights in the `encodec` package's layout: a released model, or one of another size.
 
-    The weights do not tell everything. Stereo means the 48 kHz model, mono the 24 kHz one.
+    The weights do not determine every field. Stereo is taken as the 48 kHz model, mono as the 24 kHz one.
 
     Raises:
       LayoutError: these are not EnCodec's weights.
@@ -227,7 +227,7 @@ def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
     return config.validate()
 
 
-# Hugging Face's name of a field, and where it is here.
+# Hugging Face's field name, and the path in codax's config.
 _HF_MODEL = (
     ("sampling_rate", "sample_rate"),
     ("audio_channels", "audio_channels"),
@@ -251,7 +251,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     """Config of a transformers `EncodecConfig` (its config.json).
 
     Raises:
-      LayoutError: a field is missing or has a value that codax does not have.
+      LayoutError: a field is missing, or codax does not support its value.
     """
     config = presets.encodec_24khz()
     model = config.model_of(EncodecConfig)
@@ -271,7 +271,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         net.trim_right_ratio = float(values["trim_right_ratio"])
         config.quantizer.codebook_size = values["codebook_size"]
         config.quantizer.kbps = tuple(float(k) for k in values["target_bandwidths"])
-        # As many levels as the highest of the bandwidths has.
+        # The number of levels of the highest bandwidth.
         config.quantizer.num_quantizers = int(1000 * config.quantizer.kbps[-1] // (1000 * config.kbps(1)))
         config.name = f"encodec_{model.sample_rate // 1000}khz"
         return Config.from_dict(config.to_dict())
@@ -285,7 +285,7 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     """The inverse of `config_from_huggingface`.
 
     Raises:
-      LayoutError: transformers has no such model.
+      LayoutError: transformers does not support the model.
     """
     model = config.model
     if not isinstance(model, EncodecConfig):

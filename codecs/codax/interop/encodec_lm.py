@@ -1,4 +1,4 @@
-"""The weights of EnCodec's language model in the layout of the `encodec` package (`encodec_lm_*.th`), both ways."""
+"""Import and export of EnCodec's language model in the layout of the `encodec` package (`encodec_lm_*.th`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codax.lm.predictor import LM, from_weights
 from codax.storage.files import write_whole
 from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes
 
-# Parts of a layer here and there. PyTorch's dense kernels are [out, in].
+# Names of a layer's modules in codax and in PyTorch. PyTorch's dense kernels are [out, in].
 _LAYER = (
     ("attention.kernel", "self_attn.in_proj_weight"),
     ("attention.bias", "self_attn.in_proj_bias"),
@@ -31,17 +31,17 @@ _LAYER = (
     ("norm2.scale", "norm2.weight"),
     ("norm2.bias", "norm2.bias"),
 )
-# One array for all codebooks here, one for each there: name here, name there, the axis of the codebooks here.
+# codax stacks all codebooks in one array, PyTorch has one per codebook: codax name, PyTorch name, codebook axis.
 _STACKED = (
     ("params.embedding", "emb.{}.weight", 0),
     ("params.kernel", "linears.{}.weight", 1),
     ("params.bias", "linears.{}.bias", 0),
 )
-PAST_CONTEXT = {32: 262, 16: 525}  # frames, of the released models with so many codebooks; the weights do not tell it
+PAST_CONTEXT = {32: 262, 16: 525}  # frames, by number of codebooks of the released models; not stored in the weights
 
 
 def arrays(layers: int) -> Iterator[tuple[str, str]]:
-    """Yields (codax name, PyTorch name) of every parameter of the Transformer; PyTorch's axes are in reverse."""
+    """Yields (codax name, PyTorch name) of every parameter of the Transformer; the axes are reversed."""
     for ours, theirs in (("scale", "weight"), ("bias", "bias")):
         yield f"params.transformer.norm_in.{ours}", f"transformer.norm_in.{theirs}"
     for i in range(layers):
@@ -50,16 +50,16 @@ def arrays(layers: int) -> Iterator[tuple[str, str]]:
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: LMConfig) -> State:
-    """Weights of the package as codax's flat variables ("params.transformer.norm_in.scale": array, ...).
+    """Converts weights of the package to codax's flat variables ("params.transformer.norm_in.scale": array, ...).
 
     Raises:
-      LayoutError: an entry is missing, has no place, or the codebooks' shapes differ.
+      LayoutError: an entry is missing or unknown, or the codebooks' shapes differ.
     """
     entries = Entries(state)
     take = entries.take
     flat = {ours: np.ascontiguousarray(take(theirs).T) for ours, theirs in arrays(config.layers)}
     for ours, theirs, axis in _STACKED:
-        # Of these only the heads' kernels are turned: [size, dim] there, [dim, codebooks, size] here.
+        # Only the kernels of the heads are transposed: from [size, dim] to [dim, codebooks, size].
         parts = [take(theirs.format(k)) for k in range(config.codebooks)]
         if len({part.shape for part in parts}) > 1:
             raise LayoutError(f"{theirs.format('*')} have several shapes")
@@ -79,15 +79,16 @@ def from_codax(flat: Mapping[str, np.ndarray], config: LMConfig) -> State:
 
 
 def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = None, heads: int = 8) -> LMConfig:
-    """Config of weights in the package's layout.
+    """Derives the config of weights in the package's layout.
 
     Args:
-      past_context: frames; None = that of the released model with as many codebooks.
-      heads: of the attention. The weights tell neither.
+      state: the weights.
+      past_context: frames; None = that of the released model with as many codebooks. Not stored in the weights.
+      heads: of the attention. Not stored in the weights.
 
     Raises:
       LayoutError: these are not the weights of such a model, or `past_context` is needed.
-      ConfigError: the sizes cannot be.
+      ConfigError: invalid sizes.
     """
     codebooks = sum(name.startswith("emb.") and name.endswith(".weight") for name in state)
     layers = sum(name.endswith(".self_attn.in_proj_weight") for name in state)
@@ -102,12 +103,12 @@ def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = 
 
 
 def is_lm(state: Mapping[str, Any]) -> bool:
-    """Are these the weights of a language model in the package's layout?"""
+    """Whether these are the weights of a language model in the package's layout."""
     return "emb.0.weight" in state
 
 
 def codec_of(config: LMConfig) -> Config:
-    """The codec of the released model with as many codebooks."""
+    """The config of the released codec with as many codebooks."""
     return presets.encodec_48khz() if config.codebooks == 16 else presets.encodec_24khz()
 
 
@@ -116,10 +117,10 @@ def import_lm(
 ) -> LM:
     """Reads a checkpoint of the `encodec` package's language model (with PyTorch), or its arrays as safetensors.
 
-    Args: as for `config_of_state`; `state` is what `read_tensors` found in the file, if that was read before.
+    Args: see `config_of_state`; `state` is the result of `read_tensors` for this file, if it was read before.
 
     Raises:
-      ModelError: naming the file and what is wrong with it.
+      ModelError: naming the file and the reason.
     """
     source = Path(source)
     if not source.is_file():
@@ -134,7 +135,7 @@ def import_lm(
 
 
 def export_lm(lm: LM, target: str | Path) -> None:
-    """Writes the state dict that the package's `LMModel` loads, as a safetensors file. Raises ModelError naming it."""
+    """Writes the state dict of the package's `LMModel` as a safetensors file. Raises ModelError naming it."""
     try:
         write_whole(Path(target), safetensors_bytes(from_codax(lm.flat(), lm.config), format="pt"))
     except OSError as error:

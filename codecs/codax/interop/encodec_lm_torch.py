@@ -1,8 +1,8 @@
-"""EnCodec's language model on PyTorch, operation by operation as the `encodec` package runs it.
+"""EnCodec's language model in PyTorch, with the same operations as in the `encodec` package.
 
-The bytes of a compressed `.ecdc` file depend on the last bits of the probabilities, and these on the order in which a
-library adds floats. So only PyTorch's own kernels read and write what `encodec` does: in the same version, on the same
-kind of processor and with as many threads (`torch.set_num_threads`).
+The bytes of a compressed `.ecdc` file depend on the last bits of the probabilities, and these on the order of float
+additions. Only PyTorch's own kernels, in the same version, on the same type of processor and with the same number of
+threads (`torch.set_num_threads`), therefore read and write the files of `encodec`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from codax.lm.predictor import LM
 
 
 class TorchLM:
-    """The language model on PyTorch, with the weights of `LM`."""
+    """The language model in PyTorch, with the weights of an `LM`."""
 
     def __init__(self, lm: LM) -> None:
         """Raises CodaxError if PyTorch is not installed."""
@@ -32,7 +32,7 @@ class TorchLM:
         self.weights = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
 
     def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
-        """As `LM.begin`; the functions can serve several sequences at a time.
+        """As `LM.begin`; several sequences can be processed at the same time.
 
         Raises:
           ConfigError: the model has fewer codebooks.
@@ -41,7 +41,7 @@ class TorchLM:
 
 
 class _Sequence:
-    """One sequence: the inputs that each layer has seen, and the position of the next frame."""
+    """One sequence: the past inputs of each layer, and the position of the next frame."""
 
     def __init__(self, config: LMConfig, weights: dict[str, Any], codebooks: int) -> None:
         import torch
@@ -57,8 +57,8 @@ class _Sequence:
         torch, functional, weights = self._torch, self._torch.nn.functional, self._weights
         dim = self.config.dim
 
-        def parts(place: str) -> tuple[Any, Any]:
-            return weights[f"{place}.weight"], weights[f"{place}.bias"]
+        def affine(prefix: str) -> tuple[Any, Any]:
+            return weights[f"{prefix}.weight"], weights[f"{prefix}.bias"]
 
         with torch.no_grad():
             codes = torch.from_numpy(np.asarray(previous, np.int64)).view(1, -1, 1)
@@ -66,31 +66,32 @@ class _Sequence:
             for k in range(1, self._codebooks):
                 x = x + functional.embedding(codes[:, k], weights[f"emb.{k}.weight"])
             phase = torch.tensor([[[self._position]]]) / self._wavelengths
-            x = functional.layer_norm(x, (dim,), *parts("transformer.norm_in"))
+            x = functional.layer_norm(x, (dim,), *affine("transformer.norm_in"))
             x = x + torch.cat([torch.cos(phase), torch.sin(phase)], dim=-1)
             for i in range(self.config.layers):
-                x = self._layer(x, i, parts)
+                x = self._layer(x, i, affine)
             self._position += 1
-            logits = torch.stack([functional.linear(x, *parts(f"linears.{k}")) for k in range(self._codebooks)], dim=1)
-            # [1, size, codebooks, 1], normalised along the second axis: another axis is another kernel.
+            logits = torch.stack([functional.linear(x, *affine(f"linears.{k}")) for k in range(self._codebooks)], dim=1)
+            # [1, size, codebooks, 1], normalised along the second axis: another axis would use a different kernel.
             return torch.softmax(logits.permute(0, 3, 1, 2), dim=1)[0, :, :, 0].T.numpy()
 
-    def _layer(self, x: Any, index: int, parts: Any) -> Any:
+    def _layer(self, x: Any, index: int, affine: Any) -> Any:
         torch, functional = self._torch, self._torch.nn.functional
-        place, dim, past = f"transformer.layers.{index}", self.config.dim, self._past[index]
+        prefix, dim, past = f"transformer.layers.{index}", self.config.dim, self._past[index]
         seen = torch.cat([past, x], dim=1)
         self._past[index] = seen[:, -self.config.past_context :]
         keys = seen.transpose(0, 1)
         weights = self._weights
         mixed, _ = functional.multi_head_attention_forward(
             x.transpose(0, 1), keys, keys, dim, self.config.heads,
-            weights[f"{place}.self_attn.in_proj_weight"], weights[f"{place}.self_attn.in_proj_bias"],
-            None, None, False, 0.0, *parts(f"{place}.self_attn.out_proj"),
+            weights[f"{prefix}.self_attn.in_proj_weight"], weights[f"{prefix}.self_attn.in_proj_bias"],
+            None, None, False, 0.0, *affine(f"{prefix}.self_attn.out_proj"),
             training=False, need_weights=False,
             attn_mask=torch.zeros(1, seen.shape[1], dtype=torch.bool),
         )  # fmt: skip
-        x = functional.layer_norm(x + mixed.transpose(0, 1), (dim,), *parts(f"{place}.norm1"))
+        x = functional.layer_norm(x + mixed.transpose(0, 1), (dim,), *affine(f"{prefix}.norm1"))
         y = functional.linear(
-            functional.gelu(functional.linear(x, *parts(f"{place}.linear1"))), *parts(f"{place}.linear2")
+            functional.gelu(functional.linear(x, *affine(f"{prefix}.linear1"))),
+            *affine(f"{prefix}.linear2"),
         )
-        return functional.layer_norm(x + y, (dim,), *parts(f"{place}.norm2"))
+        return functional.layer_norm(x + y, (dim,), *affine(f"{prefix}.norm2"))

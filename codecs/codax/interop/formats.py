@@ -1,4 +1,4 @@
-"""Models of other projects: what a path holds, and how it is written."""
+"""Detects the format of other projects' models, imports and exports them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtok
 from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
 
 KYUTAI_CONFIG = "mimi_config.json"
-PICKLES = (".th", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
-    """Reads a model of another project.
+    """Imports a model of another project.
 
     Args:
       source: a Hugging Face folder of `EncodecModel`, `MimiModel` or `DacModel` (safetensors or .bin), a checkpoint of
         the `encodec` package or of Descript's (DAC), an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's
-        weights of Mimi (a .safetensors file, with its mimi_config.json beside it unless it is the released model; or
-        their folder).
-      state: what `read_tensors` found in it, if that was read before.
+        weights of Mimi (a .safetensors file, with mimi_config.json beside it unless it is the released model; or their
+        folder).
+      state: the result of `read_tensors` for this file, if it was read before.
 
     Raises:
-      CodaxError: naming the file and what is wrong with it.
+      CodaxError: naming the file and the reason.
     """
     source = Path(source)
     if not source.exists():
@@ -44,7 +43,7 @@ def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> 
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Is there something at the path that is not a model folder of codax?"""
+    """Whether the path holds something other than a model folder of codax."""
     path = Path(path)
     if path.is_file():
         return True
@@ -57,15 +56,15 @@ def is_foreign(path: str | Path) -> bool:
     return isinstance(values, dict) and "quantizer" not in values
 
 
-_Found = tuple[Config, dict[str, Any], Path]
+_Imported = tuple[Config, dict[str, Any], Path]
 
 
-def _from_folder(folder: Path) -> _Found:
+def _from_folder(folder: Path) -> _Imported:
     if (folder / KYUTAI_CONFIG).is_file():
-        found = sorted(folder.glob("mimi*.safetensors")) or sorted(folder.glob("tokenizer-*.safetensors"))
-        if not found:
-            raise ModelError(f"{folder}: no mimi*.safetensors is beside {KYUTAI_CONFIG}")
-        return _from_file(found[0], None)
+        files = sorted(folder.glob("mimi*.safetensors")) or sorted(folder.glob("tokenizer-*.safetensors"))
+        if not files:
+            raise ModelError(f"{folder}: has {KYUTAI_CONFIG}, but no mimi*.safetensors")
+        return _from_file(files[0], None)
     values, weights = _read_json(folder / "config.json"), _weights_file(folder)
     if speechtokenizer.is_config(values):
         config = speechtokenizer.config_of(values)
@@ -80,13 +79,13 @@ def _from_folder(folder: Path) -> _Found:
     return config, encodec.to_codax(read_tensors(weights), config, encodec.HUGGINGFACE), weights
 
 
-def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Found:
+def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
     arrays = read_tensors(path) if state is None else dict(state)
     if mimi.is_state(arrays):
-        about = path.parent / KYUTAI_CONFIG
+        config_file = path.parent / KYUTAI_CONFIG
         config = presets.mimi_24khz()
-        if about.is_file():
-            config = mimi_config.config_from_kyutai(_json_object(about))
+        if config_file.is_file():
+            config = mimi_config.config_from_kyutai(_json_object(config_file))
         return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
     if dac.is_checkpoint(arrays):
         config, arrays = dac.read_checkpoint(arrays)
@@ -103,7 +102,7 @@ def _weights_file(folder: Path) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise ModelError(f"{folder}: none of {', '.join(names)} is there")
+    raise ModelError(f"{folder}: has none of {', '.join(names)}")
 
 
 def _json_object(path: Path) -> dict[str, Any]:
@@ -129,7 +128,7 @@ def export_huggingface(codec: Codec, folder: str | Path) -> None:
     """Writes a folder that transformers' `EncodecModel`, `MimiModel` or `DacModel`, and their `AutoProcessor`, load.
 
     Raises:
-      CodaxError: a model that transformers does not have, or a folder that cannot be written.
+      CodaxError: transformers does not support the model, or the folder cannot be written.
     """
     config = codec.config
     processor: dict[str, Any] = {"feature_extractor_type": "EncodecFeatureExtractor", "return_attention_mask": True}
@@ -157,10 +156,10 @@ def export_huggingface(codec: Codec, folder: str | Path) -> None:
 
 
 def export_kyutai(codec: Codec, folder: str | Path) -> None:
-    """Writes mimi.safetensors and mimi_config.json, as `moshi.models.loaders.get_mimi` takes them.
+    """Writes mimi.safetensors and mimi_config.json for `moshi.models.loaders.get_mimi`.
 
     Raises:
-      CodaxError: a model that is no Mimi, or a folder that cannot be written.
+      CodaxError: the model is not a Mimi, or the folder cannot be written.
     """
     values = mimi_config.config_to_kyutai(codec.config)
     _write(
@@ -169,6 +168,6 @@ def export_kyutai(codec: Codec, folder: str | Path) -> None:
 
 
 def _write(folder: str | Path, texts: Mapping[str, Any], name: str, state: dict[str, Any]) -> None:
-    """Writes the weights into `name` and every one of `texts` as JSON."""
+    """Writes the weights as `name`, and each of `texts` as JSON."""
     files = {other: json.dumps(values, indent=2) + "\n" for other, values in texts.items()}
     write_folder(folder, {name: safetensors_bytes(state, format="pt")} | files)

@@ -1,8 +1,8 @@
 """Mimi's weights in two layouts: Kyutai's own and Hugging Face transformers' `MimiModel`.
 
-Both name SEANet's layers as EnCodec's do (`codax.interop.encodec`). Kyutai keeps queries, keys and values in one matrix
-and turns neighbouring channels as pairs; transformers has three matrices and pairs of channels half a head apart, as
-here. Where a codebook is the sum of its vectors by their number, codax also keeps the quotient.
+Both name SEANet's layers as EnCodec does (`codax.interop.encodec`). Kyutai has queries, keys and values in one matrix
+and rotates pairs of adjacent channels; transformers has three matrices and, as codax, pairs of channels that are half a
+head apart. Both store a codebook as the sum of its vectors and their count; codax also stores the quotient.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from codax.interop.encodec import Entries, LayoutError
 from codax.nets.weightnorm import fold
 
 State = dict[str, np.ndarray]
-_EPSILON = 1e-5  # counts are not taken for less
+_EPSILON = 1e-5  # lower limit of the counts
 _QKV = ("q_proj", "k_proj", "v_proj")
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a project spells its names; `{side}` is encoder or decoder, `{stack}` one of `stacks`."""
+    """Name templates of a project; `{side}` is encoder or decoder, `{stack}` one of `stacks`."""
 
     seanet: encodec.Layout
     transformer: str
-    parts: Mapping[str, str]  # of a layer, by their names here
+    parts: Mapping[str, str]  # of a layer, by codax name
     downsample: str
     upsample: str
     stacks: tuple[str, str]
@@ -86,7 +86,7 @@ KYUTAI = Layout(
     total="embedding_sum",
     count="cluster_usage",
 )
-# Names in other versions of Kyutai's files, as regular expressions, and the ones in `KYUTAI`.
+# Names in other versions of Kyutai's files, as regular expressions, and their equivalents in `KYUTAI`.
 _OTHER_NAMES = (
     (r"self_attn\.in_projs\.0\.weight$", "self_attn.in_proj_weight"),
     (r"self_attn\.in_proj\.weight$", "self_attn.in_proj_weight"),
@@ -98,27 +98,27 @@ _OTHER_NAMES = (
 
 
 def arrays(config: Config, layout: Layout) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yields (codax name, name in the layout, order of PyTorch's axes here) of the parameters that fit one to one."""
+    """Yields (codax name, name in the layout, permutation of PyTorch's axes) of parameters that correspond directly."""
     model = config.model_of(MimiConfig)
     for ours, theirs, order in encodec.arrays(dataclasses.replace(config, model=_plain(model)), layout.seanet):
         _, side, rest = ours.split(".", 2)
         yield f"params.{side}.seanet.{rest}", theirs, order
     for side, layer in _transformer_layers(config):
-        place = layout.transformer.format(side=side, layer=layer)
+        prefix = layout.transformer.format(side=side, layer=layer)
         for ours, theirs in layout.parts.items():
             order = (1, 0) if ours.endswith("kernel") else (0,)
-            yield f"params.{side}.transformer.layer{layer}.{ours}", f"{place}.{theirs}", order
+            yield f"params.{side}.transformer.layer{layer}.{ours}", f"{prefix}.{theirs}", order
     if model.resample_stride > 1:
         yield "params.encoder.downsample.kernel", layout.downsample, (2, 1, 0)
 
 
 def _plain(model: MimiConfig) -> MimiConfig:
-    """The same without what the layouts of EnCodec do not have, or would spell in another way."""
+    """The config without the parts that EnCodec's layouts do not have or name differently."""
     return dataclasses.replace(model, semantic_dimension=0, seanet=dataclasses.replace(model.seanet, norm="none"))
 
 
 def _books(config: Config, layout: Layout) -> Iterator[str]:
-    """Where the codebooks are, level by level."""
+    """Prefixes of the codebooks, level by level."""
     semantic = config.quantizer.semantic
     for level in range(config.quantizer.num_quantizers):
         stack = layout.stacks[level >= semantic]
@@ -138,7 +138,7 @@ def _transformer_layers(config: Config) -> Iterator[tuple[str, int]]:
 
 
 def halves(kernel: np.ndarray, heads: int) -> np.ndarray:
-    """Output channels [in, heads * width] from neighbouring pairs to pairs half a head apart."""
+    """Reorders output channels [in, heads * width] from adjacent pairs to pairs half a head apart."""
     return kernel.reshape(kernel.shape[0], heads, -1, 2).swapaxes(2, 3).reshape(kernel.shape)
 
 
@@ -147,17 +147,17 @@ def neighbours(kernel: np.ndarray, heads: int) -> np.ndarray:
     return kernel.reshape(kernel.shape[0], heads, 2, -1).swapaxes(2, 3).reshape(kernel.shape)
 
 
-def _turned(kernel: np.ndarray, heads: int, turn: Any) -> np.ndarray:
-    """Queries' and keys' channels of a joint kernel [in, 3 * dim] in another order."""
+def _reordered(kernel: np.ndarray, heads: int, reorder: Any) -> np.ndarray:
+    """Reorders the channels of queries and keys in a joint kernel [in, 3 * dim]."""
     queries, keys, values = np.split(kernel, 3, axis=1)
-    return np.concatenate([turn(queries, heads), turn(keys, heads), values], axis=1)
+    return np.concatenate([reorder(queries, heads), reorder(keys, heads), values], axis=1)
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
-    """Weights in a layout as codax's flat variables.
+    """Converts weights from a layout to codax's flat variables.
 
     Raises:
-      LayoutError: an entry is missing or has no place.
+      LayoutError: an entry is missing or unknown.
     """
     entries = Entries({_usual_name(name): value for name, value in state.items()})
     take = entries.take
@@ -167,18 +167,18 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     for side, layer in _transformer_layers(config):
         name = f"params.{side}.transformer.layer{layer}.attention.kernel"
         if name in flat:
-            flat[name] = _turned(flat[name], config.model_of(MimiConfig).transformer.heads, halves)
+            flat[name] = _reordered(flat[name], config.model_of(MimiConfig).transformer.heads, halves)
         else:
-            place = layout.transformer.format(side=side, layer=layer)
-            flat[name] = np.concatenate([take(f"{place}.self_attn.{part}.weight").T for part in _QKV], axis=1)
+            prefix = layout.transformer.format(side=side, layer=layer)
+            flat[name] = np.concatenate([take(f"{prefix}.self_attn.{part}.weight").T for part in _QKV], axis=1)
     if config.model_of(MimiConfig).resample_stride > 1:
         flat["params.decoder.upsample.kernel"] = _each_channel(take(layout.upsample), layout.upsample)
     for ours, theirs in _projections(layout):
         flat[ours] = take(theirs)[:, :, 0].T
     books = list(_books(config, layout))
-    total = np.stack([take(f"{place}.{layout.total}") for place in books])
-    count = np.stack([take(f"{place}.{layout.count}") for place in books])
-    initialised = [bool(take(f"{place}.{layout.initialised}").all()) for place in books]
+    total = np.stack([take(f"{prefix}.{layout.total}") for prefix in books])
+    count = np.stack([take(f"{prefix}.{layout.count}") for prefix in books])
+    initialised = [bool(take(f"{prefix}.{layout.initialised}").all()) for prefix in books]
     entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
     return flat | {
@@ -196,17 +196,17 @@ def _usual_name(name: str) -> str:
 
 
 def _each_channel(kernel: np.ndarray, name: str) -> np.ndarray:
-    """A transposed convolution's kernel [channels, 1, width] as [width, channels]."""
+    """Converts a depthwise transposed convolution's kernel [channels, 1, width] to [width, channels]."""
     if kernel.ndim != 3 or kernel.shape[1] != 1:
-        raise LayoutError(f"{name} has the shape {list(kernel.shape)}: every channel must be upsampled by itself")
+        raise LayoutError(f"{name} has the shape {list(kernel.shape)}: upsampling must be depthwise")
     return kernel[:, 0].T
 
 
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
-    """The inverse of `to_codax`. Weight normalisation is folded in; the head of distillation is left out.
+    """The inverse of `to_codax`. Weight normalisation is folded; the distillation head is omitted.
 
     Raises:
-      LayoutError: codebooks of another kind.
+      LayoutError: the layout does not support the codebooks.
     """
     encodec.check_codebooks(config)
     variables = unflatten_dict(dict(flat), sep=".")
@@ -215,7 +215,7 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     state: State = {}
     for ours, theirs, order in arrays(config, layout):
         value = (
-            _turned(flat[ours], model.transformer.heads, neighbours)
+            _reordered(flat[ours], model.transformer.heads, neighbours)
             if ours.endswith("attention.kernel")
             else flat[ours]
         )
@@ -223,21 +223,21 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     for side, layer in _transformer_layers(config):
         if "attention.kernel" not in layout.parts:
             parts = np.split(flat[f"params.{side}.transformer.layer{layer}.attention.kernel"], 3, axis=1)
-            place = layout.transformer.format(side=side, layer=layer)
-            state |= {f"{place}.self_attn.{name}.weight": part.T for name, part in zip(_QKV, parts, strict=True)}
+            prefix = layout.transformer.format(side=side, layer=layer)
+            state |= {f"{prefix}.self_attn.{name}.weight": part.T for name, part in zip(_QKV, parts, strict=True)}
     if model.resample_stride > 1:
         state[layout.upsample] = flat["params.decoder.upsample.kernel"].T[:, None]
     for ours, theirs in _projections(layout):
         state[theirs] = flat[ours].T[:, :, None]
     embedding, total, count = (flat[f"codebook.quantizer.{name}"] for name in ("embedding", "total", "count"))
-    kept = np.maximum(count, np.float32(_EPSILON))[..., None]
-    total = np.where(total / kept == embedding, total, embedding * kept)  # what divides into the same entries
-    for level, place in enumerate(_books(config, layout)):
-        state[f"{place}.{layout.total}"], state[f"{place}.{layout.count}"] = total[level], count[level]
-        state[f"{place}.{layout.initialised}"] = np.asarray([flat["codebook.quantizer.initialised"]], np.float32)
+    limited = np.maximum(count, np.float32(_EPSILON))[..., None]
+    total = np.where(total / limited == embedding, total, embedding * limited)  # their quotient must be the embedding
+    for level, prefix in enumerate(_books(config, layout)):
+        state[f"{prefix}.{layout.total}"], state[f"{prefix}.{layout.count}"] = total[level], count[level]
+        state[f"{prefix}.{layout.initialised}"] = np.asarray([flat["codebook.quantizer.initialised"]], np.float32)
     return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
 
 
 def is_state(state: Mapping[str, Any]) -> bool:
-    """Are these Mimi's weights in Kyutai's layout?"""
+    """Whether these are Mimi's weights in Kyutai's layout."""
     return any(name.startswith("quantizer.rvq_first.") for name in state)

@@ -1,4 +1,4 @@
-"""Mimi's configurations: transformers' config.json and Kyutai's mimi_config.json, both ways."""
+"""Conversion of Mimi's configs: transformers' config.json and Kyutai's mimi_config.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
 from codax.interop.encodec import LayoutError
 
-# Name of a field of transformers' MimiConfig, and where it is here.
+# Field name of transformers' MimiConfig, and the path in codax's config.
 _HF = (
     ("sampling_rate", "model.sample_rate"),
     ("audio_channels", "model.audio_channels"),
@@ -28,7 +28,7 @@ _HF = (
     ("codebook_size", "quantizer.codebook_size"),
     ("codebook_dim", "quantizer.projection"),
 )
-# Fields that have one value here.
+# Fields with a single supported value.
 _HF_FIXED = {
     "hidden_act": "gelu",
     "attention_bias": False,
@@ -46,12 +46,12 @@ def _get(config: Any, path: str) -> Any:
 
 
 def _set(config: Any, path: str, value: Any) -> None:
-    place, _, name = path.rpartition(".")
-    setattr(_get(config, place) if place else config, name, value)
+    parent, _, name = path.rpartition(".")
+    setattr(_get(config, parent) if parent else config, name, value)
 
 
-def _finished(config: Config) -> Config:
-    """The config with a name, and with rates that it has."""
+def _completed(config: Config) -> Config:
+    """The validated config, with a name and rates for evaluation."""
     config.name = f"mimi_{config.model.sample_rate // 1000}khz"
     levels = [n for n in (1, 4, 8, 16, 32) if n < config.quantizer.num_quantizers]
     config.quantizer.kbps = tuple(config.kbps(n) for n in (*levels, config.quantizer.num_quantizers))
@@ -59,17 +59,17 @@ def _finished(config: Config) -> Config:
 
 
 def config_from_huggingface(values: Mapping[str, Any]) -> Config:
-    """Config of a transformers `MimiConfig` (its config.json); what is missing there has the released model's value.
+    """Config of a transformers `MimiConfig` (its config.json); missing fields have the released model's values.
 
     Raises:
-      LayoutError: a field has a value that codax does not have.
+      LayoutError: codax does not support the value of a field.
     """
     config = presets.mimi_24khz()
     model = config.model_of(MimiConfig)
     try:
-        for name, wanted in _HF_FIXED.items():
-            if values.get(name, wanted) != wanted:
-                raise LayoutError(f"{name} is {values[name]!r}: codax has {wanted!r} alone")
+        for name, supported in _HF_FIXED.items():
+            if values.get(name, supported) != supported:
+                raise LayoutError(f"{name} is {values[name]!r}: codax supports {supported!r} only")
         for theirs, ours in _HF:
             _set(config, ours, values.get(theirs, _get(config, ours)))
         heads = model.transformer.heads
@@ -87,7 +87,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         rate = values.get("frame_rate") or values.get("_frame_rate")
         if rate:
             model.resample_stride = round(config.frame_rate * model.resample_stride / float(rate))
-        return _finished(config)
+        return _completed(config)
     except (ConfigError, LayoutError):
         raise
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -95,10 +95,10 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
 
 
 def check_shape(config: Config) -> int:
-    """The base of the dilations. Raises LayoutError if neither Kyutai nor transformers has such a model."""
+    """Returns the base of the dilations. Raises LayoutError if neither Kyutai nor transformers supports the model."""
     model, q = config.model, config.quantizer
     if not isinstance(model, MimiConfig):
-        raise LayoutError(f"model {config.name} of family {model.family} has not the shape of a Mimi")
+        raise LayoutError(f"model {config.name} of family {model.family} does not have the architecture of a Mimi")
     base = model.dilations[1] if len(model.dilations) > 1 else 2
     fits = (
         model.dilations == tuple(base**i for i in range(len(model.dilations)))
@@ -110,13 +110,14 @@ def check_shape(config: Config) -> int:
     )
     if not fits:
         raise LayoutError(
-            f"model {config.name} has not the shape of a Mimi: two steps a frame, a split quantizer with projections"
+            f"model {config.name} does not have the architecture of a Mimi: two latent steps per frame, a split "
+            "quantizer with projections"
         )
     return base
 
 
 def config_to_huggingface(config: Config) -> dict[str, Any]:
-    """The inverse of `config_from_huggingface`. Raises LayoutError if transformers has no such model."""
+    """The inverse of `config_from_huggingface`. Raises LayoutError if transformers does not support the model."""
     base, model = check_shape(config), config.model_of(MimiConfig)
     return {
         "architectures": ["MimiModel"],
@@ -138,7 +139,7 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
     }
 
 
-# Name of a field of Kyutai's mimi_config.json, and where it is here.
+# Field name of Kyutai's mimi_config.json, and the path in codax's config.
 _KYUTAI = (
     ("sample_rate", "model.sample_rate"),
     ("channels", "model.audio_channels"),
@@ -166,17 +167,17 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
     model = config.model_of(MimiConfig)
     try:
         for theirs, ours in _KYUTAI:
-            place: Any = values
+            value: Any = values
             for part in theirs.split("."):
-                place = place[part]
-            _set(config, ours, type(_get(config, ours))(place))
+                value = value[part]
+            _set(config, ours, type(_get(config, ours))(value))
         net = values["seanet"]
         model.strides = tuple(reversed(net["ratios"]))
         model.dilations = tuple(net["dilation_base"] ** i for i in range(net["n_residual_layers"]))
         model.seanet.shortcut = "identity" if net.get("true_skip", True) else "conv"
         config.quantizer.semantic = int(values["quantizer"].get("n_q_semantic", 1))
         model.resample_stride = round(config.frame_rate * model.resample_stride / float(values["frame_rate"]))
-        return _finished(config)
+        return _completed(config)
     except (ConfigError, LayoutError):
         raise
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -184,12 +185,12 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
 
 
 def config_to_kyutai(config: Config) -> dict[str, Any]:
-    """The inverse of `config_from_kyutai`, as `moshi.models.loaders.get_mimi` takes it."""
+    """The inverse of `config_from_kyutai`, for `moshi.models.loaders.get_mimi`."""
     base, model = check_shape(config), config.model_of(MimiConfig)
     values: dict[str, Any] = {"frame_rate": config.frame_rate, "seanet": {}, "transformer": {}, "quantizer": {}}
     for theirs, ours in _KYUTAI:
-        place, _, name = theirs.rpartition(".")
-        (values[place] if place else values)[name] = _get(config, ours)
+        parent, _, name = theirs.rpartition(".")
+        (values[parent] if parent else values)[name] = _get(config, ours)
     values["seanet"] |= {
         "channels": model.audio_channels,
         "causal": True,

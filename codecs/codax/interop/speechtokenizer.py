@@ -1,7 +1,7 @@
-"""SpeechTokenizer's models (arXiv 2308.16692): a folder of config.json and SpeechTokenizer.pt, both ways.
+"""Import and export of SpeechTokenizer models (arXiv 2308.16692): folders of config.json and SpeechTokenizer.pt.
 
-The weights have the names of the `encodec` package, with two directions in the encoder's LSTM and a linear head
-`transform` on the first quantizer's output.
+The weights have the names of the `encodec` package, plus a bidirectional LSTM in the encoder and a linear head
+`transform` on the output of the first quantizer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from codax.storage.files import write_whole
 from codax.storage.tensors import ModelError
 
 WEIGHTS = "SpeechTokenizer.pt"
-# Name of a field there, and where it is here.
+# SpeechTokenizer's field name, and the path in codax's config.
 _MODEL = (("sample_rate", "sample_rate"), ("n_filters", "channels"), ("dimension", "dimension"))
 _SEANET = (
     ("lstm_layers", "lstm_layers"),
@@ -31,7 +31,7 @@ _QUANTIZER = (("n_q", "num_quantizers"), ("codebook_size", "codebook_size"))
 
 
 def is_config(values: Mapping[str, Any]) -> bool:
-    """Are these the contents of SpeechTokenizer's config.json?"""
+    """Whether these are the contents of SpeechTokenizer's config.json."""
     return {"n_q", "semantic_dimension", "strides"} <= set(values)
 
 
@@ -39,13 +39,13 @@ def config_of(values: Mapping[str, Any]) -> Config:
     """Config of a model's config.json.
 
     Raises:
-      LayoutError: a field is missing or has a value that codax does not have.
+      LayoutError: a field is missing, or codax does not support its value.
     """
     config = presets.speechtokenizer_16khz()
     model = config.model_of(EncodecConfig)
     try:
         if values.get("activation", "ELU") != "ELU":
-            raise LayoutError(f"activation {values['activation']!r} is not ELU, the one that codax has")
+            raise LayoutError(f"activation {values['activation']!r}: codax supports ELU only")
         for theirs, ours in _MODEL:
             setattr(model, ours, values[theirs])
         for theirs, ours in _SEANET:
@@ -54,7 +54,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
             setattr(config.quantizer, ours, values[theirs])
         model.strides = tuple(reversed(values["strides"]))
         model.dilations = tuple(values["dilation_base"] ** i for i in range(values["n_residual_layers"]))
-        # A head of the latent's own width has no weights.
+        # A head with the width of the latent is the identity, without weights.
         wide = values["semantic_dimension"]
         model.semantic_dimension = 0 if wide == values["dimension"] else wide
         top = config.kbps(config.quantizer.num_quantizers)
@@ -72,14 +72,16 @@ def config_values(config: Config) -> dict[str, Any]:
     """The inverse of `config_of`.
 
     Raises:
-      LayoutError: SpeechTokenizer has no such model.
+      LayoutError: SpeechTokenizer does not support the model.
     """
     model = config.model
     if not isinstance(model, EncodecConfig):
-        raise LayoutError(f"model {config.name} of family {model.family} has not the shape of a SpeechTokenizer")
+        raise LayoutError(
+            f"model {config.name} of family {model.family} does not have the architecture of a SpeechTokenizer"
+        )
     net = model.seanet
     base = model.dilations[1] if len(model.dilations) > 1 else 2
-    # What its config cannot say.
+    # Properties that its config cannot express.
     fixed = EncodecConfig(causal=False, seanet=RecurrentSEANetConfig(bidirectional=net.bidirectional))
     same = all(
         getattr(model, name) == getattr(fixed, name)
@@ -90,7 +92,7 @@ def config_values(config: Config) -> dict[str, Any]:
     )
     fits = model.dilations == tuple(base**i for i in range(len(model.dilations)))
     if not (same and fits) or model.decoder_channels not in (0, model.channels):
-        raise LayoutError(f"model {config.name} has not the shape of a SpeechTokenizer")
+        raise LayoutError(f"model {config.name} does not have the architecture of a SpeechTokenizer")
     return {
         **{theirs: getattr(model, ours) for theirs, ours in _MODEL},
         **{theirs: getattr(net, ours) for theirs, ours in _SEANET},
@@ -104,10 +106,10 @@ def config_values(config: Config) -> dict[str, Any]:
 
 
 def export_speechtokenizer(codec: Codec, folder: str | Path) -> None:
-    """Writes a folder whose files `SpeechTokenizer.load_from_checkpoint` takes. PyTorch writes the weights.
+    """Writes a folder for `SpeechTokenizer.load_from_checkpoint`. PyTorch writes the weights.
 
     Raises:
-      CodaxError: a model of another shape, a folder that cannot be written, or PyTorch is not installed.
+      CodaxError: unsupported model, a folder that cannot be written, or PyTorch is not installed.
     """
     folder = Path(folder)
     values = config_values(codec.config)

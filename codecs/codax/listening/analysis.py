@@ -1,4 +1,4 @@
-"""From results to analysis.json: screening, summaries by system and item, and tests between systems."""
+"""Analysis of a listening test: screening, summaries by system and item, and comparisons between systems."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two stimuli on the same listeners and items; differences are first - second.
+    """Two stimuli rated by the same listeners on the same items; differences are first - second.
 
     Attributes:
-      pairs: listeners x items.
-      p: of the permutation test; `adjusted` for the number of comparisons.
+      pairs: number of pairs, listeners x items.
+      p: of the permutation test; `adjusted` is corrected for the number of comparisons.
       effect: Cohen's d of the differences.
-      detectable: difference that the test finds with 80 % power.
+      detectable: difference that the test detects with 80 % power.
     """
 
     first: str
@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Outlier:
-    """A rating far from those of the other listeners, to be looked into."""
+    """A rating far from those of the other listeners, for manual inspection."""
 
     listener: str
     item: str
@@ -66,7 +66,7 @@ class Outlier:
 
 @dataclasses.dataclass(frozen=True)
 class AbxResult:
-    """How often listeners told a system from the reference; `listeners` has (correct, trials) by listener."""
+    """How often listeners distinguished a system from the reference; `listeners` has (correct, trials) by listener."""
 
     system: str
     correct: int
@@ -78,14 +78,14 @@ class AbxResult:
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """What a test showed.
+    """Result of a listening test.
 
     Attributes:
       content: of analysis.json.
       overall: summary by stimulus over all items, best median first.
       comparisons: between systems and with the hidden reference.
       abx: of an ABX test.
-      dropped: listeners who do not count.
+      dropped: listeners excluded by the screening.
       notes: one line each.
     """
 
@@ -140,19 +140,10 @@ def analyze(
         with staged(out) as folder:
             _write(folder, about)
         return analysis
-    scores: dict[str, dict[str, dict[str, float]]] = {names[s.session]: s.scores() for s in sessions}
-    dropped = screen(scores, screening)
-    gone = {entry.listener for entry in dropped}
-    kept = {listener: trials for listener, trials in scores.items() if listener not in gone}
-    if not kept:
-        first = dropped[0]
-        raise CodaxError(
-            f"--screening {screening}: drops all {len(scores)} listeners; {first.listener}: {first.reason}"
-        )
     stimuli = [REFERENCE, *manifest.systems, *ANCHORS]
+    kept, dropped = _screened({names[s.session]: s.scores() for s in sessions}, screening)
     overall = {name: overall_summary(kept, name) for name in stimuli}
     overall = dict(sorted(overall.items(), key=lambda entry: (-entry[1].median, -entry[1].mean)))
-    items = sorted({item for trials in kept.values() for item in trials})
     comparisons = compare(kept, [REFERENCE, *manifest.systems], correction=correction, seed=seed)
     about |= {
         "screening": {
@@ -166,53 +157,72 @@ def analyze(
             "correction": correction,
             "seed": seed,
         },
-        "systems": [
-            {
-                "name": name,
-                "overall": _facts(summary),
-                "items": {
-                    item: _facts(summarize([trials[item][name] for trials in kept.values() if item in trials]))
-                    for item in items
-                },
-            }
-            for name, summary in overall.items()
-        ],
+        "systems": _by_item(kept, overall),
         "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
         "outliers": [dataclasses.asdict(outlier) for outlier in single_outliers(kept, stimuli)],
     }
     with staged(out) as folder:
         _write(folder, about)
         (folder / "mushra.csv").write_text(to_csv(sessions, manifest), encoding="utf-8", newline="")
-        plots.box_plot(
-            {name: [trial[name] for trials in kept.values() for trial in trials.values()] for name in overall},
-            overall,
-            folder / "boxplot.png",
-        )
-        if rates := {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps}:
-            plots.rate_plot(rates, overall, folder / "rate_score.png")
+        _plot(folder, kept, overall, {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps})
     return Analysis(about, overall, comparisons, [], dropped, notes)
 
 
+def _screened(scores: Scores, rule: str) -> tuple[Scores, list[Dropped]]:
+    """The scores of the listeners that a rule keeps, and the others. Raises CodaxError if it keeps none."""
+    dropped = screen(scores, rule)
+    excluded = {entry.listener for entry in dropped}
+    kept = {listener: trials for listener, trials in scores.items() if listener not in excluded}
+    if not kept:
+        first = dropped[0]
+        raise CodaxError(f"--screening {rule}: drops all {len(scores)} listeners; {first.listener}: {first.reason}")
+    return kept, dropped
+
+
+def _by_item(scores: Scores, overall: Mapping[str, Summary]) -> list[dict[str, Any]]:
+    """The summaries of every stimulus, over all items and by item, for analysis.json."""
+    items = sorted({item for trials in scores.values() for item in trials})
+    return [
+        {
+            "name": name,
+            "overall": _facts(summary),
+            "items": {
+                item: _facts(summarize([trials[item][name] for trials in scores.values() if item in trials]))
+                for item in items
+            },
+        }
+        for name, summary in overall.items()
+    ]
+
+
+def _plot(folder: Path, scores: Scores, overall: Mapping[str, Summary], kbps: Mapping[str, float]) -> None:
+    """Writes boxplot.png and, if bit rates are known, rate_score.png."""
+    by_stimulus = {name: [trial[name] for trials in scores.values() for trial in trials.values()] for name in overall}
+    plots.box_plot(by_stimulus, overall, folder / "boxplot.png")
+    if kbps:
+        plots.rate_plot(kbps, overall, folder / "rate_score.png")
+
+
 def overall_summary(scores: Scores, stimulus: str) -> Summary:
-    """Summary over all items. The mean's interval is that of the listeners' means, whose ratings belong together."""
+    """Summary over all items. The mean's interval is based on listener means, as ratings of a listener correlate."""
     by_listener = [[trial[stimulus] for trial in trials.values()] for trials in scores.values()]
     means = [sum(values) / len(values) for values in by_listener]
     return summarize([score for values in by_listener for score in values], means)
 
 
 def single_outliers(scores: Scores, stimuli: Sequence[str]) -> list[Outlier]:
-    """Ratings outside of the whiskers of their item and stimulus. They count: BS.1534-3 drops none without a reason."""
-    found = []
+    """Ratings outside the whiskers of their item and stimulus; kept, as BS.1534-3 requires a reason to drop any."""
+    result = []
     for item in sorted({item for trials in scores.values() for item in trials}):
         for stimulus in stimuli:
-            given = {name: trials[item][stimulus] for name, trials in scores.items() if item in trials}
-            names = list(given)
-            found += [Outlier(names[i], item, stimulus, given[names[i]]) for i in outliers(list(given.values()))]
-    return found
+            ratings = {name: trials[item][stimulus] for name, trials in scores.items() if item in trials}
+            names = list(ratings)
+            result += [Outlier(names[i], item, stimulus, ratings[names[i]]) for i in outliers(list(ratings.values()))]
+    return result
 
 
 def compare(scores: Scores, stimuli: Sequence[str], *, correction: str, seed: int) -> list[Comparison]:
-    """Every pair of `stimuli`, tested on the same listeners and items."""
+    """Compares every pair of `stimuli` on the same listeners and items."""
     pairs = list(itertools.combinations(stimuli, 2))
     differences = [
         [trial[first] - trial[second] for trials in scores.values() for trial in trials.values()]
@@ -232,7 +242,7 @@ def _abx(sessions: Sequence[Session], names: Mapping[str, str], manifest: Manife
     tallies = {}
     for system in manifest.systems:
         answers = {names[s.session]: [a.correct for a in s.answers if a.system == system] for s in sessions}
-        tallies[system] = {listener: (sum(given), len(given)) for listener, given in answers.items() if given}
+        tallies[system] = {listener: (sum(hits), len(hits)) for listener, hits in answers.items() if hits}
     sums = {
         system: (sum(c for c, _ in tally.values()), sum(n for _, n in tally.values()))
         for system, tally in tallies.items()
@@ -246,7 +256,7 @@ def _abx(sessions: Sequence[Session], names: Mapping[str, str], manifest: Manife
 
 
 def _listener_names(sessions: Sequence[Session]) -> dict[str, str]:
-    """A name by session: the listener's number, with the session where it was used twice."""
+    """A name for each session: the listener's number, and the session if several have that number."""
     numbers = [session.listener for session in sessions]
     return {
         s.session: s.listener if numbers.count(s.listener) == 1 else f"{s.listener} ({s.session[:8]})" for s in sessions

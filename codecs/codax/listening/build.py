@@ -1,4 +1,4 @@
-"""Makes a listening test: items under blind ids, the page that plays them, and the manifest that names them."""
+"""Builds a listening test: items under blind ids, the page that plays them, and the manifest that identifies them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from codax.listening.material import REFERENCE, Item, Rules, Signal, check_syste
 from codax.storage.digests import sha256
 from codax.storage.staging import staged
 
-LARGE_PAGE = 150_000_000  # bytes from which on one file is too much for many browsers
+LARGE_PAGE = 150_000_000  # bytes; larger single files are too much for many browsers
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a test is made.
+    """Options of a test.
 
     Attributes:
       kind: "mushra" or "abx".
-      title: shown to the listeners: it must not name a system.
+      title: shown to the listeners; must not name a system.
       seed: of blind ids, choice of items, orders, and of X in ABX.
-      embed: audio inside the page; otherwise in a folder beside it.
-      training: trials of the training page, whose ratings are dropped.
-      listeners: number of listeners that are planned.
-      items: take so many of the items; None = all.
+      embed: whether audio is inside the page, otherwise in a folder beside it.
+      training: trials of the training page; their ratings are dropped.
+      listeners: planned number of listeners.
+      items: number of items to use; None = all.
       repeats: ABX trials of each item and system.
     """
 
@@ -50,7 +50,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """What was made: the manifest's content, and warnings, one line each."""
+    """The result of a build: the manifest's content, and warnings, one line each."""
 
     manifest: dict[str, Any]
     warnings: list[str]
@@ -65,18 +65,18 @@ def build(
     *,
     kbps: Mapping[str, float] | None = None,
 ) -> Built:
-    """Writes index.html, manifest.json and, unless embedded, audio/ into `out`. One seed gives the same bytes.
+    """Writes index.html, manifest.json and, unless embedded, audio/ to `out`. The same seed gives the same bytes.
 
     Args:
       reference: folder of the originals.
       systems: folder by name of system.
-      out: folder to write.
-      plan: how the test is made.
-      rules: what is asked of the material; ABX has no anchors.
+      out: folder to write to.
+      plan: options of the test.
+      rules: requirements on the material; ABX has no anchors.
       kbps: measured bit rates of systems, for the analysis.
 
     Raises:
-      CodaxError: naming the file and the reason; nothing is written then.
+      CodaxError: naming the file and the reason; nothing is then written.
     """
     rules = dataclasses.replace(rules, anchors=plan.kind == "mushra")
     check_systems(systems, anchors=rules.anchors)
@@ -89,7 +89,7 @@ def build(
     if plan.training > len(items):
         raise CodaxError(f"--training {plan.training}: the test has {len(items)} items")
     if plan.training == 0:
-        warnings.append("no training: BS.1534-3 demands it")
+        warnings.append("no training: BS.1534-3 requires it")
     make = _mushra_trials if plan.kind == "mushra" else _abx_trials
     trials, shown, audio = make(items, plan, _BlindIds(rng), rng)
     manifest: dict[str, Any] = {
@@ -106,7 +106,7 @@ def build(
         "warnings": warnings,
         "trials": trials,
     }
-    # Results carry this id, so that those of another test, or of another build, are noticed.
+    # Results carry this id, so that results of another test or build are detected.
     manifest["test"] = sha256(_as_json(manifest)).hexdigest()[:16]
     content = {
         "kind": plan.kind,
@@ -119,23 +119,26 @@ def build(
     }
     if plan.embed and (size := sum(map(len, audio.values())) * 4 // 3) > LARGE_PAGE:
         warnings.append(f"the page holds {size / 1e6:.0f} MB of audio: --side-folder loads one trial at a time")
-    html = page.render(content, audio if plan.embed else {})
-    with staged(out) as folder:
-        (folder / "index.html").write_text(html, encoding="utf-8")
-        files = {"index.html": html.encode()}
-        if not plan.embed:
-            (folder / "audio").mkdir()
-            for blind, data in audio.items():
-                script = page.side_script(blind, data)
-                (folder / "audio" / f"{blind}.js").write_bytes(script)
-                files[f"audio/{blind}.js"] = script
-        manifest["files"] = {name: sha256(data).hexdigest() for name, data in files.items()}
-        (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
+    _write(out, manifest, page.render(content, audio if plan.embed else {}), {} if plan.embed else audio)
     return Built(manifest, warnings)
 
 
+def _write(out: Path, manifest: dict[str, Any], html: str, audio: Mapping[str, bytes]) -> None:
+    """Writes the page, its audio folder if there is `audio`, and the manifest, which gets the hashes of the files."""
+    with staged(out) as folder:
+        (folder / "index.html").write_text(html, encoding="utf-8")
+        files = {"index.html": html.encode()}
+        if audio:
+            (folder / "audio").mkdir()
+        for blind, data in audio.items():
+            files[f"audio/{blind}.js"] = page.side_script(blind, data)
+            (folder / "audio" / f"{blind}.js").write_bytes(files[f"audio/{blind}.js"])
+        manifest["files"] = {name: sha256(data).hexdigest() for name, data in files.items()}
+        (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
+
+
 class _BlindIds:
-    """Ids that say nothing about what they stand for, not even by their order."""
+    """Random ids that reveal nothing about the signal, not even by their order."""
 
     def __init__(self, rng: np.random.Generator):
         self._rng, self._used = rng, set[str]()
@@ -150,7 +153,7 @@ class _BlindIds:
 def _mushra_trials(
     items: Sequence[Item], plan: Plan, blind: _BlindIds, rng: np.random.Generator
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
-    """Trials for the manifest, the same for the page, and the audio by blind id."""
+    """Returns the trials for the manifest, the trials for the page, and the audio by blind id."""
     trials, shown, audio = [], [], {}
     for item in items:
         trial, opened = blind(), blind()
@@ -164,7 +167,7 @@ def _mushra_trials(
                 "signals": [_entry(key, signal, data) for key, (signal, data) in waves.items()],
             }
         )
-        # Sorted by id the signals stand in random order; each listener's order is made from that.
+        # Sorted by id, the signals are in random order, from which each listener's order is derived.
         shown.append({"id": trial, "reference": opened, "signals": sorted(waves)})
     return trials, sorted(shown, key=lambda trial: trial["id"]), audio
 
@@ -172,7 +175,7 @@ def _mushra_trials(
 def _abx_trials(
     items: Sequence[Item], plan: Plan, blind: _BlindIds, rng: np.random.Generator
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
-    """As `_mushra_trials`: A is the reference, B the system, and X a copy of one of them with an id of its own."""
+    """As `_mushra_trials`: A is the reference, B the system, and X a copy of one of them with its own id."""
     trials, shown, audio = [], [], {}
     for item in items:
         waves = {signal.name: (blind(), signal, wave(signal.audio, item.rate)) for signal in item.signals}
@@ -180,7 +183,7 @@ def _abx_trials(
         for system, coded in waves.items():
             if system == REFERENCE:
                 continue
-            # Half of the repeats are A, as nearly as their number allows.
+            # X is A in half of the repeats, as nearly as possible.
             odd = [str(rng.choice(["a", "b"]))] * (plan.repeats % 2)
             answers = rng.permutation(["a", "b"] * (plan.repeats // 2) + odd)
             for answer in answers:

@@ -1,4 +1,4 @@
-"""manifest.json: which blind id is which signal, and the SHA-256 of every file. It stays with the experimenter."""
+"""manifest.json: maps blind ids to signals, with the SHA-256 of every file. The experimenter keeps it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Manifest:
     """The key of a test.
 
     Attributes:
-      path: where it was read.
+      path: of the file.
       test: id of the test; results carry it.
       kind: "mushra" or "abx".
-      items: item by trial id, in order.
+      items: trial id -> item, in order.
       systems: names, in order.
-      names: per trial id, what each blind id stands for: "reference", "anchor35", "anchor70" or a system.
-      kbps: measured bit rates of the systems where they are known.
-      keys: of ABX: per trial id, "a" or "b": what X is.
+      names: trial id -> blind id -> "reference", "anchor35", "anchor70" or a system.
+      kbps: measured bit rates of the systems, if known.
+      keys: for ABX: trial id -> "a" or "b", the identity of X.
     """
 
     path: Path
@@ -48,7 +48,7 @@ def read_manifest(path: Path) -> Manifest:
     """Reads and checks a manifest.
 
     Raises:
-      CodaxError: not a manifest of a listening test; the message says what is wrong.
+      CodaxError: not a manifest of a listening test; the message gives the reason.
     """
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -76,8 +76,8 @@ def read_manifest(path: Path) -> Manifest:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CodaxError(f"{path}: damaged manifest ({type(error).__name__}: {error})") from error
-    wanted = {REFERENCE, *(manifest.systems if manifest.kind == "mushra" else ())}
-    if not manifest.items or any(not wanted <= set(names.values()) for names in manifest.names.values()):
+    required = {REFERENCE, *(manifest.systems if manifest.kind == "mushra" else ())}
+    if not manifest.items or any(not required <= set(names.values()) for names in manifest.names.values()):
         raise CodaxError(f"{path}: damaged manifest: a trial lacks the reference or a system")
     if manifest.kind == "abx" and not all(manifest.keys.get(trial) in ("a", "b") for trial in manifest.items):
         raise CodaxError(f"{path}: damaged manifest: a trial does not say what X is")

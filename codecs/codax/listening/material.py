@@ -1,4 +1,4 @@
-"""The signals of a listening test: found in folders, checked against each other, and made ready to be played."""
+"""The signals of a listening test: reads them from folders, compares them and prepares them for playback."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from codax.storage.digests import file_sha256
 REFERENCE = "reference"
 ANCHORS = tuple(EDGES)
 RESERVED = (REFERENCE, *ANCHORS)
-MOST_SIGNALS = 12  # of a trial: hidden reference, two anchors, nine systems (BS.1534-3)
+MOST_SIGNALS = 12  # per trial: hidden reference, two anchors, nine systems (BS.1534-3)
 MOST_SECONDS = 12.0
 FEWEST_ITEMS = 5
-SLACK = 0.1  # s by which a system's signal may be longer or shorter at its end
+SLACK = 0.1  # seconds by which the length of a system's signal may differ
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Signal:
 
     Attributes:
       name: "reference", "anchor35", "anchor70", or the system.
-      audio: int16 [time, channels], as the page plays it.
-      loudness: LUFS of it (BS.1770); -inf where it is silent or shorter than 400 ms.
-      peak: of the signal before the trial's gain, 1 = full scale.
-      gain_db: that this signal alone was given to match the reference's loudness.
-      source: name of the file below its folder; "" for what was made here.
+      audio: int16 [time, channels], as played by the page.
+      loudness: of `audio` in LUFS (BS.1770); -inf if it is silent or shorter than 400 ms.
+      peak: before the trial's gain, 1 = full scale.
+      gain_db: gain of this signal to match the reference's loudness.
+      source: path of the file within its folder; "" for generated signals.
       source_sha256: of that file.
     """
 
@@ -50,7 +50,7 @@ class Signal:
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """An excerpt with all its versions, the reference first; all of one rate (Hz), shape and trial gain."""
+    """An excerpt with all its versions, the reference first; all have the same rate (Hz), shape and trial gain."""
 
     name: str
     rate: int
@@ -60,12 +60,12 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What is asked of the material.
+    """Requirements on the material.
 
     Attributes:
-      tolerance: LU by which a system may be louder or softer than the reference.
-      match: give systems outside of it the reference's loudness, instead of refusing them.
-      anchors: make the two low-passed anchors.
+      tolerance: largest loudness difference between a system and the reference, in LU.
+      match: adjust systems outside of the tolerance to the reference's loudness instead of rejecting them.
+      anchors: whether to make the two low-pass anchors.
     """
 
     tolerance: float = 0.5
@@ -77,26 +77,26 @@ def find_items(folder: Path) -> dict[str, Path]:
     """Audio files below a folder by their path without suffix, sorted.
 
     Raises:
-      CodaxError: no such folder, no audio in it, or two files of one name.
+      CodaxError: no such folder, no audio in it, or two files with the same name.
     """
     if not folder.is_dir():
         raise CodaxError(f"{folder}: is not a folder")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in audio_files.files_below(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise CodaxError(f"{path}: item {name} is there twice, also as {found[name].name}")
-        found[name] = path
-    if not found:
+        if name in files:
+            raise CodaxError(f"{path}: item {name} exists twice, also as {files[name].name}")
+        files[name] = path
+    if not files:
         raise CodaxError(f"{folder}: holds no audio files")
-    return found
+    return files
 
 
 def systems_of_evaluation(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Reference folder and systems of an evaluation's results (the folder that eval.py wrote with --out).
+    """Reference folder and systems of an evaluation (the folder that eval.py wrote with --out).
 
     Raises:
-      CodaxError: there is no decoded audio in it.
+      CodaxError: the folder holds no decoded audio.
     """
     audio = folder / "audio"
     reference = audio / "original"
@@ -109,7 +109,7 @@ def systems_of_evaluation(folder: Path) -> tuple[Path, dict[str, Path]]:
 
 
 def rates_of_evaluation(folder: Path) -> dict[str, float]:
-    """Measured kbps of the systems in an evaluation's results.json, where there is one and they have any.
+    """Measured kbps of the systems in an evaluation's results.json, if there is one and they have a rate.
 
     Raises:
       CodaxError: the file cannot be read.
@@ -128,16 +128,16 @@ def rates_of_evaluation(folder: Path) -> dict[str, float]:
 def load_items(
     reference: Path, systems: Mapping[str, Path], rules: Rules, *, names: Sequence[str] | None = None
 ) -> tuple[list[Item], list[str]]:
-    """Reads and checks everything.
+    """Reads and checks all signals of a test.
 
     Args:
       reference: folder of the originals.
-      systems: folder by name of system; each holds every item under the reference's file name (the suffix may differ).
-      rules: what is asked.
-      names: items to take; None = all.
+      systems: folder by name of system, with every item under the reference's file name (the suffix may differ).
+      rules: requirements.
+      names: items to use; None = all.
 
     Returns:
-      The items, and warnings: one line each.
+      The items, and warnings, one line each.
 
     Raises:
       CodaxError: naming the file and the reason.
@@ -145,36 +145,36 @@ def load_items(
     originals = find_items(reference)
     chosen = list(originals) if names is None else list(names)
     folders = {system: find_items(folder) for system, folder in systems.items()}
-    for system, found in folders.items():
-        if missing := [name for name in chosen if name not in found]:
+    for system, files in folders.items():
+        if missing := [name for name in chosen if name not in files]:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise CodaxError(f"{systems[system]}: system {system} lacks item {missing[0]}{more}")
     items, warnings = [], []
     for name in chosen:
-        files = {REFERENCE: originals[name]} | {system: found[name] for system, found in folders.items()}
+        versions = {REFERENCE: originals[name]} | {system: files[name] for system, files in folders.items()}
         roots = {REFERENCE: reference, **systems}
-        item, notes = _load_item(name, files, roots, rules)
+        item, notes = _load_item(name, versions, roots, rules)
         items.append(item)
         warnings += notes
     if len(items) < FEWEST_ITEMS:
         warnings.append(f"{len(items)} items: BS.1534-3 asks for at least {FEWEST_ITEMS}")
-    wanted = math.ceil(1.5 * len(systems))
-    if FEWEST_ITEMS <= len(items) < wanted:
-        warnings.append(f"{len(items)} items for {len(systems)} systems: BS.1534-3 recommends {wanted}")
+    recommended = math.ceil(1.5 * len(systems))
+    if FEWEST_ITEMS <= len(items) < recommended:
+        warnings.append(f"{len(items)} items for {len(systems)} systems: BS.1534-3 recommends {recommended}")
     return items, warnings
 
 
 def check_systems(systems: Mapping[str, Path], *, anchors: bool) -> None:
-    """Raises CodaxError for no systems, too many, or a name that stands for something else in results."""
+    """Raises CodaxError for no systems, too many, or a name with another meaning in results."""
     if not systems:
         raise CodaxError("no system to rate: give --systems NAME=DIR or --evaluation DIR")
     for name in systems:
         if name.lower() in RESERVED:
-            raise CodaxError(f"--systems {name}: this name is taken by the {name.lower()} of every trial")
+            raise CodaxError(f"--systems {name}: this name is reserved for the {name.lower()} of every trial")
     signals = len(systems) + 1 + (len(ANCHORS) if anchors else 0)
     if anchors and signals > MOST_SIGNALS:
         raise CodaxError(
-            f"{len(systems)} systems make {signals} signals a trial with hidden reference and anchors; "
+            f"{len(systems)} systems make {signals} signals per trial with hidden reference and anchors; "
             f"BS.1534-3 allows {MOST_SIGNALS}"
         )
 
@@ -202,13 +202,13 @@ def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], 
             raise CodaxError(f"{files[REFERENCE]}: {error}") from error
     peaks = {version: float(np.abs(signal).max()) for version, (signal, _) in versions.items()}
     loudest = max(peaks, key=lambda version: peaks[version])
-    # One gain for the whole trial: what would clip in 16 bits may not become softer than the rest.
+    # One gain for the whole trial: a signal that would clip in 16 bits must not become softer than the others.
     gain = min(1.0, 32767 / 32768 / peaks[loudest]) if peaks[loudest] > 0 else 1.0
     if gain < 1 and peaks[loudest] > 1:
-        who = f"{files[REFERENCE]}: its {loudest}" if loudest in ANCHORS else f"{files[loudest]}: it"
+        subject = f"{files[REFERENCE]}: its {loudest}" if loudest in ANCHORS else f"{files[loudest]}: it"
         notes.append(
-            f"{who} peaks at {peaks[loudest]:.3f} of full scale; "
-            f"the whole trial is turned down by {-20 * math.log10(gain):.2f} dB"
+            f"{subject} peaks at {peaks[loudest]:.3f} of full scale; "
+            f"the whole trial is attenuated by {-20 * math.log10(gain):.2f} dB"
         )
     signals = []
     for version, (signal, own_gain) in versions.items():
@@ -229,7 +229,7 @@ def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], 
 
 
 def _read_like(path: Path, reference_path: Path, reference: np.ndarray, rate: int) -> tuple[np.ndarray, str]:
-    """A system's signal, of the reference's length; what had to be done for that."""
+    """A system's signal with the length of the reference, and a note if it was changed."""
     signal, own_rate = audio_files.read(path)
     if own_rate != rate:
         raise CodaxError(f"{path}: {own_rate} Hz, but {reference_path} has {rate} Hz")
@@ -256,9 +256,9 @@ def _level(path: Path, loudness: float, target: float, rules: Rules) -> tuple[fl
     difference = loudness - target
     if abs(difference) <= rules.tolerance:
         return 0.0, ""
-    how = f"{abs(difference):.2f} LU {'louder' if difference > 0 else 'softer'} than the reference"
+    deviation = f"{abs(difference):.2f} LU {'louder' if difference > 0 else 'softer'} than the reference"
     if not rules.match:
         raise CodaxError(
-            f"{path}: {how}; allowed are {rules.tolerance:g} (--lufs-tolerance), or even it out with --match-loudness"
+            f"{path}: {deviation}; at most {rules.tolerance:g} is allowed (--lufs-tolerance), or use --match-loudness"
         )
-    return -difference, f"{path}: {how}; evened out"
+    return -difference, f"{path}: {deviation}; compensated"

@@ -17,7 +17,7 @@ _NAMES = {"reference": "hidden reference", "anchor35": "3.5 kHz anchor", "anchor
 
 
 def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summary], path: Path) -> None:
-    """Draws quartiles, whiskers of at most 1.5 interquartile ranges, and the mean with its 95 % interval.
+    """Draws quartiles, whiskers of at most 1.5 interquartile ranges, and means with their 95 % intervals.
 
     Args:
       scores: by stimulus, in the order of the boxes.
@@ -25,10 +25,10 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
       path: PNG to write.
     """
     figure, axes = _figure(max(5.0, 1.5 + 1.1 * len(scores)))
-    places = list(range(1, len(scores) + 1))
+    positions = list(range(1, len(scores) + 1))
     axes.boxplot(
         list(scores.values()),
-        positions=places,
+        positions=positions,
         widths=0.55,
         patch_artist=True,
         boxprops={"facecolor": "#dbe9f6", "edgecolor": "#0b5cad"},
@@ -37,30 +37,30 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
         capprops={"color": "#0b5cad"},
         flierprops={"marker": ".", "markeredgecolor": "#57606a", "markersize": 5},
     )
-    for place, name in zip(places, scores, strict=True):
+    for position, name in zip(positions, scores, strict=True):
         summary = summaries[name]
         axes.errorbar(
-            [place + 0.37],
+            [position + 0.37],
             [summary.mean],
             yerr=_reach(summary),
             fmt="o",
             color="#9a3b00",
             markersize=4,
             capsize=3,
-            label="mean, 95 % interval" if place == 1 else None,
+            label="mean, 95 % interval" if position == 1 else None,
         )
     axes.set_xlim(0.4, len(scores) + 0.75)
-    axes.set_xticks(places, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
+    axes.set_xticks(positions, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
     axes.legend(loc="lower left", frameon=False, fontsize="small")
     figure.savefig(path, metadata={"Software": None})
 
 
 def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path: Path) -> None:
-    """Draws the systems' means with their 95 % intervals against their bit rates; lines for reference and anchors.
+    """Draws the systems' means with 95 % intervals against their bit rates, and lines for reference and anchors.
 
     Args:
       kbps: of the systems.
-      summaries: by stimulus, all that were heard.
+      summaries: of all stimuli.
       path: PNG to write.
     """
     figure, axes = _figure(6.0)
@@ -71,19 +71,19 @@ def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path:
     for name, label in _NAMES.items():
         if name in summaries:
             axes.axhline(summaries[name].mean, color="#9a3b00", linewidth=1, linestyle="--")
-            place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-            axes.text(0.99, summaries[name].mean + 0.5, label, fontsize="small", **place)
+            text = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+            axes.text(0.99, summaries[name].mean + 0.5, label, fontsize="small", **text)
     axes.margins(x=0.4)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("kbps, as measured")
+    axes.set_xlabel("measured kbps")
     figure.savefig(path, metadata={"Software": None})
 
 
 def _figure(width: float) -> tuple[Figure, Axes]:
     """A figure for scores, `width` inches wide, with the five bands of the scale."""
-    # The object interface needs no display and leaves other figures alone.
+    # The object interface needs no display and does not affect other figures.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -101,7 +101,7 @@ def _figure(width: float) -> tuple[Figure, Axes]:
 
 
 def _reach(summary: Summary) -> list[list[float]] | None:
-    """Below and above the mean, as error bars want it."""
+    """Distances of the interval's ends from the mean, in the form of matplotlib's error bars."""
     if summary.low is None or summary.high is None:
         return None
     return [[summary.mean - summary.low], [summary.high - summary.mean]]

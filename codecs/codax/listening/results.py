@@ -1,4 +1,4 @@
-"""What listeners send back: JSON of our page, or CSV in webMUSHRA's columns; read, checked and given names."""
+"""Results of listeners: reads and checks the page's JSON files, or CSV files with webMUSHRA's columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rating:
     item: str
     stimulus: str
     score: float
-    seconds: float = 0.0  # that the listener spent on the trial
+    seconds: float = 0.0  # time that the listener spent on the trial
     comment: str = ""
 
 
@@ -64,24 +64,24 @@ class Session:
 
 
 def read_results(paths: Iterable[Path], manifest: Manifest) -> tuple[list[Session], list[str]]:
-    """Reads files, and the .json and .csv files of folders.
+    """Reads result files, and the .json and .csv files in folders.
 
     Args:
       paths: files and folders.
-      manifest: of the test that they belong to.
+      manifest: of their test.
 
     Returns:
       Sessions with at least one trial, by listener; and notes, one line each.
 
     Raises:
-      CodaxError: a file that is not a result of this test; the message names it and says why.
+      CodaxError: a file is not a result of this test; the message names it and the reason.
     """
     sessions: dict[str, Session] = {}
     notes: list[str] = []
     for path in _files(paths):
         for session in _read_file(path, manifest):
             if session.size == 0:
-                notes.append(f"{path}: no trial was finished; left out")
+                notes.append(f"{path}: no trial was finished; ignored")
                 continue
             known = sessions.get(session.session)
             best = session if known is None else max(known, session, key=lambda s: s.size)
@@ -107,10 +107,10 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     out: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
-            if not found:
+            files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
+            if not files:
                 raise CodaxError(f"{path}: holds no .json or .csv results")
-            out += found
+            out += files
         else:
             out.append(path)
     return out
@@ -161,7 +161,7 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
                 _add(session, blind, str(rating["signal"]), rating["score"], seconds, comment, manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CodaxError(f"{path}: damaged result ({type(error).__name__}: {error})") from error
-    _check_whole(session, manifest)
+    _check_complete(session, manifest)
     return session
 
 
@@ -184,12 +184,12 @@ def _from_csv(path: Path, text: str, manifest: Manifest) -> list[Session]:
         comment = row.get("rating_comment") or ""
         _add(sessions[uuid], row["trial_id"], row["rating_stimulus"], row["rating_score"], seconds, comment, manifest)
     for session in sessions.values():
-        _check_whole(session, manifest)
+        _check_complete(session, manifest)
     return list(sessions.values())
 
 
 def _seconds(value: Any) -> float:
-    """A time as it was noted; 0 for one that makes no sense, since nothing depends on it."""
+    """A recorded time; 0 if it is invalid, because nothing depends on it."""
     try:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -205,7 +205,7 @@ def _check_test(path: Path, test: str, manifest: Manifest) -> None:
 def _add(
     session: Session, trial: str, signal: str, score: object, seconds: float, comment: str, manifest: Manifest
 ) -> None:
-    """Appends a rating; trial and signal are blind ids, or names as webMUSHRA writes them."""
+    """Appends a rating; trial and signal are blind ids, or names as in webMUSHRA's files."""
     where = session.path
     if trial in manifest.items:
         item, names = manifest.items[trial], manifest.names[trial]
@@ -235,8 +235,8 @@ def _answer(path: Path, trial: str, answer: object, manifest: Manifest) -> Answe
     return Answer(manifest.items[trial], system, answer == manifest.keys[trial])
 
 
-def _check_whole(session: Session, manifest: Manifest) -> None:
-    """A trial counts only with all its signals."""
+def _check_complete(session: Session, manifest: Manifest) -> None:
+    """Raises CodaxError if a trial lacks ratings of some signals."""
     rated = session.scores()
     for blind, item in manifest.items.items():
         missing = set(manifest.names[blind].values()) - set(rated.get(item, {}))

@@ -1,4 +1,4 @@
-"""Which listeners count: the rules of post-screening that are in use, each applied to all listeners at once."""
+"""Post-screening of listeners: the common rules, each applied to all listeners at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOW, MID = "anchor35", "anchor70"
 
 @dataclasses.dataclass(frozen=True)
 class Dropped:
-    """A listener who does not count, and why."""
+    """A listener excluded by a rule, and the reason."""
 
     listener: str
     reason: str
@@ -30,7 +30,7 @@ def screen(scores: Scores, rule: str) -> list[Dropped]:
       rule: a key of `RULES`.
 
     Raises:
-      CodaxError: unknown rule, or a test without the anchors that it needs.
+      CodaxError: unknown rule, or the test lacks the anchors that it needs.
     """
     if rule not in RULES:
         raise CodaxError(f"--screening {rule}: must be one of {', '.join(RULES)}")
@@ -45,8 +45,8 @@ def screen(scores: Scores, rule: str) -> list[Dropped]:
 def bs1534(scores: Scores) -> list[Dropped]:
     """Recommendation ITU-R BS.1534-3: hidden reference below 90, or mid anchor above 90, in more than 15 % of trials.
 
-    For the anchor, items where more than 25 % of all listeners rate it above 90 do not count: there it is hard to tell
-    from the reference.
+    For the anchor, items where more than 25 % of all listeners rate it above 90 do not count: it is then hard to
+    distinguish from the reference.
     """
     items = {item for trials in scores.values() for item in trials}
     hard = set()

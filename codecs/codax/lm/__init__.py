@@ -1,1 +1,1 @@
-"""Language model of codes: predicts the next frame from those before it, for entropy coding."""
+"""The language model of codes: predicts each frame from the previous ones, for entropy coding."""

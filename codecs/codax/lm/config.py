@@ -11,19 +11,19 @@ from codax.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class LMConfig:
-    """Language model; the defaults are EnCodec's at 24 kHz (arXiv 2210.13438, section 3.3)."""
+    """Config of the language model; the defaults are EnCodec's at 24 kHz (arXiv 2210.13438, section 3.3)."""
 
-    codebooks: int = 32  # most that a frame has; with fewer, the first ones are used
+    codebooks: int = 32  # maximum per frame; with fewer, the first ones are used
     codebook_size: int = 1024
     dim: int = 200
     layers: int = 5
     heads: int = 8
-    hidden: int = 800  # channels of the feed-forward part
-    past_context: int = 262  # frames before its own that a frame sees
-    period: float = 10_000.0  # longest of the positions' wavelengths, in frames, divided by 2 pi
+    hidden: int = 800  # channels of the feed-forward layers
+    past_context: int = 262  # previous frames that a frame attends to
+    period: float = 10_000.0  # longest wavelength of the position embeddings, in frames, divided by 2 pi
 
     def validate(self) -> LMConfig:
-        """Returns self, or raises `ConfigError` naming the first field that cannot work."""
+        """Returns self. Raises `ConfigError` naming the first invalid field."""
         for field in ("codebooks", "layers", "heads", "hidden", "past_context"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"config field lm.{field} = {getattr(self, field)}: must be at least 1")
@@ -36,7 +36,7 @@ class LMConfig:
         return self
 
     def checked_codebooks(self, count: int | None) -> int:
-        """`count`, or all codebooks for None. Raises `ConfigError` if there are not so many."""
+        """Returns `count`, or the number of all codebooks for None. Raises `ConfigError` if `count` is out of range."""
         if count is None:
             return self.codebooks
         if not 1 <= count <= self.codebooks:
@@ -44,24 +44,24 @@ class LMConfig:
         return count
 
     def to_dict(self) -> dict:
-        """Plain values, as `from_dict` takes them."""
+        """Plain values, the input of `from_dict`."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_dict(values: dict) -> LMConfig:
-        """Builds a validated config. Raises `ConfigError` naming a field that is unknown, ill-typed or cannot work."""
+        """Builds a validated config. Raises `ConfigError` naming an unknown or invalid field."""
         return build(LMConfig, values, "lm.").validate()
 
     @staticmethod
     def of_recipe(config: Config) -> LMConfig:
-        """What `config.lm` asks for, with the codec that the rest of the config describes."""
-        wanted, quantizer = config.lm, config.quantizer
+        """The language model of a recipe: `config.lm` with the sizes of the recipe's codec."""
+        lm, quantizer = config.lm, config.quantizer
         return LMConfig(
-            codebooks=wanted.codebooks or quantizer.num_quantizers,
+            codebooks=lm.codebooks or quantizer.num_quantizers,
             codebook_size=quantizer.codebook_size,
-            dim=wanted.dim,
-            layers=wanted.layers,
-            heads=wanted.heads,
-            hidden=wanted.hidden,
-            past_context=int(wanted.past_seconds * config.frame_rate),
+            dim=lm.dim,
+            layers=lm.layers,
+            heads=lm.heads,
+            hidden=lm.hidden,
+            past_context=int(lm.past_seconds * config.frame_rate),
         ).validate()

@@ -1,7 +1,7 @@
-"""The language model of codes in integers: frequencies for entropy coding that are equal on every machine.
+"""The language model of codes in integer arithmetic: identical frequencies for entropy coding on every machine.
 
-Whole sequences (to encode) and frame by frame (to decode), many blocks side by side, give the same bits: see
-`lm.fixedpoint` for why.
+Complete sequences (encoding) and single frames (decoding), for many blocks in parallel, give the same bits; see
+`lm.fixedpoint`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _layer(arrays: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _front(config: LMConfig, layer: Mapping[str, Any], name: str) -> jax.Array:
-    """Keys or values float32 [1, heads, 1, width] before the first frame: zeros go in, so that biases come out."""
+    """Keys or values float32 [1, heads, 1, width] before the first frame: the biases, as their input is zero."""
     bias = fx.clip(fx.shift(jnp.asarray(layer[f"{name}.bias"]), layer[f"{name}.places"]), _LARGEST[name])
     return _split(bias[None, None], config.heads).astype(jnp.float32)
 
@@ -57,7 +57,7 @@ def _attend(
     """Attention of queries [batch, heads, time, width] to keys and values [batch, heads, size, width].
 
     Args:
-      places: of the scores.
+      places: shift of the scores, in bits.
       seen: bool [time, size].
 
     Returns:
@@ -75,7 +75,7 @@ def _network(
     positions: jax.Array,
     attention: Callable[..., jax.Array],
 ) -> jax.Array:
-    """Weights of the next codes, as `whole` has them; `attention` gets layer, number, queries, keys and values."""
+    """Weights of the next codes, see `whole`; `attention` takes layer, layer number, queries, keys and values."""
     batch, time, count = previous.shape
     x = arrays["embedding"][jnp.arange(count), previous].sum(axis=-2)
     x = fx.layer_norm(x, arrays["norm_in.scale"], arrays["norm_in.bias"])
@@ -99,17 +99,17 @@ def _network(
     return fx.exp2(logits - logits.max(axis=-1, keepdims=True), arrays["exp2"])
 
 
-@functools.partial(jax.jit, static_argnums=0)  # one for all models of a size
+@functools.partial(jax.jit, static_argnums=0)  # compiled once for all models of the same config
 def whole(config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array) -> jax.Array:
-    """Weights of the next codes of whole sequences.
+    """Weights of the next codes, for complete sequences.
 
     Args:
       config: of the model.
-      arrays: of `lm.quantize`; a kernel may be a sequence of its pieces.
-      previous: int32 [batch, time, codebooks], 1 + the codes of the frame before each; 0 where there is none.
+      arrays: of `lm.quantize`; a kernel may be a sequence of its parts.
+      previous: int32 [batch, time, codebooks], 1 + the codes of the previous frame; 0 for the first frame.
 
     Returns:
-      int32 [batch, time, codebooks, codebook_size] >= 0, in proportion to the probabilities, at most 1 << EXP2_BITS.
+      int32 [batch, time, codebooks, codebook_size] >= 0, proportional to the probabilities, at most 1 << EXP2_BITS.
     """
     batch, time, _ = previous.shape
     past = config.past_context
@@ -118,7 +118,7 @@ def whole(config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array) -> j
         fronts = [jnp.repeat(_front(config, layer, name), batch, axis=0) for name in ("keys", "values")]
         keys, values = (jnp.concatenate(pair, axis=2) for pair in zip(fronts, (keys, values), strict=True))
         mixed = []
-        for begin in range(0, time, past):  # queries of so many frames see keys of twice as many
+        for begin in range(0, time, past):  # `past` queries attend to at most twice as many keys
             end, oldest = min(begin + past, time), max(begin - past, -1)
             age = np.arange(begin, end)[:, None] - np.arange(oldest, end)
             seen = jnp.asarray((age >= 0) & (age <= past))
@@ -134,8 +134,8 @@ def empty_cache(config: LMConfig, arrays: Mapping[str, Any], rows: int, frames: 
     """The cache of `step` before the first of `frames` frames.
 
     Returns:
-      Keys and values float32 [rows, heads, size, width]: a ring of the frames that the next one sees and itself. Frame
-      f has place (f + 1) % size; the one in front of the first has place 0.
+      Keys and values float32 [rows, heads, size, width]: ring buffers of the frames that the next frame attends to,
+      including itself. Frame f is at index (f + 1) % size; index 0 initially holds the frame before the first.
     """
     cache: Cache = {}
     size = 1 + min(config.past_context, frames)
@@ -150,9 +150,9 @@ def empty_cache(config: LMConfig, arrays: Mapping[str, Any], rows: int, frames: 
 def step(
     config: LMConfig, arrays: Mapping[str, Any], previous: jax.Array, frame: jax.Array, cache: Cache
 ) -> tuple[jax.Array, Cache]:
-    """`whole` for one frame, given its number and the cache of those before: the same weights, and the new cache.
+    """`whole` for one frame, given its number and the cache of the previous frames; also returns the new cache.
 
-    `previous` is int32 [batch, 1, codebooks], and so are the weights' first axes.
+    `previous` is int32 [batch, 1, codebooks]; the weights have the same leading axes.
     """
     new: Cache = {}
 
@@ -169,13 +169,13 @@ def step(
 
 
 class IntegerModel:
-    """The model of `codax.entropy.coding`.
+    """Integer implementation of `codax.entropy.coding.Model`.
 
     Args:
       config: of the language model.
       arrays: of `lm.quantize`.
-      codebooks: of each stream, the first ones.
-      streams: coded side by side, each by itself.
+      codebooks: number of codebooks of each stream; the first ones are used.
+      streams: number of streams in a frame; they are modelled independently.
     """
 
     def __init__(self, config: LMConfig, arrays: Mapping[str, np.ndarray], codebooks: int, streams: int) -> None:
@@ -187,37 +187,37 @@ class IntegerModel:
         used["embedding"] = used["embedding"][:codebooks]
         for name in ("kernel", "bias", "places"):
             used[f"head.{name}"] = used[f"head.{name}"][..., : codebooks * config.codebook_size]
-        # As products want them: floats, and every piece by itself.
+        # In the form that the matrix products use: floats, one array per part.
         kernels = {name: [*value.astype(np.float32)] for name, value in used.items() if name.endswith(".kernel")}
         self._arrays = jax.device_put(used | kernels)
 
     @property
     def columns(self) -> int:
-        """Codes of a frame: streams times codebooks."""
+        """Codes per frame: streams times codebooks."""
         return self.streams * self.codebooks
 
     def start(self, lanes: int) -> IntegerState:
-        """The state at the beginning of so many blocks."""
+        """The initial state of `lanes` blocks."""
         return IntegerState(self, lanes)
 
     def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each code lies: starts and frequencies int64 [lanes, frames, columns], all frames at once."""
+        """Start and frequency of each code, int64 [lanes, frames, columns] each, all frames at once."""
         lanes, frames, _ = codes.shape
         rows = np.moveaxis(codes.reshape(lanes, frames, self.streams, self.codebooks), 2, 1)
         rows = rows.reshape(lanes * self.streams, frames, self.codebooks)
         previous = np.pad(rows + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1].astype(np.int32)
-        found = np.zeros((2, *rows.shape), np.int64)
-        for row in range(len(rows)):  # one by one: all weights of a block are a large array
+        located = np.zeros((2, *rows.shape), np.int64)
+        for row in range(len(rows)):  # one at a time: the weights of a whole block are a large array
             weights = whole(self.config, self._arrays, previous[row : row + 1])
             cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0])))
-            found[:, row] = rans.locate(cumulated, rows[row])
-        back = (2, lanes, self.streams, frames, self.codebooks)
-        starts, frequencies = np.moveaxis(found.reshape(back), 2, 3).reshape(2, *codes.shape)
+            located[:, row] = rans.locate(cumulated, rows[row])
+        split = (2, lanes, self.streams, frames, self.codebooks)
+        starts, frequencies = np.moveaxis(located.reshape(split), 2, 3).reshape(2, *codes.shape)
         return starts, frequencies
 
 
 class IntegerState:
-    """Keys and values of blocks that are decoded side by side."""
+    """Keys and values of blocks that are decoded in parallel."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._model, self._lanes = model, lanes
@@ -227,13 +227,13 @@ class IntegerState:
         self._frames = 0
 
     def cumulated(self) -> np.ndarray:
-        """Cumulated frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
+        """Cumulative frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
         model = self._model
         weights, self._cache = step(model.config, model._arrays, self._previous, np.int32(self._frames), self._cache)
         frequencies = rans.quantize(np.asarray(weights)[:, 0])
         return rans.cumulate(frequencies.reshape(self._lanes, model.columns, -1))
 
     def push(self, codes: np.ndarray) -> None:
-        """Takes a frame of codes, integers [lanes, columns]."""
+        """Appends a frame of codes, integers [lanes, columns]."""
         self._previous = np.asarray(codes, np.int32).reshape(len(self._previous), 1, -1) + 1
         self._frames += 1

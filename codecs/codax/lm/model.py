@@ -1,6 +1,6 @@
-"""The language model of codes (arXiv 2210.13438, section 3.3): one Transformer over frames, one head for each codebook.
+"""The language model of codes (arXiv 2210.13438, section 3.3): a Transformer over frames with one head per codebook.
 
-All codes of a frame are predicted at once from the frames before it; within a frame they count as independent.
+All codes of a frame are predicted at once from the previous frames; within a frame they are treated as independent.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from codax.nets.transformer import Transformer, uniform
 
 
 class LanguageModel(nn.Module):
-    """Earlier codes to logits; see `nets.transformer` for pieces of a sequence and their state."""
+    """Maps previous codes to logits; see `nets.transformer` for its streaming state."""
 
     config: LMConfig
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, previous: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
-        """Predicts each frame from the one before it and the past of that.
+        """Predicts each frame from the previous frames.
 
         Args:
-          previous: int32 [batch, time, codebooks], 1 + the codes of the frame before; 0 where there is none. With
-            fewer codebooks than the model has, they are the first ones.
+          previous: int32 [batch, time, codebooks], 1 + the codes of the previous frame; 0 for the first frame. With
+            fewer codebooks than the model has, the first ones are used.
           offset: position of the first frame, int32 [batch] or a scalar.
 
         Returns:
-          float32 [batch, time, codebooks, codebook_size].
+          Logits float32 [batch, time, codebooks, codebook_size].
         """
         c, count = self.config, previous.shape[-1]
         entries = self.param("embedding", nn.initializers.normal(1.0), (c.codebooks, c.codebook_size + 1, c.dim))
@@ -45,5 +45,5 @@ class LanguageModel(nn.Module):
 
 
 def previous_codes(codes: jax.Array) -> jax.Array:
-    """What predicts codes int32 [batch, time, codebooks], for the whole sequence: one frame later, plus 1, from 0."""
+    """The model input for codes int32 [batch, time, codebooks]: codes + 1, delayed by one frame, starting with 0."""
     return jnp.pad(codes + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1]

@@ -1,4 +1,4 @@
-"""A language model with its weights, run step by step or in chunks; one compiled program for each length of chunk."""
+"""A language model with its weights, run frame by frame or in chunks; one compiled program per chunk length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel
 from codax.storage.tensors import check_arrays
 
-State = Any  # keys, values and positions of every layer; its shapes do not change
+State = Any  # keys, values and positions of every layer, of constant shape
 
 
 class LM:
@@ -28,22 +28,22 @@ class LM:
         self._steppers: dict[int, Stepper] = {}
 
     def flat(self) -> dict[str, np.ndarray]:
-        """Every array by its name, as in "params.transformer.norm_in.scale"."""
+        """Every array by its name, for example "params.transformer.norm_in.scale"."""
         flat = flatten_dict(jax.device_get(self.params), sep=".")
         return {f"params.{name}": np.asarray(value) for name, value in flat.items()}
 
     def stepper(self, codebooks: int | None = None) -> Stepper:
-        """For sequences of the first `codebooks` codebooks, None = all. Raises ConfigError if there are not so many."""
+        """For sequences of the first `codebooks` codebooks, None = all. Raises ConfigError if there are fewer."""
         count = self.config.checked_codebooks(codebooks)
         if count not in self._steppers:
             self._steppers[count] = Stepper(self.config, self.params, count)
         return self._steppers[count]
 
     def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Begins a sequence, as `entropy.ecdc_lm` asks for it.
+        """Starts a sequence, in the form that `containers.ecdc_lm` uses.
 
         Returns:
-          A function from 1 + the codes of the frame before, or 0 where there is none, int [codebooks], to the
+          A function from the previous frame, int [codebooks] (1 + its codes; 0 before the first frame), to the
           probabilities of the next frame, float32 [codebooks, codebook_size].
         """
         stepper = self.stepper(codebooks)
@@ -51,14 +51,14 @@ class LM:
 
         def predict(previous: np.ndarray) -> np.ndarray:
             nonlocal state
-            found, state = stepper(state, np.asarray(previous)[None, None])
-            return np.asarray(found)[0, 0]
+            probabilities, state = stepper(state, np.asarray(previous)[None, None])
+            return np.asarray(probabilities)[0, 0]
 
         return predict
 
 
 class Stepper:
-    """The model for sequences of some codebooks. Pieces of a sequence give the numbers of the whole (float32: 1e-6)."""
+    """The model for sequences of some codebooks. Chunked and full evaluation agree up to float32 rounding (1e-6)."""
 
     def __init__(self, config: LMConfig, params: Mapping[str, Any], codebooks: int) -> None:
         self.codebooks = codebooks
@@ -77,16 +77,16 @@ class Stepper:
         self._run = jax.jit(run, donate_argnums=1)
 
     def start(self, batch: int = 1, offset: np.ndarray | int = 0) -> State:
-        """State before the first frame, whose position is `offset`: int32 [batch] or a scalar."""
-        nothing = np.zeros((batch, 0, self.codebooks), np.int32)
-        return self._run(self._params, {}, nothing, np.asarray(offset, np.int32))[1]
+        """The state before the first frame, whose position is `offset`: int32 [batch] or a scalar."""
+        empty = np.zeros((batch, 0, self.codebooks), np.int32)
+        return self._run(self._params, {}, empty, np.asarray(offset, np.int32))[1]
 
     def __call__(self, state: State, previous: np.ndarray | jax.Array) -> tuple[jax.Array, State]:
-        """Takes in frames.
+        """Evaluates a chunk of frames.
 
         Args:
-          state: from `start` or the call before; it is used up.
-          previous: int [batch, time, codebooks], for each frame 1 + the codes of the one before it; 0 for the first.
+          state: from `start` or the previous call; its buffers are donated.
+          previous: int [batch, time, codebooks], for each frame 1 + the codes of the previous one; 0 for the first.
 
         Returns:
           Probabilities float32 [batch, time, codebooks, codebook_size] and the new state.
@@ -105,10 +105,10 @@ def parameter_shapes(config: LMConfig) -> dict[str, tuple[int, ...]]:
 
 
 def from_weights(weights: Mapping[str, np.ndarray], config: LMConfig, source: Path) -> LM:
-    """A language model of arrays by their names, as `LM.flat` gives them; `source` is their file, for messages.
+    """Builds a language model from arrays named as in `LM.flat`; `source` is their file, for error messages.
 
     Raises:
-      ModelError: an array is missing, unknown, or not what the config wants.
+      ModelError: an array is missing or unknown, or does not fit the config.
     """
     check_arrays(weights, _shapes(config.validate()), source)
     return LM(config, unflatten_dict(dict(weights), sep=".")["params"])

@@ -1,8 +1,9 @@
-"""The language model of codes in integers: weights and tables for `lm.integer`, made of float weights.
+"""Quantizes a language model: integer weights and tables for `lm.integer` from float weights.
 
-Every activation has an exponent: it stands for value / 2**exponent. Exponents follow from the weights alone. Normed
-values keep within six times their scale; a dense layer's output within six times the root of its kernel's energy. What
-lies beyond is clipped. Kernels are as fine as exact sums allow, each output channel with an exponent of its own.
+Every activation has an exponent: an integer represents value / 2**exponent. The exponents depend on the weights alone.
+Normalised values are assumed to lie within six times their scale, and outputs of dense layers within six times the
+square root of their kernel's energy; larger values are clipped. Kernels use the finest resolution that keeps sums
+exact, with an exponent for each output channel.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from codax.lm.config import LMConfig
 
 Arrays = dict[str, np.ndarray]
 _SIGMAS = 6.0
-_PIECE = 256  # input channels that are summed at a time
+_PIECE = 256  # input channels summed at once
 _EMBEDDING_BITS = 18  # of the sum over all codebooks
 _FINEST = 20  # largest exponent of a kernel
 
@@ -27,12 +28,12 @@ def quantize(weights: Arrays, config: LMConfig, frames: int) -> Arrays:
     """Integer arrays for sequences of at most `frames` frames.
 
     Args:
-      weights: as `LM.flat` gives them.
+      weights: as in `LM.flat`.
       config: of the model.
-      frames: positions that are needed.
+      frames: number of positions.
 
     Raises:
-      CodaxError: weights beyond what the arithmetic holds.
+      CodaxError: the weights exceed the range of the integer arithmetic.
     """
     if config.dim > 500:
         raise CodaxError(f"config field lm.dim = {config.dim}: integer arithmetic holds at most 500")
@@ -44,7 +45,7 @@ def quantize(weights: Arrays, config: LMConfig, frames: int) -> Arrays:
     largest = np.abs(embedding).max(axis=(1, 2)).sum()
     exponent = _exponent(largest, (1 << _EMBEDDING_BITS) - 1)
     out: Arrays = {"embedding": _integers(embedding, exponent)}
-    # Positions, at most 1 and with a mean square of a half, come on top.
+    # Position embeddings (at most 1, mean square 1/2) are added.
     norm, here, energy = _norm("norm_in", get("transformer.norm_in.scale"), get("transformer.norm_in.bias"), more=1.0)
     out |= norm
     out["positions"] = _integers(positions(frames, config), here)
@@ -59,10 +60,10 @@ def quantize(weights: Arrays, config: LMConfig, frames: int) -> Arrays:
 
 
 def _layer(out: Arrays, get, place: str, i: int, config: LMConfig, here: int, energy: float):
-    """Adds a layer; `here` and `energy` are exponent and mean square of its input, and are returned for its output."""
+    """Adds a layer; `here` and `energy` are the exponent and mean square of its input; returns those of its output."""
     dim, name = config.dim, f"layer{i}"
     kernel, bias = get(f"{place}.attention.kernel"), get(f"{place}.attention.bias")
-    # Scores are powers of 2, and the root of the width goes into the queries.
+    # Scores are in powers of 2; 1 / sqrt(width) is folded into the queries.
     factor = (dim // config.heads) ** -0.5 / math.log(2)
     parts = zip(np.split(kernel, 3, axis=1), np.split(bias, 3), (factor, 1.0, 1.0), strict=True)
     exponents = []
@@ -75,7 +76,7 @@ def _layer(out: Arrays, get, place: str, i: int, config: LMConfig, here: int, en
     if excess < 0:
         raise CodaxError(f"{place}: scores of {2**-excess} are beyond the integer arithmetic")
     out[f"{name}.score_places"] = np.asarray(excess, np.int32)
-    # Weighted values have the exponent of the values; WEIGHT_BITS more are shifted away.
+    # Weighted values have WEIGHT_BITS more bits than the values; they are shifted away.
     dense, _ = _dense(f"{name}.out", get(f"{place}.attention.out_kernel"), get(f"{place}.attention.out_bias"),
                       exponents[2], here)  # fmt: skip
     out |= dense
@@ -84,7 +85,7 @@ def _layer(out: Arrays, get, place: str, i: int, config: LMConfig, here: int, en
     dense, hidden = _dense(f"{name}.dense1", get(f"{place}.dense1.kernel"), get(f"{place}.dense1.bias"), here, None,
                            energy)  # fmt: skip
     out |= dense
-    # GELU of every value that there is. Its results are never larger.
+    # Table of GELU for every input. Its magnitude never exceeds that of the input.
     values = np.arange(-fx.LARGEST, fx.LARGEST + 1) / 2.0**hidden
     out[f"{name}.gelu"] = _integers(values * 0.5 * (1 + scipy.special.erf(values / math.sqrt(2))), hidden)
     dense, _ = _dense(f"{name}.dense2", get(f"{place}.dense2.kernel"), get(f"{place}.dense2.bias"), hidden, here)
@@ -113,13 +114,13 @@ def _dense(
     """Arrays of `fixedpoint.dense` and the exponent of its result.
 
     Args:
-      name: of the arrays.
+      name: prefix of the arrays.
       kernel: [in, out].
       bias: [out].
       exponent: of the input.
       result: exponent of the result; None = as fine as `limit` allows.
-      energy: mean square of the input, for that.
-      limit: largest result.
+      energy: mean square of the input, used if `result` is None.
+      limit: largest magnitude of the result.
     """
     if result is None:
         reach = _SIGMAS * np.sqrt(energy * np.sum(kernel**2, axis=0)) + np.abs(bias)
@@ -128,9 +129,9 @@ def _dense(
     while len(kernel) % pieces:
         pieces += 1
     parts = kernel.reshape(pieces, -1, kernel.shape[1])
-    room = fx.EXACT // fx.LARGEST - parts.shape[1] / 2 - 1  # rounding can add half to each weight
+    capacity = fx.EXACT // fx.LARGEST - parts.shape[1] / 2 - 1  # rounding can add half to each weight
     sums = np.maximum(np.abs(parts).sum(axis=1).max(axis=0), 1e-9)
-    fine = np.minimum(np.floor(np.log2(room / sums)), _FINEST).astype(np.int32)
+    fine = np.minimum(np.floor(np.log2(capacity / sums)), _FINEST).astype(np.int32)
     places = fine + exponent - result
     if places.min() < 0:
         raise CodaxError(f"{name}: weights of {2.0 ** -places.min():g} times what the integer arithmetic holds")
@@ -142,9 +143,9 @@ def _dense(
 
 
 def _norm(name: str, scale: np.ndarray, bias: np.ndarray, more: float = 0.0) -> tuple[Arrays, int, float]:
-    """Arrays of `fixedpoint.layer_norm`, the exponent of its result and that one's mean square.
+    """Arrays of `fixedpoint.layer_norm`, and the exponent and mean square of its result.
 
-    `more` is what will be added to the result, at most.
+    `more` is the largest magnitude that will be added to the result.
     """
     exponent = _exponent(float((_SIGMAS * np.abs(scale) + np.abs(bias)).max()) + more)
     gains = _integers(scale * math.sqrt(len(scale)), exponent)
@@ -155,7 +156,7 @@ def _norm(name: str, scale: np.ndarray, bias: np.ndarray, more: float = 0.0) -> 
 
 
 def _exponent(reach: float, largest: int = fx.LARGEST) -> int:
-    """The largest exponent with which `reach` is at most `largest`, from 0 to 12."""
+    """The largest exponent in 0 to 12 with which `reach` is at most `largest`."""
     return int(np.clip(math.floor(math.log2(largest / max(reach, 1e-9))), 0, 12))
 
 

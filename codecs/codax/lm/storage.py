@@ -14,25 +14,25 @@ from codax.lm.predictor import LM, from_weights, parameter_shapes
 from codax.lm.quantize import Arrays, quantize
 from codax.storage.tensors import ModelError, read_safetensors, safetensors_bytes, write_folder
 
-BLOCK_SECONDS = 5.0  # of the blocks that are coded on their own
+BLOCK_SECONDS = 5.0  # length of an independently coded block
 _CONFIG, _WEIGHTS, _INTEGERS = "lm.json", "lm.safetensors", "lm_integer.safetensors"
 
 
 def block_frames(config: Config) -> int:
-    """Frames of a block of a codec's codes."""
+    """Frames per block of a codec's codes."""
     return max(1, round(BLOCK_SECONDS * config.frame_rate))
 
 
 def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
-    """Writes the folder; each file is replaced as a whole.
+    """Writes the folder, each file atomically.
 
     Args:
       lm: language model.
       codec: config of the codec whose codes it predicts.
-      folder: where to; made if it is not there.
+      folder: target; created if it does not exist.
 
     Raises:
-      CodaxError: it cannot be written, or the weights are beyond integer arithmetic.
+      CodaxError: the folder cannot be written, or the weights exceed the range of the integer arithmetic.
     """
     weights = lm.flat()
     integers = quantize(weights, lm.config, block_frames(codec))
@@ -46,7 +46,7 @@ def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
 
 
 def has_lm(folder: str | Path) -> bool:
-    """Is there a language model in this folder?"""
+    """Whether the folder holds a language model."""
     return (Path(folder) / _CONFIG).is_file()
 
 
@@ -62,20 +62,20 @@ def load_config(folder: str | Path) -> LMConfig:
 
 
 def load_lm(folder: str | Path) -> LM:
-    """The trained weights. Raises ModelError naming the file and what is wrong with it."""
+    """Loads the trained weights. Raises ModelError naming the file and the reason."""
     path = Path(folder) / _WEIGHTS
     return from_weights(read_safetensors(path), load_config(folder), path)
 
 
 def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
-    """The config and the arrays of `lm.quantize`. Raises ModelError naming the file and what is wrong with it."""
+    """Loads the config and the arrays of `lm.quantize`. Raises ModelError naming the file and the reason."""
     path, config = Path(folder) / _INTEGERS, load_config(folder)
     arrays = read_safetensors(path)
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1
-    # Zeros have the names, shapes and types that this config leads to.
-    nothing = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
-    for name, wanted in quantize(nothing, config, frames).items():
-        found = arrays.get(name)
-        if found is None or (found.shape, found.dtype) != (np.shape(wanted), wanted.dtype):
-            raise ModelError(f"{path}: {name} is not what the config wants")
+    # Quantized zeros have the names, shapes and types that this config needs.
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
+    for name, expected in quantize(zeros, config, frames).items():
+        actual = arrays.get(name)
+        if actual is None or (actual.shape, actual.dtype) != (np.shape(expected), expected.dtype):
+            raise ModelError(f"{path}: {name} does not fit the config")
     return config, arrays

@@ -1,1 +1,1 @@
-"""Objective measures of coded audio: NSIM and ViSQOL, word error rate, signal distances, codebook use."""
+"""Objective metrics of coded audio: NSIM and ViSQOL, word error rate, signal distances, codebook usage."""

@@ -1,8 +1,8 @@
-"""ABX error: how often a phone lies nearer to another phone than to one of its own kind (Schatz et al. 2013).
+"""ABX error: how often a phone is closer to another phone than to one of its own kind (Schatz et al. 2013).
 
-For instances A and X of one phone and B of another, an error is d(A, X) > d(B, X), half an error where they are equal.
-d is the mean angle along the best alignment in time of both (dynamic time warping), in units of pi. Errors are averaged
-over the instances, then over speakers and neighbours, then over pairs of phones, as in Libri-light (arXiv 1912.07875).
+For instances A and X of one phone and B of another, an error is d(A, X) > d(B, X); equality is half an error. d is the
+mean angle along the best time alignment of both (dynamic time warping), divided by pi. Errors are averaged over
+instances, then over speakers and contexts, then over pairs of phones, as in Libri-light (arXiv 1912.07875).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-_PAIRS = 4096  # of instances whose distances are computed at a time
-_PER_KIND = 40  # instances of one phone by one speaker with the same neighbours, at most
+_PAIRS = 4096  # pairs of instances whose distances are computed at once
+_PER_KIND = 40  # maximum number of instances of one phone by one speaker in the same context
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Instance:
-    """One phone as somebody said it.
+    """One spoken phone.
 
     Attributes:
-      phone: what it is.
-      neighbours: what stands before and behind it; None where these are not to be equal.
-      speaker: who said it.
+      phone: its label.
+      neighbours: the previous and the next phone; None if contexts need not match.
+      speaker: its speaker.
       utterance: number of the recording.
       features: float [frames, channels], at least one frame.
     """
@@ -38,15 +38,15 @@ class Instance:
 
 
 def distances(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.ndarray:
-    """Distances float64 [n] of features, pair by pair."""
-    found = np.zeros(len(first))
+    """Distances float64 [n] of pairs of features."""
+    values = np.zeros(len(first))
     for i in range(0, len(first), _PAIRS):
-        found[i : i + _PAIRS] = _warped(first[i : i + _PAIRS], second[i : i + _PAIRS])
-    return found
+        values[i : i + _PAIRS] = _warped(first[i : i + _PAIRS], second[i : i + _PAIRS])
+    return values
 
 
 def _padded(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """[n, longest, channels] of unit length, and the frames of each."""
+    """Zero-padded unit vectors [n, longest, channels], and the number of frames of each."""
     lengths = np.asarray([len(x) for x in features])
     out = np.zeros((len(features), lengths.max(), features[0].shape[1]), np.float32)
     for row, x in zip(out, features, strict=True):
@@ -58,7 +58,7 @@ def _warped(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.nda
     (a, rows), (b, columns) = _padded(first), _padded(second)
     angle = np.arccos(np.clip(np.einsum("nic,njc->nij", a, b), -1, 1)).astype(np.float64) / np.pi
     count, height, width = angle.shape
-    # Least sums and the lengths of their paths; ties go to the diagonal, then up.
+    # Smallest sums and the lengths of their paths; ties prefer the diagonal, then the upper cell.
     total = np.full((count, height + 1, width + 1), np.inf)
     steps = np.zeros((count, height + 1, width + 1), np.int32)
     total[:, 0, 0] = 0
@@ -74,14 +74,14 @@ def _warped(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.nda
 
 
 class Abx:
-    """The distances of some instances; `error` counts the errors, `without` an utterance if wanted."""
+    """The distances of a set of instances; `error` counts the errors, optionally without one utterance."""
 
     def __init__(self, instances: Sequence[Instance], *, seed: int = 0) -> None:
         """Computes all distances.
 
         Args:
-          instances: at most 40 of a kind are taken, drawn at random.
-          seed: of that draw.
+          instances: at most 40 per kind are used, drawn at random.
+          seed: of the random draw.
         """
         rng = np.random.default_rng(seed)
         cells: dict[Any, dict[Any, list[Instance]]] = defaultdict(lambda: defaultdict(list))
@@ -90,18 +90,18 @@ class Abx:
         self._cells = []
         for kinds in cells.values():
             chosen: list[Instance] = []
-            for found in kinds.values():
-                kept = rng.permutation(len(found))[:_PER_KIND] if len(found) > _PER_KIND else range(len(found))
-                chosen += [found[i] for i in kept]
+            for members in kinds.values():
+                kept = rng.permutation(len(members))[:_PER_KIND] if len(members) > _PER_KIND else range(len(members))
+                chosen += [members[i] for i in kept]
             if len({x.phone for x in chosen}) > 1:
                 self._cells.append(_Cell(chosen))
 
     def error(self, *, across: bool = False, without: int | None = None) -> float | None:
-        """Share of errors, 0 to 1; None where there is nothing to compare.
+        """Fraction of errors, 0 to 1; None if there are no comparisons.
 
         Args:
-          across: X is by another speaker than A and B.
-          without: number of an utterance that is left out.
+          across: whether X is by another speaker than A and B.
+          without: number of an utterance to leave out.
         """
         by_pair = defaultdict(list)
         for cell in self._cells:
@@ -111,7 +111,7 @@ class Abx:
 
 
 class _Cell:
-    """Instances with the same neighbours, and all their distances."""
+    """Instances in the same context, and all their distances."""
 
     def __init__(self, instances: Sequence[Instance]) -> None:
         self._utterances = np.asarray([x.utterance for x in instances])
@@ -120,9 +120,9 @@ class _Cell:
             self._members[instance.phone, instance.speaker].append(i)
         upper = np.triu_indices(len(instances), 1)
         features = [x.features for x in instances]
-        found = distances([features[i] for i in upper[0]], [features[i] for i in upper[1]])
+        values = distances([features[i] for i in upper[0]], [features[i] for i in upper[1]])
         self._distance = np.zeros((len(instances), len(instances)))
-        self._distance[upper] = found
+        self._distance[upper] = values
         self._distance += self._distance.T
 
     def errors(self, across: bool, without: int | None) -> list[tuple[Any, float]]:
@@ -130,7 +130,7 @@ class _Cell:
         kept = {
             kind: np.asarray([i for i in m if self._utterances[i] != without], int) for kind, m in self._members.items()
         }
-        found = []
+        values = []
         for (phone, speaker), same in kept.items():
             for (other, theirs), different in kept.items():
                 if other == phone or theirs != speaker or not len(different):
@@ -140,17 +140,17 @@ class _Cell:
                         continue
                     value = self._share(probes, same, different)
                     if value is not None:
-                        found.append(((phone, other), value))
-        return found
+                        values.append(((phone, other), value))
+        return values
 
     def _share(self, probes: np.ndarray, same: np.ndarray, different: np.ndarray) -> float | None:
-        """Mean over X of `probes`, A of `same` and B of `different`, A being no X."""
+        """Mean over X in `probes`, A in `same` and B in `different`, with A not equal to X."""
         errors = []
         for x in probes:
             to_same = self._distance[x, same[same != x]]
             if len(to_same):
                 to_other = np.sort(self._distance[x, different])
-                nearer = np.searchsorted(to_other, to_same, "left")  # B nearer than A
+                nearer = np.searchsorted(to_other, to_same, "left")  # B closer than A
                 equal = np.searchsorted(to_other, to_same, "right") - nearer
                 errors.append(np.mean((nearer + 0.5 * equal) / len(to_other)))
         return float(np.mean(errors)) if errors else None

@@ -1,7 +1,7 @@
-"""How well a codec uses its codebooks, and how many bits its codes are worth.
+"""Codebook usage of a codec, and the entropy of its codes.
 
-Counts are kept per quantizer over a whole corpus, because the entropy of one short file says nothing: with T codes and
-K entries the plug-in estimate is low by about (K - 1) / (2 T ln 2) bits.
+Counts are accumulated per quantizer over a whole corpus, because a single short file gives a biased entropy: with T
+codes and K entries the plug-in estimate is low by about (K - 1) / (2 T ln 2) bits.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from codax.metrics.signals import MetricError
 
 @dataclasses.dataclass(frozen=True)
 class CodebookUse:
-    """Statistics of one codec at one rate; the sequences hold one value per quantizer."""
+    """Statistics of a codec at one rate; the sequences have one value per quantizer."""
 
-    used: tuple[int, ...]  # entries that occur
+    used: tuple[int, ...]  # number of entries that occur
     use: tuple[float, ...]  # entries that occur / entries
     entropy: tuple[float, ...]  # bits per code, of the distribution of single codes
-    perplexity: tuple[float, ...]  # 2 ** entropy: how many equally likely entries the codebook amounts to
+    perplexity: tuple[float, ...]  # 2 ** entropy: the equivalent number of equally likely entries
     frames: int  # frames counted
     nominal_bps: float  # frame rate x quantizers x log2(entries)
-    entropy_bps: float  # frame rate x sum of entropies: what an ideal coder of independent codes would need
+    entropy_bps: float  # frame rate x sum of entropies: the rate of an ideal coder of independent codes
 
     @property
     def efficiency(self) -> float:
@@ -37,7 +37,7 @@ def count_codes(codes: np.ndarray, codebook_size: int) -> np.ndarray:
     """Histogram of codes [..., frames, quantizers] as int64 [quantizers, codebook_size].
 
     Raises:
-      MetricError: a code lies outside the codebook.
+      MetricError: a code is outside the codebook.
     """
     codes = np.asarray(codes)
     if codes.size and (codes.min() < 0 or codes.max() >= codebook_size):
@@ -51,8 +51,8 @@ def entropy_bits(counts: Sequence[int] | np.ndarray, *, miller_madow: bool = Fal
 
     Args:
       counts: occurrences of each entry.
-      miller_madow: add the first-order bias correction (m - 1) / (2 N ln 2) for m entries seen in N draws (Miller,
-        1955), never above log2 of the number of entries.
+      miller_madow: add the first-order bias correction (m - 1) / (2 N ln 2) for m observed entries in N samples
+        (Miller, 1955), limited to log2 of the number of entries.
     """
     values = np.asarray(counts, np.float64)
     total = values.sum()
@@ -66,15 +66,15 @@ def entropy_bits(counts: Sequence[int] | np.ndarray, *, miller_madow: bool = Fal
 
 
 def codebook_use(counts: np.ndarray, frame_rate: float, *, miller_madow: bool = False) -> CodebookUse:
-    """Use, perplexity, entropy and bit rates from a histogram.
+    """Usage, perplexity, entropy and bit rates from a histogram.
 
     Args:
-      counts: [quantizers, entries], as `count_codes` gives (and adds up over files).
+      counts: [quantizers, entries], from `count_codes`, summed over files.
       frame_rate: code frames per second.
       miller_madow: see `entropy_bits`.
 
     Raises:
-      MetricError: nothing was counted.
+      MetricError: the counts are all zero.
     """
     if counts.size == 0 or counts.sum() == 0:
         raise MetricError("no codes to take statistics of")

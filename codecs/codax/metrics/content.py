@@ -1,6 +1,6 @@
-"""How much the codes of one codebook tell about phones (HuBERT, arXiv 2106.07447, section 4.4).
+"""Phonetic information in the codes of one codebook (HuBERT, arXiv 2106.07447, section 4.4).
 
-Every statistic is of joint counts [utterances, codes, phones] of frames.
+All statistics are functions of joint counts [utterances, codes, phones] of frames.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from codax.metrics.signals import MetricError
 
 
 def joint_counts(codes: np.ndarray, phones: np.ndarray, size: int, kinds: int) -> np.ndarray:
-    """Frames by code and phone: int64 [size, kinds].
+    """Counts frames by code and phone: int64 [size, kinds].
 
     Args:
       codes: integers [frames] of a codebook with `size` entries.
-      phones: integers [frames] below `kinds`; -1 where there is none.
+      phones: integers [frames] below `kinds`; -1 for no phone.
 
     Raises:
-      MetricError: a code lies outside the codebook.
+      MetricError: a code is outside the codebook.
     """
     if codes.size and not (codes.min() >= 0 and codes.max() < size):
         raise MetricError(f"codes from {codes.min()} to {codes.max()} do not fit a codebook of {size}")
@@ -34,9 +34,9 @@ def _entropy(p: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
 
 
 def phone_information(joint: np.ndarray) -> float:
-    """Phone-normalised mutual information: the share of the phones' entropy that the codes take away, 0 to 1.
+    """Phone-normalised mutual information: the fraction of the phones' entropy that the codes explain, 0 to 1.
 
-    The plug-in estimate over the frames of joint [codes, phones]; high where there are few frames for many codes.
+    Plug-in estimate from joint counts [codes, phones]; biased upwards if there are few frames per code.
     """
     p = joint / joint.sum()
     phones, codes = p.sum(axis=0), p.sum(axis=1)
@@ -46,18 +46,18 @@ def phone_information(joint: np.ndarray) -> float:
 
 
 def phone_purity(joint: np.ndarray) -> float:
-    """Share of frames whose phone is the likeliest one of their code."""
+    """Fraction of frames whose phone is the most frequent one of their code."""
     return float(joint.max(axis=1).sum() / joint.sum())
 
 
 def left_out_hits(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As the purity, but each utterance is judged by the likeliest phones of all others, so that nothing is learned.
+    """Purity with leave-one-out: each utterance is scored with the most frequent phones of all others.
 
     Args:
       joint: [utterances, codes, phones].
 
     Returns:
-      Hits and frames of every utterance. Codes that no other utterance has are misses.
+      Hits and frames of every utterance. Codes that occur in no other utterance are misses.
     """
     hits, total = np.zeros(len(joint)), joint.sum(axis=0)
     for i, own in enumerate(joint):
@@ -68,7 +68,7 @@ def left_out_hits(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def jackknife_error(left: Sequence[float]) -> float:
-    """Standard error of a statistic, of its values without one utterance each."""
+    """Jackknife standard error of a statistic, from its values without one utterance each."""
     values = np.asarray(left)
     n = len(values)
     return float(np.sqrt((n - 1) / n * np.sum((values - values.mean()) ** 2)))

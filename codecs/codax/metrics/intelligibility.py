@@ -1,7 +1,7 @@
 """STOI, ESTOI, PESQ and DNSMOS of mono speech at 16 kHz, computed by the packages pystoi, pesq and speechmos.
 
-PESQ's code is the ITU's own reference; its wide-band scores (P.862.2) and narrow-band scores (P.862.1) are on different
-scales and are never to be compared with each other.
+PESQ is computed by the ITU's reference code; its wide-band (P.862.2) and narrow-band scores (P.862.1) are on different
+scales and not comparable.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from codax.metrics.signals import MetricError, mono, optional, pair
 
-SAMPLE_RATE = 16_000  # Hz, of every function here
+SAMPLE_RATE = 16_000  # Hz, for all functions here
 
 
 def stoi(reference: np.ndarray, degraded: np.ndarray, *, extended: bool = False) -> float:
@@ -21,15 +21,15 @@ def stoi(reference: np.ndarray, degraded: np.ndarray, *, extended: bool = False)
     Args:
       reference: [time] or [time, channels] at 16 kHz; channels are averaged.
       degraded: the same shape.
-      extended: ESTOI (Jensen and Taal, 2016), which also notices modulated noise.
+      extended: ESTOI (Jensen and Taal, 2016), which is also sensitive to modulated noise.
 
     Raises:
-      MetricError: less than 0.4 s remain without the silent frames, or pystoi is missing.
+      MetricError: less than 0.4 s remain after removing silent frames, or pystoi is missing.
     """
     module = optional("pystoi", "metrics")
     ref, deg = pair(reference, degraded)
     with warnings.catch_warnings():
-        # pystoi answers 1e-5 and warns when there is too little speech; as a score that would spoil every mean.
+        # pystoi returns 1e-5 with a warning if there is too little speech; as a score it would distort every mean.
         warnings.simplefilter("error", RuntimeWarning)
         try:
             value = float(module.stoi(mono(ref), mono(deg), SAMPLE_RATE, extended=extended))
@@ -47,7 +47,7 @@ def pesq(reference: np.ndarray, degraded: np.ndarray, *, wide_band: bool = True)
       wide_band: P.862.2 (50 to 7000 Hz); otherwise P.862 with the mapping of P.862.1.
 
     Raises:
-      MetricError: no speech is found, the signal is too short, or the pesq package is missing.
+      MetricError: no speech is detected, the signal is too short, or the pesq package is missing.
     """
     module = optional("pesq", "metrics")
     ref, deg = pair(reference, degraded)
@@ -63,10 +63,10 @@ def pesq(reference: np.ndarray, degraded: np.ndarray, *, wide_band: bool = True)
 
 
 def dnsmos(degraded: np.ndarray) -> dict[str, float]:
-    """What listeners would give a signal that they hear alone, mean opinion scores 1 to 5.
+    """DNSMOS: predicted opinion scores of a signal without reference, 1 to 5.
 
-    DNSMOS P.835 (Reddy et al., 2022: overall, speech and background) and P.808 (2021); the means over windows of 9 s
-    that begin every second. Shorter signals are repeated until they fill one.
+    DNSMOS P.835 (Reddy et al., 2022: overall, speech and background) and P.808 (2021), averaged over windows of 9 s
+    with a step of 1 s. Shorter signals are repeated to fill one window.
 
     Args:
       degraded: [time] or [time, channels] at 16 kHz; channels are averaged, samples beyond full scale are clipped.
@@ -82,6 +82,6 @@ def dnsmos(degraded: np.ndarray) -> dict[str, float]:
     signal = np.clip(mono(signal), -1, 1).astype(np.float32)
     if not signal.any():
         raise MetricError("DNSMOS is not defined: the signal is silent")
-    found = module.run(signal, SAMPLE_RATE)
+    scores = module.run(signal, SAMPLE_RATE)
     names = {"dnsmos": "ovrl_mos", "dnsmos_sig": "sig_mos", "dnsmos_bak": "bak_mos", "dnsmos_p808": "p808_mos"}
-    return {key: float(found[name]) for key, name in names.items()}
+    return {key: float(scores[name]) for key, name in names.items()}

@@ -1,10 +1,10 @@
-"""NSIM, the neurogram similarity index: how alike two time-frequency patches look.
+"""NSIM, the neurogram similarity index measure: similarity of two time-frequency patches.
 
-NSIM is the structural similarity index of image work (SSIM) without its contrast term, on spectrograms in decibels
-(Hines and Harte, "Speech intelligibility prediction using a neurogram similarity index measure", 2012). The constants
-and the border rule here are those of ViSQOL v3, whose scores rest on this function:
+NSIM is the structural similarity index of images (SSIM) without its contrast term, on spectrograms in decibels (Hines
+and Harte, "Speech intelligibility prediction using a neurogram similarity index measure", 2012). The constants and the
+border rule are those of ViSQOL v3, which is based on this function:
 
-    S(x)      3 x 3 weighted mean, the border cells repeated outwards
+    S(x)      3 x 3 weighted mean, with border cells repeated
     intensity (2 S(r) S(d) + C1) / (S(r)^2 + S(d)^2 + C1)
     structure (cov + C3) / (sqrt(var_r var_d) + C3)
     NSIM      mean of intensity x structure over bands and frames; 1 for equal patches, may be negative
@@ -23,24 +23,24 @@ CORNER = 0.0113033910173052
 EDGE = 0.0838251475442633
 CENTRE = 0.619485845753726
 
-# The stabilising constants assume an intensity range of 1 although the decibel values reach about 45. That is how
-# ViSQOL was trained, so it stays.
+# The stabilising constants assume an intensity range of 1 although decibel values reach about 45. ViSQOL was trained
+# with them, so they are kept.
 C1 = 0.01**2
 C3 = 0.03**2 / 2
 
-# The window as (side, middle, side) outer (side, middle, side) plus a rest at the centre: the same nine weights in two
-# short passes.
+# The window as the outer product of (side, middle, side) with itself plus a remainder at the centre: the same nine
+# weights in two short passes.
 SIDE = math.sqrt(CORNER)
 MIDDLE = EDGE / SIDE
 REST = CENTRE - MIDDLE**2
 
-# Offsets searched at once; [32 bands, 30 frames, 256 offsets] in float64 is 2 MB, about one core's cache.
+# Offsets per block; [32 bands, 30 frames, 256 offsets] in float64 is 2 MB, about the cache of one core.
 _OFFSETS_PER_BLOCK = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class Nsim:
-    """Similarity of pairs of patches.
+    """Similarity of pairs of patches, from the similarity map [..., bands, frames].
 
     Attributes:
         similarity: [...], mean of the map over bands and frames.
@@ -56,7 +56,7 @@ class Nsim:
 
 
 def smooth(patch: np.ndarray, band_axis: int = -2, frame_axis: int = -1) -> np.ndarray:
-    """3 x 3 weighted mean over bands and frames, border cells repeated outwards. Same shape as `patch`."""
+    """3 x 3 weighted mean over bands and frames, with border cells repeated. Same shape as `patch`."""
     rows = _smooth_axis(patch, band_axis)
     result = _smooth_axis(rows, frame_axis)
     result += patch.dtype.type(REST) * patch
@@ -64,7 +64,7 @@ def smooth(patch: np.ndarray, band_axis: int = -2, frame_axis: int = -1) -> np.n
 
 
 def nsim(reference: np.ndarray, degraded: np.ndarray) -> Nsim:
-    """Compare patches cell by cell.
+    """Compares patches cell by cell.
 
     Args:
         reference: [..., bands, frames], decibels above the common floor.
@@ -74,7 +74,7 @@ def nsim(reference: np.ndarray, degraded: np.ndarray) -> Nsim:
         The similarity and its per-band summaries.
 
     Raises:
-        ValueError: the patches differ in bands or frames, or hold fewer than two frames.
+        ValueError: the patches differ in bands or frames, or have fewer than two frames.
     """
     reference, degraded = _as_floats(reference), _as_floats(degraded)
     if reference.ndim < 2 or degraded.ndim < 2 or reference.shape[-2:] != degraded.shape[-2:]:
@@ -100,17 +100,17 @@ def sliding_nsim(
 ) -> np.ndarray:
     """NSIM of every reference patch against the degraded spectrogram at every offset.
 
-    What depends on one side only is computed once for that side; only the covariance is new for each pair. The offsets
-    lie on the last axis, so every numpy loop is long and every offset is summed in the same order: equal patches give
-    equal values to the last bit, which a search that breaks ties by position needs.
+    Terms that depend on one side are computed once per side, only the covariance per pair. The offsets are the last
+    axis, so that numpy's loops are long and every offset is summed in the same order: equal patches give bitwise equal
+    values, which a search that breaks ties by position requires.
 
     Args:
         patches: [patches, bands, patch_frames], reference patches.
-        degraded: [bands, frames]. Columns past its end count as zeros.
-        first, last: [patches], offsets wanted for each patch, both included; all by default.
+        degraded: [bands, frames]. Columns after its end count as zeros.
+        first, last: [patches], inclusive range of offsets for each patch; all by default.
 
     Returns:
-        [patches, frames] similarities; cells outside first..last are unspecified.
+        [patches, frames] similarities; cells outside first..last are undefined.
     """
     patches, degraded = _as_floats(patches), _as_floats(degraded)
     count, bands, width = patches.shape
@@ -136,7 +136,7 @@ def sliding_nsim(
 
 
 def _smooth_axis(values: np.ndarray, axis: int) -> np.ndarray:
-    """(side, middle, side) weighted sum along one axis, the border repeated."""
+    """(side, middle, side) weighted sum along one axis, with the border repeated."""
     side, middle = values.dtype.type(SIDE), values.dtype.type(MIDDLE)
     source = np.moveaxis(values, axis, 0)
     scaled = side * source
@@ -151,9 +151,9 @@ def _smooth_axis(values: np.ndarray, axis: int) -> np.ndarray:
 def _similarity_map(
     mean_r: np.ndarray, mean_d: np.ndarray, var_r: np.ndarray, var_d: np.ndarray, covariance: np.ndarray
 ) -> np.ndarray:
-    """intensity x structure for every cell."""
+    """intensity x structure of every cell."""
     dtype = covariance.dtype.type
-    # Rounding can leave a variance slightly below zero; where the product is negative the square root is left out.
+    # Rounding can make a variance slightly negative; where the product is negative the square root is omitted.
     spread = np.sqrt(np.maximum(var_r * var_d, dtype(0)))
     numerator = dtype(2) * mean_r * mean_d
     numerator += dtype(C1)
@@ -167,6 +167,6 @@ def _similarity_map(
 
 
 def _as_floats(values: np.ndarray) -> np.ndarray:
-    """float32 stays float32; everything else becomes float64."""
+    """Keeps float32; converts everything else to float64."""
     values = np.asarray(values)
     return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)

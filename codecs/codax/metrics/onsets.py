@@ -1,8 +1,8 @@
-"""How well attacks are kept: a log-mel distance over the beginnings of sounds alone, and over everything else.
+"""Preservation of attacks: a log-mel distance over the onsets of sounds, and over everything else.
 
-Codecs smear what begins suddenly, and means over a whole file hide it: attacks are few. Onsets are peaks of the
+Codecs smear abrupt sounds, and averages over a whole file hide it because attacks are rare. Onsets are peaks of the
 spectral flux of the reference (Bello et al., "A tutorial on onset detection in music signals", 2005; librosa's flux of
-mel bands in dB and its peak picking, after Boeck et al., 2012), put back to the minimum of the flux before the peak.
+mel bands in dB and its peak picking, after Boeck et al., 2012), moved back to the preceding minimum of the flux.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from codax.metrics.signals import MetricError, mono, pair
 
 BANDS = 40  # mel, Slaney's, 0 Hz to half the sample rate
 HOP_SECONDS = 0.005  # the window is four hops long
-RANGE_DB = 60.0  # below the reference's loudest band; what is softer counts as that
-BEFORE_SECONDS, AFTER_SECONDS = 0.01, 0.05  # an attack region, around its onset; before, there is pre-echo
+RANGE_DB = 60.0  # dynamic range below the reference's loudest band; softer bands are raised to its lower end
+BEFORE_SECONDS, AFTER_SECONDS = 0.01, 0.05  # extent of an attack around its onset; pre-echo is before it
 _FLUX_WINDOW_SECONDS = 0.032
-_LEAST_DB = 0.1  # of the flux at a peak: in a signal that does not change there are peaks of rounding
+_LEAST_DB = 0.1  # smallest flux of a peak: in a stationary signal rounding causes peaks
 
 
 @dataclasses.dataclass(frozen=True)
 class Onsets:
-    """Onsets of a signal: when, in seconds, and how strong, the flux at its peak in dB a band; both [onsets]."""
+    """Onsets of a signal: times in seconds, and strengths, the flux at the peak in dB per band; both [onsets]."""
 
     seconds: np.ndarray
     strength: np.ndarray
@@ -47,18 +47,18 @@ def find(signal: np.ndarray, sample_rate: int) -> Onsets:
 
 
 def weights(onsets: Onsets, seconds: np.ndarray) -> np.ndarray:
-    """Weight of frames at the given times [frames]: the strength of the onset they belong to, 0 outside of attacks.
+    """Weights of frames at the given times [frames]: the strength of the frame's onset, 0 outside of attacks.
 
-    Where regions overlap, the stronger onset counts.
+    Where attacks overlap, the stronger onset counts.
     """
     since = seconds[:, None] - onsets.seconds[None]
-    # Half a sample of tolerance, so that rounding leaves no frame out that lies on the edge of its region.
+    # Half a sample of tolerance, so that rounding does not exclude frames at the edge of an attack.
     inside = (since >= -BEFORE_SECONDS - 1e-5) & (since <= AFTER_SECONDS + 1e-5)
     return np.max(np.where(inside, onsets.strength[None], 0.0), axis=1, initial=0.0)
 
 
 def frame_distances(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Root mean square difference of the mel bands in dB, [frames], of two signals [time]; a frame every 5 ms."""
+    """Root mean square difference of the mel bands of two signals [time] in dB, [frames], every 5 ms."""
     import librosa
 
     window = 4 * round(HOP_SECONDS * sample_rate)
@@ -70,10 +70,10 @@ def frame_distances(reference: np.ndarray, estimate: np.ndarray, sample_rate: in
 
 
 def onset_distance(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """Distance over attacks and over the rest.
+    """Log-mel distances over attacks and over the rest.
 
     Args:
-      reference: [time] or [time, channels]; channels are averaged. Its onsets are looked for, the other's are not.
+      reference: [time] or [time, channels]; channels are averaged. Onsets are detected in it only.
       degraded: the same shape.
       sample_rate: Hz.
 
@@ -82,7 +82,7 @@ def onset_distance(reference: np.ndarray, degraded: np.ndarray, sample_rate: int
       weighted by its strength; "steady_distance", dB, their plain mean over all other frames.
 
     Raises:
-      MetricError: the reference is silent or has no onset, or everything belongs to an attack.
+      MetricError: the reference is silent or has no onset, or attacks cover all of it.
     """
     ref, deg = (mono(x) for x in pair(reference, degraded))
     if not ref.any():

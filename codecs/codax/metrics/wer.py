@@ -1,13 +1,12 @@
 """Word and character error rates with pooled counts.
 
-The rate of a corpus is (S + D + I) / N with substitutions, deletions, insertions and reference words N added up over
-all utterances; it is not the mean of the utterances' rates. Both texts are normalised first: English by Whisper's
-English normaliser (numbers to digits, British to American spelling, contractions, fillers dropped), other languages by
-Whisper's basic one, through the whisper-normalizer package.
+The rate of a corpus is (S + D + I) / N with the substitutions, deletions, insertions and reference words of all
+utterances; it is not the mean of the utterances' rates. Both texts are normalised first: English by Whisper's English
+normaliser (numbers to digits, British to American spelling, contractions, fillers removed), other languages by
+Whisper's basic one, from the whisper-normalizer package.
 
-Empty references: an utterance whose normalised reference has no words adds nothing to N, and every word that the
-recogniser hears in it is an insertion, so inventing speech in silence is punished. It has no rate of its own (None). A
-corpus without any reference word has no rate either.
+An utterance whose normalised reference is empty adds nothing to N, and every word recognised in it is an insertion, so
+that invented speech in silence is penalised. Its own rate is None. A corpus without reference words has no rate either.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ ENGLISH = "en"
 
 @dataclasses.dataclass(frozen=True)
 class ErrorCounts:
-    """Alignment counts of one or many utterances, in words or in characters."""
+    """Alignment counts of one or more utterances, in words or characters."""
 
     substitutions: int = 0
     deletions: int = 0
@@ -40,7 +39,7 @@ class ErrorCounts:
 
     @property
     def rate(self) -> float | None:
-        """(S + D + I) / N as a fraction, may exceed 1; None when there is no reference."""
+        """(S + D + I) / N as a fraction, may exceed 1; None without reference."""
         return self.errors / self.reference_length if self.reference_length else None
 
     def __add__(self, other: ErrorCounts) -> ErrorCounts:
@@ -49,10 +48,10 @@ class ErrorCounts:
 
 
 def normalize(text: str, language: str | None = ENGLISH) -> str:
-    """Text as it is scored.
+    """Normalises text for scoring.
 
     Args:
-      text: what was said or heard.
+      text: reference or transcript.
       language: two-letter code; None counts as English.
 
     Raises:
@@ -62,7 +61,7 @@ def normalize(text: str, language: str | None = ENGLISH) -> str:
 
 
 def word_counts(reference: str, hypothesis: str, language: str | None = ENGLISH) -> ErrorCounts:
-    """Word alignment of two texts, normalised here.
+    """Normalises and aligns two texts by words.
 
     Raises:
       MetricError: jiwer or whisper-normalizer is not installed.
@@ -76,12 +75,12 @@ def character_counts(reference: str, hypothesis: str, language: str | None = ENG
 
 
 def pooled(counts: Iterable[ErrorCounts]) -> ErrorCounts:
-    """Counts added up over utterances."""
+    """Sum of counts over utterances."""
     return sum(counts, ErrorCounts())
 
 
 def check_installed() -> None:
-    """Raises `MetricError` where a package that scoring needs is missing, before hours of decoding."""
+    """Raises `MetricError` if a package for scoring is missing, before hours of decoding."""
     optional("jiwer", "wer")
     _normalizer(True)
 
@@ -96,5 +95,5 @@ def _align(function: str, reference: str, hypothesis: str, language: str | None)
 def _normalizer(english: bool) -> Callable[[str], str]:
     if english:
         return optional("whisper_normalizer.english", "wer").EnglishTextNormalizer()
-    # Removing combining marks would turn letters of many languages into others, which is not what is spoken.
+    # Removing combining marks would change letters, and thereby words, in many languages.
     return optional("whisper_normalizer.basic", "wer").BasicTextNormalizer()

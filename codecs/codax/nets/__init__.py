@@ -1,1 +1,1 @@
-"""Network modules: convolutions and the encoders and decoders built of them."""
+"""Network modules: convolutions, recurrent and attention layers, and the encoders and decoders built from them."""

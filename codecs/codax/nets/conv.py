@@ -1,12 +1,12 @@
-"""One-dimensional convolutions, offline and streaming, with the lowering chosen by backend.
+"""One-dimensional convolutions, offline and streaming, with a lowering chosen by backend.
 
-Arrays are [batch, time, channels]. Every layer here is causal or "same"-padded, and a causal layer has one
-implementation for both uses: it puts its left context in front of the input (see `nets/padding.py`) and convolves
-without padding, so that streaming in any chunking gives the offline output.
+Arrays are [batch, time, channels]. Layers are causal or "same"-padded. A causal layer has one implementation for both
+uses: it prepends its left context to the input (see `nets/padding.py`) and convolves without padding, so that streaming
+with any chunk size gives the offline output.
 
-XLA runs one-dimensional convolutions slowly on CPUs and GPUs, so there they are written as matrix products over shifted
-or folded views: several times faster on CPUs, twice as fast in the training step that was measured on a GPU. TPUs get
-native convolutions. The forms agree to rounding (tested).
+XLA's one-dimensional convolutions are slow on CPUs and GPUs, so there they are matrix products of shifted or folded
+views: several times faster on CPUs, twice as fast in a training step measured on a GPU. TPUs use native convolutions.
+All forms agree up to rounding (tested).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def conv_valid(
       stride: output step in input samples.
       dilation: input samples between kernel taps.
       groups: channel groups; grouped convolutions always use the native form.
-      lowering: "matmul", "native" or None for the backend's own.
+      lowering: "matmul", "native", or None for the default of the backend.
 
     Returns:
       [batch, (time - (width - 1) * dilation - 1) // stride + 1, out_channels].
@@ -74,14 +74,14 @@ def conv_valid(
 
 
 def _is_short(x: jax.Array, kernel: jax.Array) -> bool:
-    """Is the signal smaller than the kernel, so that parts of this, which are copies, cost more than views of that?"""
+    """Whether the signal is smaller than the kernel; copying parts of the kernel then costs more than views of it."""
     return not any(map(export.is_symbolic_dim, x.shape)) and x.size < kernel.size
 
 
 def _products_then_sums(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
-    """All taps of all samples in one product, then the sum of shifted views.
+    """Multiplies all samples by all taps in one product, then adds shifted views.
 
-    Where a layer has fewer channels out than in, these views are smaller than those of its input.
+    For layers with fewer output than input channels, these views are smaller than views of the input.
     """
     width, channels, features = kernel.shape
     products = x @ jnp.moveaxis(kernel, 0, 1).reshape(channels, width * features)
@@ -91,7 +91,7 @@ def _products_then_sums(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.A
 
 
 def _conv_two_blocks(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """A convolution of width 2 * stride: fold time into blocks of one stride, then this block and the next."""
+    """A convolution of width 2 * stride: folds time into blocks of one stride and combines adjacent blocks."""
     batch, _, channels = x.shape
     blocks = x.shape[1] // stride
     folded = x[:, : blocks * stride].reshape(batch, blocks, stride * channels)
@@ -105,9 +105,8 @@ def _conv_two_blocks(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     """Transposed convolution of width 2 * stride, in polyphase form, without the first and last half window.
 
-    The polyphase form (one matrix product, then overlap-add of two blocks) serves every backend: the lhs-dilated
-    native form is slower everywhere it was tried, above all in the weight gradient.
-
+    The polyphase form (one matrix product, then overlap-add of two blocks) is used on every backend: the lhs-dilated
+    native form was slower on all that were measured, especially its weight gradient.
     Args:
       x: [batch, frames + 1, in_channels]; the first frame is context.
       kernel: [2 * stride, in_channels, out_channels].
@@ -125,7 +124,7 @@ def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -
 
 
 class Conv(nn.Module):
-    """Convolution of [batch, time, channels], causal (padding in front only) or padded evenly on both sides.
+    """Convolution of [batch, time, channels], causal (padded on the left) or padded evenly on both sides.
 
     A strided layer maps `time` samples to ceil(time / stride) frames: it pads the end to whole frames.
     """
@@ -137,14 +136,14 @@ class Conv(nn.Module):
     causal: bool = True
     use_bias: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()
-    dtype: jnp.dtype | None = None  # type of the computation; parameters stay float32
+    dtype: jnp.dtype | None = None  # of the computation; parameters stay float32
     lowering: str | None = None
     pad_mode: str = "zeros"  # "zeros", "reflect" or "replicate"
     norm: str = "none"  # "none", "weight" or "group" (one group over time and channels, after the convolution)
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
-        """Convolves; with `valid`, an int32 scalar, the signal ends after so many samples and padding follows it."""
+        """Convolves; with `valid` (int32 scalar) only that many samples are signal, and padding replaces the rest."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = kernel_parameter(self, self.kernel_init, shape, weight_norm=self.norm == "weight", axis=2)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
@@ -154,7 +153,7 @@ class Conv(nn.Module):
             raise ValueError(f"kernel of {self.kernel_size} x {self.dilation} is shorter than stride {self.stride}")
         missing = -x.shape[1] % self.stride
         if self.causal:
-            # Without a stride nothing that follows the signal reaches its frames.
+            # Without a stride the samples after the signal do not affect its frames.
             valid = valid if self.stride > 1 else None
             x = with_context(self, x, context, missing, self.pad_mode, valid)
         else:
@@ -167,8 +166,8 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """Transposed convolution of width 2 * stride: `frames` frames to `frames * stride` samples.
 
-    Causal: the overlap beyond the last frame is dropped, so the output of frame f needs frames f - 1 and f only.
-    Otherwise half a window is dropped on each side.
+    A causal layer drops the overlap after the last frame, so that frame f of the output depends on frames f - 1 and f
+    only. Otherwise half a window is dropped on each side.
     """
 
     features: int
@@ -176,13 +175,13 @@ class ConvTranspose(nn.Module):
     causal: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()
     dtype: jnp.dtype | None = None
-    norm: str = "none"  # as in `Conv`; a group norm sees the overlap that is then dropped
-    trim_right: float = 1.0  # share of one stride that a causal layer drops at the end, the rest at the beginning
-    short: bool = False  # not causal and of odd stride: drop the odd sample on both sides, which gives one less (DAC)
+    norm: str = "none"  # as in `Conv`; a group norm includes the overlap that is dropped afterwards
+    trim_right: float = 1.0  # fraction of a stride that a causal layer drops at the end; it drops the rest at the start
+    short: bool = False  # non-causal with odd stride: drop the odd sample on both sides, giving one less (DAC)
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        # Each output sample sums over two frames, whatever the width, so the initial scale is that of a width of 2.
+        # Each output sample sums two frames, so the initial scale is that of a width of 2.
         def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
             two_taps = self.kernel_init(key, (2, shape[1], shape[0] // 2 * shape[2]))
             return two_taps.reshape(2, shape[1], self.stride, shape[2]).transpose(0, 2, 1, 3).reshape(shape)
@@ -203,5 +202,5 @@ class ConvTranspose(nn.Module):
 
 
 def group_norm(x: jax.Array, dtype: jnp.dtype | None) -> jax.Array:
-    """PyTorch's GroupNorm(1): normalised over time and channels, with a scale and a bias per channel."""
+    """PyTorch's GroupNorm(1): normalises over time and channels, with a scale and a bias per channel."""
     return nn.GroupNorm(num_groups=1, epsilon=1e-5, use_fast_variance=False, dtype=dtype, name="norm")(x)

@@ -1,9 +1,9 @@
-"""Two-dimensional convolution of [batch, time, frequency, channels], with gradients that are quick on the CPU.
+"""Two-dimensional convolution of [batch, time, frequency, channels], with gradients that are fast on CPUs.
 
-XLA's own convolution is quick there, and its gradients are not: that of the input is a convolution of a signal with
-zeros between its samples, that of the kernel one whose kernel is as large as the signal. Here the first is a
-convolution that gives every sample of a stride at once (polyphase), the second a matrix product. The values are those
-of automatic differentiation, to rounding; accelerators keep that.
+On CPUs XLA's convolution is fast but its gradients are not: the input gradient convolves a signal dilated with zeros,
+the kernel gradient has a kernel as large as the signal. Here the first is a convolution that computes all phases
+of a stride at once (polyphase), the second a matrix product. Results equal those of automatic differentiation up to
+rounding; accelerators use automatic differentiation.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from codax.runtime.platforms import platform
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-_NARROW = 4  # channels, up to which a product is shared by all taps
-_WIDE = 16  # channels, from which a product is worth its call
+_NARROW = 4  # up to this number of channels, one product computes all taps
+_WIDE = 16  # from this number of channels on, separate products are faster
 
 
 def conv2d(
@@ -34,13 +34,13 @@ def conv2d(
     """Convolution of x [batch, time, frequency, in] with a kernel [height, width, in, out].
 
     Args:
-      pads: zeros before and after each axis, or "SAME" for as many as give ceil(size / stride) places.
-      dilation: steps between the taps of the kernel.
+      pads: zeros before and after each axis, or "SAME" for ceil(size / stride) outputs.
+      dilation: distance between the taps of the kernel.
     """
     if isinstance(pads, str):
         reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
         pads = _pairs(jax.lax.padtype_to_pads(x.shape[1:3], reach, strides, pads))
-    # The polyphase form holds for a stride or a dilation along an axis, not for both at once.
+    # The polyphase form supports a stride or a dilation along an axis, not both.
     both = any(s > 1 and d > 1 for s, d in zip(strides, dilation, strict=True))
     if platform() != "cpu" or both:
         return _native(x, kernel, strides, pads, dilation)
@@ -65,11 +65,11 @@ def _forward(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilatio
     return _native(x, kernel, strides, pads, dilation), (x, kernel)
 
 
-def _backward(strides: Pair, pads: Pads, dilation: Pair, kept: tuple[jax.Array, jax.Array], slope: jax.Array):
-    x, kernel = kept
+def _backward(strides: Pair, pads: Pads, dilation: Pair, residuals: tuple[jax.Array, jax.Array], grad_out: jax.Array):
+    x, kernel = residuals
     return (
-        input_gradient(slope, kernel, x.shape, strides, pads, dilation),
-        kernel_gradient(slope, x, kernel.shape, strides, pads, dilation),
+        input_gradient(grad_out, kernel, x.shape, strides, pads, dilation),
+        kernel_gradient(grad_out, x, kernel.shape, strides, pads, dilation),
     )
 
 
@@ -77,7 +77,7 @@ _with_gradients.defvjp(_forward, _backward)
 
 
 def _in_blocks(kernel: jax.Array, strides: Pair) -> jax.Array:
-    """A kernel filled up to whole strides, [blocks, stride, blocks, stride, in, out]."""
+    """Zero-pads a kernel to whole strides: [blocks, stride, blocks, stride, in, out]."""
     counts = [-(-k // s) for k, s in zip(kernel.shape, strides, strict=False)]
     missing = [(0, n * s - k) for n, s, k in zip(counts, strides, kernel.shape, strict=False)]
     filled = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
@@ -85,70 +85,70 @@ def _in_blocks(kernel: jax.Array, strides: Pair) -> jax.Array:
 
 
 def input_gradient(
-    slope: jax.Array, kernel: jax.Array, shape: Sequence[int], strides: Pair, pads: Pads, dilation: Pair
+    grad_out: jax.Array, kernel: jax.Array, shape: Sequence[int], strides: Pair, pads: Pads, dilation: Pair
 ) -> jax.Array:
-    """Gradient to the input, of `shape`, of that to the output, `slope` [batch, time', frequency', out].
+    """Gradient of the input, of `shape`, given that of the output, `grad_out` [batch, time', frequency', out].
 
-    Output o reads the padded input at o * stride + tap. With tap = block * stride + phase, the gradient to place
-    q * stride + phase is the sum over blocks of slope[q - block] kernel[block, phase]: a convolution of stride 1 with
-    the blocks in reverse order, whose channels are all phases.
+    Output o reads the padded input at o * stride + tap. With tap = block * stride + phase, the gradient at position
+    q * stride + phase is the sum over blocks of grad_out[q - block] kernel[block, phase]: a convolution of stride 1
+    with the blocks in reverse order, whose output channels are all phases.
 
-    Where there are few input channels, as in a first layer, that convolution would be too narrow to be quick.
+    With few input channels, as in a first layer, that convolution would be too narrow to be fast.
     """
     if kernel.shape[2] <= _NARROW and strides == (1, 1):
-        return _input_gradient_narrow(slope, kernel, shape, pads, dilation)
+        return _input_gradient_narrow(grad_out, kernel, shape, pads, dilation)
     blocks = _in_blocks(kernel, strides)[::-1, :, ::-1]
     counts = blocks.shape[0], blocks.shape[2]
     flat = blocks.transpose(0, 2, 5, 1, 3, 4).reshape(*counts, kernel.shape[3], -1)
-    places = [-(-(shape[a + 1] + pads[a][0]) // strides[a]) for a in (0, 1)]
-    around = tuple(((counts[a] - 1) * dilation[a], places[a] - slope.shape[a + 1]) for a in (0, 1))
-    found = _native(slope, flat, (1, 1), _pairs(around), dilation)
-    found = found.reshape(-1, *places, *strides, kernel.shape[2]).transpose(0, 1, 3, 2, 4, 5)
-    found = found.reshape(-1, places[0] * strides[0], places[1] * strides[1], kernel.shape[2])
-    # What lies behind the last place that an output reads has no gradient.
-    missing = [max(0, pads[a][0] + shape[a + 1] - found.shape[a + 1]) for a in (0, 1)]
-    found = jnp.pad(found, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
+    positions = [-(-(shape[a + 1] + pads[a][0]) // strides[a]) for a in (0, 1)]
+    around = tuple(((counts[a] - 1) * dilation[a], positions[a] - grad_out.shape[a + 1]) for a in (0, 1))
+    grad = _native(grad_out, flat, (1, 1), _pairs(around), dilation)
+    grad = grad.reshape(-1, *positions, *strides, kernel.shape[2]).transpose(0, 1, 3, 2, 4, 5)
+    grad = grad.reshape(-1, positions[0] * strides[0], positions[1] * strides[1], kernel.shape[2])
+    # Positions after the last one that an output reads have no gradient.
+    missing = [max(0, pads[a][0] + shape[a + 1] - grad.shape[a + 1]) for a in (0, 1)]
+    grad = jnp.pad(grad, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
     (top, _), (left, _) = pads
-    return found[:, top : top + shape[1], left : left + shape[2]]
+    return grad[:, top : top + shape[1], left : left + shape[2]]
 
 
 def _input_gradient_narrow(
-    slope: jax.Array, kernel: jax.Array, shape: Sequence[int], pads: Pads, dilation: Pair
+    grad_out: jax.Array, kernel: jax.Array, shape: Sequence[int], pads: Pads, dilation: Pair
 ) -> jax.Array:
-    """The same without strides: one matrix product for all taps, whose results are shifted and added up."""
+    """The same without strides: one matrix product for all taps, whose results are shifted and summed."""
     height, width, channels, out = kernel.shape
-    taps = slope @ kernel.transpose(3, 0, 1, 2).reshape(out, -1)
-    found = taps.reshape(*slope.shape[:3], height, width * channels)
+    taps = grad_out @ kernel.transpose(3, 0, 1, 2).reshape(out, -1)
+    grad = taps.reshape(*grad_out.shape[:3], height, width * channels)
     for axis, count in ((1, height), (2, width)):
-        # Place p of the input is place p + before of the padded one, where tap i reads what gave output p + before - i.
+        # Input position p is padded position p + before, which tap i reads for output p + before - i.
         before, step, size = pads[axis - 1][0], dilation[axis - 1], shape[axis]
         reach = (count - 1) * step
-        edges = [(0, 0)] * found.ndim
-        edges[axis] = (reach, max(0, size + before - found.shape[axis]))
-        found = jnp.pad(found, edges)
+        edges = [(0, 0)] * grad.ndim
+        edges[axis] = (reach, max(0, size + before - grad.shape[axis]))
+        grad = jnp.pad(grad, edges)
         part = [
-            jax.lax.slice_in_dim(found, b, b + size, axis=axis)
+            jax.lax.slice_in_dim(grad, b, b + size, axis=axis)
             for b in (reach + before - i * step for i in range(count))
         ]
-        found = functools.reduce(jnp.add, [p[:, :, :, i] for i, p in enumerate(part)])
-        found = found.reshape(*found.shape[:3], width, channels) if axis == 1 else found
-    return found
+        grad = functools.reduce(jnp.add, [p[:, :, :, i] for i, p in enumerate(part)])
+        grad = grad.reshape(*grad.shape[:3], width, channels) if axis == 1 else grad
+    return grad
 
 
 def kernel_gradient(
-    slope: jax.Array, x: jax.Array, shape: Sequence[int], strides: Pair, pads: Pads, dilation: Pair
+    grad_out: jax.Array, x: jax.Array, shape: Sequence[int], strides: Pair, pads: Pads, dilation: Pair
 ) -> jax.Array:
-    """Gradient to the kernel, of `shape`, of that to the output, `slope` [batch, time', frequency', out].
+    """Gradient of the kernel, of `shape`, given that of the output, `grad_out` [batch, time', frequency', out].
 
-    Example by example, so that the views stay in the processor's cache: the slope with its shifts along time side by
-    side, times the input in blocks of one stride, for each block that a kernel spans along frequency.
+    Examples are processed one at a time, so that the views stay in the processor's cache: the output gradient with its
+    shifts along time, times the input in blocks of one stride, for each block of the kernel along frequency.
     """
     counts = [-(-k // s) for k, s in zip(shape, strides, strict=False)]
-    outs = slope.shape[1:3]
-    rows, columns = (outs[a] + (counts[a] - 1) * dilation[a] for a in (0, 1))  # blocks that the kernel meets
+    outs = grad_out.shape[1:3]
+    rows, columns = (outs[a] + (counts[a] - 1) * dilation[a] for a in (0, 1))  # blocks covered by the kernel
     channels = x.shape[3]
 
-    def one(total: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+    def add_example(total: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         part, gradient = example
         sizes = (rows * strides[0], columns * strides[1])
         after = [max(0, sizes[a] - part.shape[a] - pads[a][0]) for a in (0, 1)]
@@ -160,13 +160,13 @@ def kernel_gradient(
         starts = [(counts[0] - 1 - i) * dilation[0] for i in range(counts[0])]
         shifted = jnp.concatenate([gradient[s : s + rows] for s in starts], axis=-1).reshape(rows * outs[1], -1)
         views = [part[:, i * dilation[1] : i * dilation[1] + outs[1]] for i in range(counts[1])]
-        if part.shape[2] < _WIDE:  # too narrow for products of their own
+        if part.shape[2] < _WIDE:  # too narrow for separate products
             views = [jnp.concatenate(views, axis=-1)]
         products = [shifted.T @ view.reshape(rows * outs[1], -1) for view in views]
         return total + jnp.concatenate(products, axis=1), None
 
     size = (counts[0] * shape[3], counts[1] * strides[0] * strides[1] * channels)
-    found, _ = jax.lax.scan(one, jnp.zeros(size, slope.dtype), (x, slope))
-    found = found.reshape(counts[0], shape[3], counts[1], *strides, channels).transpose(0, 3, 2, 4, 5, 1)
-    found = found.reshape(counts[0] * strides[0], counts[1] * strides[1], channels, shape[3])
-    return found[: shape[0], : shape[1]]
+    grad, _ = jax.lax.scan(add_example, jnp.zeros(size, grad_out.dtype), (x, grad_out))
+    grad = grad.reshape(counts[0], shape[3], counts[1], *strides, channels).transpose(0, 3, 2, 4, 5, 1)
+    grad = grad.reshape(counts[0] * strides[0], counts[1] * strides[1], channels, shape[3])
+    return grad[: shape[0], : shape[1]]

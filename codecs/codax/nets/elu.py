@@ -8,22 +8,22 @@ import jax.numpy as jnp
 from codax.runtime.platforms import platform
 
 _LOG2 = 0.6931471805599453
-_LOWEST = -25.0  # exp(x) - 1 is -1 in float32 from here on
-# Of (exp(r) - 1 - r) / r^2 for r within half of log 2 (Chebyshev's fit): exp(r) - 1 is right to 2e-8 of itself.
+_LOWEST = -25.0  # below this exp(x) - 1 is -1 in float32
+# Chebyshev fit of (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2; the relative error of exp(r) - 1 is at most 2e-8.
 _COEFFICIENTS = (0.00139337332, 0.00836323538, 0.0416664642, 0.166665766, 0.500000001)
 
 
 def elu(x: jax.Array) -> jax.Array:
-    """x where it is positive, else exp(x) - 1; any shape."""
+    """x if positive, otherwise exp(x) - 1; any shape."""
     negative = jnp.minimum(x, 0)
     return jnp.maximum(x, 0) + (expm1_of_negative(negative) if platform() == "cpu" else jnp.expm1(negative))
 
 
-@jax.jit  # whose name tells exporters what this is
+@jax.jit  # exporters recognise the function by its name
 def expm1_of_negative(x: jax.Array) -> jax.Array:
-    """exp(x) - 1 for x up to 0: nearer to it than XLA's own, which takes a hyperbolic tangent and an exponential.
+    """exp(x) - 1 for x <= 0, more accurate than XLA's expm1, which uses tanh and exp.
 
-    With x = k log 2 + r it is 2^k (exp(r) - 1) + (2^k - 1): a polynomial, and a float made of its exponent's bits.
+    With x = k log 2 + r it is 2^k (exp(r) - 1) + (2^k - 1): a polynomial, and 2^k from its exponent bits.
     """
     return _expm1(x)
 

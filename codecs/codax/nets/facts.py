@@ -1,4 +1,4 @@
-"""What coding piece by piece must know of a family of networks."""
+"""Properties of a family of networks that segment-wise and streaming coding depend on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a network's frames depend on; each family states it beside its networks.
+    """Receptive field and padding of a network; each family defines it in its module.
 
     Attributes:
-      context_frames: frames before and after one that its codes and its audio depend on, at most, in networks that are
-        not causal; None = the whole signal.
-      pads_inside: the layers pad the signal's end to whole frames themselves, and must be told where it ends.
-      start_frames: frames, a power of two, that streaming must gather before the first ones can be coded.
+      context_frames: largest number of frames before and after a frame that its codes and audio depend on, in
+        non-causal networks; None = the whole signal.
+      pads_inside: whether the layers pad the end of the signal to whole frames, and must be given its length.
+      start_frames: number of frames, a power of two, that streaming must collect before it can code the first ones.
     """
 
     context_frames: int | None = None

@@ -1,6 +1,6 @@
-"""Families of networks by the class of their model section: encoder, decoder and what they depend on.
+"""The registry of network families: maps the class of a model section to encoder, decoder and their properties.
 
-To add a family: its section in `codax.config.models`, a module of its networks, and a line here.
+To add a family, add its section to `codax.config.models`, a module with its networks, and a line here.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from codax.nets.facts import Facts
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """Networks of a family.
+    """The networks of a family.
 
     Attributes:
-      encoder: makes the Linen module from audio [batch, time, audio_channels] to latent frames [batch, frames,
-        dimension], of a model section; keyword arguments `dtype` and `remat`.
-      decoder: the other way.
-      facts: of a model section.
+      encoder: creates the Linen module from a model section; it maps audio [batch, time, audio_channels] to latent
+        frames [batch, frames, dimension]. Keyword arguments: `dtype` and `remat`.
+      decoder: likewise, for the inverse direction.
+      facts: returns the properties of the networks of a model section.
     """
 
     encoder: Callable[..., Any]
@@ -57,5 +57,5 @@ def of(model: ModelConfig) -> Family:
 
 
 def facts(model: ModelConfig) -> Facts:
-    """What the networks of a model section depend on."""
+    """The properties of the networks of a model section."""
     return of(model).facts(model)

@@ -1,4 +1,4 @@
-"""Feature-wise linear modulation (Perez et al., 2018), as SoundStream conditions its bottleneck on denoising."""
+"""Feature-wise linear modulation (Perez et al., 2018), SoundStream's conditioning of the bottleneck on denoising."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 class FiLM(nn.Module):
     """Scales and shifts every channel by a linear function of a condition that may vary from frame to frame.
 
-    The modulation starts as the identity.
+    It is initialised to the identity.
     """
 
     dtype: jnp.dtype | None = None

@@ -1,6 +1,6 @@
-"""Stacked LSTM over [batch, time, channels] with an additive skip, as EnCodec has it between its convolutions.
+"""Stacked LSTM over [batch, time, channels] with an additive skip connection, as in EnCodec.
 
-Gates lie in PyTorch's order: input, forget, cell, output. PyTorch's two biases are one here.
+Gates are in PyTorch's order: input, forget, cell, output. PyTorch's two biases are merged into one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-REVERSE = "_reverse"  # behind the number of a layer: its backward direction
+REVERSE = "_reverse"  # name suffix of the backward direction
 
 
 def lstm(
     x: jax.Array, state: tuple[jax.Array, jax.Array], kernel: jax.Array, recurrent: jax.Array, bias: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """One layer.
+    """One LSTM layer.
 
     Args:
       x: [batch, time, in_channels].
@@ -29,21 +29,21 @@ def lstm(
     def step(carry, projected):
         hidden, cell = carry
         gates = projected + hidden @ recurrent
-        # Both functions of all four: XLA's loops over parts of a vector take longer than what is computed in vain.
+        # Both functions are applied to all gates: in XLA, loops over slices take longer than the redundant work.
         i, f, _, o = jnp.split(jax.nn.sigmoid(gates), 4, axis=-1)
         cell = f * cell + i * jnp.split(jnp.tanh(gates), 4, axis=-1)[2]
         hidden = o * jnp.tanh(cell)
         return (hidden, cell), hidden
 
-    # The input's part needs no recurrence: one matrix product for all steps.
+    # The input projection is not recurrent: one matrix product for all steps.
     state, outputs = jax.lax.scan(step, state, jnp.moveaxis(x @ kernel + bias, 1, 0))
     return jnp.moveaxis(outputs, 0, 1), state
 
 
 class SkipLSTM(nn.Module):
-    """x + LSTM(x), channels unchanged; the state is kept in the `stream` collection while that is mutable.
+    """x + LSTM(x), with the same number of channels; a mutable `stream` collection holds the state.
 
-    A bidirectional one puts the outputs of both directions side by side, layer by layer, and adds x to each: twice the
+    A bidirectional LSTM concatenates the outputs of both directions in every layer, and x is added to each: twice the
     channels. It cannot stream.
     """
 
@@ -57,7 +57,7 @@ class SkipLSTM(nn.Module):
         bound = channels**-0.5
 
         def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)  # PyTorch's
+            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)  # as in PyTorch
 
         streaming = self.is_mutable_collection("stream") and not self.is_initializing()
 
@@ -69,8 +69,8 @@ class SkipLSTM(nn.Module):
             zeros = jnp.zeros((x.shape[0], channels), y.dtype)
             state = (zeros, zeros)
             if streaming and not self.bidirectional:
-                kept = self.variable("stream", f"state{suffix}", lambda: state)
-                y, kept.value = lstm(y, kept.value, kernel, recurrent, bias)
+                carried = self.variable("stream", f"state{suffix}", lambda: state)
+                y, carried.value = lstm(y, carried.value, kernel, recurrent, bias)
             else:
                 y, _ = lstm(y, state, kernel, recurrent, bias)
             return y

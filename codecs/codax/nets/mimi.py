@@ -1,7 +1,7 @@
-"""Mimi's encoder and decoder (arXiv 2410.00037, section 3.3): SEANet, a Transformer, and resampling by convolutions.
+"""Mimi's encoder and decoder (arXiv 2410.00037, section 3.3): SEANet, a Transformer, and convolutional resampling.
 
-SEANet's latent has `MimiConfig.resample_stride` steps for each frame of codes. Signals that end within a frame are
-padded with zeros.
+SEANet's latent has `MimiConfig.resample_stride` steps per frame of codes. Signals that end within a frame are
+zero-padded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _transformer(config: MimiConfig, dtype: jnp.dtype | None, remat: bool) -> Ro
 
 
 class Upsample(nn.Module):
-    """Transposed convolution of width 2 * stride, every channel by itself, causal, without bias.
+    """Depthwise transposed convolution of width 2 * stride, causal, without bias.
 
     [batch, frames, channels] to [batch, frames * stride, channels].
     """
@@ -42,7 +42,7 @@ class Upsample(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         batch, frames, channels = x.shape
-        # Each output sums over two frames; the kernel starts near holding each frame for `stride` steps.
+        # Each output sums two frames; the initial kernel approximately repeats each frame `stride` times.
         kernel = self.param("kernel", nn.initializers.normal(0.5**0.5), (2 * self.stride, channels))
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
         x = with_context(self, x, 1)[:, :, None]
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
 
     config: MimiConfig
     dtype: jnp.dtype | None = None
-    remat: bool = False  # compute what is inside blocks and layers again in the backward pass
+    remat: bool = False  # recompute activations inside blocks and layers in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """Padding of [batch, time, channels] along time: zeros, reflection or replication, offline and streaming.
 
-Reflection follows EnCodec where a signal is too short to be reflected: it is first lengthened with zeros, which are
-dropped again after the reflection.
+A signal that is too short to be reflected is handled as in EnCodec: it is first extended with zeros, which are removed
+after the reflection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def pad_time(x: jax.Array, left: int, right: int, mode: str = "zeros") -> jax.Ar
 
 
 def continue_from(x: jax.Array, valid: jax.Array, mode: str) -> jax.Array:
-    """Replaces what follows the first `valid` (int32 scalar) samples by the padding that `mode` would put there.
+    """Replaces the samples after the first `valid` (int32 scalar) by the padding of `mode`.
 
     Reflection needs as many samples before the end as it fills.
     """
@@ -39,13 +39,18 @@ def continue_from(x: jax.Array, valid: jax.Array, mode: str) -> jax.Array:
 def with_context(
     module: nn.Module, x: jax.Array, left: int, right: int = 0, mode: str = "zeros", valid: jax.Array | None = None
 ) -> jax.Array:
-    """Puts `left` samples in front of `x` and `right` behind it.
+    """Adds `left` samples before `x` and `right` after it.
 
-    While the module is applied with `mutable=["stream"]`, what is in front is the end of the previous call's input,
-    kept in the `stream` collection, and padding by `mode` at the first call. Otherwise it is padding.
+    With `mutable=["stream"]`, the left samples are the end of the previous call's input, kept in the `stream`
+    collection; in the first call, and without streaming, they are padding by `mode`.
 
     Args:
-      valid: int32 scalar; only so many samples of `x` are signal, and padding by `mode` takes the place of the others.
+      module: owner of the `stream` variables.
+      x: [batch, time, channels].
+      left: samples before `x`.
+      right: samples after `x`.
+      mode: "zeros", "reflect" or "replicate".
+      valid: int32 scalar; only that many samples of `x` are signal, and padding by `mode` replaces the others.
     """
     if left == 0 and right == 0:
         return x
@@ -56,7 +61,7 @@ def with_context(
         context = module.variable("stream", "context", lambda: pad_time(x, left, 0, mode)[:, :left])
         before = context.value
         if mode == "replicate":
-            # A session may hand in a state of zeros to begin with.
+            # The initial state of a session may be all zeros.
             started = module.variable("stream", "started", lambda: jnp.zeros((), jnp.bool_))
             before = jnp.where(started.value, before, x[:, :1])
             started.value = jnp.ones((), jnp.bool_)

@@ -1,10 +1,9 @@
-"""Causal Transformer with rotary positions, as Mimi has it on both sides of its quantizer (arXiv 2410.00037, 3.3.1).
+"""Causal Transformer with rotary positions, as on both sides of Mimi's quantizer (arXiv 2410.00037, 3.3.1).
 
-A layer is attention and two dense layers, each on the normalised input (pre-norm) and added to it through a learned
-scale; nothing but the norms has a bias. A step sees itself and the `context` - 1 steps before it.
-
-Positions are rotations of queries and keys (arXiv 2104.09864), whose channels i and i + width / 2 are a pair. Keys and
-values of the past lie in a ring of fixed size in the `stream` collection while that is mutable.
+A layer consists of attention and two dense layers, each on the normalised input (pre-norm) and added to it with a
+learned scale; only the norms have biases. A step attends to itself and the `context` - 1 steps before it. Positions are
+rotations of queries and keys (arXiv 2104.09864), where channels i and i + width / 2 form a pair. While the `stream`
+collection is mutable, it holds past keys and values in a ring buffer.
 """
 
 from __future__ import annotations
@@ -24,31 +23,34 @@ _DIGITS = 4
 def rotations(positions: jax.Array, width: int, period: float) -> tuple[jax.Array, jax.Array]:
     """Cosine and sine of every position's angles, float32 [..., width / 2] each.
 
-    Angle i is position * period ** (-2 i / width). In float32 that product would be off by a whole turn after days of
-    a stream, so the rotations of a position's digits, which are tables, are put together.
+    Angle i is position * period ** (-2 i / width). In float32 that product would be wrong by a full turn after days of
+    streaming, so the rotations of a position's digits, from tables, are composed.
 
     Args:
-      positions: int32 of any shape, 0 or more.
+      positions: int32 of any shape, >= 0.
+      width: channels of a head.
+      period: base of the frequencies.
     """
     speeds = period ** (-2.0 / width * np.arange(width // 2))
     cos, sin = jnp.ones(()), jnp.zeros(())
     for digit in range(_DIGITS):
         angles = np.outer(np.arange(_DIGIT) * float(_DIGIT) ** digit, speeds)
-        place = positions // _DIGIT**digit % _DIGIT
-        c, s = (jnp.asarray(f(angles).astype(np.float32))[place] for f in (np.cos, np.sin))
+        value = positions // _DIGIT**digit % _DIGIT
+        c, s = (jnp.asarray(f(angles).astype(np.float32))[value] for f in (np.cos, np.sin))
         cos, sin = cos * c - sin * s, sin * c + cos * s
     return cos, sin
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
-    """x [..., time, width] turned by the angles [time, width / 2] of its steps; computed in float32."""
+    """Rotates x [..., time, width] by the angles [time, width / 2] of its steps, in float32."""
     a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1).astype(x.dtype)
 
 
 def attend_blocks(queries: jax.Array, keys: jax.Array, values: jax.Array, context: int) -> jax.Array:
-    """Attention of a long sequence, [batch, heads, time, width] each: blocks of `context` steps see themselves and the
-    block before them, so that time and memory grow with the length and not with its square.
+    """Attention of a long sequence, [batch, heads, time, width] each, in linear time and memory.
+
+    Each block of `context` steps attends to itself and to the previous block.
     """
     *start, time, width = queries.shape
     blocks = -(-time // context)
@@ -63,8 +65,8 @@ def attend_blocks(queries: jax.Array, keys: jax.Array, values: jax.Array, contex
 
     def block(number: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         steps = number * context + jnp.arange(context)
-        places = (number - 1) * context + jnp.arange(2 * context)
-        return attend(q, steps, [(k, v, places)], context - 1, first=0)
+        key_steps = (number - 1) * context + jnp.arange(2 * context)
+        return attend(q, steps, [(k, v, key_steps)], context - 1, first=0)
 
     mixed = jax.vmap(block, in_axes=(0, 2, 2, 2), out_axes=2)(
         jnp.arange(blocks), cut(queries), with_previous(keys), with_previous(values)
@@ -73,7 +75,7 @@ def attend_blocks(queries: jax.Array, keys: jax.Array, values: jax.Array, contex
 
 
 def _is_long(time: int, context: int) -> bool:
-    """Are blocks quicker? A length that is not known when a program is exported may be any: it counts as long."""
+    """Whether blocks are faster. A symbolic length (in an export) counts as long."""
     try:
         return time > 2 * context
     except jax.errors.InconclusiveDimensionOperation:
@@ -81,7 +83,7 @@ def _is_long(time: int, context: int) -> bool:
 
 
 class RotaryAttention(nn.Module):
-    """Self-attention over the past, x [batch, time, dim] to the same shape; with a `stream`, over the earlier calls."""
+    """Self-attention to the past, x [batch, time, dim] to the same shape; with a `stream`, also to earlier calls."""
 
     heads: int
     context: int
@@ -114,8 +116,8 @@ class RotaryAttention(nn.Module):
             mixed = attend(queries, steps, pieces, self.context - 1, first=0)
         if streaming:
             slots = jnp.mod(steps[-self.context :], self.context)
-            for kept, new in zip(ring, (keys, values), strict=True):
-                kept.value = kept.value.at[:, :, slots].set(new[:, :, -self.context :])
+            for stored, new in zip(ring, (keys, values), strict=True):
+                stored.value = stored.value.at[:, :, slots].set(new[:, :, -self.context :])
             count.value = count.value + time
         return jnp.moveaxis(mixed, 1, 2).reshape(batch, time, dim) @ out_kernel
 
@@ -127,7 +129,7 @@ class RotaryLayer(nn.Module):
     hidden: int
     context: int
     period: float
-    scale: float  # that both scales start from
+    scale: float  # initial value of both scales
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -149,16 +151,16 @@ class RotaryLayer(nn.Module):
 
 
 class RotaryTransformer(nn.Module):
-    """Layers one after the other, x [batch, time, dim] to the same shape."""
+    """A stack of layers, x [batch, time, dim] to the same shape."""
 
     layers: int
     heads: int
     hidden: int
-    context: int  # steps that a step sees, itself included
+    context: int  # steps that a step attends to, including itself
     period: float
     scale: float
     dtype: jnp.dtype | None = None
-    remat: bool = False  # compute what is inside layers again in the backward pass
+    remat: bool = False  # recompute activations inside layers in the backward pass
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
-"""SEANet encoder and decoder as EnCodec has them (arXiv 2210.13438, section 3.1), 24 kHz causal and 48 kHz stereo.
+"""SEANet encoder and decoder of EnCodec (arXiv 2210.13438, section 3.1), 24 kHz causal and 48 kHz stereo.
 
-The encoder is a convolution of width 7, per stride a residual block and a convolution of width twice the stride, an
-LSTM with a skip, and a convolution into the latent. The decoder mirrors it. Public implementations disagree on padding,
-shortcut, normalisation and trimming: each of these is a field of `RecurrentSEANetConfig`. SpeechTokenizer (arXiv
-2308.16692) has the same network without causality, with an LSTM in both directions in the encoder.
+The encoder is a convolution of width 7; for each stride a residual block and a convolution of twice the stride; an LSTM
+with a skip connection; and a convolution to the latent. The decoder mirrors it. Public implementations differ in
+padding, shortcut, normalisation and trimming; `RecurrentSEANetConfig` has a field for each. SpeechTokenizer (arXiv
+2308.16692) uses the non-causal network with a bidirectional LSTM in the encoder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _conv(config: SEANetModelConfig, dtype: jnp.dtype | None):
 
 
 class ResidualBlock(nn.Module):
-    """shortcut(x) + conv1(elu(conv_dilated(elu(x)))), with channels / compress in between."""
+    """shortcut(x) + conv1(elu(conv_dilated(elu(x)))), with channels / compress hidden channels."""
 
     config: SEANetModelConfig
     dilation: int
@@ -58,11 +58,11 @@ class Encoder(nn.Module):
 
     config: SEANetModelConfig
     dtype: jnp.dtype | None = None
-    remat: bool = False  # compute what is inside blocks again in the backward pass
+    remat: bool = False  # recompute activations inside blocks in the backward pass
 
     @nn.compact
     def __call__(self, audio: jax.Array, valid: jax.Array | None = None) -> jax.Array:
-        """With `valid`, an int32 scalar, the signal ends after so many samples and the frames after it are void."""
+        """With `valid` (int32 scalar) only that many samples are signal; frames after its end are undefined."""
         c = self.config
         conv = _conv(c, self.dtype)
         block = nn.remat(ResidualBlock) if self.remat else ResidualBlock

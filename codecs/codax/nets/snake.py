@@ -1,4 +1,4 @@
-"""The Snake activation (Ziyin et al., arXiv 2006.08195), which DAC has everywhere: it leans to periodic signals."""
+"""The Snake activation (Ziyin et al., arXiv 2006.08195), used in DAC: an inductive bias for periodic signals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _EPSILON = 1e-9
 
 
 class Snake(nn.Module):
-    """x + sin^2(alpha x) / alpha for [batch, time, channels], with a trained alpha for each channel, 1 at first.
+    """x + sin^2(alpha x) / alpha for [batch, time, channels], with a trained alpha per channel, initially 1.
 
-    Computed in float32, and given back in the type of x.
+    Computed in float32; the result has the type of x.
     """
 
     @nn.compact

@@ -1,8 +1,8 @@
-"""SoundStream's encoder and decoder (arXiv 2107.03312, section III-A and III-B).
+"""SoundStream's encoder and decoder (arXiv 2107.03312, sections III-A and III-B).
 
-The encoder is a convolution of width 7, blocks of three dilated residual units and one strided convolution of width
-twice its stride, and a convolution of width 3 into the latent. The decoder mirrors it. SoundStream has ELU and no
-normalisation. What other families with this network vary is a `Variant`.
+The encoder is a convolution of width 7; blocks of three dilated residual units and a strided convolution of twice the
+stride; and a convolution of width 3 to the latent. The decoder mirrors it. SoundStream uses ELU and no normalisation.
+Families that share this network differ in a `Variant`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from codax.nets.facts import Facts
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What families with this network differ in.
+    """Differences between families that share this network.
 
     Attributes:
-      activation: makes the activation of a name, under which its parameters are, if it has any.
-      short: strided transposed convolutions leave out the samples that the signal's ends would need padding for.
-      finish: what comes after the decoder's last convolution.
+      activation: creates the activation of a given name, under which its parameters are stored, if it has any.
+      short: whether strided transposed convolutions omit the samples at the ends of the signal that need padding.
+      finish: function after the decoder's last convolution.
     """
 
     activation: Callable[[str], Callable[[jax.Array], jax.Array]]
@@ -41,16 +41,16 @@ SOUNDSTREAM = Variant(activation=lambda name: elu, short=False, finish=lambda x:
 
 
 def facts(config: SoundStreamConfig) -> Facts:
-    """The receptive field, to either side; segments are coded as a whole."""
+    """The receptive field on either side; models with segments code them as a whole."""
     if config.segment_seconds:
         return Facts()
-    rate = config.stem_stride  # samples in a step of the layer
+    rate = config.stem_stride  # samples per step of the layer
     reach = 2 * rate if rate > 1 else config.kernel_size // 2  # samples
     for stride in config.strides:
         reach += rate * sum((config.kernel_size - 1) * dilation // 2 + 1 for dilation in config.dilations)
         reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
         rate *= stride
-    reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # into and out of the latent
+    reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # convolutions to and from the latent
     return Facts(context_frames=-(-reach // rate))
 
 
@@ -82,7 +82,7 @@ class ResidualUnit(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
         conv, activation = _conv(c, self.dtype), self.variant.activation
-        # lecun_normal is this initializer at scale 1.
+        # lecun_normal, scaled.
         init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
         y = activation("act0")(x)
         y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
 
     config: SoundStreamConfig
     dtype: jnp.dtype | None = None
-    remat: bool = False  # compute what is inside residual units again in the backward pass
+    remat: bool = False  # recompute activations inside residual units in the backward pass
     variant: Variant = SOUNDSTREAM
 
     @nn.compact
@@ -144,5 +144,5 @@ class Decoder(nn.Module):
         x = self.variant.finish(x)
         if not self.variant.short:
             return x
-        # Odd strides have left a few samples out at the end.
+        # Odd strides omit a few samples at the end.
         return jnp.pad(x, ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))

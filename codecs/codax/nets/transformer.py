@@ -1,11 +1,11 @@
-"""Causal Transformer with a limited past, as EnCodec's language model has it (arXiv 2210.13438, section 3.3).
+"""Causal Transformer with a limited past, as in EnCodec's language model (arXiv 2210.13438, section 3.3).
 
-A layer is attention and two dense layers, each added to its input and normalised after that (post-norm). Frame t sees
-itself and the `past_context` frames before it. In front of the first frame stands one more, a zero vector in the place
-of every layer's input: its keys and values are the biases, and it leaves the past like any other frame.
+A layer consists of attention and two dense layers, each added to its input and then normalised (post-norm). Frame t
+attends to itself and to the `past_context` frames before it. The first frame is preceded by one whose input to every
+layer is zero: its keys and values are the biases, and it leaves the context like any other frame.
 
-Keys and values of the past are kept in the `stream` collection while that is mutable, so a sequence cut into pieces
-gives the numbers of the whole. They lie in a ring of fixed size: one compiled program serves every step.
+While the `stream` collection is mutable, it holds past keys and values, so that a sequence in chunks gives the same
+result as the whole. They are in ring buffers of constant size: one compiled program serves every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-BEFORE = -1  # the number of the frame in front of the first one
+BEFORE = -1  # number of the frame before the first one
 _MASKED = -1e30
 
 
@@ -28,12 +28,13 @@ def sinusoids(positions: jax.Array, dim: int, period: float) -> jax.Array:
     Args:
       positions: int32 of any shape.
       dim: even, at least 4.
+      period: see above.
 
     Returns:
       float32 [..., dim].
     """
-    # In late frames the last bit of a phase counts, so all is rounded as the reference does it: exponents, wavelengths
-    # and phases to float32. The barrier keeps XLA from multiplying with reciprocals, which rounds twice.
+    # For late frames the last bit of a phase matters, so exponents, wavelengths and phases are rounded to float32 as in
+    # the reference. The barrier keeps XLA from multiplying by reciprocals, which would round twice.
     powers = np.arange(dim // 2, dtype=np.float32) / np.float32(dim // 2 - 1)
     wavelengths = (period ** powers.astype(np.float64)).astype(np.float32)
     numbers, divisors = jnp.broadcast_arrays(positions[..., None].astype(jnp.float32), jnp.asarray(wavelengths))
@@ -42,9 +43,9 @@ def sinusoids(positions: jax.Array, dim: int, period: float) -> jax.Array:
 
 
 def ring_frames(count: jax.Array, size: int, first: int = BEFORE) -> jax.Array:
-    """Which frames, int32 [size], lie in a ring that has taken in the frames from `first` to `count` - 1.
+    """Numbers, int32 [size], of the frames in a ring buffer that has received the frames `first` to `count` - 1.
 
-    Frame f lies in slot (f - first) % size. A number below `first` means that the slot is still empty.
+    Frame f is in slot (f - first) % size. A number below `first` marks an empty slot.
     """
     newest = count - 1
     return newest - jnp.mod(newest - first - jnp.arange(size), size)
@@ -53,40 +54,40 @@ def ring_frames(count: jax.Array, size: int, first: int = BEFORE) -> jax.Array:
 def attend(
     queries: jax.Array,
     frames: jax.Array,
-    pieces: Sequence[tuple[jax.Array, jax.Array, jax.Array]],
+    parts: Sequence[tuple[jax.Array, jax.Array, jax.Array]],
     past_context: int,
     first: int = BEFORE,
 ) -> jax.Array:
-    """Attention over keys that come in pieces, which are not copied together.
+    """Attention to keys in several parts, without concatenating them.
 
     Args:
       queries: [batch, heads, time, width].
       frames: of the queries, int32 [time].
-      pieces: keys and values, each [batch, heads, keys, width], and their frames, int32 [keys].
-      past_context: frames before its own that a query sees.
-      first: the first frame; those before it are not there.
+      parts: keys and values, each [batch, heads, keys, width], and their frames, int32 [keys].
+      past_context: number of previous frames that a query attends to.
+      first: number of the first frame; slots with a smaller number are empty.
 
     Returns:
       [batch, heads, time, width].
     """
     queries = queries * queries.shape[-1] ** -0.5
     scores = []
-    for keys, _, places in pieces:
-        age = frames[:, None] - places
-        seen = (age >= 0) & (age <= past_context) & (places >= first)
+    for keys, _, key_frames in parts:
+        age = frames[:, None] - key_frames
+        mask = (age >= 0) & (age <= past_context) & (key_frames >= first)
         score = jnp.einsum("bhqd,bhkd->bhqk", queries, keys).astype(jnp.float32)
-        scores.append(jnp.where(seen, score, _MASKED))
+        scores.append(jnp.where(mask, score, _MASKED))
     sizes = np.cumsum([score.shape[-1] for score in scores])[:-1]
     weights = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1).astype(queries.dtype)
     mixed = [
-        jnp.einsum("bhqk,bhkd->bhqd", part, values)
-        for part, (_, values, _) in zip(jnp.split(weights, sizes, axis=-1), pieces, strict=True)
+        jnp.einsum("bhqk,bhkd->bhqd", weight, values)
+        for weight, (_, values, _) in zip(jnp.split(weights, sizes, axis=-1), parts, strict=True)
     ]
     return sum(mixed[1:], mixed[0])
 
 
 def uniform(fan_in: int) -> nn.initializers.Initializer:
-    """PyTorch's initialisation of a dense layer's kernel and bias: uniform between -/+ fan_in ** -0.5."""
+    """PyTorch's initialisation of a dense layer's kernel and bias: uniform in +/- fan_in ** -0.5."""
     bound = fan_in**-0.5
 
     def init(key, shape, dtype=jnp.float32, out_sharding=None):
@@ -96,7 +97,7 @@ def uniform(fan_in: int) -> nn.initializers.Initializer:
 
 
 class Attention(nn.Module):
-    """Self-attention over the past, x [batch, time, dim] to the same shape; with a `stream`, over the earlier calls."""
+    """Self-attention to the past, x [batch, time, dim] to the same shape; with a `stream`, also to earlier calls."""
 
     heads: int
     past_context: int
@@ -122,9 +123,9 @@ class Attention(nn.Module):
             past = (before[0], before[1], jnp.full(1, BEFORE))
         else:
             size = self.past_context
-            rest = ((0, 0), (0, 0), (0, size - 1), (0, 0))
+            empty = ((0, 0), (0, 0), (0, size - 1), (0, 0))
             kept_keys, kept_values = (
-                self.variable("stream", name, lambda y=y: jnp.pad(y, rest))
+                self.variable("stream", name, lambda y=y: jnp.pad(y, empty))
                 for name, y in zip(("keys", "values"), before, strict=True)
             )
             count = self.variable("stream", "count", lambda: jnp.zeros((), jnp.int32))
@@ -156,10 +157,10 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Norm, positions and layers, x [batch, time, dim] to the same shape.
+    """Norm, position embedding and layers, x [batch, time, dim] to the same shape.
 
-    `offset`, int32 [batch] or a scalar, is the position of the first frame. With a `stream`, positions go on from call
-    to call, and only the first call's offset counts.
+    `offset`, int32 [batch] or a scalar, is the position of the first frame. With a `stream`, positions continue from
+    call to call, and later offsets are ignored.
     """
 
     layers: int
@@ -176,9 +177,9 @@ class Transformer(nn.Module):
         if self.is_mutable_collection("stream") and not self.is_initializing():
             position = self.variable("stream", "position", lambda: first)
             first, position.value = position.value, position.value + time
-        places = sinusoids(first[:, None] + jnp.arange(time), dim, self.period)
+        embedding = sinusoids(first[:, None] + jnp.arange(time), dim, self.period)
         x = norm("norm_in", self.dtype)(x)
-        x = x + places.astype(x.dtype)
+        x = x + embedding.astype(x.dtype)
         for i in range(self.layers):
             x = Layer(self.heads, self.hidden, self.past_context, self.dtype, name=f"layer{i}")(x)
         return x

@@ -1,1 +1,1 @@
-"""What a training run will need on devices that are not there: its step compiled for them, and the result read."""
+"""Plans a training run for devices that are not present: compiles its step for them and reports what it needs."""

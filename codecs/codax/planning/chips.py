@@ -1,7 +1,7 @@
-"""What a chip can do, from Google's published specifications of Cloud TPU (pages "TPU v4" to "TPU v6e").
+"""Peak performance of TPU chips, from the published specifications of Cloud TPU (pages "TPU v4" to "TPU v6e").
 
-Bandwidth between chips is published as the sum of both directions; of v4, the paper (arXiv 2304.01433, table 4) gives
-six links of 50 GB/s each way.
+Bandwidth between chips is published as the sum of both directions; for v4 it follows from the paper (arXiv 2304.01433,
+table 4): six links of 50 GB/s in each direction.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """One chip of a generation of TPU."""
+    """One chip of a TPU generation."""
 
     name: str
-    flops: float  # peak of bfloat16 products, FLOP/s; float32 products of default precision run at this rate, too
-    memory: float  # HBM, bytes, of which the compiler keeps some for itself
+    flops: float  # peak bfloat16 FLOP/s; also applies to float32 products of default precision
+    memory: float  # HBM, bytes; the compiler reserves a part
     memory_bandwidth: float  # bytes/s
-    network_bandwidth: float  # of all links, both directions added up, bytes/s
+    network_bandwidth: float  # sum over all links and both directions, bytes/s
 
 
 CHIPS = {
@@ -32,7 +32,7 @@ CHIPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Least time of a step by what limits it, seconds; nothing overlaps worse than the largest of the three."""
+    """Lower bounds of the step time in seconds, by resource; with full overlap the largest one applies."""
 
     compute: float
     memory: float
@@ -44,21 +44,23 @@ class Roofline:
 
     @property
     def bound(self) -> str:
-        """ "compute", "memory" or "network"."""
+        """The limiting resource: "compute", "memory" or "network"."""
         return max(("compute", "memory", "network"), key=lambda name: getattr(self, name))
 
 
 def all_reduce_seconds(size: float, devices: int, chip: Chip) -> float:
-    """Least time of a sum of `size` bytes over the devices: each sends and receives 2 (n - 1) / n of them."""
+    """Least time of an all-reduce of `size` bytes: each device sends and receives 2 (n - 1) / n of them."""
     return 2 * (devices - 1) / devices * size / (chip.network_bandwidth / 2)
 
 
 def roofline(chip: Chip, *, flops: float, accessed: float, reduced: float, devices: int) -> Roofline:
-    """The least time of a step on one chip.
+    """Lower bounds of the time of a step on one chip.
 
     Args:
+      chip: its peak performance.
       flops: of one device.
-      accessed: bytes that it reads and writes.
-      reduced: bytes that it exchanges with the others.
+      accessed: bytes that one device reads and writes.
+      reduced: bytes that one device exchanges with the others.
+      devices: number of devices.
     """
     return Roofline(flops / chip.flops, accessed / chip.memory_bandwidth, all_reduce_seconds(reduced, devices, chip))

@@ -1,4 +1,4 @@
-"""What devices exchange in a compiled program, read from its text."""
+"""Communication between devices in a compiled program, parsed from its text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 
 _KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast"
-# "%name = TYPE KIND(" or "%name = TYPE KIND-start(": the second half of an asynchronous pair is not counted again.
+# "%name = TYPE KIND(" or "%name = TYPE KIND-start("; the "-done" half of an asynchronous pair is not counted again.
 _CALL = re.compile(rf"^\s*(?:ROOT )?%?[\w.-]+ = (.+?) ({_KINDS})(-start)?\(", re.MULTILINE)
 _SHAPE = re.compile(r"\b(pred|token|[a-z]+(\d+)[a-z0-9]*)\[([\d,]*)\]")
 
@@ -17,20 +17,20 @@ class Exchange:
     """All collectives of one kind."""
 
     count: int
-    bytes: int  # of the results that one device gets
+    bytes: int  # of the results on one device
 
 
 def collectives(text: str) -> dict[str, Exchange]:
-    """The exchanges of a program in XLA's text form, by kind. What is in a loop counts once."""
-    found: dict[str, Exchange] = {}
+    """The collectives of a program in XLA's text form, by kind. The body of a loop counts once."""
+    exchanges: dict[str, Exchange] = {}
     for shapes, kind, start in _CALL.findall(text):
         sizes = [_size(*match) for match in _SHAPE.findall(shapes)]
-        # These hold their operands beside their results while they are under way.
+        # The result type of these asynchronous operations includes their operands.
         doubled = start and kind in ("all-gather", "collective-permute", "collective-broadcast")
         size = max(sizes, default=0) if doubled else sum(sizes)
-        before = found.get(kind, Exchange(0, 0))
-        found[kind] = Exchange(before.count + 1, before.bytes + size)
-    return found
+        before = exchanges.get(kind, Exchange(0, 0))
+        exchanges[kind] = Exchange(before.count + 1, before.bytes + size)
+    return exchanges
 
 
 def _size(name: str, bits: str, dimensions: str) -> int:

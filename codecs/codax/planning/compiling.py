@@ -1,4 +1,4 @@
-"""Compiles a training step for devices that are not there, and reads what it will need."""
+"""Compiles a training step for devices that are not present, and reads its requirements."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import jax
 
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.planning.abstract_step import abstract_step
 from codax.planning.chips import GIB
 from codax.planning.collectives import Exchange, collectives
 from codax.planning.loops import loop_factor
-from codax.planning.subject import subject
 from codax.planning.targets import Target
 from codax.runtime.platforms import tracing_for
 from codax.training.parallel import Parallel
@@ -22,23 +22,23 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Bytes of one device."""
+    """Memory of one device, in bytes."""
 
-    arguments: int  # state and batch
-    outputs: int  # state and metrics
-    aliased: int  # outputs that take the place of arguments
+    arguments: int  # training state and batch
+    outputs: int  # training state and metrics
+    aliased: int  # outputs that reuse the memory of arguments
     temporaries: int
     code: int
 
     @property
     def total(self) -> int:
-        """The most that is in use at a time."""
+        """Peak memory."""
         return self.arguments + self.outputs - self.aliased + self.temporaries + self.code
 
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What the compiler says of a step, of one device."""
+    """The compiler's figures of a step, for one device."""
 
     memory: Memory
     flops: float
@@ -49,27 +49,30 @@ class Compiled:
 
 @dataclasses.dataclass(frozen=True)
 class TooBig:
-    """A step that the compiler refuses: it does not fit."""
+    """A step that the compiler rejects because it does not fit in memory."""
 
-    needed: int | None  # bytes, as far as the compiler says: it stops at what cannot fit whatever comes
+    needed: int | None  # bytes, if reported; a lower bound, because the compiler stops at the first failure
     available: int | None
     notes: tuple[str, ...]
 
 
 def compile_step(config: Config, target: Target, per_device: int, *, level: str = "") -> Compiled | TooBig:
-    """Compiles the step of a recipe, mapped by `shard_map` as in training, for so many examples on each device.
+    """Compiles the training step of a recipe, mapped by `shard_map` as in training.
 
     Args:
-      level: of optimisation, "O0" to "O3"; "" = the compiler's own.
+      config: the recipe.
+      target: devices to compile for.
+      per_device: examples on each device.
+      level: optimisation level, "O0" to "O3"; "" = the compiler's default.
 
     Raises:
-      CodaxError: a recipe that cannot be planned.
+      CodaxError: the recipe cannot be planned.
     """
     mapped = Parallel("shard_map", target.devices)
     jax.config.update("jax_optimization_level", level or "UNKNOWN")
     with tracing_for(target.platform):
-        what = subject(config, mapped, per_device)
-        traced = what.step.trace(what.state, what.batch)
+        planned = abstract_step(config, mapped, per_device)
+        traced = planned.step.trace(planned.state, planned.batch)
         lowered = traced.lower(lowering_platforms=(target.platform,))
         try:
             compiled = lowered.compile()
@@ -78,7 +81,7 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
                 raise CodaxError(
                     f"{target.topology}: cannot compile the step ({str(error).splitlines()[0]})"
                 ) from error
-            return TooBig(*memory_wanted(str(error)), what.notes)
+            return TooBig(*parse_memory(str(error)), planned.notes)
     stats, costs = compiled.memory_analysis(), compiled.cost_analysis()
     factor = loop_factor(traced.jaxpr)
     memory = Memory(
@@ -93,17 +96,17 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
         flops=factor * costs.get("flops", 0.0),
         accessed=factor * costs.get("bytes accessed", 0.0),
         exchanges=collectives(compiled.as_text()),
-        notes=what.notes,
+        notes=planned.notes,
     )
 
 
-def memory_wanted(message: str) -> tuple[int | None, int | None]:
-    """Bytes needed and available of XLA's "... (512.00G) exceeds available HBM (15.75G)" or "Used 20.1G of 15.75G"."""
+def parse_memory(message: str) -> tuple[int | None, int | None]:
+    """Parses needed and available bytes of "... (512.00G) exceeds available HBM (15.75G)" or "Used 20.1G of 15.75G"."""
     for pattern in (
         r"\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)",
         r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?)",
     ):
-        if found := re.search(pattern, message):
-            needed, unit, available, other = found.groups()
+        if match := re.search(pattern, message):
+            needed, unit, available, other = match.groups()
             return int(float(needed) * _UNITS[unit]), int(float(available) * _UNITS[other])
     return None, None

@@ -1,7 +1,7 @@
-"""How much work of a program lies in loops.
+"""Counts the share of a program's work that is in loops.
 
-XLA's own cost analysis counts the body of a loop once, however often it runs. Here matrix products and convolutions
-are counted in the program before it is compiled, where the lengths of loops are known.
+XLA's cost analysis counts the body of a loop once, whatever its number of iterations. This module counts the matrix
+products and convolutions of the program before compilation, where the lengths of loops are known.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from jax.extend import core
 
 
 def loop_factor(jaxpr: Any) -> float:
-    """By how much the FLOPs of the products in a closed jaxpr exceed those with every loop run once."""
+    """Ratio of the product FLOPs of a closed jaxpr to those with every loop executed once."""
     once = product_flops(jaxpr, loops=False)
     return product_flops(jaxpr, loops=True) / once if once else 1.0
 
 
 def product_flops(jaxpr: Any, *, loops: bool) -> float:
-    """FLOPs of all matrix products and convolutions; of the branches of a condition the dearest counts.
+    """FLOPs of all matrix products and convolutions; of a conditional, those of the most expensive branch.
 
     Args:
-      jaxpr: of one device where it is mapped over several.
-      loops: multiply by the number of times that a loop runs, where it is known.
+      jaxpr: of one device if it is mapped over several.
+      loops: whether to multiply by the number of iterations of a loop, if it is known.
     """
     total = 0.0
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
@@ -42,16 +42,16 @@ def product_flops(jaxpr: Any, *, loops: bool) -> float:
 
 
 def _convolution(equation: Any) -> float:
-    """Two for every output, tap and input channel; taps on zeros put between samples are not counted."""
+    """Two per output, tap and input channel; taps on zeros inserted by dilation are not counted."""
     kernel, params = equation.invars[1].aval.shape, equation.params
-    _, features, *places = params["dimension_numbers"].rhs_spec
-    taps = math.prod(kernel[i] for i in places) * kernel[features]
+    _, features, *spatial = params["dimension_numbers"].rhs_spec
+    taps = math.prod(kernel[i] for i in spatial) * kernel[features]
     spread = math.prod(params["lhs_dilation"])
     return 2 * math.prod(equation.outvars[0].aval.shape) * taps / spread
 
 
 def _parts(params: dict[str, Any]) -> list[Any]:
-    """The jaxprs among an equation's parameters."""
+    """The jaxprs in an equation's parameters."""
     parts = []
     for value in params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):

@@ -1,4 +1,4 @@
-"""A plan: everything about one recipe on one topology, as plain values and as words."""
+"""The requirements of a recipe on a topology, as plain values and as text."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ from codax.training.parallel import Parallel
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a recipe needs of each device of a target."""
+    """The requirements of a recipe on each device of a target."""
 
     config: Config
     target: Target
-    per_device: int  # examples
+    per_device: int  # examples on each device
     result: Compiled | TooBig
     largest: Largest | None  # None = not searched for
 
     @property
     def fits(self) -> bool:
-        """Does the step fit the memory? TPUs: says the compiler. CPUs: by what this machine has."""
+        """Whether the step fits in memory: by the TPU compiler, or by the memory of this machine's CPUs."""
         if isinstance(self.result, TooBig):
             return False
         return self.target.platform == "tpu" or self.result.memory.total <= self.target.memory
 
 
 def make_plan(config: Config, target: Target, *, search: bool = True, level: str = "") -> Plan:
-    """Compiles the step of a recipe for a target, and for other batches if it is to search.
+    """Compiles the step of a recipe for a target; with `search`, also finds the largest batch that fits.
 
     Raises:
-      CodaxError: a recipe that cannot be planned or compiled, or a batch that the devices cannot share.
+      CodaxError: the recipe cannot be planned or compiled, or the batch cannot be divided among the devices.
     """
     devices = len(target.devices)
     mapped = Parallel("shard_map", target.devices)
-    mapped.local_batch(config.train.batch_size, config.memory.accumulate)  # can it be shared?
+    mapped.local_batch(config.train.batch_size, config.memory.accumulate)  # raises if it cannot be divided
     attempt = functools.cache(lambda n: compile_step(config, target, n, level=level))
     each = config.train.batch_size // devices
     plan = Plan(config, target, each, attempt(each), None)
     if not search or target.platform != "tpu":
         return plan
-    found = largest(attempt, each, target.memory, multiple=config.memory.accumulate)
-    return dataclasses.replace(plan, largest=found)
+    batch = largest(attempt, each, target.memory, multiple=config.memory.accumulate)
+    return dataclasses.replace(plan, largest=batch)
 
 
 def advice(plan: Plan) -> str:
-    """One line for a step that does not fit: how much it lacks, and what to change."""
+    """One line for a step that does not fit: the missing memory, and what to change."""
     result, each = plan.result, plan.per_device
     needed, available = None, None
     if isinstance(result, TooBig):
         needed, available = result.needed, result.available
     else:
         needed, available = result.memory.total, int(plan.target.memory)
-    sizes = f" ({needed / GIB:.1f} GiB needed, {available / GIB:.2f} GiB there)" if needed and available else ""
+    sizes = f" ({needed / GIB:.1f} GiB needed, {available / GIB:.2f} GiB available)" if needed and available else ""
     changes = []
     if plan.largest and plan.largest.fits:
         changes.append(f"--config.train.batch_size={plan.largest.fits * len(plan.target.devices)} or less")
@@ -79,7 +79,7 @@ def advice(plan: Plan) -> str:
 
 
 def as_values(plan: Plan) -> dict[str, Any]:
-    """The plan for JSON. Bytes, FLOPs and seconds are those of one device and one step."""
+    """The plan as plain values for JSON. Bytes, FLOPs and seconds are per device and step."""
     config, target, result = plan.config, plan.target, plan.result
     values: dict[str, Any] = {
         "recipe": config.name,

@@ -1,4 +1,4 @@
-"""The largest batch that fits, found by trying: few tries, as each compiles a program."""
+"""Searches the largest batch that fits, with few attempts, because each one compiles a program."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Callable
 
 from codax.planning.compiling import Compiled, TooBig
 
-FINENESS = 16  # the search ends when the last batch that fits and the first that does not are this close to each other
+FINENESS = 16  # stop when fitting and rejected batch sizes differ by at most this fraction
 MOST_GROWTH = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Largest:
-    """Examples on each device."""
+    """Result of the search, in examples per device."""
 
-    fits: int  # 0 = not even the smallest
-    refused: int | None  # more than that, which does not fit; None = nothing larger was refused
+    fits: int  # 0 = not even the smallest batch fits
+    refused: int | None  # smallest larger batch that does not fit; None = none was rejected
 
 
 def largest(
     attempt: Callable[[int], Compiled | TooBig], start: int, capacity: float, *, multiple: int = 1, most: int = 10
 ) -> Largest:
-    """The largest batch that fits.
+    """Finds the largest batch that fits.
 
-    Memory grows nearly in proportion to the batch, so tries follow the line through what is known.
+    Memory is nearly affine in the batch size, so attempts follow the line through the known points.
 
     Args:
-      attempt: compiles for a number of examples; called once for each.
-      start: the first to try.
-      capacity: bytes of a device; the compiler's own figure takes its place once it refuses something.
-      multiple: batches are multiples of it.
-      most: tries.
+      attempt: compiles for a number of examples; called once for each number.
+      start: first number to try.
+      capacity: bytes of a device; replaced by the compiler's figure as soon as it rejects a batch.
+      multiple: batch sizes are multiples of it.
+      most: maximum number of attempts.
     """
     fits, refused, refusals = 0, None, 0
-    known: list[tuple[int, float]] = []  # batches that fit, and their bytes
+    known: list[tuple[int, float]] = []  # batch sizes that fit, and their bytes
     n = max(multiple, start // multiple * multiple)
     for _ in range(most):
         result = attempt(n)
@@ -50,7 +50,7 @@ def largest(
         if isinstance(result, TooBig) and not fits:
             guess = min(n / 2, n * capacity / result.needed if result.needed else n)
         elif refused is not None and refusals == 1:
-            guess = refused - max(multiple, refused // FINENESS)  # the line was nearly right
+            guess = refused - max(multiple, refused // FINENESS)  # the extrapolation was nearly right
         elif refused is not None and refusals:
             guess = (fits + refused) / 2
         else:
@@ -61,10 +61,10 @@ def largest(
 
 
 def _guess(known: list[tuple[int, float]], capacity: float) -> float:
-    """Where the line through the last two points, or through zero and the only one, meets the capacity."""
+    """Batch size where the line through the last two points, or through zero and the only one, meets the capacity."""
     n, size = known[-1]
     if len(known) == 1:
         return n * capacity / size
     before, smaller = known[-2]
-    slope = (size - smaller) / (n - before)
-    return n + (capacity - size) / slope if slope > 0 else MOST_GROWTH * n
+    per_example = (size - smaller) / (n - before)
+    return n + (capacity - size) / per_example if per_example > 0 else MOST_GROWTH * n

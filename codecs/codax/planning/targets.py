@@ -1,4 +1,4 @@
-"""The devices that a plan is for: a TPU slice described by libtpu, or CPU devices of this process."""
+"""The devices to plan for: a TPU slice described by libtpu, or CPU devices of this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codax.planning.chips import CHIPS, Chip
 FORMS = f"{', '.join(CHIPS)} with a shape, such as v5e:4x4 or v5p:2x2x1, or cpu:1 to cpu:8"
 MOST_CPUS = 8
 
-# libtpu asks the machine's surroundings who and where it is unless it is told, and reports what it does not find.
+# By default libtpu queries the environment for the machine's identity, and reports what it does not find.
 _ALONE = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -36,7 +36,7 @@ class Target:
     platform: str  # "tpu" or "cpu"
     devices: Sequence[Any]
     chip: Chip | None  # None for CPUs
-    memory: float  # of one device, bytes: of a chip as published, of a CPU its share of this machine's
+    memory: float  # of one device, bytes: published for TPUs; for CPUs an equal share of this machine's memory
 
 
 def open_target(topology: str) -> Target:
@@ -58,10 +58,10 @@ def open_target(topology: str) -> Target:
         os.environ.setdefault(name, value)
     from jax.experimental import topologies
 
-    # Both cores of a chip of v4 are one device, as Cloud TPU has it.
+    # The two cores of a v4 chip are one device, as on Cloud TPU.
     options: dict[str, Any] = {"chip_config_name": "megacore"} if generation == "v4" else {}
     if set(shape.split("x")) == {"1"}:
-        options["chips_per_host_bounds"] = (1, 1, 1)  # else a host has 2 x 2 chips, which the slice must be made of
+        options["chips_per_host_bounds"] = (1, 1, 1)  # the default is 2 x 2 chips per host, which must divide the slice
     try:
         described = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError, AttributeError) as error:
@@ -78,7 +78,7 @@ def _cpus(topology: str, shape: str) -> Target:
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
-        pass  # JAX has started: it has the devices that it has
+        pass  # JAX is already initialised and keeps its devices
     devices = jax.devices("cpu")
     if len(devices) < count:
         raise CodaxError(f"--topology {topology}: this process has {len(devices)} CPU devices")

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long operations, on stderr: a bar on a terminal, otherwise a plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Progress:
         return self
 
     def advance(self, amount: float = 1) -> None:
-        """Adds `amount` to what is done."""
+        """Adds `amount` to the work done."""
         self.reach(self._done + amount)
 
     def reach(self, done: float) -> None:
-        """Sets what is done."""
+        """Sets the work done."""
         self._done = done
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done)

@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, the cache folder, and named tensors."""
+"""Atomic file writes, the cache folder, and files of named tensors."""

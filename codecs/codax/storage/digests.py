@@ -9,18 +9,18 @@ import numpy as np
 
 
 def sha256(*parts: str | bytes | np.ndarray) -> hashlib._Hash:
-    """The digest of the parts, one after the other: text in UTF-8, arrays as their bytes in C order."""
+    """SHA-256 of the concatenated parts: text in UTF-8, arrays as their bytes in C order."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
-            digest.update(part.encode("utf-8", "surrogateescape"))  # names of files may be no UTF-8
+            digest.update(part.encode("utf-8", "surrogateescape"))  # file names may be invalid UTF-8
         else:
             digest.update(part if isinstance(part, bytes) else raw(part))
     return digest
 
 
 def raw(value: np.ndarray) -> memoryview:
-    """The bytes of an array, in C order; those of a contiguous one are not copied."""
+    """The bytes of an array in C order; a contiguous array is not copied."""
     return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
 
 

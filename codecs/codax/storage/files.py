@@ -1,4 +1,4 @@
-"""Where files go: the cache folder, and files that appear whole or not at all."""
+"""The cache folder, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codax.errors import CodaxError
 
-_unfinished: set[Path] = set()  # temporary files that have not got their name yet
+_unfinished: set[Path] = set()  # temporary files that have not been renamed yet
 
 
 def cache_folder(cache_dir: str = "") -> Path:
@@ -17,7 +17,7 @@ def cache_folder(cache_dir: str = "") -> Path:
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    """Writes a file so that a reader sees the old one or the new one; a failure leaves the old one and nothing else.
+    """Writes a file atomically: a reader sees the old or the new content, and a failure leaves the old file.
 
     Raises:
       OSError: the folder does not exist, cannot be written, or is full.
@@ -32,17 +32,17 @@ def write_whole(path: Path, data: str | bytes) -> None:
 
 
 class Part:
-    """The temporary file of something that is written piece by piece: `temporary` until `publish` gives it its name.
+    """The temporary file of a file that is written in steps; `publish` renames it to its final name.
 
-    `number` is the open file descriptor of the temporary file, for the caller to close.
+    `number` is the open file descriptor of the temporary file; the caller closes it.
     """
 
     def __init__(self, path: Path, error: type[CodaxError]) -> None:
-        """Checks the target and makes an empty temporary file beside it.
+        """Checks the target and creates an empty temporary file beside it.
 
         Args:
-          path: the file to be; a link keeps pointing to the file.
-          error: what to raise.
+          path: the final file; if it is a link, the file it points to is replaced.
+          error: exception class to raise.
         """
         self._target = Path(os.path.realpath(path))
         if self._target.exists() and not self._target.is_file():
@@ -56,16 +56,16 @@ class Part:
         self.temporary = Path(name)
 
     def publish(self) -> None:
-        """Gives the finished file its name, in place of an earlier file. Raises OSError."""
+        """Renames the finished file to its final name, replacing an earlier file. Raises OSError."""
         _publish(self.temporary, self._target)
 
     def discard(self) -> None:
-        """Removes the temporary file, if it is still there."""
+        """Removes the temporary file, if it exists."""
         _discard(self.temporary)
 
 
 def discard_unfinished() -> None:
-    """Removes all temporary files of this process, for a program that ends at once."""
+    """Removes all temporary files of this process, before an immediate exit."""
     for path in list(_unfinished):
         path.unlink(missing_ok=True)
 

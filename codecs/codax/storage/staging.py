@@ -1,8 +1,8 @@
-"""A folder of results that appears complete or not at all.
+"""A folder of results that is published as a whole.
 
-Everything is written beside the target first and moved into it at the end, file by file, so that a command that
-fails, or is stopped, leaves earlier results as they were. One that can go on leaves what it has written there, for the
-next one like it.
+Results are first written to a folder beside the target and moved into it, file by file, at the end, so that a command
+that fails or is interrupted leaves earlier results unchanged. A resumable command keeps its staging folder for the next
+run with the same fingerprint.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _FINGERPRINT, _LOCK = ".fingerprint", ".lock"
 
 @contextlib.contextmanager
 def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
-    """Gives a folder to write into; its entries replace those of the same name in `out` when the block ends.
+    """Yields a staging folder; its entries replace those of the same name in `out` when the block ends.
 
-    Entries whose name begins with a dot stay behind and are removed. With a `fingerprint` of what is written the folder
-    is kept if the block is interrupted, and the next block with the same one gets it as it was; any other gets an empty
-    folder.
+    Entries whose name begins with a dot are not published. With a `fingerprint` of the results the staging folder is
+    kept if the block is interrupted: the next block with the same fingerprint continues with its contents, any other
+    starts with an empty folder.
 
     Args:
-      out: the folder that gets the results; made if it does not exist.
+      out: the folder of the results; created if it does not exist.
       fingerprint: see above; None = nothing is kept.
 
     Raises:
-      CodaxError: the folder cannot be made or written, the disk is full, or somebody else is writing into it. Nothing
-        of the block's files is left then, nor where the block raises one.
+      CodaxError: the folder cannot be created or written, the disk is full, or another process is writing to it. The
+        staging folder is then removed, also if the block itself raises a CodaxError.
     """
     target = Path(out)
     if target.exists() and not target.is_dir():
@@ -86,6 +86,6 @@ def _move(stage: Path, target: Path) -> None:
     for entry in sorted(stage.iterdir()):
         if entry.name.startswith("."):
             continue
-        if (target / entry.name).is_dir():  # a folder cannot be replaced by a rename: the old one steps aside
+        if (target / entry.name).is_dir():  # a rename cannot replace a folder, so the old one is moved away first
             os.replace(target / entry.name, replaced / entry.name)
         os.replace(entry, target / entry.name)

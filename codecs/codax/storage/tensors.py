@@ -1,4 +1,4 @@
-"""Arrays by name in files, ours and those of other projects, read without ever running a pickle."""
+"""Named arrays in files, also those of other projects; pickles are never executed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from codax.errors import CodaxError
 from codax.storage.digests import sha256
 from codax.storage.files import write_whole
 
-_CHECKSUM = "sha256"  # in the header
-_MAPPED = 1 << 26  # bytes
-_ALIGNMENT = 64  # bytes, of arrays that JAX takes over on a CPU without a copy
+_CHECKSUM = "sha256"  # key in the header
+_MAPPED = 1 << 26  # bytes read before the file is reopened
+_ALIGNMENT = 64  # bytes; JAX uses aligned arrays on the CPU without a copy
 
 
 class ModelError(CodaxError):
-    """A model that is missing, damaged or does not fit its config; the message names the file."""
+    """A model is missing, damaged or does not fit its config; the message names the file."""
 
 
 def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str = "model") -> None:
-    """Writes the files of a model by name, in their order; each is replaced as a whole. Raises ModelError."""
+    """Writes the files of a model in order, each one atomically. Raises ModelError."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,27 +36,27 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str
 
 
 def safetensors_bytes(arrays: Mapping[str, np.ndarray], **about: str) -> bytes:
-    """A safetensors file with the SHA-256 of its arrays, and `about`, in its header; always the same bytes."""
+    """Serialises arrays as safetensors, with their SHA-256 and `about` in the header; the bytes are deterministic."""
     from safetensors.numpy import save
 
     data = save(dict(arrays), metadata=about | {_CHECKSUM: _checksum(arrays)})
-    # The library writes the metadata in another order in every process; the header starts after its length.
+    # The library writes the metadata in a random order; the header starts after its length.
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the arrays stay aligned
+    text += b" " * (-len(text) % 8)  # keeps the arrays aligned
     return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file. Raises ModelError naming it, also if it has a checksum and another content."""
+    """Reads the arrays of a safetensors file. Raises ModelError if it is unreadable or its checksum does not match."""
     from safetensors import SafetensorError, safe_open
 
     arrays, checksum, names = {}, None, None
     try:
-        # The library maps the file into memory: opened anew after every so many bytes, it does not stay there beside
-        # the arrays.
+        # The library maps the file into memory. Reopening it regularly releases the pages that were read, so that the
+        # file does not occupy memory beside the arrays.
         while names or names is None:
             with safe_open(path, "numpy") as file:
                 if names is None:
@@ -74,26 +74,26 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _aligned(value: np.ndarray) -> np.ndarray:
-    room = np.empty(value.nbytes + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    copy = room[start : start + value.nbytes].view(value.dtype).reshape(value.shape)
+    buffer = np.empty(value.nbytes + _ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
+    copy = buffer[start : start + value.nbytes].view(value.dtype).reshape(value.shape)
     copy[...] = value
     return copy
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256, in hexadecimal, over names, types, shapes and values in the order of the names."""
+    """SHA-256, in hexadecimal, of names, types, shapes and values, sorted by name."""
     named = ((f"{name} {value.dtype} {list(value.shape)}\n", value) for name, value in sorted(arrays.items()))
     return sha256(*itertools.chain.from_iterable(named)).hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """A safetensors file, or a PyTorch checkpoint with tensors, numbers and strings only, as NumPy arrays.
+    """Reads a safetensors file, or a PyTorch checkpoint of tensors, numbers and strings, as NumPy arrays.
 
-    PyTorch is needed for its own files alone, and loads nothing that would run code.
+    PyTorch is needed only for its own files, and loads them without executing code.
 
     Raises:
-      ModelError: the file cannot be read, holds something else, or PyTorch is not installed.
+      ModelError: the file cannot be read or holds other objects, or PyTorch is not installed.
     """
     if path.suffix == ".safetensors":
         return dict(read_safetensors(path))
@@ -103,7 +103,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: reading a PyTorch checkpoint needs PyTorch: pip install torch") from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # PyTorch raises errors of many kinds for damaged and for refused files
+    except Exception as error:  # PyTorch raises many types of errors for damaged and rejected files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a checkpoint that can be loaded safely ({reason})") from error
     if not isinstance(loaded, Mapping):
@@ -123,15 +123,15 @@ def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Any, path: Path) -> N
     Raises:
       ModelError: naming `path` and the array.
     """
-    wanted = flatten_dict(shapes, sep=".")
-    for name, shape in wanted.items():
+    expected = flatten_dict(shapes, sep=".")
+    for name, shape in expected.items():
         if name not in arrays:
             raise ModelError(f"{path}: {name} is missing")
         if arrays[name].shape != shape.shape or arrays[name].dtype != shape.dtype:
-            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
-            raise ModelError(f"{path}: {name} is {found}, the config wants {shape.dtype}{list(shape.shape)}")
+            actual = f"{arrays[name].dtype}{list(arrays[name].shape)}"
+            raise ModelError(f"{path}: {name} is {actual}, the config needs {shape.dtype}{list(shape.shape)}")
         if not np.isfinite(arrays[name]).all():
             raise ModelError(f"{path}: {name} holds values that are not finite")
-    unknown = sorted(set(arrays) - set(wanted))
+    unknown = sorted(set(arrays) - set(expected))
     if unknown:
         raise ModelError(f"{path}: {unknown[0]} does not belong to the config")

@@ -1,1 +1,1 @@
-"""Networks whose features a codec's first quantizer learns to carry."""
+"""Teacher networks, whose features are distilled into a codec's first quantizer."""

@@ -1,4 +1,4 @@
-"""Teachers at another sample rate or frame rate than their own."""
+"""Adapters of teachers to another sample rate or frame rate."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from codax.teachers.teacher import Teacher
 
 
 def pool(features: np.ndarray, factor: int) -> np.ndarray:
-    """Features [..., frames, channels] averaged into ceil(frames / factor) frames.
+    """Averages features [..., frames, channels] to ceil(frames / factor) frames.
 
-    Each is the mean of 2 * factor features around its middle, as Mimi takes its teacher's (arXiv 2410.00037, section
-    3.3.2: kernel 8, stride 4); at the ends, of those that there are. `factor` is even.
+    Each frame is the mean of 2 * factor features around its middle, as for Mimi's teacher (arXiv 2410.00037, section
+    3.3.2: kernel 8, stride 4); at the ends, of fewer. `factor` is even.
     """
     frames = features.shape[-2]
     count = -(-frames // factor)
@@ -25,7 +25,7 @@ def pool(features: np.ndarray, factor: int) -> np.ndarray:
 
 
 class Pooled:
-    """A teacher with fewer features a second; see `Teacher` and `pool`."""
+    """A teacher with a reduced frame rate; see `Teacher` and `pool`."""
 
     def __init__(self, teacher: Teacher, factor: int) -> None:
         self._teacher, self._factor = teacher, factor
@@ -40,7 +40,7 @@ class Pooled:
 
 
 class Resampled:
-    """A teacher that takes audio at another rate, Hz; see `Teacher`."""
+    """A teacher for audio at another sample rate, in Hz; see `Teacher`."""
 
     def __init__(self, teacher: Teacher, sample_rate: int) -> None:
         self._teacher, self.sample_rate = teacher, sample_rate

@@ -1,4 +1,4 @@
-"""Teachers as ONNX files: one input, audio [batch, time]; the first output, features [batch, frames, channels]."""
+"""Teachers as ONNX files: one input, audio [batch, time]; the first output is features [batch, frames, channels]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from codax.teachers.teacher import TeacherError
 
-WAKEHUBERT_DELAY = 0.1  # seconds; its config.json says so, and its features tell of phones only when that is undone
+WAKEHUBERT_DELAY = 0.1  # seconds, from its config.json; must be compensated for its features to match the phones
 _PACKAGE, _FILE = "ovos_ww_plugin_wakeforge", Path("featurizers", "wakehubert-tiny", "wakehubert.onnx")
 
 
@@ -18,23 +18,22 @@ def wakehubert() -> Path:
     """The file of a small student of HuBERT (16 kHz, 50 frames per second, 128 channels, Apache-2.0).
 
     Raises:
-      TeacherError: the package that has it is not installed.
+      TeacherError: the package with the file is not installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)  # looked up, not imported: nothing but the file is wanted
-    for folder in (found and found.submodule_search_locations) or ():
+    spec = importlib.util.find_spec(_PACKAGE)  # not imported: only its file is used
+    for folder in (spec and spec.submodule_search_locations) or ():
         if (Path(folder) / _FILE).is_file():
             return Path(folder) / _FILE
-    raise TeacherError("teacher wakehubert: not there; pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0")
+    raise TeacherError("teacher wakehubert: not installed; pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0")
 
 
 class OnnxTeacher:
-    """See `Teacher`.
+    """An ONNX file as a `Teacher`.
 
     Args:
       path: of the file.
-      sample_rate: Hz, that it takes.
-      delay_seconds: by which the features of a causal network come late; they are given back in time, as if silence
-        followed the audio.
+      sample_rate: of its input, in Hz.
+      delay_seconds: delay of a causal network's features; it is compensated, with silence appended to the audio.
 
     Raises:
       TeacherError: naming the file.
@@ -59,25 +58,25 @@ class OnnxTeacher:
                 self._late = self(np.zeros((1, sample_rate), np.float32)).shape[1] - second.shape[1]
         except TeacherError:
             raise
-        except Exception as error:  # the runtime has errors of its own kinds
+        except Exception as error:  # onnxruntime has its own exception types
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise TeacherError(f"{path}: not a teacher ({reason})") from error
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         audio = np.pad(np.asarray(audio, np.float32), ((0, 0), (0, self._delay)))
-        found = self._session.run([self._output], {self._input: audio})[0]
-        if found.ndim != 3 or len(found) != len(audio):
+        features = self._session.run([self._output], {self._input: audio})[0]
+        if features.ndim != 3 or len(features) != len(audio):
             raise TeacherError(
-                f"{self._path}: gives {found.shape} for audio {audio.shape}, not [batch, frames, channels]"
+                f"{self._path}: gives {features.shape} for audio {audio.shape}, not [batch, frames, channels]"
             )
-        return found[:, self._late :]
+        return features[:, self._late :]
 
     def whole(self, audio: np.ndarray) -> np.ndarray:
         try:
             return self(audio[None])[0]
         except TeacherError:
             raise
-        except Exception as error:  # the runtime's, for audio shorter than the network's reach
+        except Exception as error:  # of onnxruntime, for audio shorter than the receptive field
             if len(audio) >= self.sample_rate:
                 raise TeacherError(f"{self._path}: fails on {len(audio)} samples ({error})") from error
             return np.zeros((0, self.dimension), np.float32)

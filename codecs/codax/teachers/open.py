@@ -1,4 +1,4 @@
-"""Teachers by name, and as a recipe wants them."""
+"""Opens teachers by name, and according to a recipe."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Kind:
 
     Attributes:
       accepts: whether `TeacherConfig.source` names a teacher of this kind.
-      open: makes the teacher. Raises TeacherError.
-      weights: the file with its weights, whose digest marks stored features. Raises TeacherError.
+      open: creates the teacher. Raises TeacherError.
+      weights: returns the weights file, whose digest identifies stored features. Raises TeacherError.
     """
 
     accepts: Callable[[str], bool]
@@ -53,12 +53,14 @@ KINDS: dict[str, Kind] = {
 
 
 def register(name: str, kind: Kind) -> None:
-    """Adds a kind of teacher, which is asked before those that are there already.
+    """Adds a kind of teacher, which takes precedence over existing ones.
 
-    Args: name, what `TeacherConfig.source` names, for messages.
+    Args:
+      name: description of the accepted sources, for messages.
+      kind: the kind.
 
     Raises:
-      TeacherError: there is a kind of that name.
+      TeacherError: a kind with this name exists.
     """
     if name in KINDS:
         raise TeacherError(f"teacher {name}: the name is taken")
@@ -75,22 +77,22 @@ def _kind(source: str) -> Kind:
 
 
 def find_teacher(config: TeacherConfig) -> Teacher:
-    """The teacher that `TeacherConfig.source` names, of one of `KINDS`; with `pool`, its features are averaged.
+    """Opens the teacher of `TeacherConfig.source`; with `pool`, its features are averaged.
 
     Raises:
-      TeacherError: it is missing or damaged.
+      TeacherError: missing or damaged.
     """
     teacher = _kind(config.source).open(config)
     return teacher if config.pool == 1 else Pooled(teacher, config.pool)
 
 
 def weights_file(config: TeacherConfig) -> Path:
-    """The file with the weights of the teacher of that name. Raises TeacherError."""
+    """The weights file of a teacher. Raises TeacherError."""
     return _kind(config.source).weights(config)
 
 
 def frame_rate(teacher: Teacher) -> float:
-    """Its frames per second: those of two lengths are compared, as networks without padding give a few less."""
+    """Frames per second of a teacher, from two lengths, because networks without padding omit a few frames."""
     shorter, longer = (
         teacher(np.zeros((1, seconds * teacher.sample_rate), np.float32)).shape[1] for seconds in _PROBES
     )
@@ -98,10 +100,10 @@ def frame_rate(teacher: Teacher) -> float:
 
 
 def open_teacher(config: Config) -> Teacher:
-    """The teacher of a recipe; it takes audio at the codec's rate.
+    """Opens the teacher of a recipe, for audio at the codec's rate.
 
     Raises:
-      TeacherError: it is missing or damaged, or its frame rate or dimension is not the codec's.
+      TeacherError: missing or damaged, or its frame rate or dimension differs from the codec's.
     """
     source, rate = config.teacher.source, config.model.sample_rate
     teacher = find_teacher(config.teacher)
@@ -112,9 +114,9 @@ def open_teacher(config: Config) -> Teacher:
             f"teacher {source} has {teacher.dimension} channels; model.semantic_dimension is "
             f"{config.model.semantic_dimension}"
         )
-    found = teacher(np.zeros((1, _PROBE_SECONDS * rate), np.float32)).shape[1]
-    if not 0 <= _PROBE_SECONDS * config.frame_rate - found <= _TOLERANCE:
+    frames = teacher(np.zeros((1, _PROBE_SECONDS * rate), np.float32)).shape[1]
+    if not 0 <= _PROBE_SECONDS * config.frame_rate - frames <= _TOLERANCE:
         raise TeacherError(
-            f"teacher {source} gives {found} frames for {_PROBE_SECONDS} s; the codec {config.frame_rate:g} a second"
+            f"teacher {source} gives {frames} frames for {_PROBE_SECONDS} s; the codec {config.frame_rate:g} per second"
         )
     return teacher

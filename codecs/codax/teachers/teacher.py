@@ -1,4 +1,4 @@
-"""What distillation wants of a teacher."""
+"""The interface of teachers for distillation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from codax.errors import CodaxError
 
 
 class TeacherError(CodaxError):
-    """A teacher that is missing, damaged, or does not fit the codec."""
+    """A teacher is missing, damaged, or does not fit the codec."""
 
 
 class Teacher(Protocol):
-    """Features of speech.
+    """A network that computes speech features.
 
     Attributes:
-      sample_rate: Hz, that it takes.
+      sample_rate: of its input, in Hz.
       dimension: channels of its features.
-      delay_seconds: by which its network's features come late; undone in what it gives.
+      delay_seconds: delay of its network, already compensated in its output.
     """
 
     sample_rate: int
@@ -27,7 +27,7 @@ class Teacher(Protocol):
     delay_seconds: float
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
-        """Audio float32 [batch, time] to features float32 [batch, frames, dimension]."""
+        """Maps audio float32 [batch, time] to features float32 [batch, frames, dimension]."""
         ...
 
     def whole(self, audio: np.ndarray) -> np.ndarray:

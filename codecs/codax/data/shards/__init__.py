@@ -1,1 +1,1 @@
-"""Building shards from any source, on one machine or with Apache Beam."""
+"""Builds shards from any source, on one machine or with Apache Beam."""

@@ -1,9 +1,10 @@
-"""Apache Beam as an engine of builds: the work goes to whatever machines a runner has.
+"""An engine that builds shards on the machines of an Apache Beam runner.
 
-Work items and results are a few bytes each; what is built goes straight into the folder of the build, which all
-machines must see under the same path. A runner may work on an item twice, or at two places at once; items do not mind.
+Work items and results are a few bytes each. The shards are written directly to the build folder, which all machines
+must see under the same path. A runner may execute an item twice, or on two machines at once; items are idempotent.
 
-`array_record.beam` has a sink as well, but with it the runner decides which record goes into which shard, and when.
+The sink of `array_record.beam` is not used: it leaves the assignment of records to shards, and their order, to the
+runner.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _LOCAL = "FnApiRunner"
 
 
 def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
-    """An engine that runs a pipeline.
+    """Returns an engine that runs a Beam pipeline.
 
     Args:
-      runner: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another that Beam knows.
+      runner: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another runner known to Beam.
       arguments: Beam's own options, as on a command line.
 
     Raises:
@@ -33,7 +34,7 @@ def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
     """
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # Beam warns of parts of Google's client that are missing, in every process
+    root.setLevel(logging.ERROR)  # every process would warn of missing optional parts of Google's client
     try:
         import apache_beam  # pyright: ignore[reportMissingImports]
         from apache_beam.options.pipeline_options import PipelineOptions  # pyright: ignore[reportMissingImports]
@@ -41,19 +42,19 @@ def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
         raise CodaxError("--engine beam needs Apache Beam: pip install 'codax[beam]'") from error
     finally:
         root.setLevel(level)
-    # Beam's own DirectRunner would first fetch a program that runs pipelines from the network.
+    # Beam's own DirectRunner would first download a pipeline runner.
     chosen = _LOCAL if runner == "DirectRunner" else runner
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(messages):
             options = PipelineOptions(["--runner", chosen, *arguments])
-            everything = options.get_all_options(retain_unknown_options=True)
+            given = options.get_all_options(retain_unknown_options=True)
             known = options.get_all_options()
     except SystemExit as error:
-        reason = said.getvalue().strip().rpartition("error: ")[2]
+        reason = messages.getvalue().strip().rpartition("error: ")[2]
         raise CodaxError(f"options for Beam: {reason or ' '.join(arguments)}") from error
-    unknown = sorted(everything.keys() - known.keys())
-    if chosen == _LOCAL and unknown:  # other runners may know more options than Beam does
+    unknown = sorted(given.keys() - known.keys())
+    if chosen == _LOCAL and unknown:  # other runners may accept options that Beam does not declare
         raise CodaxError(f"options for Beam: no such option: --{unknown[0]}")
 
     def run(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
@@ -72,8 +73,8 @@ def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
 
 
 def _reason(error: BaseException) -> str:
-    """The line of a CodaxError that went through a runner, or what the runner says itself."""
+    """The message of a CodaxError raised in a worker, or the last line of the runner's own message."""
     text = str(error).strip()
-    found = re.findall(r"CodaxError: (.*)", text)
-    line = found[-1] if found else (text.splitlines() or [type(error).__name__])[-1]
+    messages = re.findall(r"CodaxError: (.*)", text)
+    line = messages[-1] if messages else (text.splitlines() or [type(error).__name__])[-1]
     return re.sub(r" \[while running .*", "", line).strip()[:400]

@@ -1,8 +1,8 @@
-"""Turns any source into shards: decoded and resampled once, so that training only reads.
+"""Builds shards from any source: audio is decoded and resampled once, so that training only reads.
 
-The source is cut into parts (`shards/plan.py`), which an engine makes into shards (`shards/parts.py`): threads of this
-process, or Apache Beam. A build that was interrupted goes on with the parts that are not done, and ends with the
-same files as an undisturbed one, whichever engines had a hand in it.
+The source is divided into parts (`shards/plan.py`); an engine, threads of this process or Apache Beam, makes shards of
+each part (`shards/parts.py`). An interrupted build resumes with the unfinished parts and gives the same files as an
+uninterrupted one, with any combination of engines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from codax.runtime.progress import Progress
 from codax.storage.files import write_whole
 
 STATISTICS = "statistics.json"
-Engine = Callable[[Sequence[Any], Callable[[Any], Any]], None]  # calls the function with each of the items
+Engine = Callable[[Sequence[Any], Callable[[Any], Any]], None]  # calls the function on each item
 _log = logging.getLogger(__name__)
 
 
@@ -44,32 +44,32 @@ def build_shards(
     """Writes `out/SPLIT-NNNNN-NN.array_record`, `out/statistics.json` and, last, `out/manifest.jsonl`.
 
     Args:
-      spec: any source, tar files in WebDataset's style, or parquet files of a dataset.
-      out: folder; created. Must hold nothing yet, or an unfinished build of the same.
+      spec: any source, tar files in WebDataset's layout, or parquet files of a dataset.
+      out: folder; created if needed. Must be empty, or hold an unfinished build with the same options.
       sample_rate: Hz of the shards.
-      max_seconds: longer files become several records, so that a random read stays cheap.
-      shard_mb: megabytes at which a shard is cut.
-      config: what to skip, and how sources without splits are divided.
-      engine: makes the parts; None = `in_threads`.
+      max_seconds: longer files are split into several records, so that a random read stays cheap.
+      shard_mb: maximum size of a shard in megabytes.
+      config: what to skip, and how to split sources without splits.
+      engine: executes the parts; None = `in_threads`.
 
     Returns:
-      The manifest, which is itself a source, as `out` is.
+      The path of the manifest; it is itself a source, as is `out`.
 
     Raises:
-      CodaxError: nothing usable in the source, `out` in use, full disk.
+      CodaxError: the source has no usable audio, `out` is in use, or the disk is full.
     """
     options = plan.Options(spec, sample_rate, max_seconds, shard_mb, config or DataConfig())
-    places = plan.prepare(out, options)
-    left = [place.position for place in places if parts.read_report(out, place.report) is None]
-    if len(left) < len(places):
-        _log.warning("%s: goes on: %d of %d parts are done", out, len(places) - len(left), len(places))
-    if left:
-        (engine or in_threads)(left, functools.partial(parts.build_part, str(out.absolute())))
-    return _finish(out, options, [place.report for place in places])
+    planned = plan.prepare(out, options)
+    unfinished = [part.position for part in planned if parts.read_report(out, part.report) is None]
+    if len(unfinished) < len(planned):
+        _log.warning("%s: resumes: %d of %d parts are done", out, len(planned) - len(unfinished), len(planned))
+    if unfinished:
+        (engine or in_threads)(unfinished, functools.partial(parts.build_part, str(out.absolute())))
+    return _finish(out, options, [part.report for part in planned])
 
 
 def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
-    """Works on items with a thread for each processor; the first failure ends it, once the items in hand are done."""
+    """Applies `work` to the items, with one thread per processor; raises the first failure after the running items."""
     with (
         Progress("build shards", len(items), unit="parts") as progress,
         concurrent.futures.ThreadPoolExecutor(cores.usable()) as pool,
@@ -85,7 +85,7 @@ def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
 
 
 def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
-    """Writes what stands beside the shards, and removes what an unfinished build has."""
+    """Writes the statistics and the manifest, and removes the work folder."""
     rows: list[dict[str, Any]] = []
     shards: dict[str, Any] = {}
     rates: Counter[str] = Counter()
@@ -94,17 +94,17 @@ def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
     for path in reports:
         report = parts.read_report(out, path)
         if report is None:
-            raise CodaxError(f"{out}: the part of {path.name} is missing; start the build again")
+            raise CodaxError(f"{out}: the report {path.name} is missing; start the build again")
         rows += report["rows"]
         shards |= report["shards"]
         rates.update(report["rates"])
         damaged |= report["damaged"]
-        for reason, some in report["skipped"].items():
-            all_of_it = skipped.setdefault(reason, {"count": 0, "examples": []})
-            all_of_it["count"] += some["count"]
-            all_of_it["examples"] = (all_of_it["examples"] + some["examples"])[: scan.NAMES_SHOWN]
+        for reason, group in report["skipped"].items():
+            total = skipped.setdefault(reason, {"count": 0, "examples": []})
+            total["count"] += group["count"]
+            total["examples"] = (total["examples"] + group["examples"])[: scan.NAMES_SHOWN]
     for path, reason in damaged.items():
-        _log.warning("%s: %s; what came before was used", path, reason)
+        _log.warning("%s: %s; the audio before that was used", path, reason)
     if skipped:
         _log.warning("%s: %s", options.spec, _described(skipped))
     if not rows:
@@ -112,12 +112,12 @@ def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
         raise CodaxError(f"{options.spec}: nothing to build: {'; '.join([*reasons, _described(skipped)])}")
     by_split: dict[str, dict[str, Any]] = {}
     for row in rows:
-        one = by_split.setdefault(row["split"], {"records": 0, "frames": 0, "with_text": 0})
-        one["records"] += 1
-        one["frames"] += row["frames"]
-        one["with_text"] += "text" in row
-    for one in by_split.values():
-        one["hours"] = round(one.pop("frames") / options.sample_rate / 3600, 6)
+        totals = by_split.setdefault(row["split"], {"records": 0, "frames": 0, "with_text": 0})
+        totals["records"] += 1
+        totals["frames"] += row["frames"]
+        totals["with_text"] += "text" in row
+    for totals in by_split.values():
+        totals["hours"] = round(totals.pop("frames") / options.sample_rate / 3600, 6)
     facts = {
         **{key: value for key, value in options.row().items() if key != "config"},
         "hours": round(sum(row["frames"] for row in rows) / options.sample_rate / 3600, 6),
@@ -139,10 +139,10 @@ def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
 
 
 def _described(skipped: dict[str, dict[str, Any]]) -> str:
-    """`5 skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
+    """For example `5 skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
     described = []
-    for reason, some in skipped.items():
-        more = some["count"] - len(some["examples"])
-        names = ", ".join(some["examples"]) + (f" and {more} more" if more else "")
-        described.append(f"{some['count']} {reason} ({names})")
-    return f"{sum(some['count'] for some in skipped.values())} skipped: {', '.join(described) or 'none'}"
+    for reason, group in skipped.items():
+        more = group["count"] - len(group["examples"])
+        names = ", ".join(group["examples"]) + (f" and {more} more" if more else "")
+        described.append(f"{group['count']} {reason} ({names})")
+    return f"{sum(group['count'] for group in skipped.values())} skipped: {', '.join(described) or 'none'}"

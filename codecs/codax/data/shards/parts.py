@@ -1,6 +1,6 @@
-"""Makes the shards of one part of a build: the same bytes wherever, whenever and however often it is done.
+"""Makes the shards of one part of a build. The result is deterministic: the same bytes on any machine, at any time.
 
-What has become of a part, `.build/NAME.json`, appears after its shards. A part that has it is done.
+The report of a part, `.build/NAME.json`, is written after its shards, so a part with a report is finished.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from codax.storage.files import write_whole
 
 
 class Tally(scan.Skipped):
-    """What has become of the utterances of a part: the rates (Hz) of those that are kept, and why others are not."""
+    """Counts the utterances of a part: the sample rates (Hz) of those kept, and the reasons why others are not."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rates: Counter[str] = Counter()
-        self.damaged: dict[str, str] = {}  # archives, and how
+        self.damaged: dict[str, str] = {}  # archive -> reason
 
 
 def read_report(out: Path, path: Path) -> dict[str, Any] | None:
-    """What has become of a part; None where it is not done, or its shards have gone."""
+    """The report of a part; None if the part is unfinished or its shards are missing."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         is_whole = all((out / name).stat().st_size == facts["bytes"] for name, facts in report["shards"].items())
@@ -49,10 +49,10 @@ def read_report(out: Path, path: Path) -> dict[str, Any] | None:
 
 
 def build_part(out: str, position: int) -> int:
-    """Makes the shards of the part at a position of the plan, unless that is done; returns the number of records.
+    """Makes the shards of the part at a position of the plan, unless they exist; returns the number of records.
 
     Raises:
-      CodaxError: full disk, or a manifest that states a wrong sample rate.
+      CodaxError: full disk, or a manifest with a wrong sample rate.
     """
     options, part = plan.read(Path(out), position)
     path = Path(out) / plan.WORK / part.report
@@ -86,13 +86,13 @@ def build_part(out: str, position: int) -> int:
 
 
 def _entries(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
-    """The utterances of a part that are fit for use. One of an archive can be read until the next is asked for."""
+    """The usable utterances of a part. An entry from an archive can be read until the next one is requested."""
     if part.archive:
         yield from _archived(part, options, tally)
         return
     for row in part.rows:
-        look = None if "record" in row else scan.measure(row["file"])
-        if (entry := entry_of(row, look, options.config, tally)) is not None:
+        measured = None if "record" in row else scan.measure(row["file"])
+        if (entry := entry_of(row, measured, options.config, tally)) is not None:
             yield entry
 
 
@@ -107,9 +107,9 @@ def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
             elif sum(len(text.encode()) for text in member.facts.values()) > MAX_TEXT_BYTES:
                 tally.add("text is too long", identifier)
             elif identifier in seen:
-                tally.add("named as another", identifier)
+                tally.add("duplicate name", identifier)
             elif split and entries.relative_id(split + ".x") != split:
-                tally.add("split cannot stand in the name of a file", identifier)
+                tally.add("split is not a valid file name", identifier)
             else:
                 seen.add(identifier)
                 yield from _member(member, identifier, split, options, tally)
@@ -118,30 +118,30 @@ def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
 
 
 def _member(member: Member, identifier: str, split: str, options: Options, tally: Tally) -> Iterator[Entry]:
-    """The entry of a member's audio, in a file of its own for as long as the entry is in use."""
+    """The entry of a member's audio, backed by a temporary file while the entry is in use."""
     number, path = tempfile.mkstemp(prefix="codax-", suffix=member.suffix)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(member.data)
-        look = scan.measure(path)
-        if reason := scan.unfit(look, options.config):
+        measured = scan.measure(path)
+        if reason := scan.unfit(measured, options.config):
             tally.add(reason, identifier)
             return
         config = options.config
         if not split:
             split = splits.split_of(identifier, validation=config.validation_fraction, seed=config.split_seed)
-        told = member.facts.get
+        fact = member.facts.get
         yield Entry(
             identifier,
             path,
-            look.sample_rate,
-            look.channels,
-            look.frames,
+            measured.sample_rate,
+            measured.channels,
+            measured.frames,
             split=split,
-            language=told("language", ""),
-            speaker=told("speaker", ""),
-            text=told("text", ""),
-            licence=told("licence", ""),
+            language=fact("language", ""),
+            speaker=fact("speaker", ""),
+            text=fact("text", ""),
+            licence=fact("licence", ""),
         )
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -150,17 +150,17 @@ def _member(member: Member, identifier: str, split: str, options: Options, tally
 
 
 def _pieces(entry: Entry, options: Options, tally: Tally) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Header and int16 samples of an utterance's records; none if it breaks while it is read."""
+    """Header and int16 samples of each record of an utterance; none if it cannot be read to its end."""
     rate = options.sample_rate
     try:
         pieces = [audio.to_int16(block) for block in _blocks(entry, rate, options.max_seconds)]
     except CodaxError:
         tally.add("unreadable", entry.id)
         return []
-    # A short rest joins the piece before it.
+    # A remainder shorter than a second joins the record before it.
     if len(pieces) > 1 and len(pieces[-1]) < rate:
         pieces[-2:] = [np.concatenate(pieces[-2:])]
-    made = []
+    headed = []
     for number, samples in enumerate(pieces):
         meta: dict[str, Any] = {"id": entry.id, "sample_rate": rate}
         meta |= {key: getattr(entry, key) for key in ("language", "speaker", "licence") if getattr(entry, key)}
@@ -168,8 +168,8 @@ def _pieces(entry: Entry, options: Options, tally: Tally) -> list[tuple[dict[str
             meta["id"] = f"{entry.id}-{number:04d}"
         elif entry.text:
             meta["text"] = entry.text
-        made.append((meta, samples))
-    return made
+        headed.append((meta, samples))
+    return headed
 
 
 def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.ndarray]:
@@ -183,30 +183,30 @@ def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.n
 
 
 class _Writers:
-    """The shards that a part is being written to, one a split; a full one is followed by the next.
+    """The shards that a part is written to, one at a time per split.
 
     Attributes:
       rows: of the manifest.
-      shards: records, bytes and SHA-256 of each finished file.
+      shards: number of records, bytes and SHA-256 of each finished file.
     """
 
     def __init__(self, out: Path, name: str, options: Options):
         self.rows: list[dict[str, Any]] = []
         self.shards: dict[str, dict[str, Any]] = {}
         self._out, self._name = out, name
-        self._room = options.shard_mb << 19  # samples of 16 bits
+        self._capacity = options.shard_mb << 19  # 16-bit samples
         self._open: dict[str, tuple[records.ShardWriter, int]] = {}
         self._count: Counter[str] = Counter()
 
     def write(self, split: str, meta: dict[str, Any], samples: np.ndarray) -> None:
         writer, written = self._open.get(split, (None, 0))
-        if writer is not None and written + samples.size > self._room:
+        if writer is not None and written + samples.size > self._capacity:
             self._finish(split)
             writer = None
         if writer is None:
             name = f"{split}-{self._name}-{self._count[split]:02d}{records.SUFFIX}"
             self._count[split] += 1
-            # Another machine may be at the same part, if its runner took this one for dead.
+            # Another machine may work on the same part, if the runner considers this one dead.
             temporary = self._out / plan.WORK / f"{name}.{uuid.uuid4().hex}.part"
             writer, written = records.ShardWriter(self._out / name, temporary), 0
         index = writer.write(meta, samples)
@@ -220,7 +220,7 @@ class _Writers:
         self.shards[writer.path.name] = {"records": writer.count, "bytes": writer.bytes, "sha256": writer.sha256}
 
     def close(self, kind: Any, value: Any, traceback: Any) -> bool:
-        """Finishes what is open, or throws it away after an exception."""
+        """Finishes the open shards, or discards them after an exception."""
         for split in sorted(self._open):
             if kind is None:
                 self._finish(split)

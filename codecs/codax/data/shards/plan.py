@@ -1,9 +1,9 @@
-"""The plan of a build: the parts that a source falls into, each of which becomes shards of its own.
+"""The plan of a build: divides a source into parts that become shards independently.
 
-A part is a run of files or records, in the order in which the source has them, or one tar or parquet file. What a part
-becomes depends on it alone, so parts may be built in any order, by any number of machines, and again after an
-interruption, with the same shards. The plan lies as lines of JSON in the folder of an unfinished build: its options,
-then a part a line, which workers find by its position.
+A part is a run of files or records in source order, or one tar or parquet file. Its shards depend on the part alone, so
+parts may be built in any order, on any number of machines, and again after an interruption, with the same result. The
+plan is stored as JSON lines in the folder of an unfinished build: the options, then one line per part. Workers find
+their part by its byte position.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What decides how a source becomes shards.
+    """The options that determine the shards of a source.
 
     Attributes:
       spec: the source.
       sample_rate: Hz of the shards.
       max_seconds: of a record.
-      shard_mb: a shard is cut when it holds so many megabytes; a part of a folder has half of it before decoding.
-      config: thresholds, and the division of sources without splits.
+      shard_mb: maximum size of a shard in megabytes; a part of a folder has half as much before decoding.
+      config: thresholds, and how to split sources without splits.
     """
 
     spec: str
@@ -58,14 +58,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows of a listing, all of one split, or an archive.
+    """Rows of a listing, all of one split, or one archive.
 
     Attributes:
-      name: ends the names of its shards, which a split begins.
-      split: of all of it, unless an utterance of an archive says otherwise; "" = then a hash decides.
-      rows: of a listing, with the size and time of change of their files as `stamp`.
-      archive: tar or parquet file.
-      stem: begins the ids of an archive's utterances.
+      name: suffix of the names of its shards; the prefix is the split.
+      split: of the whole part, unless an utterance of an archive names its own; "" = decided by a hash.
+      rows: of a listing, with size and modification time of the file as `stamp`.
+      archive: path of a tar or parquet file.
+      stem: prefix of the ids of an archive's utterances.
       stamp: of an archive.
     """
 
@@ -78,54 +78,54 @@ class Part:
 
     @property
     def report(self) -> str:
-        """The name of the file that tells what has become of it."""
+        """Name of its report file."""
         return f"{'archive' if self.archive else self.split}-{self.name}.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a part stands in the plan, in bytes, and where a report on it is to be (`codax.data.shards.parts`)."""
+class PlannedPart:
+    """The byte position of a part in the plan, and the path of its report (`codax.data.shards.parts`)."""
 
     position: int
     report: Path
 
 
-def prepare(out: Path, options: Options) -> list[Place]:
-    """Writes the plan, or makes sure that an unfinished build in `out` has the same; returns its parts.
+def prepare(out: Path, options: Options) -> list[PlannedPart]:
+    """Writes the plan, or checks that an unfinished build in `out` has the same plan; returns its parts.
 
     Raises:
-      CodaxError: no such source, nothing in it, or `out` holds other shards or another build.
+      CodaxError: the source is missing or empty, or `out` holds other shards or another build.
     """
     path = out / WORK / _NAME
     if (out / manifest.NAME).exists():
         raise CodaxError(f"{out}: already holds a {manifest.NAME}; choose another folder or remove it")
     if not path.exists() and any(out.glob(f"*{records.SUFFIX}")):
-        raise CodaxError(f"{out}: already holds shards of something else; choose another folder or remove them")
-    found = _parts(options)  # bad input is said before anything is written
-    if (first := next(found, None)) is None:
+        raise CodaxError(f"{out}: already holds other shards; choose another folder or remove them")
+    parts = _parts(options)  # invalid input raises before anything is written
+    if (first := next(parts, None)) is None:
         raise CodaxError(f"{options.spec}: nothing to read: it holds no audio")
-    places = []
+    planned = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{_NAME}.{uuid.uuid4().hex}.part")
         with temporary.open("wb") as file:
             file.write(_line(options.row()))
-            for part in itertools.chain([first], found):
-                places.append(Place(file.tell(), out / WORK / part.report))
+            for part in itertools.chain([first], parts):
+                planned.append(PlannedPart(file.tell(), out / WORK / part.report))
                 file.write(_line(dataclasses.asdict(part)))
         if not path.exists():
             os.replace(temporary, path)
-            return places
+            return planned
         is_same = file_sha256(path) == file_sha256(temporary)
         temporary.unlink()
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
     if not is_same:
         raise CodaxError(
-            f"{out}: holds an unfinished build of other options, or of files that changed since; "
+            f"{out}: holds an unfinished build with other options, or of files that have changed since; "
             "choose another folder or remove it"
         )
-    return places
+    return planned
 
 
 def _line(row: dict[str, Any]) -> bytes:
@@ -133,7 +133,7 @@ def _line(row: dict[str, Any]) -> bytes:
 
 
 def read(out: Path, position: int) -> tuple[Options, Part]:
-    """The options and the part at a position. Raises CodaxError: no plan is there."""
+    """The options, and the part at a byte position. Raises CodaxError if there is no plan."""
     path = out / WORK / _NAME
     try:
         with path.open("rb") as file:
@@ -154,11 +154,11 @@ def _parts(options: Options) -> Iterator[Part]:
 
 
 def _archives(spec: str) -> Iterator[Part]:
-    found = archives.find(spec)
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in found])
-    stems = [entries.relative_id(archives.stem(os.path.relpath(path, common)) + ".x") for path in found]
+    paths = archives.find(spec)
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    stems = [entries.relative_id(archives.stem(os.path.relpath(path, common)) + ".x") for path in paths]
     times = Counter(stems)
-    for number, (path, stem) in enumerate(zip(found, stems, strict=True)):
+    for number, (path, stem) in enumerate(zip(paths, stems, strict=True)):
         unique = stem if times[stem] == 1 else f"{stem}-{number:05d}"
         split = archives.split_in_name(path)
         yield Part(f"{number:05d}", split, archive=os.path.abspath(path), stem=unique, stamp=scan.file_stamp(path))
@@ -166,27 +166,27 @@ def _archives(spec: str) -> Iterator[Part]:
 
 def _runs(options: Options) -> Iterator[Part]:
     rows = listing(options.spec, options.sample_rate, options.config).rows
-    kinds = [str(row.get("split") or "") for row in rows]
-    if not all(kinds):
+    split_names = [str(row.get("split") or "") for row in rows]
+    if not all(split_names):
         ids = [str(row["id"]) for row in rows]
-        kinds = splits.hold_out(ids, fraction=options.config.validation_fraction, seed=options.config.split_seed)
+        split_names = splits.hold_out(ids, fraction=options.config.validation_fraction, seed=options.config.split_seed)
     by_split: dict[str, list[dict[str, Any]]] = {}
-    for row, kind in zip(rows, kinds, strict=True):
-        if entries.relative_id(kind + ".x") != kind:
-            raise CodaxError(f"{options.spec}: split {kind!r} cannot stand in the name of a file")
-        by_split.setdefault(kind, []).append({**row, "split": kind, "file": os.path.abspath(row["file"])})
-    stamps: dict[str, list[int]] = {}  # many records lie in one file
+    for row, split in zip(rows, split_names, strict=True):
+        if entries.relative_id(split + ".x") != split:
+            raise CodaxError(f"{options.spec}: split {split!r} is not a valid file name")
+        by_split.setdefault(split, []).append({**row, "split": split, "file": os.path.abspath(row["file"])})
+    stamps: dict[str, list[int]] = {}  # many records share a file
     for split, group in sorted(by_split.items()):
-        held: list[dict[str, Any]] = []
+        pending: list[dict[str, Any]] = []
         size, number = 0, 0
         for row in group:
             if row["file"] not in stamps:
                 stamps[row["file"]] = scan.file_stamp(row["file"])
             stamp = stamps[row["file"]]
             own = 2 * row["frames"] * row["channels"] if "record" in row else sum(stamp[:1])
-            if held and size + own > options.shard_mb << 19:
-                yield Part(f"{number:05d}", split, held)
-                held, size, number = [], 0, number + 1
-            held.append({**row, "stamp": stamp})
+            if pending and size + own > options.shard_mb << 19:
+                yield Part(f"{number:05d}", split, pending)
+                pending, size, number = [], 0, number + 1
+            pending.append({**row, "stamp": stamp})
             size += own
-        yield Part(f"{number:05d}", split, held)
+        yield Part(f"{number:05d}", split, pending)

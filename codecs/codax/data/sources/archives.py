@@ -1,7 +1,7 @@
-"""Files that hold many utterances each, for `codax data build`: tar files in WebDataset's style, parquet of datasets.
+"""Archives of many utterances, for `codax data build`: tar files in WebDataset's layout, and parquet datasets.
 
-Both are read once, from front to back, and never unpacked as a whole. Training needs to read at random places, so
-shards are made of them first.
+Archives are read once, sequentially, and never unpacked completely. Training needs random access, so shards are made of
+them first.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _SUFFIXES = (*TAR_SUFFIXES, PARQUET_SUFFIX)
 
 
 def is_archive(spec: str) -> bool:
-    """Whether a name, or a pattern, is of these files."""
+    """Whether a path or glob pattern names archives."""
     if glob.has_magic(spec):
-        found = _matches(spec)
-        return all(map(is_archive, found)) if found else spec.lower().endswith(_SUFFIXES)
+        paths = _matches(spec)
+        return all(map(is_archive, paths)) if paths else spec.lower().endswith(_SUFFIXES)
     return spec.lower().endswith(_SUFFIXES) and not os.path.isdir(os.path.expanduser(spec))
 
 
@@ -33,14 +33,14 @@ def _matches(spec: str) -> list[str]:
 
 
 def find(spec: str) -> list[str]:
-    """The files of a pattern, in alphabetical order. Raises CodaxError where there are none."""
-    if not (found := _matches(spec)):
+    """The files of a glob pattern, sorted. Raises CodaxError if there are none."""
+    if not (paths := _matches(spec)):
         raise CodaxError(f"{spec}: no such file")
-    return found
+    return paths
 
 
 def stem(path: str) -> str:
-    """A path without the extension of an archive."""
+    """A path without its archive extension."""
     for suffix in _SUFFIXES:
         if path.lower().endswith(suffix):
             return path[: -len(suffix)]
@@ -48,11 +48,11 @@ def stem(path: str) -> str:
 
 
 def members(path: str) -> Iterator[Member]:
-    """The utterances of a file, in its order.
+    """The utterances of an archive, in order.
 
     Raises:
       ArchiveError: the file is damaged, perhaps after some members.
-      CodaxError: a package that reads it is missing.
+      CodaxError: an optional package that reads it is missing.
     """
     if path.lower().endswith(PARQUET_SUFFIX):
         return parquet.members(path)
@@ -60,7 +60,7 @@ def members(path: str) -> Iterator[Member]:
 
 
 def split_in_name(path: str) -> str:
-    """ "train" for `train-00000-of-00010.parquet`, and so for the other splits; "" where the name tells none."""
+    """The split that a file name starts with, e.g. "train" for `train-00000-of-00010.parquet`; "" if there is none."""
     name = Path(path).name.lower()
     for split in ("train", "validation", "test"):
         if name.startswith(split) and not name[len(split)].isalnum():

@@ -1,4 +1,4 @@
-"""One utterance of an archive, what is known of it, and the limits that every kind of archive keeps."""
+"""The utterances of archives, their metadata, and the size limits of all kinds of archives."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from codax.data import manifest
 from codax.errors import CodaxError
 
 MAX_AUDIO_BYTES = 1 << 31
-MAX_SIDE_BYTES = 1 << 20  # of a text or a JSON object beside audio
-MAX_TEXT_BYTES = 1 << 17  # of all that is kept of these
+MAX_SIDE_BYTES = 1 << 20  # of a text or JSON member
+MAX_TEXT_BYTES = 1 << 17  # of all metadata of an utterance
 
 
 class ArchiveError(CodaxError):
-    """A file that is damaged or not what its name says; `reason` says how, without the file's name."""
+    """An archive is damaged or not what its name says; `reason` explains it without the file name."""
 
     def __init__(self, path: str, reason: object):
         self.reason = " ".join(str(reason).split())[:200].rstrip(".") or type(reason).__name__
@@ -23,7 +23,7 @@ class ArchiveError(CodaxError):
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """An utterance: an audio file's bytes, its extension, and what is known of it; or `reason` why it is left out."""
+    """An utterance: the bytes of an audio file, its extension and its metadata; or the `reason` why it is skipped."""
 
     key: str
     data: bytes = b""
@@ -33,12 +33,12 @@ class Member:
 
 
 def known_facts(row: dict[str, Any]) -> dict[str, str]:
-    """What a row or a JSON object tells of an utterance, under the names that manifests have."""
-    found = {}
+    """The metadata in a row or a JSON object, under the column names of manifests."""
+    facts = {}
     for name in ("text", "language", "speaker", "licence", "split"):
         for alias in manifest.ALIASES.get(name, (name,)):
             value = row.get(alias)
             if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-                found[name] = str(value).strip().encode("utf-8", "replace").decode()  # JSON can name half characters
+                facts[name] = str(value).strip().encode("utf-8", "replace").decode()  # JSON allows lone surrogates
                 break
-    return found
+    return facts

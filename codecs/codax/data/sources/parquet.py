@@ -1,6 +1,6 @@
-"""Parquet files of audio as datasets on Hugging Face have them: a column `audio` of struct{bytes, path}, and a text.
+"""Parquet files of audio in the layout of Hugging Face datasets: a column `audio` of struct{bytes, path}, and a text.
 
-The text is the column `text`, `transcript` or `sentence`; `language`, `speaker`, `licence` and `split` are taken too.
+The text column is `text`, `transcript` or `sentence`; `language`, `speaker`, `licence` and `split` are read too.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from codax.data import manifest
 from codax.data.sources.members import MAX_AUDIO_BYTES, ArchiveError, Member, known_facts
 from codax.errors import CodaxError
 
-_ROWS = 16  # read at a time, with their audio
+_ROWS = 16  # read at once, with their audio
 _COLUMNS = ("text", "language", "speaker", "licence", "split")
 
 
 def members(path: str) -> Iterator[Member]:
-    """The utterances of a file, a row each.
+    """The utterances of a file, one per row.
 
     Raises:
-      ArchiveError: not a parquet file, without such a column, or damaged.
+      ArchiveError: not a parquet file, no such column, or damaged.
       CodaxError: pyarrow is not installed.
     """
     try:

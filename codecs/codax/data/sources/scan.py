@@ -1,8 +1,8 @@
-"""A first look at audio files: what they hold, and whether they are fit for training.
+"""Measures audio files: their format, and whether they are usable for training.
 
-Looking is decoding, so files are looked at once, by several threads, and what was measured is remembered under the
-file's path, size and time of change. Measurements are stored, not verdicts: thresholds may change between runs. Files
-longer than a minute are judged by three excerpts; the last one reaches their end, where truncation shows.
+Measuring requires decoding, so each file is measured once, by several threads, and the result is cached under the
+file's path, size and modification time. The cache stores measurements, not decisions: thresholds may change between
+runs. Files longer than a minute are measured from three excerpts; the last one reaches their end, to detect truncation.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """`loudest_db` is the level of the loudest 50 ms, `clipped` the fraction of samples at full scale.
+    """`loudest_db` is the level of the loudest 50 ms in dB, `clipped` the fraction of samples at full scale.
 
-    `error` is why the file cannot be read, and then the other fields are 0.
+    `error` is the reason why a file cannot be read; the other fields are then 0.
     """
 
     sample_rate: int = 0
@@ -49,7 +49,7 @@ class Measurement:
 
 
 class Skipped:
-    """What was left out and why, told in one warning."""
+    """The names of skipped files by reason, reported in one warning."""
 
     def __init__(self) -> None:
         self.reasons: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ class Skipped:
         return sum(len(names) for names in self.reasons.values())
 
     def describe(self) -> str:
-        """`5 files skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
+        """For example `5 files skipped: 3 silent (a.wav, b.wav, c.wav), 2 shorter than 0.3 s (d.wav, e.wav)`."""
         parts = []
         for reason, names in self.reasons.items():
             shown = ", ".join(names[:NAMES_SHOWN])
@@ -75,7 +75,7 @@ class Skipped:
 
 
 def measure(path: str) -> Measurement:
-    """Looks at one file; never raises for what is wrong with the file."""
+    """Measures one file; a damaged file gives a `Measurement` with an error."""
     try:
         about = audio.info(path)
         if about.seconds <= _WHOLE_SECONDS:
@@ -111,52 +111,52 @@ def _loudest_power(samples: np.ndarray, rate: int) -> float:
     return float(np.einsum("ij,ij->i", blocks, blocks).max() / blocks.shape[1])
 
 
-def unfit(found: Measurement, config: DataConfig) -> str:
-    """Why a measured file is left out, or ""."""
-    if found.error:
+def unfit(measured: Measurement, config: DataConfig) -> str:
+    """The reason to skip a measured file, or ""."""
+    if measured.error:
         return "unreadable"
-    if found.frames < config.min_seconds * found.sample_rate:
+    if measured.frames < config.min_seconds * measured.sample_rate:
         return f"shorter than {config.min_seconds:g} s"
-    if found.loudest_db < config.silence_db:
+    if measured.loudest_db < config.silence_db:
         return "silent"
-    if found.clipped > config.max_clipped_fraction:
+    if measured.clipped > config.max_clipped_fraction:
         return "clipped"
     return ""
 
 
 def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 0) -> list[Measurement]:
-    """Measures files, taking from the cache what has not changed since.
+    """Measures files; unchanged files are taken from the cache.
 
     Args:
       paths: files.
-      cache: folder of remembered measurements.
-      name: of the source; one cache file each.
-      threads: 0 = as many as there are processors.
+      cache: folder of the cached measurements.
+      name: of the source; each has a cache file of its own.
+      threads: 0 = one per processor.
     """
     stamps = [file_stamp(path) for path in paths]
     store = cache / "scans" / f"{sha256(name).hexdigest()[:24]}.json"
-    remembered = _load(store)
+    cached = _load(store)
     result: list[Measurement | None] = []
     for path, stamp in zip(paths, stamps, strict=True):
-        known = remembered.get(path)
+        known = cached.get(path)
         result.append(known[1] if known is not None and stamp and known[0] == stamp else None)
-    missing = [i for i, found in enumerate(result) if found is None]
+    missing = [i for i, measured in enumerate(result) if measured is None]
     if missing:
         with (
-            Progress("look at audio", len(missing)) as progress,
+            Progress("measure audio", len(missing)) as progress,
             concurrent.futures.ThreadPoolExecutor(threads or cores.usable()) as pool,
         ):
-            for i, found in zip(missing, pool.map(measure, [paths[i] for i in missing]), strict=True):
-                result[i] = found
+            for i, measured in zip(missing, pool.map(measure, [paths[i] for i in missing]), strict=True):
+                result[i] = measured
                 progress.advance()
-        merged = dict(remembered)
+        merged = dict(cached)
         merged.update({paths[i]: (stamps[i], result[i]) for i in missing if stamps[i]})  # pyright: ignore
         _save(store, merged)
-    return [found for found in result if found is not None]
+    return [measured for measured in result if measured is not None]
 
 
 def file_stamp(path: str) -> list[int]:
-    """Size and time of change of a file, which tell whether it is still the same; [] where there is none."""
+    """Size and modification time of a file, which change when it changes; [] if there is no such file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -173,10 +173,10 @@ def _load(store: Path) -> dict[str, tuple[list[int], Measurement]]:
 
 
 def _save(store: Path, values: dict[str, tuple[list[int], Measurement]]) -> None:
-    """Remembers measurements; a cache that cannot be written is not an error."""
+    """Caches measurements; failing to write the cache is not an error."""
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        rows = {path: [stamp, dataclasses.astuple(found)] for path, (stamp, found) in values.items()}
+        rows = {path: [stamp, dataclasses.astuple(measured)] for path, (stamp, measured) in values.items()}
         write_whole(store, json.dumps(rows))
     except OSError as error:
-        _log.warning("%s: measurements cannot be remembered (%s)", store, error.strerror)
+        _log.warning("%s: measurements cannot be cached (%s)", store, error.strerror)

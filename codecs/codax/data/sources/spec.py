@@ -1,10 +1,10 @@
-"""Sources of audio by name: what `data.source` and `eval.py --data` understand.
+"""Sources of audio by name: the values of `data.source` and `eval.py --data`.
 
 A SPEC is one of
-  starter               the starter corpus; `starter:en` one language, `starter:en:validation` one split of it
-                        (a folder of that name is `./starter`)
-  FOLDER                all audio below a folder, with optional `transcripts.tsv` (file, text); or a folder made by
-                        `codax data build`
+  starter               the starter corpus; `starter:en` is one language, `starter:en:validation` one split of it
+                        (a folder of that name is written `./starter`)
+  FOLDER                all audio files below a folder, with optional `transcripts.tsv` (file, text); or a folder
+                        written by `codax data build`
   FILE.jsonl|csv|tsv    a manifest, see `codax.data.manifest`
   GLOB.array_record     ArrayRecord shards, see `codax.data.records`
   FILE                  a single audio file
@@ -40,30 +40,30 @@ class Source:
     """A list of examples: `len(source)`, `source[i]` is an `Entry`, `source.read(i, start, frames)` its samples.
 
     Attributes:
-      spec: what was asked for.
-      sample_rate: Hz of what `read` returns.
+      spec: the name it was opened by.
+      sample_rate: Hz of the samples that `read` returns.
       entries: the examples.
-      skipped: what was left out and why.
+      skipped: the skipped files and the reasons.
     """
 
-    def __init__(self, spec: str, sample_rate: int, found: Sequence[Entry], skipped: scan.Skipped):
-        self.spec, self.sample_rate, self.entries, self.skipped = spec, sample_rate, list(found), skipped
-        self._held: dict[int, np.ndarray] = {}
-        self._limit = self._room = 0
+    def __init__(self, spec: str, sample_rate: int, examples: Sequence[Entry], skipped: scan.Skipped):
+        self.spec, self.sample_rate, self.entries, self.skipped = spec, sample_rate, list(examples), skipped
+        self._cached: dict[int, np.ndarray] = {}
+        self._limit = self._free = 0
 
     def hold(self, megabytes: int) -> None:
-        """Keeps records in memory once they were read, up to that much; reading them again is then much faster.
+        """Caches records in memory as they are read, up to a limit, so that reading them again is much faster.
 
-        Nothing is dropped to make room: a large source is held in part, without churn.
+        Nothing is evicted: of a large source a fixed part stays cached.
         """
-        self._limit = self._room = megabytes << 20
+        self._limit = self._free = megabytes << 20
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process, which holds what it reads itself."""
-        return {**self.__dict__, "_held": {}, "_room": self._limit}
+        """The state for another process, which starts with an empty cache."""
+        return {**self.__dict__, "_cached": {}, "_free": self._limit}
 
     def digest(self) -> str:
-        """Tells apart lists of examples; the same wherever the files are."""
+        """Hash of the list of examples; independent of the location of the files."""
         lines = (f"{e.id}\t{e.frames}\t{e.sample_rate}\t{e.channels}\t{e.record}\n" for e in self.entries)
         return sha256(*lines).hexdigest()
 
@@ -86,23 +86,23 @@ class Source:
         return max(1, round(entry.frames * self.sample_rate / entry.sample_rate))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
-        """float32 [time, channels] at `sample_rate`; see `entries.read_at`."""
+        """Samples float32 [time, channels] at `sample_rate`; see `entries.read_at`."""
         return entries.read_at(self.entries[index], self.sample_rate, start, frames, self._read)
 
     def _read(self, entry: Entry, start: int, frames: int | None) -> np.ndarray:
-        samples = self._held.get(id(entry))
+        samples = self._cached.get(id(entry))
         if samples is None:
-            if entry.record < 0 or self._room <= 0:
+            if entry.record < 0 or self._free <= 0:
                 return entries.read(entry, start, frames)
             samples = records.open_shard(entry.file).pcm(entry.record)[1]
-            self._held[id(entry)] = samples
-            self._room -= samples.nbytes
+            self._cached[id(entry)] = samples
+            self._free -= samples.nbytes
         return from_int16(samples[start:] if frames is None else samples[start : start + frames])
 
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """One example for evaluation; `audio` is read from the file, and resampled, whenever it is asked for."""
+    """One example for evaluation; each access to `audio` reads and resamples the file."""
 
     id: str
     sample_rate: int  # Hz
@@ -126,34 +126,34 @@ def open_source(
     """Opens a source.
 
     Args:
-      spec: see the head of this module.
-      sample_rate: Hz of what is read.
-      split: "train", "validation" or "test"; None = everything. Sources without splits of their own, and the training
-        part of those without validation, are divided by a hash (`config.split_seed`, `config.validation_fraction`).
-      config: thresholds for what is skipped, and the cache folder.
-      strict: with False, sources without splits of their own are not divided: they are the split that is asked for.
+      spec: see the module docstring.
+      sample_rate: Hz of the samples that are read.
+      split: "train", "validation" or "test"; None = everything. A source without splits, or the training part of one
+        without a validation split, is divided by a hash (`config.split_seed`, `config.validation_fraction`).
+      config: thresholds for skipping files, and the cache folder.
+      strict: if False, a source without splits is not divided but used completely for any split.
 
     Raises:
-      CodaxError: nothing of that name, nothing usable in it, or a manifest that states a wrong sample rate.
+      CodaxError: no such source, no usable audio in it, or a manifest with a wrong sample rate.
     """
     config = config or DataConfig()
     skipped = scan.Skipped()
-    found = _measured(listing(spec, sample_rate, config), config, skipped)
-    kinds = {entry.split for entry in found}
-    if split is not None and kinds and kinds != {""}:
-        if split in ("train", "validation") and "validation" not in kinds and "train" in kinds:
-            found = _divide(spec, [entry for entry in found if entry.split == "train"], split, config)
+    examples = _measured(listing(spec, sample_rate, config), config, skipped)
+    known = {entry.split for entry in examples}
+    if split is not None and known and known != {""}:
+        if split in ("train", "validation") and "validation" not in known and "train" in known:
+            examples = _divide(spec, [entry for entry in examples if entry.split == "train"], split, config)
         else:
-            found = [entry for entry in found if entry.split == split]
-        if not found:
-            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in kinds if k))}")
+            examples = [entry for entry in examples if entry.split == split]
+        if not examples:
+            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in known if k))}")
     elif split is not None and strict:
-        found = _divide(spec, found, split, config)
+        examples = _divide(spec, examples, split, config)
     skipped.warn(spec)
-    if not found:
+    if not examples:
         reason = skipped.describe() if len(skipped) else "it holds no audio"
         raise CodaxError(f"{spec}: nothing to read: {reason}")
-    return Source(spec, sample_rate, found, skipped)
+    return Source(spec, sample_rate, examples, skipped)
 
 
 def load_utterances(
@@ -168,12 +168,12 @@ def load_utterances(
     """The utterances to evaluate on, ordered by id.
 
     Args:
-      spec: see the head of this module; a bare `starter` is its English part.
+      spec: see the module docstring; a bare `starter` means its English part.
       sample_rate: Hz; the utterances' audio is resampled to it.
-      split: taken where the source has splits; a source without is taken whole.
-      limit: keep this many, evenly spread over the list.
-      language: keep this language only.
-      config: thresholds for what is skipped, and the cache folder.
+      split: used if the source has splits; otherwise the whole source is taken.
+      limit: keep this many utterances, evenly spaced in the list.
+      language: keep only this language.
+      config: thresholds for skipping files, and the cache folder.
 
     Raises:
       CodaxError: as `open_source`.
@@ -184,7 +184,7 @@ def load_utterances(
     source = open_source(spec, sample_rate=sample_rate, split=split, config=config, strict=False)
     chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
     if not chosen:
-        raise CodaxError(f"{spec}: nothing in language '{language}'")
+        raise CodaxError(f"{spec}: no utterances in language '{language}'")
     if limit is not None and limit < len(chosen):
         chosen = [chosen[i * len(chosen) // max(limit, 1)] for i in range(limit)]
     return [Utterance(e.id, sample_rate, e.text or None, e.language or None, e) for e in chosen]
@@ -192,11 +192,11 @@ def load_utterances(
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a source names, before a look at its audio files.
+    """The contents of a source, before its audio files are measured.
 
     Attributes:
-      rows: of a manifest, each with an `id`; those of records have `sample_rate`, `frames` and `channels` too.
-      name: under which measurements of the files are remembered.
+      rows: of a manifest, each with an `id`; rows of records also have `sample_rate`, `frames` and `channels`.
+      name: key of the cached measurements of its files.
     """
 
     rows: list[dict[str, Any]]
@@ -204,10 +204,10 @@ class Listing:
 
 
 def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
-    """What a source names. Raises CodaxError: no such source, or a bad manifest or shard."""
+    """Lists the contents of a source. Raises CodaxError: no such source, or an invalid manifest or shard."""
     name, *parts = spec.split(":")
     path = Path(spec).expanduser()
-    if name == "starter":  # a folder of that name is ./starter
+    if name == "starter":
         return _starter(spec, parts, sample_rate, config)
     if spec.endswith(records.SUFFIX):
         shards = sorted(glob.glob(str(path), recursive=True))
@@ -216,7 +216,7 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
         return _shards(shards)
     if archives.is_archive(spec):
         archives.find(spec)
-        raise CodaxError(f"{spec}: is read from front to back only: make shards of it with codax data build")
+        raise CodaxError(f"{spec}: allows sequential reading only: make shards of it with codax data build")
     if path.is_dir():
         if (path / manifest.NAME).is_file():
             return _manifest(path / manifest.NAME)
@@ -233,22 +233,22 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
 def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig) -> Listing:
     """`starter[:language][:split]`."""
     languages = [part for part in parts if part not in SPLITS]
-    wanted_split = [part for part in parts if part in SPLITS]
-    if len(languages) > 1 or len(wanted_split) > 1:
+    named_splits = [part for part in parts if part in SPLITS]
+    if len(languages) > 1 or len(named_splits) > 1:
         raise CodaxError(f"{spec}: expected starter, starter:LANGUAGE or starter:LANGUAGE:SPLIT")
-    found = _manifest(corpus.build(sample_rate, config.cache_dir))
-    rows, known = found.rows, sorted({row.get("language", "") for row in found.rows})
+    corpus_listing = _manifest(corpus.build(sample_rate, config.cache_dir))
+    rows, known = corpus_listing.rows, sorted({row.get("language", "") for row in corpus_listing.rows})
     if languages:
         rows = [row for row in rows if row.get("language") == languages[0]]
         if not rows:
             raise CodaxError(f"{spec}: the starter corpus has no language '{languages[0]}', only {', '.join(known)}")
-    if wanted_split:  # a split that is named in the spec is the whole source
-        rows = [{**row, "split": ""} for row in rows if row.get("split") == wanted_split[0]]
-    return Listing(rows, found.name)
+    if named_splits:  # a split named in the spec is the whole source
+        rows = [{**row, "split": ""} for row in rows if row.get("split") == named_splits[0]]
+    return Listing(rows, corpus_listing.name)
 
 
 def _folder(folder: Path) -> Listing:
-    """All audio files below a folder, in alphabetical order."""
+    """All audio files below a folder, sorted."""
     texts = {}
     if (folder / "transcripts.tsv").is_file():
         for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
@@ -267,7 +267,7 @@ def _folder(folder: Path) -> Listing:
 
 
 def _manifest(path: Path) -> Listing:
-    """The rows of a manifest: audio files, then records of shards."""
+    """The rows of a manifest: audio files first, then records of shards."""
     rows = manifest.read(path)
     for row in rows:
         if "record" not in row:
@@ -282,14 +282,14 @@ def _manifest(path: Path) -> Listing:
 
 
 def _shards(paths: Sequence[str]) -> Listing:
-    """Every record of some shards, in order. A manifest beside them saves reading them through."""
+    """Every record of some shards, in order. Shards described by a manifest in their folder are not read."""
     by_shard: dict[str, list[dict[str, Any]]] = {}
     for folder in sorted({os.path.dirname(path) for path in paths}):
         beside = Path(folder or ".") / manifest.NAME
         if beside.is_file():
             for row in manifest.read(beside):
                 by_shard.setdefault(os.path.abspath(row["file"]), []).append(row)
-    found = []
+    rows_found = []
     for path in paths:
         shard = records.open_shard(path)
         rows = sorted(by_shard.get(os.path.abspath(path), []), key=lambda row: row.get("record", -1))
@@ -298,43 +298,45 @@ def _shards(paths: Sequence[str]) -> Listing:
         for row in rows:
             row.update(file=path)
             row.setdefault("id", f"{entries.relative_id(os.path.basename(path))}-{row['record']:06d}")
-        found.extend(rows)
-    return Listing(found, "")
+        rows_found.extend(rows)
+    return Listing(rows_found, "")
 
 
-def _measured(found: Listing, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
-    """The examples of a listing that are fit for use, after a look at each audio file."""
-    files = [row["file"] for row in found.rows if "record" not in row]
-    looks = iter(scan.measure_all(files, cache_folder(config.cache_dir), name=found.name) if files else ())
-    made = (entry_of(row, None if "record" in row else next(looks), config, skipped) for row in found.rows)
+def _measured(listed: Listing, config: DataConfig, skipped: scan.Skipped) -> list[Entry]:
+    """The usable examples of a listing; measures each audio file."""
+    files = [row["file"] for row in listed.rows if "record" not in row]
+    measured = iter(scan.measure_all(files, cache_folder(config.cache_dir), name=listed.name) if files else ())
+    made = (entry_of(row, None if "record" in row else next(measured), config, skipped) for row in listed.rows)
     return [entry for entry in made if entry is not None]
 
 
 def entry_of(
-    row: dict[str, Any], look: scan.Measurement | None, config: DataConfig, skipped: scan.Skipped
+    row: dict[str, Any], measured: scan.Measurement | None, config: DataConfig, skipped: scan.Skipped
 ) -> Entry | None:
-    """The example of a row, or None, with the reason noted, where it is not fit for use.
+    """The example of a row, or None if it is skipped; the reason is added to `skipped`.
 
     Args:
       row: of a listing.
-      look: at its file; None = a record, whose row tells its length.
+      measured: its file's measurement; None for a record, whose row has the length.
       config: thresholds.
-      skipped: where the reason goes.
+      skipped: receives the reason.
 
     Raises:
-      CodaxError: the row states a wrong sample rate.
+      CodaxError: the row has a wrong sample rate.
     """
-    if look is None:
+    if measured is None:
         if row["frames"] < config.min_seconds * row["sample_rate"]:
             skipped.add(f"shorter than {config.min_seconds:g} s", row["id"])
             return None
         return _entry(row)
-    if not look.error:
-        _check_rate(row["file"], row.get("sample_rate"), look.sample_rate)
-    if reason := scan.unfit(look, config):
+    if not measured.error:
+        _check_rate(row["file"], row.get("sample_rate"), measured.sample_rate)
+    if reason := scan.unfit(measured, config):
         skipped.add(reason, os.path.basename(row["file"]))
         return None
-    return _entry({**row, "sample_rate": look.sample_rate, "channels": look.channels, "frames": look.frames})
+    return _entry(
+        {**row, "sample_rate": measured.sample_rate, "channels": measured.channels, "frames": measured.frames}
+    )
 
 
 def _check_rate(file: str, stated: int | None, actual: int) -> None:
@@ -355,14 +357,15 @@ def _entry(row: dict[str, Any]) -> Entry:
     )
 
 
-def _divide(spec: str, found: list[Entry], split: str, config: DataConfig) -> list[Entry]:
-    """The part of a source without splits of its own."""
-    if split not in ("train", "validation") or not found:
-        if found:
-            raise CodaxError(f"{spec}: has no split '{split}'; without splits of its own it is train and validation")
-        return found
-    if len(found) == 1:
+def _divide(spec: str, examples: list[Entry], split: str, config: DataConfig) -> list[Entry]:
+    """The training or validation part of a source without splits."""
+    if split not in ("train", "validation") or not examples:
+        if examples:
+            raise CodaxError(f"{spec}: has no split '{split}'; it names no splits, so it has train and validation only")
+        return examples
+    if len(examples) == 1:
         _log.warning("%s: a single example is both training and validation material", spec)
-        return found
-    kinds = splits.hold_out([entry.id for entry in found], fraction=config.validation_fraction, seed=config.split_seed)
-    return [entry for entry, kind in zip(found, kinds, strict=True) if kind == split]
+        return examples
+    ids = [entry.id for entry in examples]
+    assigned = splits.hold_out(ids, fraction=config.validation_fraction, seed=config.split_seed)
+    return [entry for entry, part in zip(examples, assigned, strict=True) if part == split]

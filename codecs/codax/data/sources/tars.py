@@ -1,7 +1,7 @@
-"""Tar files in WebDataset's style: `KEY.flac`, and with it `KEY.txt` (the text) or `KEY.json`, one after the other.
+"""Tar files in WebDataset's layout: `KEY.flac` next to `KEY.txt` (the text) or `KEY.json`.
 
-The key is the name up to the first dot of its last part. Audio may have any extension that `codax.audio` reads; the
-JSON object may have `text`, `language`, `speaker`, `licence` and `split`. Other members are passed over.
+The key is the base name up to its first dot. Audio may have any extension that `codax.audio` reads; the JSON object may
+have `text`, `language`, `speaker`, `licence` and `split`. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from codax.data.sources.members import MAX_AUDIO_BYTES, MAX_SIDE_BYTES, ArchiveE
 
 
 class _Header(tarfile.TarInfo):
-    """Tells the end of a tar file from damage, which `tarfile` takes for the end."""
+    """Distinguishes the end of a tar file from damage, which `tarfile` treats as the end."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
@@ -27,7 +27,7 @@ class _Header(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # pyright: ignore[reportAttributeAccessIssue]
             raise
         except tarfile.EmptyHeaderError as error:  # pyright: ignore[reportAttributeAccessIssue]
-            raise tarfile.ReadError("ends without the mark of its end" if archive.offset else "empty file") from error
+            raise tarfile.ReadError("no end-of-archive marker" if archive.offset else "empty file") from error
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
 
@@ -38,7 +38,7 @@ def members(path: str) -> Iterator[Member]:
     try:
         with tarfile.open(path, "r|*", tarinfo=_Header) as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # of a stream none is asked for again
+                archive.members = []  # frees the headers already read
                 folder, base = posixpath.split(posixpath.normpath(info.name))
                 name, dot, extension = base.partition(".")
                 if not info.isreg() or not name or not dot:
@@ -60,7 +60,7 @@ def _suffix(extension: str) -> str:
 
 
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
-    """The bytes of a member that matters; None for one that is too large, and nothing for the others."""
+    """The bytes of an audio or text member; None if it is too large, b"" for other members."""
     suffix = _suffix(info.name.lower())
     is_text = suffix in (".txt", ".json")
     if not is_text and suffix not in AUDIO_SUFFIXES:
@@ -79,7 +79,7 @@ def _utterance(key: str, parts: dict[str, bytes | None]) -> Member:
     if data is None:
         return Member(key, reason="too large")
     try:
-        for extension in sorted(parts):  # the text of a .txt goes before that of a .json
+        for extension in sorted(parts):  # .txt overrides .json
             suffix, content = _suffix(extension), parts[extension]
             if suffix not in (".txt", ".json"):
                 continue
@@ -91,7 +91,7 @@ def _utterance(key: str, parts: dict[str, bytes | None]) -> Member:
                 continue
             row = json.loads(text)
             if not isinstance(row, dict):
-                return Member(key, reason="json member is no object")
+                return Member(key, reason="json member is not an object")
             facts |= known_facts(row)
     except UnicodeDecodeError:
         return Member(key, reason="text is not UTF-8")

@@ -1,13 +1,13 @@
-"""The starter corpus: real speech that can be had by name, ready to train on.
+"""The starter corpus: real speech that is downloaded by name, ready for training.
 
-Five voices of telephone prompts and one studio voice from Debian packages, 16 kHz; or, where there is no Debian package
-client, sentences spoken by the neural voice of the `hibari-tts` package. The corpus lies in `CACHE/starter/RATE/`: one
-shard a package, `manifest.jsonl`, `LICENSES.txt` and `build.json` (versions, checksums, what was skipped). Building is
-resumable: what is complete and has the right checksum is kept.
+It consists of five voices of telephone prompts and one studio voice from Debian packages, at 16 kHz; without a Debian
+package client it is sentences spoken by the neural voice of the `hibari-tts` package. `CACHE/starter/RATE/` holds one
+shard per package, `manifest.jsonl`, `LICENSES.txt` and `build.json` (versions, checksums, skipped recordings). An
+interrupted build resumes: complete files with the right checksum are kept.
 
-Splits: a prompt is held out by a fixed hash of its id. Prompts with the same text share the decision, identical
-recordings are kept once, and prompts under 1.5 s, or without a transcript where their package has transcripts, are
-always training material: the test split is meant for listening and for word error rates.
+Splits: a hash of its id decides whether a prompt is held out. Prompts with the same text share the decision, identical
+recordings are kept once, and prompts under 1.5 s, or without a transcript if their package has transcripts, are always
+training material: the test split is meant for listening and word error rates.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from codax.runtime.progress import Progress
 from codax.storage.digests import file_sha256, sha256
 from codax.storage.files import cache_folder, write_whole
 
-RATES = (16_000, 24_000)  # Hz; the material is 16 kHz, the other is resampled from it
+RATES = (16_000, 24_000)  # Hz; the recordings have 16 kHz and are resampled to 24 kHz
 HELD_OUT_SECONDS = 1.5
-_FORMAT = 1  # of the folder; a change builds anew
+_FORMAT = 1  # of the folder; a change triggers a rebuild
 _MIN_SECONDS = 0.3
 _SILENT_PEAK = 0.003  # the packages' "silence" prompts stay below 0.0005
 _log = logging.getLogger(__name__)
@@ -43,18 +43,18 @@ Fetch = Callable[[Sequence[str], Path], list[debian.Package]]
 
 
 def build(sample_rate: int = RATES[0], cache_dir: str = "", *, fetch: Fetch | None = None) -> Path:
-    """Makes the corpus if it is not there yet.
+    """Builds the corpus unless it exists.
 
     Args:
-      sample_rate: one of `RATES`; any other gets the 16 kHz masters, to be resampled while training.
+      sample_rate: one of `RATES`; any other gets the 16 kHz masters, which are resampled during training.
       cache_dir: see `cache_folder`.
-      fetch: downloads packages; for tests.
+      fetch: downloads packages; replaced in tests.
 
     Returns:
       The path of the manifest.
 
     Raises:
-      CodaxError: no way to get the packages, no network, full disk.
+      CodaxError: no way to get the packages, no network, or full disk.
     """
     root = cache_folder(cache_dir) / "starter"
     masters = root / str(RATES[0])
@@ -73,7 +73,7 @@ def build(sample_rate: int = RATES[0], cache_dir: str = "", *, fetch: Fetch | No
 
 
 def _complete(folder: Path) -> bool:
-    """Whether a finished build of this format lies in `folder`, with files of the right sizes."""
+    """Whether `folder` holds a finished build of this format, with files of the right sizes."""
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
         return (
@@ -87,10 +87,10 @@ def _complete(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Lets one process at a time build; the others wait and then find the result."""
+    """Lets one process at a time build; the others wait and then use the result."""
     try:
         import fcntl
-    except ImportError:  # no such locks on this system
+    except ImportError:  # this system has no such locks
         yield
         return
     with path.open("w") as file:
@@ -123,7 +123,7 @@ def _build_masters(root: Path, folder: Path, fetch: Fetch | None) -> None:
     else:
         voice = voices.HIBARI
         recordings, version = voices.synthesize()
-        _log.warning("no Debian package client here: the starter corpus is spoken by the neural voice of hibari-tts")
+        _log.warning("no Debian package client: the starter corpus is spoken by the neural voice of hibari-tts")
         parts.append(_part(folder, voice, recordings, stamp=version, version=version, licence_file=None))
     _finish(folder, parts)
     shutil.rmtree(root / "unpacked", ignore_errors=True)
@@ -132,7 +132,7 @@ def _build_masters(root: Path, folder: Path, fetch: Fetch | None) -> None:
 def _part(
     folder: Path, voice: Voice, recordings: Sequence[Recording], *, stamp: str, version: str, licence_file: Path | None
 ) -> dict[str, Any]:
-    """Decodes one package into one shard; returns its facts and rows, from an earlier run where that got so far."""
+    """Decodes one package into a shard, unless an earlier run has done so; returns its facts and rows."""
     shard, facts_path = folder / f"{voice.package}{records.SUFFIX}", folder / f"{voice.package}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         facts = json.loads(facts_path.read_text(encoding="utf-8"))
@@ -147,7 +147,7 @@ def _part(
             samples, reason = _load(recording)
             checksum = sha256(samples.astype("<i2")).hexdigest()
             if not reason and checksum in known:
-                reason = "identical to another"
+                reason = "duplicate"
             if reason:
                 skipped.setdefault(reason, []).append(recording.id)
                 continue
@@ -179,23 +179,23 @@ def _part(
 
 
 def _load(recording: Recording) -> tuple[np.ndarray, str]:
-    """Samples int16 [time, 1] and "" or the reason to skip them."""
-    nothing = np.zeros((0, 1), np.int16)
+    """Samples int16 [time, 1], and the reason to skip them or ""."""
+    empty = np.zeros((0, 1), np.int16)
     if recording.skip:
-        return nothing, recording.skip
+        return empty, recording.skip
     try:
         samples, rate = recording.load()
     except CodaxError:
-        return nothing, "unreadable or empty"
+        return empty, "unreadable or empty"
     if len(samples) < _MIN_SECONDS * rate:
-        return nothing, f"shorter than {_MIN_SECONDS} s"
+        return empty, f"shorter than {_MIN_SECONDS} s"
     if np.abs(samples).max() < _SILENT_PEAK:
-        return nothing, "silent"
+        return empty, "silent"
     return audio.to_int16(audio.resample(samples[:, :1], rate, RATES[0])), ""
 
 
 def assign_splits(rows: Sequence[dict[str, Any]], by_package: dict[str, Voice]) -> list[str]:
-    """The split of every row (`package`, `language`, `id`, `text`, `seconds`); see the head of this module."""
+    """The split of every row (`package`, `language`, `id`, `text`, `seconds`); see the module docstring."""
     with_text = {row["package"] for row in rows if row["text"]}
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
@@ -230,7 +230,7 @@ def _finish(folder: Path, parts: Iterable[dict[str, Any]]) -> None:
             skipped.setdefault(reason, []).extend(ids)
         for row in part["rows"]:
             if row["sha256"] in known:
-                skipped.setdefault("identical to another", []).append(row["id"])
+                skipped.setdefault("duplicate", []).append(row["id"])
                 continue
             known[row["sha256"]] = row["id"]
             rows.append({"file": name, **row, "package": part["package"], "version": part["version"]})
@@ -238,7 +238,7 @@ def _finish(folder: Path, parts: Iterable[dict[str, Any]]) -> None:
     for row, split in zip(rows, assign_splits(rows, by_package), strict=True):
         row["split"] = split
     if not rows:
-        raise CodaxError(f"{folder}: the packages held no usable audio")
+        raise CodaxError(f"{folder}: the packages hold no usable audio")
     manifest.write(folder / manifest.NAME, rows)
     write_whole(folder / "LICENSES.txt", f"\n{'=' * 100}\n".join(licences))
     facts = {"format": _FORMAT, "sample_rate": rows[0]["sample_rate"], "shards": shards, "skipped": skipped}
@@ -247,7 +247,7 @@ def _finish(folder: Path, parts: Iterable[dict[str, Any]]) -> None:
 
 
 def summary(folder: Path) -> str:
-    """One line on a finished build: hours, recordings and what was skipped."""
+    """One line about a finished build: hours, recordings and skipped recordings."""
     facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     rows = manifest.read(folder / manifest.NAME)
     hours = sum(row["frames"] / row["sample_rate"] for row in rows) / 3600
@@ -258,7 +258,7 @@ def summary(folder: Path) -> str:
 
 
 def _build_resampled(masters: Path, folder: Path, sample_rate: int) -> None:
-    """The masters at another rate, record by record in the same order."""
+    """Resamples the masters, record by record, in the same order."""
     facts = json.loads((masters / "build.json").read_text(encoding="utf-8"))
     frames: dict[tuple[str, int], int] = {}
     shards = {}

@@ -1,7 +1,7 @@
-"""Debian packages as a source of files: download with apt, unpack, both without root and without installing anything.
+"""Downloads and unpacks Debian packages with apt, without root and without installing anything.
 
-`apt-get download` verifies the package against the signed lists. Where a machine has no package lists (a fresh
-container), or stale ones, lists are fetched into a folder of our own. What is complete is not fetched again.
+`apt-get download` verifies packages against the signed package lists. If the machine has no lists (a fresh container)
+or stale ones, they are downloaded to a private folder. Complete files are not downloaded again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def have_client() -> bool:
 
 
 def fetch(names: Sequence[str], folder: Path) -> list[Package]:
-    """Downloads packages into `folder`, or takes them from there when they are complete.
+    """Downloads packages into `folder`; complete ones are not downloaded again.
 
     Args:
       names: binary package names.
@@ -61,16 +61,16 @@ def fetch(names: Sequence[str], folder: Path) -> list[Package]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = _load_state(folder)
-    found = {name: package for name in names if (package := _cached(name, state, folder)) is not None}
-    missing = [name for name in names if name not in found]
+    packages = {name: package for name in names if (package := _cached(name, state, folder)) is not None}
+    missing = [name for name in names if name not in packages]
     if missing:
         if not have_client():
             raise CodaxError(f"cannot download the Debian packages {', '.join(missing)}: apt-get is not installed")
         for name, package in _download(missing, folder, state):
-            found[name] = package
+            packages[name] = package
         for temporary in ("partial", "apt"):
             shutil.rmtree(folder / temporary, ignore_errors=True)
-    return [found[name] for name in names]
+    return [packages[name] for name in names]
 
 
 def _load_state(folder: Path) -> dict[str, dict[str, str]]:
@@ -92,7 +92,7 @@ def _cached(name: str, state: dict[str, dict[str, str]], folder: Path) -> Packag
 
 
 def _download(names: Sequence[str], folder: Path, state: dict[str, dict[str, str]]):
-    """Yields (name, package) as downloads complete, and records each in the state file at once."""
+    """Yields (name, package) as downloads complete, and records each one in the state file."""
     options: list[str] = []
     candidates = {name: _candidate(name, options) for name in names}
     if not all(candidates.values()):
@@ -107,7 +107,7 @@ def _download(names: Sequence[str], folder: Path, state: dict[str, dict[str, str
             except CodaxError:
                 if options:
                     raise
-                options, fresh = _own_lists(names, folder)  # stale lists name files that mirrors no longer have
+                options, fresh = _own_lists(names, folder)  # stale lists name files that mirrors have deleted
                 candidate = fresh[name]
                 assert candidate is not None
                 path = _get(name, candidate, options, folder, progress)
@@ -117,7 +117,7 @@ def _download(names: Sequence[str], folder: Path, state: dict[str, dict[str, str
 
 
 def _get(name: str, candidate: _Candidate, options: list[str], folder: Path, progress: Progress) -> Path:
-    """Downloads one package beside the cache and moves it in when its checksum is right."""
+    """Downloads one package to a temporary folder and moves it to `folder` if its checksum is right."""
     partial = folder / "partial" / name
     partial.mkdir(parents=True, exist_ok=True)
     _run(["apt-get", "download", *options, name], cwd=partial, progress=progress)
@@ -132,12 +132,12 @@ def _get(name: str, candidate: _Candidate, options: list[str], folder: Path, pro
 
 
 def _own_lists(names: Sequence[str], folder: Path) -> tuple[list[str], dict[str, _Candidate | None]]:
-    """Fetches package lists into `folder`; returns the apt options that use them and what they say of `names`."""
+    """Downloads package lists into `folder`; returns the apt options that use them, and the candidates of `names`."""
     root = folder / "apt"
     for part in ("state/lists/partial", "cache/archives/partial"):
         (root / part).mkdir(parents=True, exist_ok=True)
     options = ["-o", f"Dir::State={root / 'state'}", "-o", f"Dir::Cache={root / 'cache'}"]
-    # Lists in a private folder need neither root nor apt's own unprivileged user, which could not write there.
+    # Lists in a private folder need neither root nor apt's unprivileged user, who could not write there.
     user = os.environ.get("USER") or "root"
     options += ["-o", f"APT::Sandbox::User={'root' if os.geteuid() == 0 else user}", "-o", "Acquire::Languages=none"]
     status = Path("/var/lib/dpkg/status")
@@ -149,7 +149,7 @@ def _own_lists(names: Sequence[str], folder: Path) -> tuple[list[str], dict[str,
     unknown = [name for name, candidate in candidates.items() if candidate is None]
     if unknown:
         raise CodaxError(
-            f"the package lists of this machine do not know {', '.join(unknown)}; do its apt sources include 'main' "
+            f"the package lists of this machine do not have {', '.join(unknown)}; do its apt sources include 'main' "
             "(on Ubuntu: 'universe')?"
         )
     return options, candidates
@@ -172,7 +172,7 @@ def _candidate(name: str, options: list[str]) -> _Candidate | None:
 
 
 def _run(command: list[str], cwd: Path, progress: Progress | None = None) -> None:
-    """Runs apt; meanwhile advances `progress` by the bytes that appear in `cwd`."""
+    """Runs apt; while it runs, advances `progress` by the bytes that appear in `cwd`."""
     network = ["-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=60", "-o", "Acquire::https::Timeout=60"]
     with tempfile.TemporaryFile("w+") as output:
         try:
@@ -208,7 +208,7 @@ def _run(command: list[str], cwd: Path, progress: Progress | None = None) -> Non
 
 
 def unpack(package: Path, folder: Path) -> None:
-    """Unpacks the files of a .deb into `folder`, which appears only when complete.
+    """Unpacks the files of a .deb into `folder`, which appears only when it is complete.
 
     Raises:
       CodaxError: damaged package, full disk.
@@ -232,10 +232,10 @@ def unpack(package: Path, folder: Path) -> None:
 
 
 def unpack_with_python(package: Path, folder: Path) -> None:
-    """Unpacks a .deb where there is no dpkg: an `ar` archive with one `data.tar.*` member.
+    """Unpacks a .deb without dpkg: an `ar` archive with one `data.tar.*` member.
 
     Raises:
-      ValueError: not a .deb, or compressed in a way that Python does not know.
+      ValueError: not a .deb, or compressed with a method that Python does not support.
     """
     with package.open("rb") as file:
         if file.read(8) != b"!<arch>\n":
@@ -248,6 +248,6 @@ def unpack_with_python(package: Path, folder: Path) -> None:
                 file.seek(size + size % 2, io.SEEK_CUR)
                 continue
             with tarfile.open(fileobj=io.BytesIO(file.read(size)), mode="r:*") as archive:
-                archive.extractall(folder, filter="data")  # refuses paths and links that lead out of the folder
+                archive.extractall(folder, filter="data")  # refuses paths and links that leave the folder
             return
     raise ValueError("holds no files")

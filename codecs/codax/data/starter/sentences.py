@@ -1,4 +1,4 @@
-"""English sentences made of templates, always the same: something to say for a voice that can say anything."""
+"""English template sentences for the synthetic voice; the list is deterministic."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _words(text: str) -> list[str]:
 
 
 def generate(count: int) -> list[str]:
-    """`count` different sentences; a longer list starts with the shorter one."""
+    """`count` different sentences; a shorter list is a prefix of a longer one."""
     rng = random.Random(20260101)
     seen: dict[str, None] = {}
     while len(seen) < count:

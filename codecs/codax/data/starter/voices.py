@@ -1,4 +1,4 @@
-"""What the starter corpus is made of: voices, their files and their transcripts."""
+"""The voices of the starter corpus, their recordings and their transcripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codax.errors import CodaxError
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """One package of recordings by one speaker; fractions are of the prompts that may be held out."""
+    """One package of recordings by one speaker; the fractions refer to prompts that may be held out."""
 
     package: str
     language: str
@@ -31,7 +31,7 @@ class Voice:
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """One utterance; `load` gives float32 [time, channels] and its rate in Hz; `skip` is a reason to leave it out."""
+    """One utterance; `load` returns float32 [time, channels] and the rate in Hz; `skip` is a reason to leave it out."""
 
     id: str
     text: str
@@ -41,7 +41,7 @@ class Recording:
 
 _PROMPTS = "CC BY-SA 3.0"
 VOICES = (
-    # A fifth of the English prompts is held out for testing, so that a word error rate has enough words.
+    # A fifth of the English prompts is test material, so that word error rates are based on enough words.
     Voice(
         "asterisk-core-sounds-en-g722", "en", "en-allison", _PROMPTS, "asterisk-core-sounds-en", 0.06, test_fraction=0.2
     ),
@@ -72,18 +72,18 @@ def recordings(voice: Voice, unpacked: dict[str, Path]) -> list[Recording]:
     """The recordings of a voice, ordered by id.
 
     Args:
-      voice: which.
+      voice: one of `VOICES`.
       unpacked: folder of every unpacked package, by package name.
 
     Raises:
-      CodaxError: the package does not hold what is expected.
+      CodaxError: the package has no recordings.
     """
-    found = _festvox(voice, unpacked) if voice.package.startswith("festvox") else _asterisk(voice, unpacked)
-    if not found:
+    utterances = _festvox(voice, unpacked) if voice.package.startswith("festvox") else _asterisk(voice, unpacked)
+    if not utterances:
         raise CodaxError(
             f"{unpacked[voice.package]}: package {voice.package} holds no recordings; has its layout changed?"
         )
-    return sorted(found, key=lambda recording: recording.id)
+    return sorted(utterances, key=lambda recording: recording.id)
 
 
 def _loader(path: Path) -> Callable[[], tuple[np.ndarray, int]]:
@@ -96,18 +96,18 @@ def _asterisk(voice: Voice, unpacked: dict[str, Path]) -> list[Recording]:
         for path in unpacked[voice.transcripts].glob("usr/share/doc/*/core-sounds-*.txt*"):
             raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             texts.update(asterisk_texts(raw.decode("utf-8", "replace")))
-    found = []
+    utterances = []
     for folder in unpacked[voice.package].glob("usr/share/asterisk/sounds/*"):
         for path in folder.rglob("*.g722"):
             name = path.relative_to(folder).with_suffix("").as_posix()
             skip = "not speech" if _NOT_SPEECH.fullmatch(name) else ""
             identifier = f"{voice.language}-{name.replace('/', '-')}"
-            found.append(Recording(identifier, texts.get(name, ""), _loader(path), skip))
-    return found
+            utterances.append(Recording(identifier, texts.get(name, ""), _loader(path), skip))
+    return utterances
 
 
 def asterisk_texts(listing: str) -> dict[str, str]:
-    """The transcripts of an asterisk package: `name: text` lines, with remarks removed and keys written as spoken."""
+    """Parses the transcripts of an asterisk package: `name: text` lines; removes remarks, spells out key names."""
     texts = {}
     for line in listing.splitlines():
         name, colon, text = line.partition(":")
@@ -120,22 +120,22 @@ def asterisk_texts(listing: str) -> dict[str, str]:
 
 
 def _festvox(voice: Voice, unpacked: dict[str, Path]) -> list[Recording]:
-    found = []
+    utterances = []
     for listing in unpacked[voice.package].glob("usr/share/festival/voices/*/*/etc/txt.done.data"):
         texts = festvox_texts(listing.read_text(encoding="utf-8", errors="replace"))
         for path in (listing.parent.parent / "wav").glob("*.wav"):
-            found.append(Recording(f"{voice.speaker}-{path.stem}", texts.get(path.stem, ""), _loader(path)))
-    return found
+            utterances.append(Recording(f"{voice.speaker}-{path.stem}", texts.get(path.stem, ""), _loader(path)))
+    return utterances
 
 
 def festvox_texts(listing: str) -> dict[str, str]:
-    """The transcripts of a festvox voice: `( name "text" )` lines; `+` marks stress and is removed."""
+    """Parses the transcripts of a festvox voice: `( name "text" )` lines; `+` marks stress and is removed."""
     pairs = re.findall(r'^\(\s*(\S+)\s+"(.*)"\s*\)\s*$', listing, re.MULTILINE)
     return {name: " ".join(text.replace("+", "").split()) for name, text in pairs}
 
 
 def synthesize(count: int = 1500) -> tuple[list[Recording], str]:
-    """`count` sentences to be spoken by the neural voice of hibari-tts, and the version of that package.
+    """Returns `count` sentences spoken by the neural voice of hibari-tts, and the version of that package.
 
     Raises:
       CodaxError: the package is not installed.

@@ -1,8 +1,8 @@
-"""Many pairs at once: in threads, or on an accelerator.
+"""Scores many pairs at once, in threads or on an accelerator.
 
-For an accelerator the frames and patches of all pairs are gathered into blocks of one shape: a block is compiled once
-for any lengths, and a pair's numbers do not depend on what it was batched with. What needs double precision or goes
-from one value to the next (alignment in time, the path through the patches, ties) stays in the host's threads.
+For an accelerator, frames and patches of all pairs are packed into blocks of constant shape: one compiled program
+serves all lengths, and the result of a pair does not depend on its batch. Double-precision and sequential steps (time
+alignment, path search, ties) stay in threads of the host.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from codax.metrics import nsim
 from codax.metrics.visqol import frontend, score
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.mapping import Mapping
-from codax.metrics.visqol.steps import Levels, Search, Steps, alone
+from codax.metrics.visqol.steps import Levels, Search, Steps, run_alone
 from codax.runtime import cores
 
-_FRAMES = 1024  # in a block of the filter bank
-_OFFSETS = 256  # of a patch in a block of the search
-_PATCHES = 64  # in such a block
+_FRAMES = 1024  # per block of the filter bank
+_OFFSETS = 256  # per patch in a block of the search
+_PATCHES = 64  # per block of the search
 
 
 def visqol_batch(
@@ -43,20 +43,20 @@ def visqol_batch(
     accelerator: bool | None = None,
     at_once: int = 32,
 ) -> Iterator[score.VisqolResult | VisqolError]:
-    """Score many pairs of signals with the numbers of `codax.metrics.visqol.visqol`.
+    """Scores many pairs of signals; results equal those of `codax.metrics.visqol.visqol`.
 
     Args:
-        pairs: (reference, degraded), each [time] or [time, channels] of full scale 1; taken as they are needed.
+        pairs: (reference, degraded), each [time] or [time, channels] with full scale 1; consumed lazily.
         sample_rate, mode, mapping, models, dtype, search_radius: see `codax.metrics.visqol.visqol`.
         accelerator: compute on JAX's default device, in float32: scores then agree with those of float32 without it
-            within 5e-6. None: if dtype is float32 and that device is no CPU.
-        at_once: pairs in memory.
+            within 5e-6. None: if dtype is float32 and the device is not a CPU.
+        at_once: number of pairs in memory.
 
     Yields:
-        For every pair in its turn the result, or the error for which it has none.
+        For every pair, in order, the result, or the error that prevented it.
 
     Raises:
-        VisqolError: options that do not go together.
+        VisqolError: incompatible options.
     """
     begin, bank = score.scorer(mode, mapping, models, sample_rate, dtype, search_radius)
     single = bank.window.dtype == np.float32
@@ -74,7 +74,7 @@ def _scores(
     device: _Device | None,
     at_once: int,
 ) -> Iterator[score.VisqolResult | VisqolError]:
-    # Threads of the matrix products would only stand in the way of those of the pairs.
+    # Threads of the matrix products would compete with the threads of the pairs.
     with concurrent.futures.ThreadPoolExecutor(cores.usable()) as threads, threadpool_limits(1):
         while group := [begin(*pair) for pair in itertools.islice(pairs, at_once)]:
             if device is None:
@@ -85,7 +85,7 @@ def _scores(
 
 def _alone(steps: Steps[score.VisqolResult], bank: frontend.FilterBank) -> score.VisqolResult | VisqolError:
     try:
-        return alone(steps, bank)
+        return run_alone(steps, bank)
     except VisqolError as error:
         return error
 
@@ -93,7 +93,7 @@ def _alone(steps: Steps[score.VisqolResult], bank: frontend.FilterBank) -> score
 def _together(
     comparisons: Sequence[Steps[score.VisqolResult]], device: _Device, threads: concurrent.futures.Executor
 ) -> list[score.VisqolResult | VisqolError]:
-    """Runs comparisons in step."""
+    """Runs several comparisons in lockstep."""
     results: dict[int, score.VisqolResult | VisqolError] = {}
     answers: dict[int, np.ndarray | None] = dict.fromkeys(range(len(comparisons)))
 
@@ -116,30 +116,30 @@ def _together(
 
 
 class _Device:
-    """Answers requests of many comparisons in blocks."""
+    """Computes the requests of many comparisons in blocks."""
 
     def __init__(self, bank: frontend.FilterBank):
         self._bank = bank
         self._weights = jax.device_put((bank.window, bank.energy_weights, bank.ringing_weights))
 
     def levels(self, requests: Sequence[Levels]) -> list[np.ndarray]:
-        """[bands, frames] for every request."""
+        """[bands, frames] for each request."""
         if not requests:
             return []
         frames = np.concatenate([request.frames.astype(np.float32) for request in requests])
         blocks = [frames[begin : begin + _FRAMES] for begin in range(0, len(frames), _FRAMES)]
-        blocks = [_levels(_filled(block, _FRAMES), *self._weights) for block in blocks]
+        blocks = [_levels(_zero_padded(block, _FRAMES), *self._weights) for block in blocks]
         levels = np.concatenate([np.asarray(block) for block, _ in blocks], axis=1)[:, : len(frames)]
-        doubtful = np.flatnonzero(np.concatenate([np.asarray(mask) for _, mask in blocks])[: len(frames)])
-        if len(doubtful):
-            levels[:, doubtful] = frontend.band_levels(frames[doubtful], self._bank)
+        inexact = np.flatnonzero(np.concatenate([np.asarray(mask) for _, mask in blocks])[: len(frames)])
+        if len(inexact):
+            levels[:, inexact] = frontend.band_levels(frames[inexact], self._bank)
         return np.split(levels, np.cumsum([len(request.frames) for request in requests])[:-1], axis=1)
 
     def search(self, requests: Sequence[Search]) -> list[np.ndarray]:
-        """[patches, degraded frames] for every request."""
-        found = [np.zeros((len(r.patches), r.degraded.shape[1]), np.float32) for r in requests]
-        items, places = [], []
-        for result, request in zip(found, requests, strict=True):
+        """[patches, degraded frames] for each request."""
+        results = [np.zeros((len(r.patches), r.degraded.shape[1]), np.float32) for r in requests]
+        items, targets = [], []
+        for result, request in zip(results, requests, strict=True):
             width = request.patches.shape[2]
             blocks = -(-result.shape[1] // _OFFSETS)
             padded = np.pad(request.degraded, ((0, 0), (0, blocks * _OFFSETS + width - 1 - result.shape[1])))
@@ -147,18 +147,18 @@ class _Device:
                 strip = padded[:, begin : begin + _OFFSETS + width - 1]
                 for p in np.flatnonzero((request.first < begin + _OFFSETS) & (request.last >= begin)):
                     items.append((request.patches[p], strip))
-                    places.append(result[p, begin : begin + _OFFSETS])
+                    targets.append(result[p, begin : begin + _OFFSETS])
         calls = []
         for i in range(0, len(items), _PATCHES):
             patches, strips = (np.stack(values) for values in zip(*items[i : i + _PATCHES], strict=True))
-            calls.append(_search(_filled(patches, _PATCHES), _filled(strips, _PATCHES)))
-        for place, values in zip(places, (row for call in calls for row in np.asarray(call)), strict=False):
-            place[:] = values[: len(place)]
-        return found
+            calls.append(_search(_zero_padded(patches, _PATCHES), _zero_padded(strips, _PATCHES)))
+        for target, values in zip(targets, (row for call in calls for row in np.asarray(call)), strict=False):
+            target[:] = values[: len(target)]
+        return results
 
 
-def _filled(values: np.ndarray, count: int) -> np.ndarray:
-    """`values` with zeros behind, `count` along the first axis."""
+def _zero_padded(values: np.ndarray, count: int) -> np.ndarray:
+    """Pads `values` with zeros to `count` along the first axis."""
     return (
         np.pad(values, ((0, count - len(values)),) + ((0, 0),) * (values.ndim - 1)) if len(values) < count else values
     )
@@ -166,25 +166,25 @@ def _filled(values: np.ndarray, count: int) -> np.ndarray:
 
 @jax.jit
 def _levels(frames: jax.Array, window: jax.Array, energy: jax.Array, ringing: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """See `frontend.band_levels`: [bands, frames], and [frames] of bool where it must be filtered after all."""
+    """See `frontend.band_levels`: levels [bands, frames], and bool [frames] for frames that need exact filtering."""
     block = frames * window
     spectrum = jnp.fft.rfft(block, n=2 * len(window), axis=1)
     dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     whole = dot(spectrum.real**2 + spectrum.imag**2, energy)
     rings = dot(block, ringing).reshape(*whole.shape, -1)
     inside = whole - (rings**2).sum(axis=-1)
-    doubtful = jnp.any(inside < frontend.LEAST_SHARE[np.dtype(np.float32)] * whole, axis=1)
-    return jnp.sqrt(jnp.maximum(inside, 0) / len(window)).T, doubtful
+    inexact = jnp.any(inside < frontend.LEAST_SHARE[np.dtype(np.float32)] * whole, axis=1)
+    return jnp.sqrt(jnp.maximum(inside, 0) / len(window)).T, inexact
 
 
 @jax.jit
 def _search(patches: jax.Array, strips: jax.Array) -> jax.Array:
-    """[items, offsets], similarity of patches [items, bands, frames] at every place of strips [items, bands, time]."""
+    """[items, offsets], similarity of patches [items, bands, frames] at every offset of strips [items, bands, time]."""
     return jax.vmap(_slide)(patches, strips)
 
 
 def _slide(patch: jax.Array, strip: jax.Array) -> jax.Array:
-    """[offsets] similarities of one patch, see `nsim.sliding_nsim`."""
+    """[offsets] similarities of one patch; see `nsim.sliding_nsim`."""
     width = patch.shape[1]
     offsets = strip.shape[1] - width + 1
     reference = patch[:, :, None]
@@ -201,7 +201,7 @@ def _slide(patch: jax.Array, strip: jax.Array) -> jax.Array:
 
 
 def _smooth(values: jax.Array) -> jax.Array:
-    """See `nsim.smooth`: over the first two axes."""
+    """See `nsim.smooth`; over the first two axes."""
     result = values
     for axis in (0, 1):
         padded = jnp.pad(result, [(int(a == axis),) * 2 for a in range(3)], mode="edge")

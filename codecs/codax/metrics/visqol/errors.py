@@ -1,4 +1,4 @@
-"""What can go wrong with the input of ViSQOL."""
+"""The error of invalid ViSQOL input."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from codax.errors import CodaxError
 
 
 class VisqolError(CodaxError, ValueError):
-    """Signals, options or model files that ViSQOL cannot score.
+    """Signals, options or model files cannot be scored.
 
     Attributes:
-        role: which signal is at fault, None if neither.
+        role: the signal that caused it, None if neither.
     """
 
     def __init__(self, message: str, role: Literal["reference", "degraded"] | None = None):

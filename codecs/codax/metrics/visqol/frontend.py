@@ -1,17 +1,17 @@
-"""ViSQOL's ear: a gammatone filter bank, a spectrogram of it, and the decibel floors.
+"""ViSQOL's auditory front end: a gammatone filter bank, its spectrogram, and the decibel floors.
 
 The filter bank is Slaney's ("An efficient implementation of the Patterson-Holdsworth auditory filter bank", 1993):
-four second-order sections per band. ViSQOL windows a frame, filters it from zero state, and takes the RMS of as many
-output samples as the frame has; the ringing after the frame is not counted.
+four second-order sections per band. ViSQOL windows a frame, filters it from zero state, and takes the RMS over the
+length of the frame; the ringing after the frame is not counted.
 
-That RMS needs no filtering. With x the windowed frame, h a band's impulse response and W the frame length,
+This RMS needs no filtering. With x the windowed frame, h a band's impulse response and W the frame length,
 
     sum over n < W of (x * h)[n]^2  =  energy of the whole response  -  energy of the ringing, n >= W
 
-The first term is the power spectrum of x against the transform of h's autocorrelation, cut to lags below W (x has no
-longer ones). The ringing depends on x only through the filter's eight state variables, so it is the squared length of
-eight dot products with x. Both are matrix products over all frames: about ten times faster than filtering, and equal
-to it to rounding.
+The first term is the product of the power spectrum of x and the transform of h's autocorrelation, truncated to lags
+below W (x has no longer ones). The ringing depends on x only through the filter's eight state variables, so it is the
+squared length of eight dot products with x. Both are matrix products over all frames: about ten times faster than
+filtering, and equal up to rounding.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ FLOOR_DB = -45.0
 _Frequency = TypeVar("_Frequency", float, np.ndarray)
 _STATES = 8  # state variables of four second-order sections
 _FRAMES_PER_BLOCK = 128
-# Where less than this share of the response falls inside the frame, the difference above loses digits and the frame
-# is filtered after all: an onset in the last instants of an otherwise silent frame.
+# If less than this fraction of the response falls inside the frame, the difference above loses precision and the frame
+# is filtered: for example, an onset in the last samples of an otherwise silent frame.
 LEAST_SHARE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
 
 
 @dataclasses.dataclass(frozen=True)
 class FilterBank:
-    """A gammatone bank for one sample rate, ready to measure frames.
+    """A gammatone filter bank for one sample rate.
 
     Attributes:
         sample_rate: Hz.
         window: [window_length], symmetric Hann window.
         hop: samples between frames, a quarter of the window.
         centre_frequencies: [bands], Hz, ascending.
-        highest: Hz, the end of their scale, one step above the last.
+        highest: Hz, the end of the frequency scale, one step above the last centre.
         responses: [bands, window_length], the beginning of every filter's impulse response.
         energy_weights: [window_length + 1, bands], power spectrum (FFT length 2 x window_length) to response energy.
         ringing_weights: [window_length, bands x 8], frame to the eight components of its ringing.
@@ -71,7 +71,7 @@ class FilterBank:
 
 
 def centre_frequencies(bands: int, lowest: float, highest: float) -> np.ndarray:
-    """[bands] centre frequencies in Hz, ascending and equally spaced on the ear's bandwidth scale from `lowest` up.
+    """[bands] centre frequencies in Hz, ascending and equally spaced on the ERB scale from `lowest` up.
 
     `highest` is the end of the scale, one step above the last centre.
     """
@@ -106,14 +106,14 @@ def gammatone_sections(centres: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def impulse_response(centre: float, sample_rate: int, length: int) -> np.ndarray:
-    """Impulse response of the filter at `centre` Hz: [at least `length`], as long as anything of it is left."""
+    """Impulse response of the filter at `centre` Hz, [at least `length`], until it has decayed."""
     pole = _pole(centre, sample_rate)
-    # exp(-60) of the envelope is far below rounding, also after the envelope's cubic growth.
+    # exp(-60) of the envelope is far below rounding, even after its cubic growth.
     size = _power_of_two(max(length, math.ceil(-60 / pole.real)))
     turns = -2j * np.pi * np.arange(size // 2 + 1) / size
     zeros = gammatone_sections(np.array([centre]), sample_rate)[0, :, :2]
     numerator = np.prod(zeros[:, :1] + zeros[:, 1:] * np.exp(turns), axis=0)
-    # 1 - p z^-1 for both poles; close to resonance expm1 keeps the digits that a difference of ones would lose.
+    # 1 - p z^-1 for both poles; near resonance expm1 keeps precision that a difference from one would lose.
     denominator = np.expm1(turns + pole) * np.expm1(turns + pole.conjugate())
     squared = denominator * denominator
     return np.fft.irfft(numerator / (squared * squared), n=size)
@@ -121,8 +121,8 @@ def impulse_response(centre: float, sample_rate: int, length: int) -> np.ndarray
 
 @functools.lru_cache(maxsize=8)
 def filter_bank(sample_rate: int, bands: int, highest: float, dtype: type = np.float64) -> FilterBank:
-    """Build (once) the bank of `bands` filters between 50 Hz and `highest` Hz."""
-    # Half up, as the C library rounds; numpy's round goes to even.
+    """Builds (once) the bank of `bands` filters between 50 Hz and `highest` Hz."""
+    # Rounds half up, as the C library does; numpy rounds half to even.
     length = math.floor(WINDOW_SECONDS * sample_rate + 0.5)
     centres = centre_frequencies(bands, LOWEST_FREQUENCY, highest)
     responses = np.empty((bands, length))
@@ -147,7 +147,7 @@ def filter_bank(sample_rate: int, bands: int, highest: float, dtype: type = np.f
 
 
 def frame_signal(signal: np.ndarray, bank: FilterBank) -> np.ndarray:
-    """[frames, window_length] view of the whole frames of `signal` [time]; what is left over at the end is dropped."""
+    """[frames, window_length] view of the complete frames of `signal` [time]; the remainder is dropped."""
     return sliding_window_view(signal, len(bank.window))[:: bank.hop]
 
 
@@ -155,8 +155,8 @@ def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
     """RMS of every band over every frame.
 
     Args:
-        frames: [frames, window_length] samples, not yet windowed.
-        bank: the filter bank; its dtype is the precision of the work.
+        frames: [frames, window_length] samples, without window.
+        bank: the filter bank; its dtype is the precision of the computation.
 
     Returns:
         [bands, frames], the RMS of the filtered windowed frame.
@@ -166,26 +166,26 @@ def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
     levels = np.empty((bands, len(frames)), dtype)
     for begin in range(0, len(frames), _FRAMES_PER_BLOCK):
         block = frames[begin : begin + _FRAMES_PER_BLOCK].astype(dtype, copy=False) * bank.window
-        # SciPy's is faster over many rows, and its type is not known to be an array.
+        # SciPy's transform is faster over many rows; type checkers do not know that it returns an array.
         spectrum = np.asarray(scipy.fft.rfft(block, n=2 * length, axis=1))
         whole = (spectrum.real**2 + spectrum.imag**2) @ bank.energy_weights
         ringing = (block @ bank.ringing_weights).reshape(len(block), bands, _STATES)
         inside = whole - np.einsum("fbs,fbs->fb", ringing, ringing)
-        doubtful = np.any(inside < LEAST_SHARE[dtype] * whole, axis=1)
-        if doubtful.any():
-            inside[doubtful] = _filtered_energy(block[doubtful], bank)
+        inexact = np.any(inside < LEAST_SHARE[dtype] * whole, axis=1)
+        if inexact.any():
+            inside[inexact] = _filtered_energy(block[inexact], bank)
         levels[:, begin : begin + len(block)] = np.sqrt(np.maximum(inside, 0) / length).T
     return levels
 
 
 def to_decibels(reference: np.ndarray, degraded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decibels with ViSQOL's floors, for a pair of spectrograms that will be compared.
+    """Converts a pair of spectrograms to decibels, with ViSQOL's floors.
 
     Args:
         reference, degraded: [bands, frames] RMS values; the numbers of frames may differ.
 
     Returns:
-        Both, in decibels above the lowest value of either (so 0 is the floor). It is 10 log10 of an RMS, not 20.
+        Both in decibels above the lowest value of either (the floor is 0). The formula is 10 log10 of an RMS, not 20.
     """
     pair = []
     for levels in (reference, degraded):
@@ -197,11 +197,11 @@ def to_decibels(reference: np.ndarray, degraded: np.ndarray) -> tuple[np.ndarray
 
 
 def raise_floors(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Raise what is too quiet to count, in a pair of spectrograms [bands, frames] in decibels."""
+    """Raises negligible values in a pair of spectrograms [bands, frames] in decibels."""
     pair = [np.maximum(decibels, decibels.dtype.type(FLOOR_DB)) for decibels in (first, second)]
     common = min(first.shape[1], second.shape[1])
-    # Nothing more than 45 dB below the loudest band of either signal counts. Frames that only one of them has keep
-    # the absolute floor alone.
+    # Values more than 45 dB below the loudest band of either signal are raised. Frames that only one of them has keep
+    # the absolute floor.
     ceiling = np.maximum(*(decibels[:, :common].max(axis=0) for decibels in pair))
     for decibels in pair:
         np.maximum(decibels[:, :common], ceiling + decibels.dtype.type(FLOOR_DB), out=decibels[:, :common])
@@ -223,28 +223,28 @@ def _power_of_two(least: int) -> int:
 
 
 def _energy_weights(response: np.ndarray, length: int) -> np.ndarray:
-    """[length + 1] weights of a frame's power spectrum in the energy of its whole response."""
+    """[length + 1] weights of a frame's power spectrum for the energy of its complete response."""
     size = _power_of_two(len(response) + length)
     spectrum = np.fft.rfft(response, n=size)
     autocorrelation = np.fft.irfft(np.abs(spectrum) ** 2, n=size)[:length]
     lags = np.concatenate([autocorrelation, [0.0], autocorrelation[:0:-1]])  # 2 x length, circular
     weights = np.fft.rfft(lags).real / (2 * length)
-    weights[1:-1] *= 2  # each stands for a positive and a negative frequency
+    weights[1:-1] *= 2  # each represents a positive and a negative frequency
     return weights
 
 
 def _ringing_weights(response: np.ndarray, length: int, pole: complex) -> np.ndarray:
-    """[length, 8] weights whose dot products with a frame have the ringing's energy as their sum of squares.
+    """[length, 8] weights: the squared length of their dot products with a frame is the energy of the ringing.
 
     Ringing sample m >= 0 is sum over i of response[m + 1 + i] x[length - 1 - i]. As functions of i these responses
-    span eight dimensions: cos and sin at the centre frequency under an exponential times a cubic. So the map from frame
-    to ringing factors through an orthonormal basis of that space, and its length through an 8 x 8 triangle.
+    span eight dimensions: cos and sin at the centre frequency under an exponential times a cubic. The map from frame to
+    ringing therefore factors through an orthonormal basis of that space, and its length through an 8 x 8 triangle.
     """
     steps = np.arange(length)
     envelope = np.exp(pole.real * steps)
     columns = []
     for degree in range(4):
-        # Laguerre polynomials under this envelope are close to orthogonal; plain powers would cost digits.
+        # Laguerre polynomials are nearly orthogonal under this envelope; plain powers would lose precision.
         shape = envelope * np.polynomial.laguerre.Laguerre.basis(degree)(-2 * pole.real * steps)
         columns += [shape * np.cos(pole.imag * steps), shape * np.sin(pole.imag * steps)]
     basis, _ = np.linalg.qr(np.stack(columns, axis=1))
@@ -253,7 +253,7 @@ def _ringing_weights(response: np.ndarray, length: int, pole: complex) -> np.nda
     ringing = np.fft.irfft(spectrum, n=size, axis=0)[: len(response)]
     _, triangle = np.linalg.qr(ringing)
     weights = (basis @ triangle.T)[::-1]
-    # What is left of a fast decay at the frame's beginning would only slow the products down, as denormal numbers.
+    # Remnants of a fast decay at the frame's beginning are denormal numbers, which would slow down the products.
     return np.where(np.abs(weights) > 1e-20 * np.abs(weights).max(), weights, 0.0)
 
 

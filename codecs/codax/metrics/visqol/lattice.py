@@ -1,12 +1,12 @@
-"""The lattice ensemble that maps speech features to a score, run straight from its TensorFlow Lite graph.
+"""The lattice ensemble that maps speech features to a score, evaluated from its TensorFlow Lite graph.
 
-Each of 85 features (21 bands x 4 and the wanted quantile `tau`) passes piecewise-linear calibrators; 60 lattices of 12
+Each of 85 features (21 bands x 4 and the quantile `tau`) passes through piecewise-linear calibrators; 60 lattices of 12
 calibrated values each interpolate between 4096 corners; a weighted sum and an output calibrator give the score
-(Gupta et al., "Monotonic calibrated interpolated look-up tables", 2016). The graph states all this with sixteen kinds
-of operators, and they are run here one by one: there is no second reading of the model that could differ from it.
+(Gupta et al., "Monotonic calibrated interpolated look-up tables", 2016). The graph consists of sixteen kinds of
+operators, which are executed here one by one, so no separate reimplementation of the model can deviate from it.
 
-The graph is evaluated in float64, from inputs rounded to float32. The output calibrator multiplies rounding by 36, so
-runtimes that work in float32 scatter by up to 7e-5 around this value.
+The graph is evaluated in float64, from inputs rounded to float32. The output calibrator amplifies rounding by 36, so
+float32 runtimes differ by up to 7e-5 from this value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BANDS = 21
 FEATURES = frozenset(
     {"tau"} | {f"{name}{band}" for name in ("fvnsim", "fvnsim10_", "fstdnsim", "fvdegenergy") for band in range(BANDS)}
 )
-# Limits for a file that is not what it should be; the model's largest tensor has 4096 cells, all of them 800 000.
+# Limits for invalid files; the model's largest tensor has 4096 cells, all together 800 000.
 _LARGEST_RESULT = 1 << 14
 _LARGEST_SUM = 1 << 23
 
@@ -35,7 +35,7 @@ Operation = Callable[[list[np.ndarray], Table | None, Operator], "np.ndarray | l
 
 @dataclasses.dataclass(frozen=True)
 class LatticeEnsemble:
-    """A loaded model: call it with the features by name.
+    """A loaded model; call it with features by name.
 
     Attributes:
         graph: the operators.
@@ -49,10 +49,10 @@ class LatticeEnsemble:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LatticeEnsemble:
-        """Read the model from the bytes of its file.
+        """Reads the model from the bytes of its file.
 
         Raises:
-            ValueError: damaged, or another kind of model.
+            ValueError: the file is damaged, or another kind of model.
         """
         graph = read_graph(data)
         if len(graph.outputs) != 1:
@@ -60,21 +60,21 @@ class LatticeEnsemble:
         unknown = {op.code for op in graph.operators} - set(_OPERATIONS)
         if unknown:
             raise ValueError(f"operators {sorted(unknown)} are not supported")
-        with np.errstate(all="ignore"):  # a damaged constant may be no number; the result is checked
+        with np.errstate(all="ignore"):  # a damaged constant may be NaN; the result is checked
             constants = {
                 index: tensor.constant.astype(np.float64) if tensor.dtype.kind == "f" else tensor.constant
                 for index, tensor in enumerate(graph.tensors)
                 if tensor.constant is not None
             }
         model = cls(graph, constants, _feature_inputs(graph))
-        model(dict.fromkeys(FEATURES, 0.5))  # a graph that does not run is refused here, not at the first score
+        model(dict.fromkeys(FEATURES, 0.5))  # rejects an invalid graph here instead of at the first score
         return model
 
     def __call__(self, features: Mapping[str, float]) -> float:
-        """The score of one set of features.
+        """The score for one set of features.
 
         Raises:
-            ValueError: features are missing, or the graph cannot be run.
+            ValueError: features are missing, or the graph cannot be evaluated.
         """
         missing = FEATURES - set(features)
         if missing:
@@ -94,10 +94,9 @@ class LatticeEnsemble:
         return float(result.reshape(()))
 
     def _run(self, op: Operator, values: dict[int, np.ndarray]) -> int:
-        """Run one operator and store its results; returns how many cells they have.
+        """Executes one operator and stores its results; returns their number of cells.
 
-        The shapes that the file gives for results are not those of a run (its converter left 1 in many places), so
-        they are not compared.
+        The shapes of results in the file are not checked: its converter left 1 in many places.
         """
         try:
             operands = [values[index] for index in op.inputs if index >= 0]
@@ -112,44 +111,44 @@ class LatticeEnsemble:
 def _feature_inputs(graph: Graph) -> dict[str, int]:
     """Feature name -> input tensor.
 
-    The inputs are called Placeholder_N in no useful order. Each is expanded and then handed to the calibrator whose
-    steps carry the feature's name, as in "calibrated_lattice_ensemble/tfl_calib_fvnsim0/sub".
+    The inputs are named Placeholder_N in arbitrary order. Each is expanded and passed to the calibrator whose
+    operators contain the feature's name, as in "calibrated_lattice_ensemble/tfl_calib_fvnsim0/sub".
     """
     expanded = {op.outputs[0]: op.inputs[0] for op in graph.operators if op.code == _EXPAND_DIMS and op.outputs}
     inputs: dict[str, int] = {}
-    wanted = set(graph.inputs)
+    remaining = set(graph.inputs)
     for op in graph.operators:
         source = expanded.get(op.inputs[0]) if op.inputs else None
-        if op.code != _SUB or source not in wanted or not op.outputs:
+        if op.code != _SUB or source not in remaining or not op.outputs:
             continue
-        found = re.search(r"tfl_calib_(\w+)/sub", graph.tensors[op.outputs[0]].name)
-        if found and source is not None:
-            inputs[found[1]] = source
-    if set(inputs) != FEATURES or len(set(inputs.values())) != len(wanted):
+        match = re.search(r"tfl_calib_(\w+)/sub", graph.tensors[op.outputs[0]].name)
+        if match and source is not None:
+            inputs[match[1]] = source
+    if set(inputs) != FEATURES or len(set(inputs.values())) != len(remaining):
         raise ValueError(f"{len(set(inputs) & FEATURES)} of {len(FEATURES)} expected input features found")
     return inputs
 
 
 def _plain(options: Table | None, field: int, result: np.ndarray) -> np.ndarray:
-    """The result, if the operator has no activation fused into it (field number of its options)."""
+    """Returns the result if the operator has no fused activation (`field` is the field number in its options)."""
     if options is not None and options.scalar(field, Int8Flags):
         raise ValueError("fused activations are not supported")
     return result
 
 
 def _bounded(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape` if it is of a sane size."""
+    """Returns `shape` if its size is plausible."""
     if len(shape) > 8 or math.prod(max(1, abs(size)) for size in shape) > _LARGEST_RESULT:
         raise ValueError(f"a tensor of shape {shape} is too large")
     return shape
 
 
 def _elementwise(function: Callable[..., np.ndarray]) -> Operation:
-    """An operator of two broadcast operands; options, where there are any, begin with the fused activation."""
+    """An operator with two broadcast operands; its options, if any, begin with the fused activation."""
 
     def run(operands: list[np.ndarray], options: Table | None, op: Operator) -> np.ndarray:
         _bounded(np.broadcast_shapes(*(operand.shape for operand in operands)))
-        # MINIMUM and EQUAL have options without fields, so reading field 0 gives no activation.
+        # The options of MINIMUM and EQUAL have no fields; reading field 0 gives no activation.
         return _plain(options, 0, function(*operands))
 
     return run

@@ -1,10 +1,10 @@
-"""ViSQOL's comparison of two patches in the very order of operations of the published program.
+"""ViSQOL's comparison of two patches in exactly the order of operations of the published program.
 
-A patch is scored twice, where the search found it and again after its alignment in time, and the better score stays.
-For content that is the same in both signals both scores are 1 but for rounding: which is better is up to the last bits.
-Yet the two cover different frames, and the lattice mapping sees the difference. This module settles such ties as the
-program does: it filters sample by sample, adds one value after the other, and takes its functions from the C library,
-as numpy's own differ between processors. All of that is slow, so it is run for ties only.
+A patch is scored twice, at the position found by the search and after its alignment in time, and the better score is
+kept. For identical content both scores are 1 up to rounding, so the last bits decide which is better. The two cover
+different frames, however, which changes the lattice mapping. This module resolves such ties as the program does: it
+filters sample by sample, adds values sequentially, and uses the functions of the C library, because numpy's differ
+between processors. This is slow, so it is used for ties only.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _REFERENCE_PRESSURE = 0.00002  # Pa
 _WEIGHTS = ((CORNER, EDGE, CORNER), (EDGE, CENTRE, EDGE), (CORNER, EDGE, CORNER))  # symmetric
 _C1 = 0.01 * 0.01
 _C3 = 0.03 * 0.03 / 2
-# How far the fast spectrograms may be from the exact ones, in dB.
+# Maximum deviation of the fast spectrograms from the exact ones, in dB.
 _UNCERTAINTY = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-2}
 
 
 @dataclasses.dataclass(frozen=True)
 class Tie:
-    """A patch whose two scores are equal but for rounding.
+    """A patch whose two scores are equal up to rounding.
 
     Attributes:
-        start, offset: first frame in the reference and in the degraded signal, as the search found them.
+        start, offset: first frame in the reference and in the degraded signal, from the search.
         width: frames of the patch.
         cuts: the aligned reference and degraded samples [time] of the patch.
     """
@@ -53,12 +53,12 @@ class Tie:
     cuts: tuple[np.ndarray, np.ndarray]
 
 
-class Referee:
-    """Settles which of a patch's two scores is better, for one pair of signals.
+class TieBreaker:
+    """Decides which of a patch's two scores is better, for one pair of signals.
 
     Args:
         reference, degraded: [time] samples, level-matched.
-        levels: [bands, frames] of both, as `frontend.band_levels` gives them.
+        levels: [bands, frames] of both, from `frontend.band_levels`.
         bank: the filter bank of the levels.
     """
 
@@ -70,10 +70,10 @@ class Referee:
         self._bank = bank
 
     def prefers_cuts(self, ties: Sequence[Tie]) -> list[bool]:
-        """For every tie: True unless the aligned cuts are less alike than the frames that the search found."""
-        # A frame's floor depends on both signals at that frame, so both are done wherever either is compared.
-        wanted = np.unique(np.concatenate([self._lowest_frames] + [first + np.arange(n) for first, n in _spans(ties)]))
-        columns = [wanted[wanted < len(frames)] for frames in self._frames]
+        """For every tie: False only if the aligned cuts are less similar than the frames found by the search."""
+        # The floor of a frame depends on both signals, so both are computed wherever either is compared.
+        needed = np.unique(np.concatenate([self._lowest_frames] + [first + np.arange(n) for first, n in _spans(ties)]))
+        columns = [needed[needed < len(frames)] for frames in self._frames]
         groups = [frames[chosen] for frames, chosen in zip(self._frames, columns, strict=True)]
         groups += [frame_signal(cut, self._bank) for tie in ties for cut in tie.cuts]
         found_r, found_d, *cuts = _levels_of_groups(groups, self._bank)
@@ -91,25 +91,25 @@ class Referee:
 
     @functools.cached_property
     def _lowest_frames(self) -> np.ndarray:
-        """Frames that may hold the lowest value of both spectrograms, which is subtracted everywhere."""
+        """Frames that may contain the lowest value of both spectrograms, which is subtracted everywhere."""
         floored = raise_floors(*(_decibels(levels.astype(np.float64)) for levels in self._levels))
         lowest = min(decibels.min() for decibels in floored)
         if lowest == FLOOR_DB:
-            return np.array([], int)  # the absolute floor, the same in any arithmetic
+            return np.array([], int)  # the absolute floor, which does not depend on the arithmetic
         limit = lowest + _UNCERTAINTY[self._bank.window.dtype]
         return np.concatenate([np.flatnonzero(decibels.min(axis=0) <= limit) for decibels in floored])
 
 
 def sound_pressure_level(signal: np.ndarray) -> float:
-    """Level of `signal` [time], which must not be silent, in dB."""
+    """Level of a non-silent `signal` [time] in dB."""
     return 20 * math.log10(math.sqrt(_sum(signal * signal) / len(signal)) / _REFERENCE_PRESSURE)
 
 
 def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
     """[bands, frames] RMS of the filtered windowed `frames` [frames, window_length], in double precision.
 
-    The four direct-form-II-transposed sections of all bands and frames run at once, each one sample behind the section
-    before it.
+    The four direct-form-II-transposed sections of all bands and frames are computed in parallel, each one sample behind
+    the previous section.
     """
     count, length = frames.shape
     window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * step / (length - 1)) for step in range(length)])
@@ -133,7 +133,7 @@ def band_levels(frames: np.ndarray, bank: FilterBank) -> np.ndarray:
 
 
 def similarity(reference: np.ndarray, degraded: np.ndarray) -> float:
-    """NSIM of two patches [bands, frames], see `codax.metrics.nsim`."""
+    """NSIM of two patches [bands, frames]; see `codax.metrics.nsim`."""
     mean_r, mean_d = _smooth(reference), _smooth(degraded)
     square_r, square_d, product = mean_r * mean_r, mean_d * mean_d, mean_r * mean_d
     var_r = _smooth(reference * reference) - square_r
@@ -146,19 +146,19 @@ def similarity(reference: np.ndarray, degraded: np.ndarray) -> float:
 
 
 def _spans(ties: Sequence[Tie]) -> list[tuple[int, int]]:
-    """First frame and number of frames of everything that was compared before the alignment."""
+    """First frame and number of frames of every stretch compared before the alignment."""
     return [(first, tie.width) for tie in ties for first in (tie.start, tie.offset)]
 
 
 def _levels_of_groups(groups: list[np.ndarray], bank: FilterBank) -> list[np.ndarray]:
-    """`band_levels` of several groups of frames, each distinct frame done once."""
+    """`band_levels` of several groups of frames; each distinct frame is computed once."""
     distinct, inverse = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
     levels = band_levels(distinct, bank)[:, inverse.ravel()]
     return np.split(levels, np.cumsum([len(group) for group in groups])[:-1], axis=1)
 
 
 def _smooth(patch: np.ndarray) -> np.ndarray:
-    """3 x 3 weighted mean, one frame's column after the other."""
+    """3 x 3 weighted mean, column by column."""
     bands, frames = patch.shape
     padded = np.pad(patch, 1, mode="edge")
     result = np.zeros_like(patch)
@@ -169,7 +169,7 @@ def _smooth(patch: np.ndarray) -> np.ndarray:
 
 
 def _sum(values: np.ndarray) -> np.ndarray:
-    """Sum over the last axis from the first value to the last; numpy's own sum goes by pairs."""
+    """Sequential sum over the last axis; numpy's own sum is pairwise."""
     return np.add.accumulate(values, axis=-1)[..., -1]
 
 
@@ -209,17 +209,17 @@ def _band_sections(centre: float, period: float) -> list[list[float]]:
     denominator = [-2 * cosine / growth, math.exp(bandwidth * period * -2)]
     middle = cosine * 2 * period / growth
     tilts = [sine * period * 2 * wide / growth, sine * period * 2 * narrow / growth]
-    slopes = [-(middle + sign * tilt) / 2 for tilt in tilts for sign in (1, -1)]
+    coefficients = [-(middle + sign * tilt) / 2 for tilt in tilts for sign in (1, -1)]
 
     turn = cmath.exp(4j * centre * math.pi * period)
     zero = 2 * cmath.exp(complex(-(bandwidth * period), angle)) * period
     product = complex(1)
-    for slope in (-narrow, narrow, -wide, wide):
-        product *= -2 * turn * period + zero * (cosine + slope * sine)
+    for coefficient in (-narrow, narrow, -wide, wide):
+        product *= -2 * turn * period + zero * (cosine + coefficient * sine)
     pole = -2 / math.exp(2 * bandwidth * period) - 2 * turn + 2 * (1 + turn) / growth
-    # numpy's complex logarithm is the C library's; that of cmath is not, close to magnitude 1.
+    # numpy's complex logarithm is the C library's; cmath's differs close to magnitude 1.
     logarithm = complex(np.log(np.complex128(pole)))
     gain = abs(product / cmath.rect(math.exp(4 * logarithm.real), 4 * logarithm.imag))
-    numerators = [[period, slope] for slope in slopes]
+    numerators = [[period, coefficient] for coefficient in coefficients]
     numerators[0] = [value / gain for value in numerators[0]]
     return [numerator + denominator for numerator in numerators]

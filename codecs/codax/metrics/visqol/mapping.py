@@ -1,13 +1,13 @@
-"""From similarities to MOS-LQO, a mean opinion score from 1 to 5.
+"""Mappings from similarities to MOS-LQO, a mean opinion score from 1 to 5.
 
 Three mappings, each trained by ViSQOL's authors on listening tests:
 
-    svr          audio mode: support-vector regression on the similarity of 32 bands
-    exponential  speech mode: a curve over the mean similarity; needs no file
+    svr          audio mode: support vector regression on the similarities of 32 bands
+    exponential  speech mode: a curve of the mean similarity; needs no file
     lattice      speech mode: an ensemble of lattices on 84 features, see `lattice.py`
 
-The model files are data of the ViSQOL project. They are read where the `visqol-python` package has installed them, or
-from a path that the caller gives; that package's code is neither run nor imported.
+The model files are data of the ViSQOL project. They are read from the installed `visqol-python` package, or from a path
+given by the caller; the code of that package is neither executed nor imported.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from codax.metrics.visqol.errors import VisqolError
 Mapping = Literal["exponential", "lattice", "svr"]
 MAPPINGS: tuple[str, ...] = get_args(Mapping)
 
-# Below this mean similarity the two signals have nothing in common and the score is 1.
+# Below this mean similarity the two signals are unrelated and the score is 1.
 LOWEST_SIMILARITY = 0.15
 SVR_FILE = "libsvm_nu_svr_model.txt"
 LATTICE_FILE = "lattice_tcditugenmeetpackhref_ls2_nl60_lr12_bs2048_learn.005_ep2400_train1_7_raw.tflite"
-_LARGEST_FILE = 64 * 2**20  # bytes; the lattice has 2 MB
+_LARGEST_FILE = 64 * 2**20  # bytes; the lattice file has 2 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What the mappings look at: aggregates over patches, see `VisqolResult`."""
+    """Input of the mappings: aggregates over patches; see `VisqolResult`."""
 
     vnsim: float
     fvnsim: np.ndarray
@@ -66,17 +66,17 @@ class SupportVectorRegression:
 
 
 def mean_opinion_score(features: Features, mapping: str, models: str | Path | None = None) -> float:
-    """MOS-LQO by the named mapping.
+    """MOS-LQO with the given mapping.
 
     Args:
         features: of the pair of signals.
         mapping: "exponential", "lattice" or "svr".
-        models: the model file or a folder that holds it; the installed `visqol-python` by default.
+        models: the model file or a folder that contains it; by default the installed `visqol-python`.
 
     Raises:
         VisqolError: the model file is missing or malformed, or does not fit the number of bands.
     """
-    # The model is loaded first, so a missing file is an error whatever the signals are.
+    # The model is loaded first, so that a missing file is always an error.
     if mapping == "exponential":
         score = exponential(features.vnsim)
     elif mapping == "svr":
@@ -89,18 +89,18 @@ def mean_opinion_score(features: Features, mapping: str, models: str | Path | No
 
 
 def exponential(vnsim: float, *, scaled: bool = True) -> float:
-    """The speech curve over the mean similarity, clipped to 1..5.
+    """The speech curve of the mean similarity, clipped to 1..5.
 
-    `scaled` stretches it so that equal signals score 5 (the default upstream), not 4.016.
+    `scaled` stretches it so that equal signals score 5 (the default upstream) instead of 4.016.
     """
     score = -262.847869 + math.exp(0.0154302525 * (vnsim + 361.063949))
     if scaled:
-        score *= float(np.float32(1.245063))  # upstream holds the factor in single precision
+        score *= float(np.float32(1.245063))  # single precision upstream
     return min(max(score, 1.0), 5.0)
 
 
 def find_model(name: str, models: str | Path | None = None) -> Path:
-    """Path of the model file `name`: `models` itself if that is a file, inside it if it is a folder.
+    """Path of the model file `name`: `models` itself if it is a file, `models/name` if it is a folder.
 
     Raises:
         VisqolError: there is no such file.
@@ -127,7 +127,7 @@ def find_model(name: str, models: str | Path | None = None) -> Path:
 
 @functools.lru_cache(maxsize=4)
 def load_svr(path: Path) -> SupportVectorRegression:
-    """Read a support-vector regression with a radial kernel in LIBSVM's text format.
+    """Reads a support vector regression with a radial kernel in LIBSVM's text format.
 
     Raises:
         VisqolError: the file is not such a model.
@@ -140,7 +140,7 @@ def load_svr(path: Path) -> SupportVectorRegression:
 
 @functools.lru_cache(maxsize=4)
 def load_lattice(path: Path) -> lattice.LatticeEnsemble:
-    """Read the lattice ensemble from its TensorFlow Lite file.
+    """Reads the lattice ensemble from its TensorFlow Lite file.
 
     Raises:
         VisqolError: the file is not such a model.
@@ -160,7 +160,7 @@ def _svr_score(model: SupportVectorRegression, fvnsim: np.ndarray) -> float:
 
 
 def _lattice_score(model: lattice.LatticeEnsemble, features: Features) -> float:
-    values = {"tau": 0.5}  # the quantile of opinions that is asked for: the median
+    values = {"tau": 0.5}  # quantile of the opinions: the median
     for name, per_band in (
         ("fvnsim", features.fvnsim),
         ("fvnsim10_", features.fvnsim10),
@@ -175,7 +175,7 @@ def _lattice_score(model: lattice.LatticeEnsemble, features: Features) -> float:
 
 
 def _parse_svr(lines: list[str]) -> SupportVectorRegression:
-    """Parse the lines of a model file; ValueError says what is wrong."""
+    """Parses the lines of a model file; ValueError gives the reason."""
     if "SV" not in lines:
         raise ValueError("no line 'SV'")
     split = lines.index("SV")

@@ -1,10 +1,10 @@
-"""The whole of ViSQOL v3: two signals in, one score out.
+"""ViSQOL v3: predicts an opinion score from a reference and a degraded signal.
 
 ViSQOL (Chinen et al., "ViSQOL v3: an open source production ready objective speech and audio metric", 2020) predicts
-what listeners would say of a coded signal, given the original. The steps: align the degraded signal and match its
-level; a gammatone spectrogram of each; NSIM of reference patches against their best places in the degraded signal;
-averages over patches; a mapping trained on listening tests. Where the published program departs from what its
-documentation or names suggest, this module follows the program: its scores are what papers report.
+the opinion of listeners on a coded signal, given the original. The steps are: align the degraded signal and match its
+level; compute a gammatone spectrogram of each; compute NSIM of reference patches at their best position in the degraded
+signal; average over patches; apply a mapping trained on listening tests. Where the published program deviates from its
+documentation or names, this module follows the program, because papers report its scores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from codax.metrics.visqol.alignment import align
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.frontend import SPEECH_TOP_FREQUENCY, FilterBank, filter_bank, frame_signal, to_decibels
 from codax.metrics.visqol.mapping import MAPPINGS, Features, Mapping, mean_opinion_score
-from codax.metrics.visqol.steps import Levels, Steps, alone
+from codax.metrics.visqol.steps import Levels, Steps, run_alone
 
 Mode = Literal["audio", "speech"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -31,13 +31,13 @@ NOMINAL_RATES = {"audio": 48000, "speech": 16000}  # Hz, the rates the mappings 
 DEFAULT_MAPPINGS: dict[str, Mapping] = {"audio": "svr", "speech": "lattice"}
 _BANDS = {"audio": 32, "speech": 21}
 _PATCH_FRAMES = {"audio": 30, "speech": 20}
-_LOWEST_RATE = 2000  # Hz; below it the bands from 50 Hz up no longer fit
-_WORST_SHARE = 0.10  # of the patches, for fvnsim10
+_LOWEST_RATE = 2000  # Hz; at lower rates the bands from 50 Hz up do not fit
+_WORST_SHARE = 0.10  # fraction of the patches for fvnsim10
 
 
 @dataclasses.dataclass(frozen=True)
 class VisqolResult:
-    """What ViSQOL says of a pair of signals.
+    """Result of ViSQOL for a pair of signals.
 
     Attributes:
         moslqo: predicted mean opinion score, 1 to 5. Not comparable across modes or mappings.
@@ -47,10 +47,10 @@ class VisqolResult:
         fstdnsim: [bands], standard deviation of similarity over all frames.
         fvdegenergy: [bands], mean level of the degraded signal, decibels above the floor.
         centre_frequencies: [bands], Hz, ascending.
-        lag_seconds: how much earlier than the reference the degraded signal was; negative if it was late.
+        lag_seconds: lead of the degraded signal over the reference; negative if it was late.
         patches: every reference patch with its similarity and times.
         mode: "audio" or "speech".
-        mapping: how moslqo was computed: "svr", "lattice" or "exponential".
+        mapping: the mapping of moslqo: "svr", "lattice" or "exponential".
     """
 
     moslqo: float
@@ -77,30 +77,30 @@ def visqol(
     dtype: DTypeLike = np.float64,
     search_radius: int = 60,
 ) -> VisqolResult:
-    """Score a degraded signal against its reference.
+    """Scores a degraded signal against its reference.
 
-    Nothing is resampled: give 48 kHz for audio mode and 16 kHz for speech mode, the rates the mappings know. Clips of
-    5 to 10 s with little silence suit the metric best; average over many.
+    Signals are not resampled: use 48 kHz in audio mode and 16 kHz in speech mode, the rates of the mappings. The metric
+    is most reliable for clips of 5 to 10 s with little silence; average over many.
 
     Args:
-        reference, degraded: [time] or [time, channels] samples of full scale 1; channels are averaged.
+        reference, degraded: [time] or [time, channels] samples with full scale 1; channels are averaged.
         sample_rate: Hz, of both.
         mode: "audio" (32 bands up to half the sample rate) or "speech" (21 bands up to 8 kHz, voiced patches only).
         mapping: "svr" (the default of audio mode), "lattice" (the default of speech mode) or "exponential" (speech
-            mode; the one that most published speech scores use, and the only one without a model file).
-        models: model file, or folder with it; the files of the installed visqol-python package by default.
+            mode; used by most published speech scores, and the only one without a model file).
+        models: model file, or folder with it; by default the files of the installed visqol-python package.
         dtype: np.float64, or np.float32 for a faster filter bank and search (scores then agree within 5e-5).
-        search_radius: how far a patch may be found from its place, in patches (of 0.6 s audio, 0.4 s speech).
+        search_radius: maximum shift of a patch, in patches (of 0.6 s in audio mode, 0.4 s in speech mode).
 
     Returns:
-        The score and everything it was made of.
+        The score and its components.
 
     Raises:
-        VisqolError: signals that cannot be scored (empty, not finite, silent, too short, without voice), options that
-            do not go together, or a missing or malformed model file.
+        VisqolError: signals that cannot be scored (empty, not finite, silent, too short, without voice), incompatible
+            options, or a missing or malformed model file.
     """
     begin, bank = scorer(mode, mapping, models, sample_rate, dtype, search_radius)
-    return alone(begin(reference, degraded), bank)
+    return run_alone(begin(reference, degraded), bank)
 
 
 def scorer(
@@ -111,7 +111,7 @@ def scorer(
     dtype: DTypeLike,
     search_radius: int,
 ) -> tuple[Callable[[ArrayLike, ArrayLike], Steps[VisqolResult]], FilterBank]:
-    """What begins the comparison of (reference, degraded) under the options of `visqol`, and its filter bank."""
+    """A function that starts the comparison of (reference, degraded) with `visqol`'s options, and its filter bank."""
     if mode not in MODES:
         raise VisqolError(f"unknown mode {mode!r}, expected one of {', '.join(MODES)}")
     chosen = DEFAULT_MAPPINGS[mode] if mapping is None else mapping
@@ -140,7 +140,7 @@ def scorer(
 
 
 def aggregate(patches: Sequence[search.Patch], hop_seconds: float) -> Features:
-    """Averages over patches, the lost ones included, for a frame step of `hop_seconds`."""
+    """Aggregates patches, including lost ones, for a frame step of `hop_seconds`."""
     means = np.stack([patch.band_means for patch in patches])  # [patches, bands]
     fvnsim = means.mean(axis=0)
     return Features(
@@ -153,7 +153,7 @@ def aggregate(patches: Sequence[search.Patch], hop_seconds: float) -> Features:
 
 
 def worst_mean(values: np.ndarray) -> np.ndarray:
-    """[bands], mean over the lowest tenth (at least one) of `values` [patches, bands], for each band by itself."""
+    """[bands], mean over the lowest tenth (at least one) of `values` [patches, bands], for each band separately."""
     count = max(1, int(_WORST_SHARE * len(values)))
     return np.sort(values, axis=0)[:count].mean(axis=0)
 
@@ -171,13 +171,13 @@ def _compare(
         starts = search.speech_starts(reference, left.shape[1], width, bank.hop)
     starts = search.usable(starts, width, right.shape[1])
     patches = yield from search.match(left, right, starts, width=width, radius=radius, hop_seconds=bank.hop_seconds)
-    referee = literal.Referee(reference, degraded, levels, bank)
-    return (yield from search.realign(patches, reference, degraded, bank, referee))
+    breaker = literal.TieBreaker(reference, degraded, levels, bank)
+    return (yield from search.realign(patches, reference, degraded, bank, breaker))
 
 
 def _pooled_std(patches: Sequence[search.Patch], fvnsim: np.ndarray, hop_seconds: float) -> np.ndarray:
-    """[bands], standard deviation over the frames of all patches, from each patch's own mean and deviation."""
-    # A duration of 0.6 s may come out as 30 or as 31 frames of 0.02 s in floating point; so it does upstream.
+    """[bands], standard deviation over the frames of all patches, from the mean and deviation of each patch."""
+    # A duration of 0.6 s can become 30 or 31 frames of 0.02 s in floating point, as upstream.
     counts = np.array([math.ceil((patch.reference_end - patch.reference_start) / hop_seconds) for patch in patches])
     squares = sum(
         (count - 1) * patch.band_stds**2 + count * patch.band_means**2
@@ -193,7 +193,7 @@ def _bank(mode: str, sample_rate: int, dtype: DTypeLike) -> FilterBank:
 
 
 def _mono(signal: ArrayLike, role: Literal["reference", "degraded"]) -> np.ndarray:
-    """[time] float64 mean over channels of a checked signal."""
+    """Checks a signal and returns its channel mean, float64 [time]."""
     samples = np.asarray(signal)
     if samples.dtype.kind != "f":
         raise VisqolError(f"samples must be floats of full scale 1, not {samples.dtype}", role)
@@ -212,7 +212,7 @@ def _mono(signal: ArrayLike, role: Literal["reference", "degraded"]) -> np.ndarr
 
 
 def _gain(reference: np.ndarray, degraded: np.ndarray) -> float:
-    """Factor that brings `degraded` [time] to the level of `reference`."""
+    """Gain that matches the level of `degraded` [time] to that of `reference`."""
     difference = _level(reference, "reference") - _level(degraded, "degraded")
     try:
         return math.pow(10, difference / 20)
@@ -221,7 +221,7 @@ def _gain(reference: np.ndarray, degraded: np.ndarray) -> float:
 
 
 def _level(signal: np.ndarray, role: Literal["reference", "degraded"]) -> float:
-    """dB; the detour and its rounding are ViSQOL's."""
+    """Level in dB, with ViSQOL's intermediate steps and rounding."""
     power = float(np.mean(signal**2))
     if not (math.isfinite(power) and power > 0):
         raise VisqolError("the signal is silent" if power == 0 else "the samples are too large", role)
@@ -237,8 +237,8 @@ def _check_options(mode: str, mapping: str, sample_rate: int, dtype: DTypeLike, 
     if mapping not in MAPPINGS:
         raise VisqolError(f"unknown mapping {mapping!r}, expected one of {', '.join(MAPPINGS)}")
     if (mapping == "svr") != (mode == "audio"):
-        wanted = "svr" if mode == "audio" else "lattice or exponential"
-        raise VisqolError(f"mapping {mapping} was not made for {mode} mode, which takes {wanted}")
+        supported = "svr" if mode == "audio" else "lattice or exponential"
+        raise VisqolError(f"mapping {mapping} was not made for {mode} mode, which takes {supported}")
     if int(sample_rate) != sample_rate or sample_rate < _LOWEST_RATE:
         raise VisqolError(f"sample rate {sample_rate} Hz, expected a whole number of at least {_LOWEST_RATE}")
     if np.dtype(dtype) not in (np.float32, np.float64):

@@ -1,4 +1,4 @@
-"""Which patches of the reference are compared, and with which stretch of the degraded signal."""
+"""Selection of reference patches, and search of their position in the degraded signal."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from codax.metrics.nsim import Nsim, nsim
 from codax.metrics.visqol.alignment import align_cuts, cut
 from codax.metrics.visqol.errors import VisqolError
 from codax.metrics.visqol.frontend import FilterBank, frame_signal, to_decibels
-from codax.metrics.visqol.literal import Referee, Tie
+from codax.metrics.visqol.literal import Tie, TieBreaker
 from codax.metrics.visqol.steps import Levels, Search, Steps
 
-# RMS on the 16-bit scale from which a chunk counts as active, with the signal's maximum at full scale.
+# RMS on the 16-bit scale above which a chunk is active, with the signal's maximum at full scale.
 ACTIVE_RMS = 5000.0
 _CUTS_PER_BATCH = 16
-# Two similarities closer than this may be in either order but for rounding, and are compared again exactly.
+# Similarities closer than this may be in the wrong order because of rounding, and are compared again exactly.
 _TIE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-6}
 
 
 @dataclasses.dataclass(frozen=True)
 class Patch:
-    """One reference patch and what it was compared with.
+    """One reference patch and the degraded patch it was compared with.
 
-    A patch that found no counterpart has similarity 0, zero band means and degraded times of 0, while its standard
-    deviations and energies stay those of the best candidate: ViSQOL's aggregates are built on that.
+    A patch without a counterpart has similarity 0, zero band means and degraded times of 0, while its standard
+    deviations and energies are those of the best candidate: ViSQOL's aggregates depend on it.
 
     Attributes:
         similarity: NSIM.
@@ -46,12 +46,12 @@ class Patch:
 
     @property
     def lost(self) -> bool:
-        """True where the search left the patch without a counterpart."""
+        """Whether the search found no counterpart."""
         return self.degraded_start == 0 and self.degraded_end == 0
 
 
 def audio_starts(frames: int, width: int) -> np.ndarray:
-    """First frames of the reference patches in audio mode: all patches, from half a patch in.
+    """First frames of the reference patches in audio mode: all patches, starting half a patch in.
 
     Args:
         frames: length of the reference spectrogram.
@@ -77,7 +77,7 @@ def speech_starts(reference: np.ndarray, frames: int, width: int, hop: int) -> n
         hop: samples of a frame step, the detector's chunk.
 
     Raises:
-        VisqolError: there is no patch with voice in it.
+        VisqolError: no patch has voice activity.
     """
     first = width // 2 - 1
     count = (frames - first) // width
@@ -86,8 +86,8 @@ def speech_starts(reference: np.ndarray, frames: int, width: int, hop: int) -> n
         raise VisqolError("no sample above zero, the activity detector needs one", "reference")
     if count < 1:
         raise VisqolError(f"too short for speech mode: {frames} frames of 20 ms, at least {first + width}", "reference")
-    # The offset is `first` SAMPLES where frames were surely meant, and the scale is the largest value, not the largest
-    # magnitude. Both decide which patches count.
+    # The offset is `first` SAMPLES although frames were probably intended, and the scale is the largest value, not the
+    # largest magnitude. Both affect the selection of patches.
     samples = (reference / loudest)[first : first + count * width * hop]
     voiced = voice_activity(samples, hop).reshape(count, width).any(axis=1)
     if not voiced.any():
@@ -96,36 +96,36 @@ def speech_starts(reference: np.ndarray, frames: int, width: int, hop: int) -> n
 
 
 def voice_activity(samples: np.ndarray, chunk: int) -> np.ndarray:
-    """[chunks] of bool: voiced or not, for `samples` [time] of full scale 1 in chunks of `chunk` samples."""
+    """bool [chunks]: voice activity of `samples` [time] (full scale 1) in chunks of `chunk` samples."""
     integers = np.trunc(np.clip(samples * 32768, -32768, 32767))
     return _hold(rms(integers.reshape(-1, chunk)) >= ACTIVE_RMS)
 
 
 def usable(starts: np.ndarray, width: int, degraded_frames: int) -> np.ndarray:
-    """`starts` without the patches that begin more than half a patch after the degraded spectrogram's end.
+    """`starts` without patches that begin more than half a patch after the end of the degraded spectrogram.
 
     Raises:
-        VisqolError: no patch is left.
+        VisqolError: no patch remains.
     """
-    kept = starts[starts - width // 2 <= degraded_frames]
-    if not len(kept):
+    usable_starts = starts[starts - width // 2 <= degraded_frames]
+    if not len(usable_starts):
         raise VisqolError("too short: it ends before the first patch of the reference", "degraded")
-    return kept
+    return usable_starts
 
 
 def match(
     reference: np.ndarray, degraded: np.ndarray, starts: np.ndarray, *, width: int, radius: int, hop_seconds: float
 ) -> Steps[list[Patch]]:
-    """Find for every reference patch its place in the degraded spectrogram.
+    """Finds the position of every reference patch in the degraded spectrogram.
 
-    Dynamic programming over patches and offsets: the sum of similarities is maximised with the offsets strictly
-    increasing; a patch may also be passed over.
+    Dynamic programming over patches and offsets maximises the sum of similarities with strictly increasing offsets; a
+    patch may also be skipped.
 
     Args:
         reference, degraded: [bands, frames], decibels.
         starts: [patches], first frames of the reference patches.
         width: frames of a patch.
-        radius: how far from its own place a patch may be found, in patches.
+        radius: maximum shift of a patch, in patches.
         hop_seconds: frame step.
     """
     frames = degraded.shape[1]
@@ -135,7 +135,7 @@ def match(
     scores = yield Search(patches, degraded, first, last)
     offsets = _best_path(scores, first, last)
     padded = np.pad(degraded, ((0, 0), (0, width))).astype(np.float64)
-    found = nsim(
+    matched = nsim(
         patches.astype(np.float64), np.stack([padded[:, abs(offset) : abs(offset) + width] for offset, _ in offsets])
     )
     result = []
@@ -146,7 +146,7 @@ def match(
             "degraded_start": 0.0 if is_lost else offset * hop_seconds,
             "degraded_end": 0.0 if is_lost else offset * hop_seconds + width * hop_seconds,
         }
-        patch = _patch(found, p, times)
+        patch = _patch(matched, p, times)
         if is_lost:
             patch = dataclasses.replace(patch, similarity=0.0, band_means=np.zeros_like(patch.band_means))
         result.append(patch)
@@ -154,15 +154,15 @@ def match(
 
 
 def realign(
-    patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank, referee: Referee
+    patches: Sequence[Patch], reference: np.ndarray, degraded: np.ndarray, bank: FilterBank, breaker: TieBreaker
 ) -> Steps[list[Patch]]:
-    """Align each matched pair in the time domain and keep the new score where it is no worse.
+    """Aligns each matched pair in the time domain and keeps the new score unless it is lower.
 
     Args:
         patches: the result of `match`.
         reference, degraded: [time] samples, level-matched.
         bank: the filter bank of the spectrograms.
-        referee: for these signals; asked where the two scores are equal but for rounding.
+        breaker: for these signals; used if the two scores are equal up to rounding.
     """
     result: list[Patch] = []
     for begin in range(0, len(patches), _CUTS_PER_BATCH):
@@ -179,13 +179,13 @@ def realign(
             left, right = to_decibels(next(spectrograms), next(spectrograms))
             scores = nsim(left.astype(np.float64), right.astype(np.float64))
             candidates.append((patch, _patch(scores, (), _aligned_times(patch, *pair, bank.sample_rate)), pair[:2]))
-        better = iter(_better(candidates, bank, referee))
+        better = iter(_better(candidates, bank, breaker))
         result += [patch if patch.lost else next(better) for patch in batch]
     return result
 
 
 def _hold(active: np.ndarray) -> np.ndarray:
-    """A chunk is unvoiced only if it and the two before it are inactive; the first two chunks are always voiced."""
+    """A chunk is unvoiced if it and the two before it are inactive; the first two chunks are always voiced."""
     voiced = active.copy()
     voiced[:2] = True
     voiced[2:] |= active[1:-1] | active[:-2]
@@ -219,7 +219,7 @@ def _best_path(scores: np.ndarray, first: np.ndarray, last: np.ndarray) -> list[
 
 
 def _best_before(total: np.ndarray, lowest: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every offset o: the largest total in lowest..o-1, and where it is, the last place on ties; both [offsets].
+    """For every offset o: the largest total in lowest..o-1 and its last position; both [offsets].
 
     Where that range is empty: the lowest float and -1.
     """
@@ -243,11 +243,11 @@ def _aligned_pair(patch: Patch, reference: np.ndarray, degraded: np.ndarray, sam
 
 
 def _aligned_times(
-    found: Patch, reference: np.ndarray, degraded: np.ndarray, lag: float, sample_rate: int
+    matched: Patch, reference: np.ndarray, degraded: np.ndarray, lag: float, sample_rate: int
 ) -> dict[str, float]:
     """Times of a patch whose aligned cuts are `reference` and `degraded` [time], `lag` in seconds."""
-    reference_start = found.reference_start + lag if lag > 0 else found.reference_start
-    degraded_start = found.degraded_start - lag if lag <= 0 else found.degraded_start
+    reference_start = matched.reference_start + lag if lag > 0 else matched.reference_start
+    degraded_start = matched.degraded_start - lag if lag <= 0 else matched.degraded_start
     return {
         "reference_start": reference_start,
         "reference_end": reference_start + len(reference) / sample_rate,
@@ -257,25 +257,25 @@ def _aligned_times(
 
 
 def _better(
-    candidates: Sequence[tuple[Patch, Patch, tuple[np.ndarray, np.ndarray]]], bank: FilterBank, referee: Referee
+    candidates: Sequence[tuple[Patch, Patch, tuple[np.ndarray, np.ndarray]]], bank: FilterBank, breaker: TieBreaker
 ) -> list[Patch]:
-    """Of every patch as found, as aligned, and the aligned cuts [time]: the aligned one unless it scores lower."""
-    differences = [aligned.similarity - found.similarity for found, aligned, _ in candidates]
+    """Chooses between each patch as matched and as aligned, given its aligned cuts [time]; ties prefer aligned."""
+    differences = [aligned.similarity - matched.similarity for matched, aligned, _ in candidates]
     ties = [
         Tie(
-            start=round(found.reference_start / bank.hop_seconds),
-            offset=round(found.degraded_start / bank.hop_seconds),
-            width=round((found.reference_end - found.reference_start) / bank.hop_seconds),
+            start=round(matched.reference_start / bank.hop_seconds),
+            offset=round(matched.degraded_start / bank.hop_seconds),
+            width=round((matched.reference_end - matched.reference_start) / bank.hop_seconds),
             cuts=cuts,
         )
-        for (found, _, cuts), difference in zip(candidates, differences, strict=True)
+        for (matched, _, cuts), difference in zip(candidates, differences, strict=True)
         if abs(difference) <= _TIE[bank.window.dtype]
     ]
-    verdicts = iter(referee.prefers_cuts(ties) if ties else [])
+    verdicts = iter(breaker.prefers_cuts(ties) if ties else [])
     result = []
-    for (found, aligned, _), difference in zip(candidates, differences, strict=True):
+    for (matched, aligned, _), difference in zip(candidates, differences, strict=True):
         wins = next(verdicts) if abs(difference) <= _TIE[bank.window.dtype] else difference > 0
-        result.append(aligned if wins else found)
+        result.append(aligned if wins else matched)
     return result
 
 

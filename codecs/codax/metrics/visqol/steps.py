@@ -1,7 +1,7 @@
-"""The two heavy parts of a comparison as requests, so that one comparison or many at once can be run by the same code.
+"""The two expensive parts of a comparison as requests, so that the same code serves one comparison or many at once.
 
-A comparison is a generator: it yields what it needs computed and is sent the answer. `alone` answers one comparison
-with numpy; `codax.metrics.visqol.batch` answers many together on an accelerator.
+A comparison is a generator that yields requests and receives their results. `run_alone` computes the requests of one
+comparison with numpy; `codax.metrics.visqol.batch` those of many together on an accelerator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass(frozen=True)
 class Levels:
-    """Wants [bands, frames], see `frontend.band_levels`.
+    """Requests levels [bands, frames]; see `frontend.band_levels`.
 
     Attributes:
         frames: [frames, window_length] samples.
@@ -31,12 +31,12 @@ class Levels:
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Wants [patches, degraded frames] similarities, see `codax.metrics.nsim.sliding_nsim`.
+    """Requests similarities [patches, degraded frames]; see `codax.metrics.nsim.sliding_nsim`.
 
     Attributes:
         patches: [patches, bands, patch_frames], decibels.
         degraded: [bands, frames], decibels.
-        first, last: [patches], offsets wanted, both included.
+        first, last: [patches], inclusive range of offsets.
     """
 
     patches: np.ndarray
@@ -48,18 +48,18 @@ class Search:
 Steps = Generator[Levels | Search, np.ndarray, _Result]
 
 
-def alone(steps: Steps[_Result], bank: FilterBank) -> _Result:
+def run_alone(steps: Steps[_Result], bank: FilterBank) -> _Result:
     """The result of one comparison, computed with numpy in the bank's precision."""
     try:
         request = next(steps)
         while True:
-            request = steps.send(answer(request, bank))
+            request = steps.send(compute(request, bank))
     except StopIteration as done:
         return done.value
 
 
-def answer(request: Levels | Search, bank: FilterBank) -> np.ndarray:
-    """What `request` wants, by numpy."""
+def compute(request: Levels | Search, bank: FilterBank) -> np.ndarray:
+    """Computes a request with numpy."""
     if isinstance(request, Levels):
         return band_levels(request.frames, bank)
     return sliding_nsim(request.patches, request.degraded, request.first, request.last)

@@ -1,4 +1,4 @@
-"""What is compiled: the training step of a recipe, on arrays that have shapes and no numbers."""
+"""The training step of a recipe on abstract arrays (shapes without values), for compilation."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from codax.training import state as st
 from codax.training.parallel import Parallel
 from codax.training.step import Phase, make_step, phase_at
 
-# Codecs whose shapes are known without their files: of a language model's recipe nothing else is needed.
+# Codecs whose shapes are known without their files; a recipe of a language model needs no more than that.
 _KNOWN = {"encodec_24khz": presets.encodec_24khz, "encodec_48khz": presets.encodec_48khz}
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class AbstractStep:
     """A training step, mapped over devices as in training."""
 
-    step: Any  # jitted; lower it for `state` and `batch`
+    step: Any  # jitted; can be lowered for `state` and `batch`
     state: Any  # shapes and shardings
     batch: Any
-    notes: tuple[str, ...]  # what the plan leaves out or takes for granted
+    notes: tuple[str, ...]  # omissions and assumptions of the plan
 
 
 def heaviest_phase(config: Config) -> Phase:
-    """The phase with everything that the recipe ever switches on."""
+    """The training phase with every option that the recipe ever enables."""
     steps = range(max(0, config.train.steps - max(1, config.discriminator.every)), config.train.steps)
     return max((phase_at(config, step) for step in steps), key=dataclasses.astuple)
 
 
-def subject(config: Config, mapped: Parallel, per_device: int) -> Subject:
-    """The step of a recipe for so many examples on each device.
+def abstract_step(config: Config, mapped: Parallel, per_device: int) -> AbstractStep:
+    """The step of a recipe for `per_device` examples on each device.
 
     Raises:
-      CodaxError: a recipe that cannot be planned.
+      CodaxError: the recipe cannot be planned.
     """
     size = per_device * mapped.devices
     notes: list[str] = []
@@ -58,13 +58,13 @@ def subject(config: Config, mapped: Parallel, per_device: int) -> Subject:
         batch = _batch(config, size)
         if "features" in batch:
             notes.append("the teacher's features are an input of the step, as precomputed ones are")
-    place = functools.partial(jax.ShapeDtypeStruct, sharding=mapped.batch_sharding)
-    batch = {name: place(x.shape, x.dtype) for name, x in batch.items()}
-    return Subject(mapped.compile(step), mapped.abstract(make_state), batch, tuple(notes))
+    abstract = functools.partial(jax.ShapeDtypeStruct, sharding=mapped.batch_sharding)
+    batch = {name: abstract(x.shape, x.dtype) for name, x in batch.items()}
+    return AbstractStep(mapped.compile(step), mapped.abstract(make_state), batch, tuple(notes))
 
 
 def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the data pipeline and the teacher hand to a codec's step."""
+    """The batch that the data pipeline and the teacher provide to a codec's step."""
     audio = jax.ShapeDtypeStruct((size, config.segment_samples, config.model.audio_channels), jnp.float32)
     batch = {"audio": audio}
     if config.data.noise_source:
@@ -76,14 +76,14 @@ def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def _with_codec(config: Config) -> tuple[Config, list[str]]:
-    """The config of a language model with its codec's network and quantizer; the codec's weights are not read."""
+    """The config of a language model with the network and quantizer of its codec; weights are not read."""
     folder = Path(config.lm.codec)
     notes = []
     if (folder / "config.json").is_file():
         codec = Config.load(folder / "config.json")
     elif folder.name in _KNOWN:
         codec = _KNOWN[folder.name]()
-        notes.append(f"lm.codec {config.lm.codec} is not there: the shapes of the released {folder.name} are taken")
+        notes.append(f"lm.codec {config.lm.codec} does not exist: the shapes of the released {folder.name} are used")
     else:
         raise CodaxError(f"config field lm.codec = {config.lm.codec!r}: no such model folder")
     return dataclasses.replace(config, model=codec.model, quantizer=codec.quantizer), notes
