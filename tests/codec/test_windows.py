@@ -92,6 +92,7 @@ def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -
     np.testing.assert_allclose(codec.decode(tokens), sound[:, :length], atol=2e-6)
 
 
+@pytest.mark.parametrize("codec", ["dac", "plain", "wide"], indirect=True)
 def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
     """A good half of it at least: with a third, windows show."""
     audio = noise(1, 80 * codec.config.hop, 1)
@@ -103,6 +104,7 @@ def test_the_context_is_needed(codec: Codec, small, monkeypatch) -> None:
     assert np.abs(np.concatenate([decoder.push(codes), decoder.finish()], axis=1) - whole).max() > 1e-5
 
 
+@pytest.mark.parametrize("codec", ["dac", "even"], indirect=True)
 def test_all_windows_have_one_length(codec: Codec, small, monkeypatch) -> None:
     lengths = []
     plain = Engine.encode_piece

@@ -165,17 +165,16 @@ def test_steps_that_stay_infinite_stop_the_run_after_the_limit(place: Path, tmp_
         train_here(config, tmp_path / "run")
 
 
+@pytest.mark.usefixtures("run")  # which leaves the compiled programs: none could be kept here
 def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(place: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the full disk."""
     recipe = place / "recipe.json"
     program = f"""
 import resource, signal, sys
-import jax
 from codax.config import Config, recipe_flags
 from codax.errors import CodaxError
 from codax.runtime.program import quiet_checkpoints
 from codax.training import checkpoints, loop
-jax.config.update("jax_enable_compilation_cache", False)
 save = checkpoints.Checkpoints.save
 def limited(self, step, *arguments):
     if step > 3:
@@ -191,7 +190,7 @@ with quiet_checkpoints():
     except CodaxError as error:
         recipe_flags.fail(error)
 """
-    done = run_program("-c", program, env=environment())
+    done = run_program("-c", program, env=environment(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1000"))
     assert done.returncode == 1, done.stderr
     assert "a checkpoint could not be written (File too large); the checkpoint of step 3 is intact" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -209,6 +208,8 @@ def test_files_that_die_are_named_and_the_run_goes_on_when_they_are_back(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_corpus(place, tmp_path, memory_mb=0)
+    config.quantizer.start_step = config.discriminator.start_step = 100
+    config.train.eval_batches = config.train.sample_files = 0
     phase_at = loop.phase_at
 
     def with_damage(recipe, step):

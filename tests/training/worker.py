@@ -113,26 +113,26 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
     return results | {f"state{name}": value for name, value in flat(state).items()}
 
 
-def recipe_named(name: str) -> Config:
-    """One of the recipes above, or a step with an option of the quantizer."""
-    recipes = {make.__name__: make for make in (step_config, per_rate_config, mimi_config, dac_config)}
-    return recipes[name]() if name in recipes else option_config(name)
-
-
-def mapped_steps(config: Config, mapped: parallel.Parallel) -> dict[str, np.ndarray]:
-    """`run_steps` on several devices, of this process or of several."""
+def mapped_steps(config: Config, mapped: parallel.Parallel, initial: TrainState | None = None) -> dict[str, np.ndarray]:
+    """`run_steps` on several devices, of this process or of several; from `initial`, or a state made on all of them."""
     local = EXAMPLES // jax.process_count()
     first = jax.process_index() * local
 
     def place(batch):
         return mapped.place({name: x[first : first + local] for name, x in batch.items()})
 
-    return run_steps(config, mapped.compile, place, mapped.initialise(lambda: init_state(config)), mapped.axis)
+    if initial is None:
+        initial = mapped.initialise(lambda: init_state(config))
+    else:
+        initial = jax.device_put(initial, mapped.state_sharding)
+    return run_steps(config, mapped.compile, place, initial, mapped.axis)
 
 
-def plain_steps(config: Config) -> dict[str, np.ndarray]:
+def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, np.ndarray]:
     """`run_steps` on one device, without mapping."""
-    return run_steps(config, jax.jit, lambda batch: batch, jax.jit(lambda: init_state(config))(), None)
+    if initial is None:
+        initial = jax.jit(lambda: init_state(config))()
+    return run_steps(config, jax.jit, lambda batch: batch, initial, None)
 
 
 def steps(folder: str, *kinds: str) -> None:
