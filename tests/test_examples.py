@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from codax.audio import from_int16, to_int16
 from codax.codec.codec import Codec
-from test_sessions import mimi_config
+from zoo import mimi_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -40,7 +40,7 @@ def _write(name: str, seconds: float, channels: int, rate: int = 44_100) -> np.n
     return signal
 
 
-@pytest.mark.parametrize(("kind", "channels"), [("24khz", 2), ("48khz", 1), ("48khz", 2)])
+@pytest.mark.parametrize(("kind", "channels"), [("24khz", 2), ("48khz", 1)])
 def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, channels):
     signal = _write("in.wav", 9.3, channels)
     codec = codax.load(models / kind)
@@ -69,7 +69,7 @@ def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, chann
     assert (facts["kind"], facts["num_quantizers"]) == ("ecdc", file.codebooks)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("channels", [2, 3])
 def test_a_codax_file_of_a_model_with_segments(run_here, models, channels):
     signal = _write("in.wav", 2.5, channels, 22_050)
     assert run_here("encode", "in.wav", "a.codax", "--model", models / "48khz", "--kbps", "3")[0] == 0
@@ -79,7 +79,7 @@ def test_a_codax_file_of_a_model_with_segments(run_here, models, channels):
         assert reader.meta.num_samples == len(signal)
         scales = reader.scales()
     assert scales is not None
-    np.testing.assert_allclose(scales[0, 0], 0.1 if channels == 1 else 0.1 / np.sqrt(2), rtol=0.15)
+    np.testing.assert_allclose(scales[0, 0], 0.1 / np.sqrt(2), rtol=0.15)
     assert run_here("decode", "a.codax", "b.wav")[0] == 0
     assert audio.info("b.wav") == audio.info("in.wav")
     facts = json.loads(run_here("info", "a.codax", "--json")[1])

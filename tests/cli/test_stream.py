@@ -53,6 +53,7 @@ def _run(place, data: bytes, *args: str) -> tuple[int, bytes, str]:
         patch.chdir(place)
         patch.setenv("CODAX_CACHE", str(place / "cache"))
         patch.setattr(sys, "argv", ["codax", "stream", *args])
+        patch.setattr("codax.cli.stream._SIZES", (1,))  # of what is compiled in advance
         for name, file in (("stdin", source), ("stdout", out), ("stderr", err)):
             patch.setattr(sys, name, file)
         with pytest.raises(SystemExit) as stop:

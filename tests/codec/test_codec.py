@@ -1,5 +1,7 @@
 """The codec as a user holds it: shapes, streaming, saving and damaged models."""
 
+import functools
+
 import codax
 import jax
 import numpy as np
@@ -32,16 +34,37 @@ def small_config(**model) -> Config:
     return config.validate()
 
 
-@pytest.fixture(scope="module", params=["stem1", "stem4", "normalised", "factorised", "fsq", "beam"])
-def codec(request):
-    """Codecs of two first layers, and smaller ones with each option of the quantizer that matters after training."""
-    if request.param in OPTIONS:
-        return Codec.init_random(with_option(small_config(dilations=(1,)), request.param), seed=1)
-    if request.param == "beam":
-        config = small_config(dilations=(1,))
+# Codecs of two first layers, and one with each option of the quantizer that matters after training; with the sizes of
+# pieces that each is given. Every size is odd for one, whole frames for another.
+CHUNKS = {
+    "stem1": (1, 7, 333),
+    "stem4": (7, 64),
+    "normalised": (1, 5000),
+    "factorised": (64, 333),
+    "fsq": (7, 5000),
+    "beam": (1, 64),
+}
+
+
+@functools.cache
+def made(name: str) -> Codec:
+    config = small_config(dilations=(1,), stem_stride=4 if name == "stem4" else 1)
+    if name in OPTIONS:
+        config = with_option(config, name)
+    elif name == "beam":
         config.quantizer.beam = 3
-        return Codec.init_random(config, seed=1)
-    return Codec.init_random(small_config(stem_stride={"stem1": 1, "stem4": 4}[request.param]), seed=1)
+    return Codec.init_random(config, seed=1)
+
+
+@pytest.fixture(params=CHUNKS)
+def codec(request):
+    return made(request.param)
+
+
+@pytest.fixture
+def plain():
+    """For what does not depend on the quantizer."""
+    return made("stem1")
 
 
 def signal(batch=1, time=1001, channels=1, seed=0):
@@ -49,33 +72,35 @@ def signal(batch=1, time=1001, channels=1, seed=0):
 
 
 @pytest.mark.parametrize("rate,channels", [(8_000, 1), (8_000, 2), (11_025, 1), (44_100, 3)])
-def test_decoding_gives_back_length_rate_and_channels(codec, rate, channels):
+def test_decoding_gives_back_length_rate_and_channels(plain, rate, channels):
     audio = signal(2, 3333, channels)
-    tokens = codec.encode(audio, sample_rate=rate, num_quantizers=3)
+    tokens = plain.encode(audio, sample_rate=rate, num_quantizers=3)
     model_length = -(-3333 * 8_000 // rate)
-    assert tokens.codes.shape == (2 * channels, -(-model_length // codec.config.hop), 3)
+    assert tokens.codes.shape == (2 * channels, -(-model_length // plain.config.hop), 3)
     assert tokens.codes.dtype == np.int32
-    decoded = codec.decode(tokens)
+    decoded = plain.decode(tokens)
     assert decoded.shape == audio.shape
     assert np.isfinite(decoded).all()
 
 
-def test_channels_of_a_mono_model_do_not_mix(codec):
+def test_channels_of_a_mono_model_do_not_mix(plain):
     audio = signal(1, 800, 2)
-    both = codec.decode(codec.encode(audio))
+    both = plain.decode(plain.encode(audio))
     for channel in range(2):
-        alone = codec.decode(codec.encode(audio[..., channel : channel + 1]))
+        alone = plain.decode(plain.encode(audio[..., channel : channel + 1]))
         np.testing.assert_allclose(both[..., channel], alone[..., 0], atol=1e-5)
 
 
-def test_length_buckets_change_nothing(codec):
-    audio = signal(1, 200 * codec.config.hop)
-    whole = codec.encode(audio).codes
-    start = codec.encode(audio[:, : 37 * codec.config.hop]).codes
+def test_length_buckets_change_nothing(plain):
+    audio = signal(1, 200 * plain.config.hop)
+    whole = plain.encode(audio).codes
+    start = plain.encode(audio[:, : 37 * plain.config.hop]).codes
     np.testing.assert_array_equal(whole[:, :37], start)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 64, 333, 5000])
+@pytest.mark.parametrize(
+    ("codec", "chunk"), [(name, chunk) for name, sizes in CHUNKS.items() for chunk in sizes], indirect=["codec"]
+)
 def test_streaming_equals_offline(codec, chunk):
     audio = signal(2, 1001 if chunk > 1 else 201)
     offline = codec.encode(audio)
@@ -89,11 +114,11 @@ def test_streaming_equals_offline(codec, chunk):
     np.testing.assert_allclose(streamed, codec.decode(offline), atol=1e-5)
 
 
-def test_streaming_context_matters(codec):
+def test_streaming_context_matters(plain):
     """A session that lost its context would differ: the test above could otherwise pass by accident."""
-    audio = signal(1, 40 * codec.config.hop)
-    latent = codec.encode(audio).codes
-    fresh = codec.encode(audio[:, 20 * codec.config.hop :]).codes
+    audio = signal(1, 40 * plain.config.hop)
+    latent = plain.encode(audio).codes
+    fresh = plain.encode(audio[:, 20 * plain.config.hop :]).codes
     assert (latent[:, 20:] != fresh).any()
 
 
@@ -148,6 +173,7 @@ def test_save_and_load_round_trip(tmp_path, codec):
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
 
 
+@pytest.mark.parametrize("codec", ["normalised", "factorised"], indirect=True)  # sums of EMA; directions and scales
 def test_coding_uses_folded_weights_and_keeps_the_trained_ones(tmp_path, codec):
     codec.save(tmp_path / "model")
     loaded = codax.load(tmp_path / "model")
@@ -164,44 +190,44 @@ def test_coding_uses_folded_weights_and_keeps_the_trained_ones(tmp_path, codec):
 
 
 def test_folding_within_a_users_function_leaves_no_tracer():
-    codec = Codec.init_random(small_config(weight_norm=True), seed=1)
+    codec = Codec.init_random(small_config(weight_norm=True, dilations=(1,)), seed=1)
     found = jax.jit(lambda x: codec.module.apply(codec.engine.folded, x, method="encode_latent"))(signal())
     plain = codec.module.apply({"params": codec.params, "codebook": codec.codebook}, signal(), method="encode_latent")
     np.testing.assert_allclose(found, plain, atol=1e-5)
     assert codec.encode(signal()).codes.shape == (1, -(-1001 // codec.config.hop), 4)
 
 
-def test_half_is_half_the_size_and_stays_as_it_is(tmp_path, codec):
-    codec.save(tmp_path / "whole")
-    codec.save(tmp_path / "half", half=True)
+def test_half_is_half_the_size_and_stays_as_it_is(tmp_path, plain):
+    plain.save(tmp_path / "whole")
+    plain.save(tmp_path / "half", half=True)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
-    arrays = sum(value.nbytes for value in codec.flat().values())
+    arrays = sum(value.nbytes for value in plain.flat().values())
     assert sizes[0] - sizes[1] == pytest.approx(arrays / 2, abs=64)
     loaded = codax.load(tmp_path / "half")
     for name, value in loaded.flat().items():
-        assert value.dtype == codec.flat()[name].dtype
-        np.testing.assert_allclose(value, codec.flat()[name], rtol=2**-11, atol=2**-25)
+        assert value.dtype == plain.flat()[name].dtype
+        np.testing.assert_allclose(value, plain.flat()[name], rtol=2**-11, atol=2**-25)
     loaded.save(tmp_path / "again", half=True)
-    assert codax.load(tmp_path / "again").hash == loaded.hash != codec.hash
+    assert codax.load(tmp_path / "again").hash == loaded.hash != plain.hash
 
 
-def test_values_too_large_for_half_are_refused(tmp_path, codec):
-    arrays = codec.flat()
+def test_values_too_large_for_half_are_refused(tmp_path, plain):
+    arrays = plain.flat()
     name = next(name for name in arrays if name.startswith("params."))
     arrays[name] = np.full_like(arrays[name], 65_520.0)
-    large = from_weights(arrays, codec.config, tmp_path / "model.safetensors")
+    large = from_weights(arrays, plain.config, tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match=f"{name} has a value of 65520"):
         large.save(tmp_path / "half", half=True)
     assert not (tmp_path / "half").exists()
 
 
-def test_other_weights_have_another_hash(codec):
-    assert Codec.init_random(codec.config, seed=2).hash != codec.hash
+def test_other_weights_have_another_hash(plain):
+    assert Codec.init_random(plain.config, seed=2).hash != plain.hash
 
 
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 def test_denoising_switch_reaches_the_output(side):
-    codec = Codec.init_random(small_config(film=side), seed=3)
+    codec = Codec.init_random(small_config(film=side, dilations=(1,)), seed=3)
     audio = signal()
     # FiLM starts as the identity; give it weights.
     kernel = codec.params["film"]["proj"]["kernel"]
@@ -213,43 +239,43 @@ def test_denoising_switch_reaches_the_output(side):
     np.testing.assert_array_equal(codes, codec.encode(audio, denoise=True).codes)
 
 
-def test_wrong_input_is_refused(codec):
+def test_wrong_input_is_refused(plain):
     for bad in (np.zeros((5, 3)), np.zeros((1, 0, 1)), np.full((1, 9, 1), np.nan)):
         with pytest.raises(CodaxError):
-            codec.encode(bad)
+            plain.encode(bad)
     with pytest.raises(CodaxError, match="not trained to denoise"):
-        codec.encode(signal(), denoise=True)
+        plain.encode(signal(), denoise=True)
     with pytest.raises(CodaxError, match="kbps"):
-        codec.encode(signal(), kbps=1234.5)
-    tokens = codec.encode(signal())
-    size = codec.config.quantizer.codebook_size
+        plain.encode(signal(), kbps=1234.5)
+    tokens = plain.encode(signal())
+    size = plain.config.quantizer.codebook_size
     with pytest.raises(CodaxError, match=f"0 to {size - 1}"):
-        codec.decode(codax.Tokens(codes=tokens.codes + size, length=5, sample_rate=8_000))
+        plain.decode(codax.Tokens(codes=tokens.codes + size, length=5, sample_rate=8_000))
 
 
-def test_a_saved_model_has_the_same_bytes_each_time(tmp_path, codec):
+def test_a_saved_model_has_the_same_bytes_each_time(tmp_path, plain):
     for i in range(8):
-        codec.save(tmp_path / str(i))
+        plain.save(tmp_path / str(i))
         for name in ("config.json", "model.safetensors"):
             assert (tmp_path / str(i) / name).read_bytes() == (tmp_path / "0" / name).read_bytes()
-    assert codax.load(tmp_path / "0").hash == codec.hash
+    assert codax.load(tmp_path / "0").hash == plain.hash
 
 
-def test_damaged_models_are_named(tmp_path, codec):
+def test_damaged_models_are_named(tmp_path, plain):
     with pytest.raises(ModelError, match="no such model"):
         codax.load(tmp_path / "absent")
     folder = tmp_path / "m"
-    codec.save(folder)
+    plain.save(folder)
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         codax.load(folder)
-    codec.save(folder)
+    plain.save(folder)
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-100] ^= 1
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=r"model\.safetensors: damaged, its arrays do not have the checksum"):
         codax.load(folder)
-    codec.save(folder)
+    plain.save(folder)
     (folder / "config.json").write_text(
         (folder / "config.json").read_text().replace('"dimension": 8', '"dimension": 9')
     )

@@ -53,11 +53,8 @@ def codec(name: str) -> Codec:
     if "embedding" not in made.codebook["quantizer"]:
         return made
     # Entries about as far from each other as the latent's vectors.
-    latent = made.module.apply(
-        {"params": made.params, "codebook": made.codebook},
-        jnp.asarray(signal(made, 1, 64)),
-        method=CodecModel.encode_latent,
-    )
+    encode = jax.jit(functools.partial(made.module.apply, method=CodecModel.encode_latent))
+    latent = encode({"params": made.params, "codebook": made.codebook}, jnp.asarray(signal(made, 1, 64)))
     spread = float(np.std(np.asarray(latent)))
     books = dict(made.codebook["quantizer"])
     books["embedding"] = spread * books["embedding"] * 0.7 ** jnp.arange(4)[:, None, None]

@@ -31,6 +31,8 @@ for folder in map(Path, sys.argv[1:]):
         codes, = run["encoder"](audio, *more)
         found[f"{name}.codes"] = codes
         found[f"{name}.audio"], = run["decoder"](codes)
+        if name == "a":
+            continue
         found[f"{name}.low"], = run["decoder"](codes[..., :2])
         if "encoder_step" in run:
             step = facts["programs"]["encoder_step"]
@@ -72,9 +74,10 @@ def test_two_batches_and_lengths(name: str, folders: Path) -> None:
         codes = made.engine.encode_piece(value, False)
         np.testing.assert_array_equal(found[f"{key}.codes"], codes)
         np.testing.assert_allclose(found[f"{key}.audio"], made.engine.decode_piece(codes, False), atol=1e-5)
-        np.testing.assert_allclose(found[f"{key}.low"], made.engine.decode_piece(codes[..., :2], False), atol=1e-5)
-        if name in STREAMING:
-            np.testing.assert_array_equal(found[f"{key}.streamed"], codes)
+    # Fewer levels, and frame by frame: of the second alone.
+    np.testing.assert_allclose(found["b.low"], made.engine.decode_piece(codes[..., :2], False), atol=1e-5)
+    if name in STREAMING:
+        np.testing.assert_array_equal(found["b.streamed"], codes)
 
 
 def test_the_programs_are_for_all_platforms_and_lengths(folders: Path) -> None:

@@ -32,8 +32,7 @@ def test_a_lower_rate_is_the_first_levels(codec: Codec, kbps: float) -> None:
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2)[..., :levels])
 
 
-@pytest.mark.parametrize("length", lengths(ARRAYS))
-@pytest.mark.parametrize("chunk", [5, 24, 24 * 9 + 11])
+@pytest.mark.parametrize(("length", "chunk"), [(960, 227), (960, 24), (809, 5), (217, 24), (123, 5), (11, 24)])
 def test_streaming_equals_offline(codec: Codec, length: int, chunk: int) -> None:
     audio = np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
     wanted = codec.encode(audio)

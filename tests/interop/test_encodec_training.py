@@ -36,7 +36,7 @@ def discriminators() -> tuple[Discriminators, dict]:
 
 def test_the_discriminator_gives_the_same_logits_and_features(discriminators) -> None:
     module, variables = discriminators
-    outputs = module.apply(variables, jnp.asarray(np.moveaxis(ARRAYS["audio"], 1, 2)))
+    outputs = jax.jit(module.apply)(variables, jnp.asarray(np.moveaxis(ARRAYS["audio"], 1, 2)))
     shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 480, 1)))
     assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda s: s.shape, shapes)
     for i, (logits, features) in enumerate(outputs):
@@ -49,7 +49,7 @@ def test_losses_and_gradients_are_the_same(discriminators) -> None:
     module, judge = discriminators
     codec = small_codec("24khz")
     target = jnp.asarray(np.moveaxis(ARRAYS["audio"], 1, 2))
-    real = module.apply(judge, target)
+    real = jax.jit(module.apply)(judge, target)
 
     def loss(params):
         levels = jnp.full((target.shape[0],), 4)

@@ -21,7 +21,7 @@ def plan(tmp_path: Path):
 
     def call(*arguments: str):
         command = ("-m", "codax.cli.main", "plan", "--config", recipe, *arguments)
-        return run_program(*command, env=environment(tmp_path / "compiled"))
+        return run_program(*command, env=environment())
 
     return call
 
@@ -42,15 +42,16 @@ def test_cpu_devices(plan, tmp_path: Path) -> None:
     assert "roofline" not in values
 
 
-def test_what_cannot_be_planned_is_one_line(plan) -> None:
+def test_what_cannot_be_planned_is_one_line(run, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "tiny.py", tiny_config(**WHOLE_STEP))
     for arguments, reason in (
         (("--topology", "cpu:3"), "train.batch_size = 8: must be a multiple of the 3 devices"),
         (("--topology", "cpu:1", "--config.train.size=3"), "unknown config field train.size"),
         (("--topology", "cpu:1", "extra"), "unexpected argument 'extra'"),
     ):
-        done = plan(*arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("codax: ") and done.stderr.count("\n") == 1 and reason in done.stderr
+        status, out, err = run("plan", "--config", recipe, *arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("codax: ") and err.count("\n") == 1 and reason in err
 
 
 @needs_libtpu

@@ -9,8 +9,7 @@ from codax.config import Config
 from codax.entropy import coding
 from codax.errors import CodaxError
 from codax.lm import integer, storage
-from codax.training import loop
-from tiny_run import tiny_config, write_corpus
+from tiny_run import tiny_config, train_here, write_corpus
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def _lines(workdir) -> list[dict]:
 
 
 def test_it_learns_resumes_and_codes(config, tmp_path):
-    loop.train(config, tmp_path / "whole")
+    train_here(config, tmp_path / "whole")
     lines = _lines(tmp_path / "whole")
     losses = [line["loss/bits"] for line in lines if line["kind"] == "train"]
     assert losses[-1] < losses[0] - 0.2
@@ -42,8 +41,8 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
     assert len(validation["bits"]) == levels
     assert validation["kbps"] == pytest.approx(sum(validation["bits"]) * config.frame_rate / 1000)
 
-    loop.train(config, tmp_path / "parts", max_steps=7)
-    loop.train(config, tmp_path / "parts")
+    train_here(config, tmp_path / "parts", max_steps=7)
+    train_here(config, tmp_path / "parts")
     first, again = (storage.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
@@ -61,4 +60,4 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
 def test_a_codec_that_is_not_there(config, tmp_path):
     config.lm.codec = str(tmp_path / "absent")
     with pytest.raises(CodaxError, match="absent: no such model folder"):
-        loop.train(config, tmp_path / "run")
+        train_here(config, tmp_path / "run")

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from codax.config import Config
 from codax.errors import CodaxError
 from codax.training.parallel import Parallel, initialize_distributed
-from tiny_run import ROOT, WORKER, environment, free_port, run_program
+from codax.training.state import init_state
+from tiny_run import ROOT, WORKER, environment, free_port
+from worker import dac_config, mapped_steps, mimi_config, option_config, per_rate_config, plain_steps, step_config
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
-@pytest.fixture(scope="module")
-def one_device(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    out = tmp_path_factory.mktemp("one") / "out.npz"
-    done = run_program(WORKER, "steps", "jit", out, env=environment(cache))
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(out))
+def one_device() -> dict[str, np.ndarray]:
+    return plain_steps(step_config())
 
 
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
@@ -43,66 +38,62 @@ def test_the_compared_steps_do_all_they_should(one_device: dict[str, np.ndarray]
 
 
 @pytest.mark.parametrize("kind", ["shard_map", "pmap"])
-def test_eight_devices_equal_one(kind: str, cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
-    env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=8")
-    done = run_program(WORKER, "steps", kind, tmp_path / "out.npz", env=env)
-    assert done.returncode == 0, done.stderr
-    assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
+def test_eight_devices_equal_one(kind: str, one_device: dict[str, np.ndarray]) -> None:
+    assert_close(mapped_steps(step_config(), Parallel(kind)), one_device)
 
 
-def on_devices(recipe: str, cache: Path, folder: Path, count: int = 2) -> dict[str, dict[str, np.ndarray]]:
-    """What a recipe's steps give on one device and on several."""
-    env = environment(cache, XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
-    results = {}
-    for kind in ("jit", "shard_map"):
-        done = run_program(WORKER, "steps", kind, folder / f"{kind}.npz", recipe, env=env)
-        assert done.returncode == 0, done.stderr
-        results[kind] = dict(np.load(folder / f"{kind}.npz"))
-    return results
+def on_devices(config: Config, count: int = 2) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What a recipe's steps give on several devices, and on one."""
+    mapped = Parallel(devices=jax.devices()[:count])
+    assert mapped.devices == count and mapped.kind == "shard_map"
+    initial = jax.jit(lambda: init_state(config))()
+    return mapped_steps(config, mapped, initial), plain_steps(config, initial)
 
 
-def test_mimi_is_the_same_on_devices(cache: Path, tmp_path: Path) -> None:
-    """With an adversarial weight of 1, JAX 0.12 and one device differed from several by 9e-5 in the third step.
-
-    One of the 51,200 activations of the wave discriminator's first layer was 7e-8 on one device and -1e-8 on two or
-    eight, as a convolution of 16 examples and convolutions of 8 or 2 round differently. The leaky ReLU's slope turned
-    from 1 to 0.2 there: the gradient of the generator's adversarial loss differed by 3e-5 (7 %) in the 15 samples
-    that this activation sees, that of the feature loss by 1e-6, and every other gradient by 1e-7 at most.
-    """
-    results = on_devices("mimi_config", cache, tmp_path)
-    dead = [results["jit"][f"step{i}['codebook/dead']"].sum() for i in range(3)]
+def test_mimi_is_the_same_on_devices() -> None:
+    """Without discriminators, which the step above has: Mimi's network takes long to compile."""
+    config = mimi_config()
+    config.loss.adversarial = config.loss.feature = 0.0
+    several, one = on_devices(config)
+    dead = [one[f"step{i}['codebook/dead']"].sum() for i in range(3)]
     assert dead[0] > 0 and dead[1] == 0  # every other step
-    assert_close(results["shard_map"], results["jit"])
+    assert_close(several, one)
 
 
-def test_discriminators_for_each_rate_are_the_same_on_devices(cache: Path, tmp_path: Path) -> None:
-    results = on_devices("per_rate_config", cache, tmp_path)
-    counts = results["jit"]["state.discriminator_optimizer[0].count"]
+def test_discriminators_for_each_rate_are_the_same_on_devices() -> None:
+    several, one = on_devices(per_rate_config())
+    counts = one["state.discriminator_optimizer[0].count"]
     assert counts.shape == (2,) and counts.min() > 0
-    assert_close(results["shard_map"], results["jit"])
+    assert_close(several, one)
 
 
-def test_dac_is_the_same_on_eight_devices(cache: Path, tmp_path: Path) -> None:
-    results = on_devices("dac_config", cache, tmp_path, 8)
+def test_dac_is_the_same_on_eight_devices() -> None:
+    several, one = on_devices(dac_config(), 8)
     for name in ("adversarial", "feature", "commitment", "codebook", "spectral"):
-        assert results["jit"][f"step2['loss/{name}']"] > 0
-    assert results["jit"]["state.codebook['quantizer']['count']"].sum() > 0
-    assert_close(results["shard_map"], results["jit"])
+        assert one[f"step2['loss/{name}']"] > 0
+    assert one["state.codebook['quantizer']['count']"].sum() > 0
+    assert_close(several, one)
 
 
-@pytest.mark.parametrize("kind", ["shard_map", "pmap"])
-def test_two_processes_of_four_devices_equal_one(
-    kind: str, cache: Path, one_device: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    port, processes = free_port(), []
+@pytest.mark.parametrize("option", ["normalised", "factorised_rotation", "fsq"])  # the plain ones are above
+def test_options_of_the_quantizer_are_the_same_on_eight_devices(option: str) -> None:
+    several, one = on_devices(option_config(option), 8)
+    assert one["state.codebook['quantizer']['count']"].sum() > 0
+    assert one["state.bad_total"] == 0
+    assert_close(several, one)
+
+
+def test_two_processes_of_four_devices_equal_one(one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
+    port, processes, kinds = free_port(), [], ("shard_map", "pmap")
     for index in range(2):
         names = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
-        env = environment(cache, XLA_FLAGS="--xla_force_host_platform_device_count=4", **names)
-        command = [sys.executable, str(WORKER), "steps", kind, str(tmp_path / "out.npz")]
+        env = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4", **names)
+        command = [sys.executable, str(WORKER), "steps", str(tmp_path), *kinds]
         processes.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate(timeout=600)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
-    assert_close(dict(np.load(tmp_path / "out.npz")), one_device)
+    for kind in kinds:
+        assert_close(dict(np.load(tmp_path / f"{kind}.npz")), one_device)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,9 +118,9 @@ def test_flags_that_do_not_fit(given: tuple, message: str) -> None:
         initialize_distributed(*given)
 
 
-def test_an_incomplete_environment_is_named(tmp_path: Path) -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    env |= {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"}
-    code = "from codax.training.parallel import initialize_distributed as i; i()"
-    done = run_program("-c", code, env=env)
-    assert "JAX_COORDINATOR_ADDRESS is not set" in done.stderr
+def test_an_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAX_COORDINATOR_ADDRESS", raising=False)
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    monkeypatch.setenv("JAX_PROCESS_ID", "0")
+    with pytest.raises(CodaxError, match="JAX_COORDINATOR_ADDRESS is not set"):
+        initialize_distributed()

@@ -11,27 +11,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from codax.config import Config
 from tiny_run import (
     ROOT,
     WHOLE_STEP,
-    WORKER,
+    end_of,
     environment,
     free_port,
     metric_lines,
-    run_program,
     tiny_config,
-    write_place,
+    train_here,
+    write_corpus,
+    write_recipe,
 )
 
 STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
-    folder = tmp_path_factory.mktemp("processes")
-    config = tiny_config(
-        str(folder / "corpus"),
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A recipe whose corpus is written."""
+    return tiny_config(
+        str(write_corpus(tmp_path_factory.mktemp("processes") / "corpus")),
         **WHOLE_STEP,
         loss__waveform=0.01,
         data__gain_db=(-6.0, 0.0),
@@ -39,25 +40,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train__checkpoint_every=10,
         train__eval_every=20,
     )
-    return write_place(folder, config)
 
 
-@pytest.fixture(scope="module")
-def alone(place: Path) -> Path:
-    """The work directory of the run of one process."""
-    workdir = place / "alone"
-    env = environment(place / "cache")
-    done = run_program("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", env=env)
-    assert done.returncode == 0, done.stderr
-    return workdir
-
-
-def start(place: Path, workdir: Path, count: int, *flags: str) -> list[subprocess.Popen[str]]:
+def start(config: Config, workdir: Path, count: int, *flags: str) -> list[subprocess.Popen[str]]:
     """The run as so many processes, which find each other by flags."""
+    recipe = write_recipe(workdir.with_suffix(".py"), config)
     where = f"--coordinator=localhost:{free_port()}"
     common = [
         "train.py",
-        f"--config={place / 'recipe.py'}",
+        f"--config={recipe}",
         f"--workdir={workdir}",
         where,
         f"--num_processes={count}",
@@ -66,7 +57,7 @@ def start(place: Path, workdir: Path, count: int, *flags: str) -> list[subproces
     return [
         subprocess.Popen(
             [sys.executable, *common, f"--process_index={index}", *flags],
-            env=environment(place / "cache"),
+            env=environment(),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,18 +76,12 @@ def wait_for_checkpoint(workdir: Path, processes: list[subprocess.Popen[str]]) -
     raise AssertionError("no checkpoint")
 
 
-def end_of(place: Path, workdir: Path) -> dict[str, np.ndarray]:
-    """The latest checkpoint."""
-    out = place / f"{workdir.name}.npz"
-    dumped = run_program(WORKER, "dump", place / "recipe.json", workdir, out, env=environment(place / "cache"))
-    assert dumped.returncode == 0, dumped.stderr
-    return dict(np.load(out))
-
-
-def test_processes_stop_together_and_one_goes_on(place: Path, alone: Path) -> None:
+def test_processes_stop_together_and_one_goes_on(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """SIGTERM to one of two stops both after the same step; one process then finishes the run as if it were its own."""
-    workdir = place / "two"
-    processes = start(place, workdir, 2)
+    workdir, alone = tmp_path / "two", tmp_path / "alone"
+    processes = start(config, workdir, 2)
     wait_for_checkpoint(workdir, processes)
     processes[1].send_signal(signal.SIGTERM)
     outputs = [process.communicate(timeout=300) for process in processes]
@@ -110,11 +95,10 @@ def test_processes_stop_together_and_one_goes_on(place: Path, alone: Path) -> No
         "process_1-of-2.json",
     ]
 
-    command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}")
-    finished = run_program(*command, env=environment(place / "cache"))
-    assert finished.returncode == 0, finished.stderr
-    assert f"resuming from the checkpoint of step {step}" in finished.stdout
-    found, wanted = end_of(place, workdir), end_of(place, alone)
+    train_here(config, workdir)
+    assert f"resuming from the checkpoint of step {step}" in capsys.readouterr().out
+    train_here(config, alone)
+    found, wanted = end_of(config, workdir), end_of(config, alone)
     np.testing.assert_array_equal(found.pop("data"), wanted.pop("data"))  # what would come next
     assert found[".step"] == wanted[".step"] == STEPS
     lines = [metric_lines(folder) for folder in (workdir, alone)]
@@ -128,17 +112,17 @@ def test_processes_stop_together_and_one_goes_on(place: Path, alone: Path) -> No
                 assert ours[name] == pytest.approx(theirs[name], rel=tolerance), (name, ours["step"])
 
 
-def test_one_killed_process_ends_the_others_and_the_run_goes_on(place: Path, alone: Path) -> None:
-    workdir = place / "killed"
-    processes = start(place, workdir, 2, "--parallel=pmap")
+def test_one_killed_process_ends_the_others_and_the_run_goes_on(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workdir = tmp_path / "killed"
+    processes = start(config, workdir, 2, "--parallel=pmap")
     wait_for_checkpoint(workdir, processes)
     os.kill(processes[1].pid, signal.SIGKILL)
     began = time.monotonic()
     processes[0].communicate(timeout=300)
     assert processes[0].returncode != 0
     assert time.monotonic() - began < 200
-    again = start(place, workdir, 2, "--parallel=pmap")
-    outputs = [process.communicate(timeout=300) for process in again]
-    assert [process.returncode for process in again] == [0, 0], outputs
-    assert "resuming from the checkpoint of step" in outputs[0][0]
-    assert end_of(place, workdir)[".step"] == STEPS
+    train_here(config, workdir)
+    assert "resuming from the checkpoint of step" in capsys.readouterr().out
+    assert end_of(config, workdir)[".step"] == STEPS

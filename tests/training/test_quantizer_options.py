@@ -1,4 +1,4 @@
-"""Training with every option of the quantizer: it lasts, it learns, devices do not matter, a stop changes nothing."""
+"""Training with every option of the quantizer: it lasts, it learns, a stop changes nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from codax.training import state as st
 from codax.training.step import Phase, make_codebook_init, make_step
-from test_parallel import assert_close, on_devices
-from tiny_run import WHOLE_STEP, WORKER, environment, metric_lines, run_program, tiny_config, voices, write_corpus
+from tiny_run import WHOLE_STEP, metric_lines, tiny_config, train_here, voices, write_corpus
 from worker import dac_config, with_option
 
-OPTIONS = ("average", "normalised", "rotation", "factorised", "factorised_rotation", "fsq")
-MOST_DIFFERENT = ("normalised", "factorised_rotation", "fsq")  # the plain ones are in other files
+OPTIONS = ("normalised", "rotation", "factorised", "fsq")  # the plain one is trained in test_train_command.py
 STEPS = 200
 
 
@@ -44,16 +42,8 @@ def test_two_hundred_steps(option: str) -> None:
     assert coverage.shape == (4,) and coverage.min() > (0.1 if config.quantizer.kind != "factorised" else 0.0)
 
 
-@pytest.mark.parametrize("option", MOST_DIFFERENT)
-def test_eight_devices_equal_one(option: str, tmp_path: Path) -> None:
-    results = on_devices(option, tmp_path / "cache", tmp_path, 8)
-    assert results["jit"]["state.codebook['quantizer']['count']"].sum() > 0
-    assert results["jit"]["state.bad_total"] == 0
-    assert_close(results["shard_map"], results["jit"])
-
-
 @pytest.mark.parametrize("option", ["normalised", "fsq", "dac"])
-def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """DAC's recipe, which has factorised codes, with its discriminators and the rotation trick; the others without."""
     if option == "dac":
         config = dac_config()
@@ -64,14 +54,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path) -> None:
     config.data.source = str(write_corpus(tmp_path / "corpus"))
     config.train.steps, config.train.batch_size, config.train.eval_every = 4, 4, 4
     config.train.eval_batches = config.train.sample_files = 0
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(config.validate().to_json())
-    env = environment(tmp_path / "cache")
-    for name, stop in (("two", 1), ("two", -1), ("one", -1)):
-        done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
-        assert done.returncode == 0, done.stderr
-        assert ("stopped on request at step 2" in done.stdout) == (stop == 1)
-        assert ("resuming from the checkpoint of step 2" in done.stdout) == (name == "two" and stop == -1)
+    config.validate()
+    train_here(config, tmp_path / "one")
+    train_here(config, tmp_path / "two", max_steps=2)
+    assert not (tmp_path / "two" / "export").exists()
+    train_here(config, tmp_path / "two")
+    said = capsys.readouterr().out
+    assert "stopped at step 2;" in said and said.count("resuming from the checkpoint of step 2") == 1
     assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
     codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
     assert codecs[0].hash == codecs[1].hash and codecs[0].usage().sum() > 0

@@ -11,8 +11,7 @@ import pytest
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.training import loop
-from tiny_run import WHOLE_STEP, WORKER, environment, run_program, tiny_config, write_corpus
+from tiny_run import WHOLE_STEP, tiny_config, train_here, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return config.validate()
 
 
-def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(config: Config, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(config.to_json())
-    for name, stop in (("one", -1), ("two", 1), ("two", -1)):
-        env = environment(tmp_path / "cache")
-        done = run_program(WORKER, "train", recipe, tmp_path / name, stop, "SIGTERM", env=env)
-        assert done.returncode == 0, done.stderr
-        assert ("resuming from the checkpoint" in done.stdout) == (name == "two" and stop == -1)
+def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_here(config, tmp_path / "one")
+    train_here(config, tmp_path / "two", max_steps=1)
+    assert "resuming from the checkpoint" not in capsys.readouterr().out
+    train_here(config, tmp_path / "two")
+    assert "resuming from the checkpoint" in capsys.readouterr().out
     model, one, two = (
         codax.load(folder)
         for folder in (config.train.start_from, tmp_path / "one" / "export", tmp_path / "two" / "export")
@@ -62,5 +61,5 @@ def test_what_does_not_fit_is_refused(config: Config, tmp_path: Path, section, f
     setattr(getattr(changed, section), field, value)
     changed.quantizer.kbps = ()
     with pytest.raises(CodaxError, match=message):
-        loop.train(changed, tmp_path / "run")
+        train_here(changed, tmp_path / "run")
     assert not list(tmp_path.glob("run/checkpoints/*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -11,22 +12,25 @@ import codax
 import numpy as np
 import pytest
 from codax import audio
-from codax.config import Config
+from codax.config import Config, recipe_flags
+from codax.errors import CodaxError
+from codax.training import loop
 from tiny_run import (
     WORKER,
+    end_of,
     environment,
     metric_lines,
     run_program,
     tiny_config,
+    train_here,
     write_corpus,
     write_place,
-    write_recipe,
 )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus, a recipe as a Python file and as JSON, and the cache of compiled programs."""
+    """A folder with a corpus, and a recipe as a Python file and as JSON."""
     folder = tmp_path_factory.mktemp("training")
     return write_place(folder, tiny_config(str(folder / "corpus")))
 
@@ -35,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(place: Path) -> Path:
     """The work directory of a run without interruption."""
     workdir = place / "run"
-    env = environment(place / "cache")
+    env = environment()
     done = run_program("train.py", f"--config={place / 'recipe.py'}", f"--workdir={workdir}", env=env)
     assert done.returncode == 0, done.stderr
     assert "finished 20 steps" in done.stdout
@@ -79,7 +83,7 @@ def test_metrics_hold_every_number_and_the_loss_falls(run: Path) -> None:
 
 
 def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> None:
-    recipe, workdir, env = place / "recipe.json", place / "killed", environment(place / "cache")
+    recipe, workdir, env = place / "recipe.json", place / "killed", environment()
     killed = run_program(WORKER, "train", recipe, workdir, 7, "SIGKILL", env=env)
     assert killed.returncode == -signal.SIGKILL
     assert not (workdir / "export").exists()
@@ -98,12 +102,7 @@ def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> No
     assert "resuming from the checkpoint of step 14" in finished.stdout
 
     assert metric_lines(workdir) == metric_lines(run)
-    states = []
-    for folder in (run, workdir):
-        out = place / f"{folder.name}.npz"
-        dumped = run_program(WORKER, "dump", recipe, folder, out, env=env)
-        assert dumped.returncode == 0, dumped.stderr
-        states.append(dict(np.load(out)))
+    states = [end_of(Config.load(recipe), folder) for folder in (run, workdir)]
     assert states[0][".step"] == 20 and set(states[0]) == set(states[1])
     for name, value in states[0].items():
         np.testing.assert_array_equal(value, states[1][name], err_msg=name)
@@ -111,42 +110,47 @@ def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> No
 
 
 def test_a_step_that_never_ends_ends_at_sigterm(place: Path) -> None:
-    recipe, workdir, env = place / "recipe.json", place / "hung", environment(place / "cache")
+    recipe, workdir, env = place / "recipe.json", place / "hung", environment()
     hung = run_program(WORKER, "hang", recipe, workdir, 5, 3, env=env)
     assert hung.returncode == 1
     line = "error: no step ended within 3 s of the signal to stop; the checkpoint of step 3 is intact"
     assert hung.stderr.splitlines()[-1] == line
-    dumped = run_program(WORKER, "dump", recipe, workdir, place / "hung.npz", env=env)
-    assert dumped.returncode == 0, dumped.stderr
-    assert np.load(place / "hung.npz")[".step"] == 3
+    assert end_of(Config.load(recipe), workdir)[".step"] == 3
 
 
 def test_a_finished_run_is_left_as_it_is_and_can_be_prolonged(run: Path, place: Path) -> None:
-    before = (run / "metrics.jsonl").read_bytes()
-    command = ("train.py", f"--config={place / 'recipe.py'}", f"--workdir={run}")
-    again = run_program(*command, env=environment(place / "cache"))
-    assert again.returncode == 0, again.stderr
+    before, config = (run / "metrics.jsonl").read_bytes(), Config.load(place / "recipe.json")
+    train_here(config, run)
     assert (run / "metrics.jsonl").read_bytes() == before
+    config.model.channels = 8
+    with pytest.raises(CodaxError, match=r"model\.channels = 4, not 8"):
+        train_here(config, run)
 
-    other = run_program(*command, "--config.model.channels=8", env=environment(place / "cache"))
-    assert other.returncode == 1
-    assert other.stderr.count("\n") == 1 and "model.channels = 4, not 8" in other.stderr
+
+MISTAKES = {
+    "--config.train.batchsize=3": "unknown config field train.batchsize",
+    "--config.train.batch_size=many": "config field train.batch_size = 'many': expected a whole number",
+    "--config.model.strides=(2,0.5)": "config field model.strides: expected int, got 0.5",
+    "--config.loss.distillation=1": "model.semantic_dimension = 0: must be positive with loss.distillation",
+}
+
+
+@pytest.mark.parametrize("flag", MISTAKES)
+def test_mistakes_are_named(flag: str, place: Path) -> None:
+    with pytest.raises(CodaxError, match=re.escape(MISTAKES[flag])):
+        recipe_flags.read(str(place / "recipe.py"), [flag])
 
 
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--config.train.batchsize=3", "unknown config field train.batchsize"),
-        ("--config.train.batch_size=many", "config field train.batch_size = 'many': expected a whole number"),
-        ("--config.model.strides=(2,0.5)", "config field model.strides: expected int, got 0.5"),
         ("--config.data.source=nowhere", "nowhere"),
-        ("--config.loss.distillation=1", "model.semantic_dimension = 0: must be positive with loss.distillation"),
         ("--config=recipes/none.py", "recipes/none.py: no such recipe"),
     ],
 )
 def test_mistakes_give_one_line_and_status_1(flag: str, message: str, place: Path, tmp_path: Path) -> None:
     recipe = [] if flag.startswith("--config=") else [f"--config={place / 'recipe.py'}"]
-    done = run_program("train.py", *recipe, f"--workdir={tmp_path / 'run'}", flag, env=environment(place / "cache"))
+    done = run_program("train.py", *recipe, f"--workdir={tmp_path / 'run'}", flag, env=environment())
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert message in done.stderr
@@ -157,22 +161,18 @@ def test_steps_that_stay_infinite_stop_the_run_after_the_limit(place: Path, tmp_
     config.optimizer.learning_rate = 1e38  # the first update makes the second step infinite
     config.quantizer.start_step = config.discriminator.start_step = 100
     config.train = dataclasses.replace(config.train, max_bad_steps=3, eval_batches=0, sample_files=0)
-    recipe = write_recipe(tmp_path / "recipe.py", config)
-    workdir = tmp_path / "run"
-    done = run_program("train.py", f"--config={recipe}", f"--workdir={workdir}", env=environment(tmp_path / "cache"))
-    assert done.returncode == 1
-    assert "not finite in 3 steps in a row" in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(CodaxError, match="not finite in 3 steps in a row"):
+        train_here(config, tmp_path / "run")
 
 
-@pytest.mark.usefixtures("run")  # which leaves the compiled programs, so that none has to be written here
+@pytest.mark.usefixtures("run")  # which leaves the compiled programs: none could be kept here
 def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(place: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the full disk."""
     recipe = place / "recipe.json"
     program = f"""
 import resource, signal, sys
-from codax.config import Config
+from codax.config import Config, recipe_flags
 from codax.errors import CodaxError
-from codax.config import recipe_flags
 from codax.runtime.program import quiet_checkpoints
 from codax.training import checkpoints, loop
 save = checkpoints.Checkpoints.save
@@ -190,66 +190,55 @@ with quiet_checkpoints():
     except CodaxError as error:
         recipe_flags.fail(error)
 """
-    env = environment(place / "cache")
-    done = run_program("-c", program, env=env)
+    done = run_program("-c", program, env=environment(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1000"))
     assert done.returncode == 1, done.stderr
     assert "a checkpoint could not be written (File too large); the checkpoint of step 3 is intact" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
-    dumped = run_program(WORKER, "dump", recipe, tmp_path / "run", tmp_path / "out.npz", env=env)
-    assert dumped.returncode == 0, dumped.stderr
-    assert np.load(tmp_path / "out.npz")[".step"] == 3
+    assert end_of(Config.load(recipe), tmp_path / "run")[".step"] == 3
 
 
-def failing_run(place: Path, folder: Path, lines: str, **data: object) -> tuple[list[str], Path, Config]:
-    """A program that trains on a corpus of its own after `lines` that make something fail; its folder; the recipe."""
+def with_corpus(place: Path, folder: Path, **data: object) -> Config:
+    """The recipe on a corpus of its own."""
     config = Config.load(place / "recipe.json")
     config.data = dataclasses.replace(config.data, source=str(write_corpus(folder / "corpus")), **data)
-    (folder / "recipe.json").write_text(config.to_json(), encoding="utf-8")
+    return config
+
+
+def test_files_that_die_are_named_and_the_run_goes_on_when_they_are_back(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_corpus(place, tmp_path, memory_mb=0)
+    config.quantizer.start_step = config.discriminator.start_step = 100
+    config.train.eval_batches = config.train.sample_files = 0
+    phase_at = loop.phase_at
+
+    def with_damage(recipe, step):
+        if step == 7:
+            for path in Path(config.data.source).glob("*.wav"):
+                path.write_bytes(b"RIFF")
+        return phase_at(recipe, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "phase_at", with_damage)
+        with pytest.raises(CodaxError) as died:
+            train_here(config, tmp_path / "run")
+    assert str(died.value) == f"{config.data.source}: 8 files in a row cannot be read; has the folder been removed?"
+    assert f"warning: skipped while training (1 so far): {config.data.source}/" in capsys.readouterr().err
+    write_corpus(tmp_path / "corpus")
+    train_here(config, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "resuming from the checkpoint of step" in said and "finished 20 steps" in said
+
+
+def test_a_loader_that_hangs_is_named(place: Path, tmp_path: Path) -> None:
+    """A thread that hangs cannot be stopped: the process ends itself."""
+    config = with_corpus(place, tmp_path, timeout_seconds=3.0)
+    (tmp_path / "recipe.json").write_text(config.to_json(), encoding="utf-8")
     program = f"""
 import time
-from pathlib import Path
 from codax.config import Config
 from codax.data.crops import Crops
-from codax.errors import CodaxError
-from codax.config import recipe_flags
 from codax.training import loop
-config = Config.load({str(folder / "recipe.json")!r})
-{lines}
-try:
-    loop.train(config, {str(folder / "run")!r})
-except CodaxError as error:
-    recipe_flags.fail(error)
-"""
-    return ["-c", program], folder / "run", config
-
-
-@pytest.mark.usefixtures("run")
-def test_files_that_die_are_named_and_the_run_goes_on_when_they_are_back(place: Path, tmp_path: Path) -> None:
-    lines = """
-phase_at = loop.phase_at
-def with_damage(recipe, step):
-    if step == 7:
-        for path in Path(config.data.source).glob("*.wav"):
-            path.write_bytes(b"RIFF")
-    return phase_at(recipe, step)
-loop.phase_at = with_damage
-"""
-    program, _, config = failing_run(place, tmp_path, lines, memory_mb=0)
-    env = environment(place / "cache")
-    died = run_program(*program, env=env)
-    assert died.returncode == 1, died.stderr
-    assert f"warning: skipped while training (1 so far): {config.data.source}/" in died.stderr
-    last = died.stderr.splitlines()[-1]
-    assert last == f"error: {config.data.source}: 8 files in a row cannot be read; has the folder been removed?"
-    write_corpus(tmp_path / "corpus")
-    finished = run_program("-c", program[1].replace("if step == 7", "if False"), env=env)
-    assert finished.returncode == 0, finished.stderr
-    assert "resuming from the checkpoint of step" in finished.stdout and "finished 20 steps" in finished.stdout
-
-
-@pytest.mark.usefixtures("run")
-def test_a_loader_that_hangs_is_named(place: Path, tmp_path: Path) -> None:
-    lines = """
 crop = Crops.with_features
 calls = []
 def hanging(self, index, rng):
@@ -258,11 +247,11 @@ def hanging(self, index, rng):
         time.sleep(1000)
     return crop(self, index, rng)
 Crops.with_features = hanging
+loop.train(Config.load({str(tmp_path / "recipe.json")!r}), {str(tmp_path / "run")!r})
 """
-    program, workdir, config = failing_run(place, tmp_path, lines, timeout_seconds=3.0)
-    hung = run_program(*program, env=environment(place / "cache"))
+    hung = run_program("-c", program, env=environment())
     assert hung.returncode == 1
     last = hung.stderr.splitlines()[-1]
     assert last.startswith(f"error: {config.data.source}: no batch for 3 s (data.timeout_seconds); the checkpoint of ")
     assert last.endswith(" is intact")
-    assert not (workdir / "export").exists()
+    assert not (tmp_path / "run" / "export").exists()

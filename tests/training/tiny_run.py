@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
+import pytest
 from codax import audio
 from codax import config as c
+from codax.data.pipeline import training_batches
+from codax.training import loop, parallel
+from codax.training.checkpoints import Checkpoints
+from codax.training.state import init_state
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
@@ -103,17 +111,39 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def environment(cache: Path, **more: str) -> dict[str, str]:
-    """For programs that train: CPU only, compiled as the suite is and not twice."""
+def environment(**more: str) -> dict[str, str]:
+    """For programs that train: CPU only; compiled as the suite is, and not twice."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} {more.pop('XLA_FLAGS', '')}"
-    fast = {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": flags,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-    }
-    return os.environ | fast | more
+    return os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | more
+
+
+@contextlib.contextmanager
+def one_device() -> Iterator[None]:
+    """Training in this process uses one of the suite's eight devices, as train.py does on a computer that has one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "device_count", lambda: 1)
+        patch.setattr(jax, "local_device_count", lambda: 1)
+        yield
+
+
+def train_here(config: c.Config, workdir: Path, max_steps: int | None = None) -> None:
+    """Trains in this process, on one device."""
+    with one_device():
+        loop.train(config, workdir, max_steps=max_steps)
+
+
+def end_of(config: c.Config, workdir: Path) -> dict[str, np.ndarray]:
+    """The arrays of the latest checkpoint, and the batch that would come next."""
+    with one_device(), Checkpoints(workdir, kept=3) as checkpoints:
+        data = training_batches(config, batch_size_per_process=config.train.batch_size)
+        step = checkpoints.latest()
+        assert step is not None
+        state, _ = checkpoints.restore(step, parallel.Parallel().abstract(lambda: init_state(config)), data)
+        leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
+        found = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+        found["data"] = next(data)["audio"]
+        data.close()
+    return found
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Programs that the training tests start as processes of their own: `python worker.py NAME ARGUMENT...`."""
+"""Recipes whose steps are compared, and programs that tests start as processes: `python worker.py NAME ARGUMENT...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from codax.config import Config
 from codax.training import loop, parallel, stopping
-from codax.training.checkpoints import Checkpoints
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
 from tiny_run import WHOLE_STEP, tiny_config, voices
@@ -114,28 +113,37 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
     return results | {f"state{name}": value for name, value in flat(state).items()}
 
 
-def steps(kind: str, out: str, recipe: str = "step_config") -> None:
-    """Runs a few steps, mapped as `kind` says ("jit" = on one device without mapping), and saves what came out."""
-    recipes = {make.__name__: make for make in (step_config, per_rate_config, mimi_config, dac_config)}
-    config = recipes[recipe]() if recipe in recipes else option_config(recipe)
-    if kind == "jit":
-        initial = jax.jit(lambda: init_state(config))()
-        results = run_steps(config, jax.jit, lambda b: b, initial, None)
-    else:
-        if "JAX_NUM_PROCESSES" in os.environ:
-            parallel.initialize_distributed()
-        mapped = parallel.Parallel(kind)
-        assert mapped.devices > 1 and mapped.kind == kind
-        local = mapped.local_batch(EXAMPLES)
-        first = jax.process_index() * local
+def mapped_steps(config: Config, mapped: parallel.Parallel, initial: TrainState | None = None) -> dict[str, np.ndarray]:
+    """`run_steps` on several devices, of this process or of several; from `initial`, or a state made on all of them."""
+    local = EXAMPLES // jax.process_count()
+    first = jax.process_index() * local
 
-        def place(batch):
-            return mapped.place({name: x[first : first + local] for name, x in batch.items()})
+    def place(batch):
+        return mapped.place({name: x[first : first + local] for name, x in batch.items()})
 
+    if initial is None:
         initial = mapped.initialise(lambda: init_state(config))
-        results = run_steps(config, mapped.compile, place, initial, mapped.axis)
-    if jax.process_index() == 0:
-        np.savez(out, **results)
+    else:
+        initial = jax.device_put(initial, mapped.state_sharding)
+    return run_steps(config, mapped.compile, place, initial, mapped.axis)
+
+
+def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, np.ndarray]:
+    """`run_steps` on one device, without mapping."""
+    if initial is None:
+        initial = jax.jit(lambda: init_state(config))()
+    return run_steps(config, jax.jit, lambda batch: batch, initial, None)
+
+
+def steps(folder: str, *kinds: str) -> None:
+    """Runs the steps of `step_config` in several processes, mapped in each of these ways, and saves what came out."""
+    parallel.initialize_distributed()
+    for kind in kinds:
+        mapped = parallel.Parallel(kind)
+        assert mapped.devices == 8 and mapped.local_batch(EXAMPLES) == EXAMPLES // jax.process_count() == EXAMPLES // 2
+        results = mapped_steps(step_config(), mapped)
+        if jax.process_index() == 0:
+            np.savez(f"{folder}/{kind}.npz", **results)
 
 
 def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
@@ -173,19 +181,5 @@ def hang(recipe: str, workdir: str, at: str, grace: str) -> None:
     loop.train(Config.load(recipe), workdir)
 
 
-def dump(recipe: str, workdir: str, out: str) -> None:
-    """Saves the arrays of the latest checkpoint."""
-    config = Config.load(recipe)
-    mapped = parallel.Parallel()
-    from codax.data.pipeline import training_batches
-
-    data = training_batches(config, batch_size_per_process=config.train.batch_size)
-    with Checkpoints(workdir, kept=3) as checkpoints:
-        step = checkpoints.latest()
-        assert step is not None
-        state, _ = checkpoints.restore(step, mapped.abstract(lambda: init_state(config)), data)
-    np.savez(out, data=next(data)["audio"], **flat(state))
-
-
 if __name__ == "__main__":
-    {"steps": steps, "train": train, "hang": hang, "dump": dump}[sys.argv[1]](*sys.argv[2:])
+    {"steps": steps, "train": train, "hang": hang}[sys.argv[1]](*sys.argv[2:])

@@ -38,7 +38,7 @@ def kept_programs() -> Iterator[None]:
     if chosen or os.environ.get(SWITCH) == "0":
         yield
         return
-    values = {_FOLDER: str(cache_folder() / "compiled" / _processor()), _LEAST: _LEAST_SECONDS}
+    values = {_FOLDER: str(cache_folder() / "compiled" / processor()), _LEAST: _LEAST_SECONDS}
     before = {name: getattr(jax.config, name) for name in values} if jax else _DEFAULTS
     with _environment({name.upper(): str(value) for name, value in values.items()}):
         if jax:
@@ -94,7 +94,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _processor() -> str:
+def processor() -> str:
     """Of this kind of processor: a home folder may be shared with machines that lack its instructions."""
     from codax.storage.digests import sha256  # NumPy comes after the allocator is set up
 
