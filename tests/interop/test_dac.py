@@ -186,7 +186,7 @@ def test_other_weights_are_refused(codec: Codec, tmp_path: Path) -> None:
             "codebook does not have the same shape",
         ),
         ("decoder.snake1.alpha", np.full((1, 6, 1), np.nan, np.float32), "decoder.act.alpha holds values"),
-        ("decoder.extra", np.zeros(2, np.float32), "decoder.extra has no place"),
+        ("decoder.extra", np.zeros(2, np.float32), "decoder.extra does not belong to"),
     ):
         save_file(state | {name: value}, tmp_path / "model.safetensors")
         with pytest.raises(CodaxError, match=message):

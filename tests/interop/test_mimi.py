@@ -115,7 +115,7 @@ def test_a_model_as_it_is_trained_here_is_folded(tmp_path: Path) -> None:
     "change,message",
     [
         (lambda s: s.pop("downsample.conv.conv.conv.weight"), "downsample.conv.conv.conv.weight is missing"),
-        (lambda s: s.update({"extra.weight": np.zeros(3, np.float32)}), "extra.weight has no place"),
+        (lambda s: s.update({"extra.weight": np.zeros(3, np.float32)}), "extra.weight does not belong to"),
         (
             lambda s: s.update({"upsample.convtr.convtr.convtr.weight": np.zeros((32, 32, 4), np.float32)}),
             "upsampling must be depthwise",
