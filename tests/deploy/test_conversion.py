@@ -53,6 +53,7 @@ FUNCTIONS = {
     "gather by two": lambda x: jnp.asarray(TABLE)[jnp.argmin(x, axis=-1), jnp.argmax(x, axis=-1)],
     "take": lambda x: jnp.take(x, jnp.maximum(0, jnp.arange(x.shape[1]) - 2), axis=1),
     "scatter": lambda x: x.at[:, jnp.asarray([3, 1])].set(-1.0),
+    "separate channels": lambda x: jnp.stack([i * row for i, row in enumerate(jnp.unstack(x, axis=2))], axis=-1),
     "running sum": lambda x: jnp.cumsum(x, axis=1),
     "products": lambda x: (jnp.einsum("btc,bsc->bts", x, x) @ x, jnp.einsum("btc,ucv->vbut", x, KERNEL)),
     "loop": lstm_like,

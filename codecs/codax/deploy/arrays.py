@@ -56,6 +56,23 @@ def _expand_dims(c: Converter, equation: Any, inputs: list[Value]) -> list[Value
     return c.like(equation, "Unsqueeze", c.full_tensor(inputs[0]), c.graph.integers(*equation.params["dimensions"]))
 
 
+@operator("unstack")
+def _unstack(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
+    tensor, axis = c.full_tensor(inputs[0]), equation.params["axis"]
+    parts = []
+    for i, variable in enumerate(equation.outvars):
+        index = c.graph.constant(np.asarray(i, np.int64))
+        parts.append(c.node("Gather", tensor, index, shape=variable.aval.shape, dtype=variable.aval.dtype, axis=axis))
+    return parts
+
+
+@operator("stack")
+def _stack(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
+    axis = equation.params["axis"]
+    parts = [c.graph.add("Unsqueeze", c.full_tensor(value), c.graph.integers(axis)) for value in inputs]
+    return c.like(equation, "Concat", *parts, axis=axis)
+
+
 @operator("transpose")
 def _transpose(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     value, order = inputs[0], list(equation.params["permutation"])

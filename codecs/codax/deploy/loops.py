@@ -15,8 +15,11 @@ from codax.deploy.operators import UNROLLED, Converter, Value, operator
 @operator("scan")
 def _scan(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
     params = equation.params
-    first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
-    consts, carry, rows = inputs[:first], inputs[first:last], inputs[last:]
+    if "ft_in" in params:  # JAX from 0.12 on
+        consts, carry, rows = (list(part) for part in params["ft_in"].update(inputs).unpack())
+    else:
+        first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
+        consts, carry, rows = inputs[:first], inputs[first:last], inputs[last:]
     run = _unrolled if isinstance(params["length"], int) and params["length"] <= UNROLLED else _as_scan
     return run(c, equation, consts, carry, rows)
 
