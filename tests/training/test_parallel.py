@@ -47,7 +47,8 @@ def on_devices(config: Config, count: int = 2) -> tuple[dict[str, np.ndarray], d
     mapped = Parallel(devices=jax.devices()[:count])
     assert mapped.devices == count and mapped.kind == "shard_map"
     initial = jax.jit(lambda: init_state(config))()
-    return mapped_steps(config, mapped, initial), plain_steps(config, initial)
+    one = plain_steps(config, initial)
+    return mapped_steps(config, mapped, initial), one  # which takes the state's place
 
 
 def test_mimi_is_the_same_on_devices() -> None:
