@@ -136,15 +136,14 @@ def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, 
     return run_steps(config, jax.jit, lambda batch: batch, initial, None)
 
 
-def steps(folder: str, *kinds: str) -> None:
-    """Runs the steps of `step_config` in several processes, mapped in each of these ways, and saves what came out."""
+def steps(out: str) -> None:
+    """Runs the steps of `step_config` as one of several processes, and saves what came out."""
     parallel.initialize_distributed()
-    for kind in kinds:
-        mapped = parallel.Parallel(kind)
-        assert mapped.devices == 8 and mapped.local_batch(EXAMPLES) == EXAMPLES // jax.process_count() == EXAMPLES // 2
-        results = mapped_steps(step_config(), mapped)
-        if jax.process_index() == 0:
-            np.savez(f"{folder}/{kind}.npz", **results)
+    mapped = parallel.Parallel()
+    assert mapped.devices == 8 and mapped.local_batch(EXAMPLES) == EXAMPLES // jax.process_count() == EXAMPLES // 2
+    results = mapped_steps(step_config(), mapped)
+    if jax.process_index() == 0:
+        np.savez(out, **results)
 
 
 def train(recipe: str, workdir: str, stop_at: str, signal_name: str) -> None:
