@@ -63,5 +63,5 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
         )
         _, said = listener.communicate(timeout=120)
     assert listener.returncode == 1
-    assert said.decode().strip().endswith("and not the same as tiny_mimi here")
+    assert said.decode().strip().endswith("which differs from tiny_mimi here")
     assert "Traceback" not in said.decode()

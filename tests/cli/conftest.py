@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 import pytest
-from codax.cli import main as cli
-
-Run = Callable[..., tuple[int, str, str]]
+from command import Run, run  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    """Runs `codax ARGS`; returns exit status, stdout, stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codax", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def run_here(run, monkeypatch, tmp_path) -> Run:
+def run_here(
+    run,  # noqa: F811
+    monkeypatch,
+    tmp_path,
+) -> Run:
     """`run` in a folder of its own, with a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))

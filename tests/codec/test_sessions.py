@@ -125,7 +125,7 @@ def test_wrong_use_is_refused(codec: Codec) -> None:
         sessions.decode(np.zeros((2, 3, 1), int))
     with pytest.raises(CodaxError, match="codes must lie"):
         sessions.decode(np.full((2, 1, 1), 99))
-    encodec = Config(name="reflecting", model=EncodecConfig(channels=2, dimension=8, strides=(2, 4)))
+    encodec = Config(name="reflecting", model=EncodecConfig())
     with pytest.raises(CodaxError, match="reflects"):
         Codec.init_random(encodec).sessions(1)
     encodec.model.causal = False

@@ -65,5 +65,6 @@ def test_unreadable_audio(tmp_path):
     (data / "noise.wav").write_bytes(b"RIFF" + bytes(100))
     done = run(f"--data={data}", f"--out={tmp_path / 'out'}", "--metrics=snr", "--baselines=opus:12")
     assert done.returncode == 1
-    assert "noise.wav" in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "noise.wav" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -24,7 +24,7 @@ FULL = Phase(quantize=True, spectral=True, adversarial=True)
 def config() -> Config:
     config = dac_config()
     config.train.batch_size = 4
-    config.loss.spectral, config.loss.feature = 15.0, 2.0
+    config.loss.spectral, config.loss.feature, config.loss.adversarial = 15.0, 2.0, 0.05
     config.optimizer.learning_rate = 3e-3
     return config.validate()
 
