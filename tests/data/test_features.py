@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from codax.cli.features import shards_of_part
 from codax.data import features, pipeline, records
 from codax.data.shards.build import build_shards
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError, ConfigError
+from codax.teachers.stored_features import shards_of_part
 
 HOP = 400  # 40 frames per second
 

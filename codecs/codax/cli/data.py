@@ -100,7 +100,7 @@ def build(
             engine=workers,
         )
     if teacher and out is not None:
-        from codax.cli.features import build_features
+        from codax.teachers.stored_features import build_features
 
         config = TeacherConfig(teacher, layer, delay_seconds=delay_seconds, pool=pool)
         path = build_features(out, config, part or "1/1", workers)

@@ -10,7 +10,7 @@ from codax.errors import CodaxError
 def run(flags: Any) -> None:
     """Evaluates according to the flags of eval.py and prints the results. Raises CodaxError for invalid input."""
     if flags.report == "bitrates":
-        from codax.cli import bitrates
+        from codax.evaluation import bitrates
 
         rates = bitrates.measure(flags.model, flags.recipes, flags.data, seconds=flags.seconds, split=flags.split)
         bitrates.report(rates, flags.out or None)

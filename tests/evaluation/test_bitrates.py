@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from codax import audio
-from codax.cli import bitrates
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
+from codax.evaluation import bitrates
 
 ROOT = Path(__file__).parents[2]
 
