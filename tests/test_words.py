@@ -13,18 +13,10 @@ ROOT = Path(__file__).parents[1]
 
 # Paths that have not been revised yet.
 UNREVISED = (
-    "codecs/codax/codec/",
-    "codecs/codax/config/",
-    "codecs/codax/containers/",
     "codecs/codax/discriminators/",
-    "codecs/codax/dsp/",
     "codecs/codax/losses/",
     "codecs/codax/quantizers/",
-    "codecs/codax/runtime/",
     "codecs/codax/training/",
-    "codecs/codax/cli/ecdc.py",
-    "codecs/codax/cli/files.py",
-    "codecs/codax/cli/models.py",
     "codecs/codax/evaluation/report",
     "codecs/codax/evaluation/statistics.py",
     "codecs/codax/listening/loudness.py",

@@ -39,7 +39,7 @@ def test_what_does_not_fit() -> None:
         with pytest.raises(CodaxError, match=f"{levels} of 3 codebooks"):
             swap_levels(tokens(4), tokens(4), levels)
     for voice in (tokens(4, quantizers=2), tokens(0)):
-        with pytest.raises(CodaxError, match="do not go with those of the content"):
+        with pytest.raises(CodaxError, match="do not fit those of the content"):
             swap_levels(tokens(4), voice)
 
 

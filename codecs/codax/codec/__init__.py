@@ -1,1 +1,1 @@
-"""The trained codec: module, coding by streams, windows and segments, loading, shipped models."""
+"""The trained codec: its module, coding in streams, windows and segments, loading, and shipped models."""

@@ -1,4 +1,4 @@
-"""What a codec is asked to do, checked against its config before any work is done."""
+"""Checks of arguments against a codec's config, before any work."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from codax.errors import CodaxError
 
 
 def checked_audio(audio: Any) -> np.ndarray:
-    """Audio as float32 [batch, time, channels]. Raises CodaxError if it is empty, not finite or of another shape."""
+    """Returns audio as float32 [batch, time, channels]. Raises CodaxError if it is empty, not finite or misshapen."""
     audio = np.asarray(audio, np.float32)
     if audio.ndim != 3 or 0 in audio.shape:
         raise CodaxError(f"audio must be [batch, time, channels] and not empty, got shape {audio.shape}")
     if not np.isfinite(audio).all():
-        raise CodaxError("audio holds values that are not finite")
+        raise CodaxError("audio has values that are not finite")
     return audio
 
 
 def checked_denoise(config: Config, denoise: bool) -> bool:
-    """Returns `denoise`. Raises CodaxError if it is asked for and the model has no switch for it."""
+    """Returns `denoise`. Raises CodaxError if it is true and the model was not trained to denoise."""
     if denoise and config.model.film == "none":
         raise CodaxError(f"model {config.name} was not trained to denoise")
     return denoise
 
 
 def checked_levels(config: Config, levels: int | None) -> int:
-    """Returns a number of quantizers, None = all, if it is valid. Raises CodaxError if not."""
+    """Returns `levels`, or all for None. Raises CodaxError if the model has fewer quantizers."""
     most = config.quantizer.num_quantizers
     if levels is None:
         return most
@@ -38,7 +38,7 @@ def checked_levels(config: Config, levels: int | None) -> int:
 
 
 def checked_codes(config: Config, codes: Any, batch: int | None = None) -> np.ndarray:
-    """Codes as int32 [batch, frames, quantizers], if the model can decode them. Raises CodaxError if not."""
+    """Returns codes as int32 [batch, frames, quantizers]. Raises CodaxError if the model cannot decode them."""
     quantizer = config.quantizer
     codes = np.asarray(codes, np.int32)
     has_shape = codes.ndim == 3 and 1 <= codes.shape[2] <= quantizer.num_quantizers

@@ -1,4 +1,4 @@
-"""The trained codec as a user holds it: encode, decode, stream, save.
+"""The trained codec: encode, decode, stream, save.
 
 codec = codax.load("runs/quickstart/export")
 tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
@@ -30,11 +30,13 @@ class Codec:
     """Encoder, codebooks and decoder with their weights.
 
     Attributes:
-      config, model_id, path: of the model; its name; its folder, if it was loaded from one.
-      module, params, codebook: the Linen module and all arrays as they are trained, on the device, for
-        `module.apply({"params": params, "codebook": codebook}, ...)`. A codec with other arrays is another `Codec`.
+      config: the model's config.
+      model_id: the model's name.
+      path: the model's folder, if it was loaded from one.
+      module, params, codebook: the Linen module and all arrays as trained, on the device, for
+        `module.apply({"params": params, "codebook": codebook}, ...)`. To use other arrays, make another `Codec`.
       hash: 8 bytes that identify everything that decides the codes.
-      streams: whether the model codes a signal as it comes.
+      streams: whether the model can code a live signal.
       engine: compiled functions on signals and codes at the model's rate.
     """
 
@@ -49,22 +51,23 @@ class Codec:
         return self.engine.hash
 
     def flat(self) -> dict[str, np.ndarray]:
-        """Every array by its name in the weights file, as in "params.encoder.stem.kernel"."""
+        """Returns every array by its name in the weights file, such as "params.encoder.stem.kernel"."""
         return self.engine.flat()
 
     def usage(self) -> np.ndarray:
-        """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
+        """Returns the codebooks' running counts of the codes in training, float32 [levels, entries]."""
         return self.engine.usage()
 
     @staticmethod
     def init_random(config: Config, seed: int = 0) -> Codec:
-        """A codec with random weights and codebooks, for tests and benchmarks."""
+        """Returns a codec with random weights and codebooks, for tests and benchmarks."""
         return Codec(config, **random_variables(config, seed))
 
     def save(self, folder: str | Path, *, half: bool = False) -> None:
-        """Writes config.json and model.safetensors into `folder`; each file is replaced as a whole.
+        """Writes config.json and model.safetensors into `folder`; each file is replaced atomically.
 
-        Args: `half` rounds to 16-bit floats: half the size, another hash, and other codes now and then.
+        Args:
+          half: round to 16-bit floats, which halves the size, and changes the hash and occasionally the codes.
 
         Raises:
           ModelError: the files cannot be written, or a value is too large for 16 bits.
@@ -84,13 +87,13 @@ class Codec:
 
         Args:
           audio: float [batch, time, channels], full scale 1.
-          sample_rate: of the audio, Hz; None = the model's. Other rates are resampled.
+          sample_rate: rate of the audio, Hz; None = the model's. Audio of other rates is resampled.
           kbps: bit rate per coded signal, kilobits per second; None = the model's highest.
-          num_quantizers: the rate as a number of quantizers, instead of `kbps`.
-          denoise: ask a model with FiLM to leave the noise out.
+          num_quantizers: bit rate as a number of quantizers, instead of `kbps`.
+          denoise: remove noise; the model must have FiLM.
 
         Raises:
-          CodaxError: a rate that the model does not have, or audio of the wrong shape.
+          CodaxError: the model does not have this bit rate, or the audio has the wrong shape.
         """
         audio = checked_audio(audio)
         rate = sample_rate or self.config.model.sample_rate
@@ -109,41 +112,41 @@ class Codec:
     def stream_encoder(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> StreamEncoder:
-        """An encoder of a live signal, of a causal model; see `codax.codec.streaming`."""
+        """Returns an encoder for a live signal; the model must be causal. See `codax.codec.streaming`."""
         return StreamEncoder(self.engine, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
     def stream_decoder(self, *, batch: int = 1, denoise: bool = False) -> StreamDecoder:
-        """The decoder of a live signal's codes."""
+        """Returns a decoder for a live signal's codes."""
         return StreamDecoder(self.engine, batch=batch, denoise=denoise)
 
     def stream(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
     ) -> tuple[StreamEncoder, StreamDecoder]:
-        """Both of the above."""
+        """Returns `stream_encoder` and `stream_decoder`."""
         encoder = self.stream_encoder(num_quantizers=num_quantizers, batch=batch, denoise=denoise)
         return encoder, self.stream_decoder(batch=batch, denoise=denoise)
 
     def sessions(self, slots: int, *, num_quantizers: int | None = None) -> Sessions:
-        """Slots for many live signals at a time; see `codax.codec.sessions`."""
+        """Returns slots for many simultaneous live signals; see `codax.codec.sessions`."""
         return Sessions(self.engine, slots, num_quantizers=num_quantizers)
 
     def block_encoder(self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False) -> coder.Coder:
-        """An encoder of a long signal in blocks, with any model."""
+        """Returns an encoder that takes a long signal in blocks; it works with any model."""
         return coder.encoder(self.engine, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
 
     def block_decoder(self, *, length: int, frames: int, **options: Any) -> coder.Coder:
-        """The decoder for the codes of `block_encoder`; `options` as of `codax.codec.coder.decoder`."""
+        """Returns the decoder for `block_encoder`'s codes; `options` are those of `codax.codec.coder.decoder`."""
         return coder.decoder(self.engine, length=length, frames=frames, **options)
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
-        """Sum of the codebooks' entries, float32 [batch, frames, dimension], of codes [batch, frames, quantizers]."""
+        """Sums the entries of codes [batch, frames, quantizers]: float32 [batch, frames, dimension]."""
         return self.engine.vectors(checked_codes(self.config, codes))
 
     def semantic(self, tokens: Tokens) -> np.ndarray:
-        """Features float32 [batch, frames, semantic_dimension] that the first quantizer's codes stand for.
+        """Maps the first quantizer's codes to features, float32 [batch, frames, semantic_dimension].
 
         Raises:
-          CodaxError: the model has no head for them.
+          CodaxError: the model has no head for features.
         """
         if not self.config.model.semantic_dimension:
             raise CodaxError(f"model {self.model_id} was not distilled: it has no semantic features")

@@ -1,8 +1,8 @@
-"""The one protocol of all ways to code a signal, and the one place that chooses among them.
+"""The protocol of all ways to code a signal, and the choice among them.
 
-A causal model streams (`codec/streaming.py`). One with a limited receptive field takes windows (`codec/windows.py`).
-One that works in segments takes them one by one, and any other needs the whole signal, as a single segment
-(`codec/segments.py`). All give the same codes and audio for every way to cut a signal into pieces.
+A causal model streams (`codec/streaming.py`). A model with a limited receptive field codes windows
+(`codec/windows.py`). A model with segments codes them one by one, and any other model codes the whole signal as a
+single segment (`codec/segments.py`). Codes and audio do not depend on how the signal is cut into pieces.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from codax.runtime.platforms import platform
 class Coder(Protocol):
     """One direction through a codec, for one batch of signals that arrive in pieces.
 
-    Encoders take audio float32 [batch, time, channels] at the model's rate and give codes int32
-    [batch, frames, quantizers]; decoders take codes and give audio. All results joined are those of the whole signal.
+    Encoders map audio float32 [batch, time, channels] at the model's rate to codes int32
+    [batch, frames, quantizers]; decoders map codes to audio. The concatenated results are those of the whole signal.
     """
 
     @property
     def scales(self) -> np.ndarray | None:
-        """float32 [batch, segments], what each segment so far was divided by; None = the model does not normalise."""
+        """Scales of the segments so far, float32 [batch, segments]; None = the model does not normalise."""
         ...
 
     def push(self, piece: np.ndarray, /) -> np.ndarray:
-        """Takes a piece of any length, also 0, and gives what is certain now: 0 or more frames."""
+        """Takes a piece of any length, including 0, and returns the results that are final: 0 or more frames."""
         ...
 
     def finish(self, piece: np.ndarray | None = None, /) -> np.ndarray:
-        """Takes a last piece, if there is one, and gives the rest. The coder takes no more."""
+        """Takes an optional last piece and returns the remaining results. No piece may follow."""
         ...
 
 
 def encoder(engine: Engine, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False) -> Coder:
-    """The encoder that suits a model, for signals of any length in blocks.
+    """Returns the encoder that suits a model, for signals of any length in blocks.
 
     Args:
-      engine: of the model.
+      engine: the model's engine.
       num_quantizers: levels of the codes; None = all.
-      batch: signals side by side.
-      denoise: the denoising switch.
+      batch: number of signals.
+      denoise: whether to remove noise.
 
     Raises:
-      CodaxError: a rate that the model does not have, or denoising that it was not trained for.
+      CodaxError: the model does not have this many quantizers, or was not trained to denoise.
     """
     make = StreamEncoder if engine.streams else WindowEncoder if engine.context_frames is not None else SegmentEncoder
     return make(engine, num_quantizers=num_quantizers, batch=batch, denoise=denoise)
@@ -64,18 +64,18 @@ def decoder(
     batch: int = 1,
     denoise: bool = False,
 ) -> Coder:
-    """The decoder for the codes of `encoder`.
+    """Returns the decoder for the codes of `encoder`.
 
     Args:
-      engine: of the model.
-      length: of the signals, samples at the model's rate.
-      frames: of all their codes.
-      scales: as the encoder's.
-      batch: signals side by side.
-      denoise: the denoising switch.
+      engine: the model's engine.
+      length: samples of each signal at the model's rate.
+      frames: number of frames of each signal's codes.
+      scales: the encoder's scales.
+      batch: number of signals.
+      denoise: whether to remove noise.
 
     Raises:
-      CodaxError: length, frames and scales do not fit each other, or denoising that the model was not trained for.
+      CodaxError: length, frames and scales do not match, or the model was not trained to denoise.
     """
     if engine.streams:
         return StreamDecoder(engine, batch=batch, denoise=denoise)
@@ -85,19 +85,19 @@ def decoder(
 
 
 def encode(engine: Engine, signals: np.ndarray, levels: int, denoise: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Codes and scales of whole signals [batch, time, channels] at the model's rate. Raises CodaxError as `encoder`."""
+    """Returns codes and scales of whole signals [batch, time, channels] at the model's rate. Raises as `encoder`."""
     make = encoder if _in_blocks() else SegmentEncoder
     coder = make(engine, num_quantizers=levels, batch=len(signals), denoise=denoise)
     return coder.finish(signals), coder.scales
 
 
 def decode(engine: Engine, codes: np.ndarray, scales: np.ndarray | None, length: int, denoise: bool) -> np.ndarray:
-    """The inverse of `encode`, for signals of `length` samples. Raises CodaxError as `decoder`."""
+    """Inverts `encode`, for signals of `length` samples. Raises as `decoder`."""
     make = decoder if _in_blocks() else SegmentDecoder
     coder = make(engine, length=length, frames=codes.shape[1], scales=scales, batch=len(codes), denoise=denoise)
     return coder.finish(codes)
 
 
 def _in_blocks() -> bool:
-    """Is a whole signal coded in blocks too? On a CPU, where the arrays of a block stay in its cache."""
+    """Returns whether to code a whole signal in blocks: on a CPU, where the arrays of a block stay in its cache."""
     return platform() == "cpu"

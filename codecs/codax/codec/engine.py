@@ -1,6 +1,6 @@
 """The weights of a codec and its compiled functions, on signals and codes at the model's rate.
 
-All that codes audio takes an `Engine`: streams, windows, segments and sessions. `Codec` is what users hold.
+Streams, windows, segments and sessions take an `Engine`; `Codec` is the interface for users.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Engine:
     """Encoder, codebooks and decoder with their weights.
 
     Attributes:
-      config: of the model.
+      config: the model's config.
       module: the Linen module; it holds no arrays.
-      params, codebook: the arrays as they are trained, on the device.
-      context_frames: frames to either side that a frame depends on, at most; None = the whole signal.
-      pads_inside: the layers pad the end of a signal, so they must be told where it ends.
-      start_frames: frames that a stream gathers first, a power of two.
-      streams: whether the model codes a signal as it comes, without segments.
+      params, codebook: the arrays as trained, on the device.
+      context_frames: maximum number of frames on either side that a frame depends on; None = the whole signal.
+      pads_inside: whether the layers pad the end of a signal, and so need its length.
+      start_frames: frames that a stream collects before its first step, a power of two.
+      streams: whether the model can code a live signal: it is causal and has no segments.
     """
 
     def __init__(self, config: Config, params: Any, codebook: Any) -> None:
@@ -52,70 +52,72 @@ class Engine:
 
     @functools.cached_property
     def hash(self) -> bytes:
-        """First eight bytes of a SHA-256 over names, shapes and values of everything that decides the codes."""
+        """First 8 bytes of a SHA-256 of the names, shapes and values of everything that decides the codes."""
         named = ((f"{name}{value.shape}{value.dtype}", value) for name, value in sorted(self.flat().items()))
         return sha256(self.config.name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
 
     def flat(self) -> dict[str, np.ndarray]:
-        """Every array by its name in the weights file, as in "params.encoder.stem.kernel"."""
+        """Returns every array by its name in the weights file, such as "params.encoder.stem.kernel"."""
         flat = flatten_dict(jax.device_get({"params": self.params, "codebook": self.codebook}), sep=".")
         return {name: np.asarray(value) for name, value in flat.items()}
 
     def usage(self) -> np.ndarray:
-        """How often training used each code, as the codebooks' running counts tell: float32 [levels, entries]."""
+        """Returns the codebooks' running counts of the codes in training, float32 [levels, entries]."""
         return np.asarray(self.codebook["quantizer"]["count"])
 
     @functools.cached_property
     def folded(self) -> Any:
         """The variables that coding uses, on the device: weight normalisation folded into kernels, no codebook sums.
 
-        Arrays that folding does not change are those of `params` and `codebook`, not copies.
+        Arrays that folding does not change are shared with `params` and `codebook`.
         """
         unused = make_quantizer(self.config).describe().training_only
         books = {name: value for name, value in self.codebook["quantizer"].items() if name not in unused}
-        with jax.ensure_compile_time_eval():  # what is kept must hold no tracers, wherever it is first asked for
+        with jax.ensure_compile_time_eval():  # the first access may be within a trace; the cache must hold no tracers
             folded = jax.block_until_ready({"params": fold(self.params), "codebook": {"quantizer": books}})
-        give_back()  # what loading and the compilation of folding have freed
+        give_back()  # memory freed by loading and by compiling the folding
         return folded
 
     def encode_piece(self, signals: np.ndarray, denoise: bool, levels: int | None = None) -> np.ndarray:
-        """Codes int32 [batch, frames, levels], None = all, of signals [batch, time, channels] at the model's rate.
+        """Encodes signals [batch, time, channels] at the model's rate to codes int32 [batch, frames, levels].
 
-        The signals are neither cut into segments nor normalised.
+        `levels` None means all. The signals are neither cut into segments nor normalised.
         """
         frames = -(-signals.shape[1] // self.config.hop)
         return np.asarray(self._encode(self.folded, *self._fit(signals, frames), levels, denoise))[:, :frames]
 
     def decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
-        """Audio float32 [batch, frames * hop, channels] at the model's rate: the inverse of `encode_piece`."""
+        """Inverts `encode_piece`: returns audio float32 [batch, frames * hop, channels] at the model's rate."""
         decoded = self._decode(self.folded, self._padded_latent(codes), denoise)
         return np.asarray(decoded)[:, : codes.shape[1] * self.config.hop]
 
     def dequantize(self, codes: np.ndarray) -> jax.Array:
-        """Latent float32 [batch, frames, dimension] of codes, compiled for their shape."""
+        """Returns the latent float32 [batch, frames, dimension] of codes; compiles once for each shape."""
         return self._dequantize(self.folded, codes)
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
-        """Latent float32 [batch, frames, dimension] of codes, in a few compiled lengths."""
+        """Returns the latent float32 [batch, frames, dimension] of codes; compiles a few lengths."""
         return np.asarray(self._padded_latent(codes))[:, : codes.shape[1]]
 
     def semantic(self, codes: np.ndarray) -> np.ndarray:
-        """Features float32 [batch, frames, semantic_dimension] of the first quantizer's codes."""
+        """Maps the first quantizer's codes to features, float32 [batch, frames, semantic_dimension]."""
         return np.asarray(self.module.apply(self.folded, codes, method=CodecModel.semantic))
 
     def condition(self, batch: int, frames: int, denoise: bool) -> jax.Array | None:
-        """The denoising switch as the module takes it, [batch, frames]; None where it has none."""
+        """Returns the module's denoising input, float32 [batch, frames]; None for a model without FiLM."""
         return jnp.full((batch, frames), float(denoise)) if self.config.model.film != "none" else None
 
     def stream_step(self, side: str, denoise: bool, levels: int | None) -> Callable[..., Any]:
-        """The compiled step of a stream, kept: (variables, state, input, valid) -> (output, {"stream": next state}).
+        """Returns a stream's compiled step: (variables, state, input, valid) -> (output, {"stream": next state}).
 
-        The state is donated: its memory serves the next state, so rings of keys and values are not copied.
+        The state is donated: the next state reuses its memory, so rings of keys and values are not copied.
 
         Args:
           side: "encode" or "decode".
-          denoise: the denoising switch.
-          levels: quantizers to encode with, None = all; `valid` is the length of a signal that ends in this input.
+          denoise: whether to remove noise.
+          levels: number of quantizers to encode with; None = all.
+
+        `valid` is the length of a signal that ends in this input, else None.
         """
         key = side, denoise, levels
         if key not in self._stream_steps:
@@ -123,10 +125,9 @@ class Engine:
         return self._stream_steps[key]
 
     def stream_state(self, side: str, denoise: bool, levels: int | None, example: jax.ShapeDtypeStruct) -> Any:
-        """The state that a stream begins with; `example` is the shape of its input.
+        """Returns the initial state of a stream; `example` has the shape of its input.
 
-        The layers begin with zeros, whose shapes come from tracing one call. Where a stream must gather frames first,
-        the layers begin with no state at all.
+        It is zeros, whose shapes come from tracing one call. It is empty for a stream that must collect frames first.
         """
         if self.start_frames > 1:
             return {}
@@ -150,25 +151,25 @@ class Engine:
         return step
 
     def _fit(self, signals: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Signals padded to one of few lengths, each compiled once, and where they end if the network must know.
+        """Pads signals to one of few lengths, each compiled once; also returns their length if the network needs it.
 
-        SEANet pads inside its layers, by their own rule, so it must be told where the signal ends.
+        SEANet pads inside its layers by rules of its own, so it needs the length.
         """
         if self.pads_inside and (not self.config.model.causal or frames < self.start_frames):
-            return signals, None  # as it is: too short to reflect, or what is behind the end would be heard before it
+            return signals, None  # unpadded: too short to reflect, or frames before the end depend on samples behind it
         length = signals.shape[1]
         padded = np.pad(signals, ((0, 0), (0, self._bucket(frames) * self.config.hop - length), (0, 0)))
         return padded, np.asarray(length, np.int32) if self.pads_inside else None
 
     def _bucket(self, frames: int) -> int:
-        """Frames to pad to, so that few lengths are compiled: padding after the end cannot change causal output."""
+        """Returns the frames to pad to, so that few lengths are compiled; padding cannot change causal output."""
         if not self.config.model.causal or frames < self.start_frames:
             return frames
         step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
         return -(-frames // step) * step
 
     def _padded_latent(self, codes: np.ndarray) -> jax.Array:
-        """Latent of codes, followed by what fills the bucket up, so that few lengths are compiled."""
+        """Returns the latent of codes that are padded to a bucket, so that few lengths are compiled."""
         frames = codes.shape[1]
         return self.dequantize(np.pad(codes, ((0, 0), (0, self._bucket(frames) - frames), (0, 0))))
 

@@ -15,10 +15,10 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 def write_model(folder: str | Path, config: Config, arrays: Mapping[str, np.ndarray], *, half: bool = False) -> None:
-    """Writes both files into `folder`; each is replaced as a whole.
+    """Writes both files into `folder`; each is replaced atomically.
 
     Args:
-      arrays: by their names in the weights file.
+      arrays: the arrays by their names in the weights file.
       half: round to 16-bit floats.
 
     Raises:
@@ -31,7 +31,7 @@ def write_model(folder: str | Path, config: Config, arrays: Mapping[str, np.ndar
 
 
 def read_model(folder: Path) -> tuple[Config, dict[str, np.ndarray]]:
-    """The config and the arrays by name of a model folder.
+    """Reads the config and the arrays by name of a model folder.
 
     Raises:
       ModelError: a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Codecs from folders and from arrays by name."""
+"""Loads codecs from folders and from arrays by name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def load(model: str | Path, *, beam: int | None = None) -> Codec:
 
     Args:
       model: the folder or the name.
-      beam: paths that encoding follows through the levels, instead of the config's `quantizer.beam`: more of them take
-        longer and leave less error, at the same rate and for any decoder; see `quantizers/beam_search.py`.
+      beam: width of the beam search over levels in encoding, instead of the config's `quantizer.beam`. A wider beam
+        takes longer and gives a smaller error, at the same bit rate and for any decoder; see
+        `quantizers/beam_search.py`.
 
     Raises:
-      ModelError: nothing there, or files that are damaged or do not fit together.
-      ConfigError: a beam that the model cannot have.
+      ModelError: there is no such model, or its files are damaged or do not fit together.
+      ConfigError: the model cannot have this beam.
     """
     folder = shipped.find(model)
     if not folder.is_dir():
@@ -40,20 +41,20 @@ def load(model: str | Path, *, beam: int | None = None) -> Codec:
 
 
 def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:
-    """A codec of arrays by their names in the weights file, as `Codec.flat` gives them, or of 16-bit floats.
+    """Builds a codec from arrays by their names in the weights file, as `Codec.flat` returns them.
 
     Args:
-      weights: the arrays.
-      config: of the model.
-      source: the file that they come from, for messages.
+      weights: the arrays; 16-bit floats are converted to float32.
+      config: the model's config.
+      source: the arrays' file, for messages.
       path: the codec's folder, if it has one.
 
     Raises:
-      ModelError: an array is missing, unknown, or not what the config wants.
+      ModelError: an array is missing, unknown, or of another shape or type than the config needs.
     """
     arrays = {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in weights.items()}
     check_arrays(arrays, jax.eval_shape(lambda: init_variables(config)), source)
     del weights
-    # One by one, so that both copies are there of a single array only.
+    # One by one, so that only one array at a time exists twice.
     variables = unflatten_dict({name: jax.device_put(arrays.pop(name)) for name in list(arrays)}, sep=".")
     return Codec(config, variables["params"], variables["codebook"], path=path)

@@ -1,4 +1,4 @@
-"""A batch worked through in pieces, one after the other: the activations of one at a time are in memory."""
+"""Processes a batch in microbatches, so that the activations of only one are in memory."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import jax.numpy as jnp
 
 
 def split(tree: Any, count: int) -> Any:
-    """Arrays [batch, ...] -> [count, batch / count, ...], in the order of the batch.
+    """Reshapes arrays [batch, ...] to [count, batch / count, ...], in the order of the batch.
 
     Raises:
-      TypeError: the batch cannot be cut into so many.
+      TypeError: `count` does not divide the batch.
     """
     return jax.tree.map(lambda x: x.reshape(count, x.shape[0] // count, *x.shape[1:]), tree)
 
 
 def join(tree: Any) -> Any:
-    """The inverse of `split`."""
+    """Inverts `split`."""
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
 
 
 def mean_value_and_grad(loss: Callable[..., Any], count: int, *, has_aux: bool = False) -> Callable[..., Any]:
-    """`jax.value_and_grad` of a loss that is a mean over examples, as the mean over the pieces of the batch.
+    """Returns `jax.value_and_grad` of a loss that is a mean over examples, as the mean over microbatches.
 
     Args:
       loss: takes parameters and arrays [batch, ...].
-      count: pieces; with 1 it is `jax.value_and_grad` itself.
-      has_aux: the loss returns a tree beside its value, which is averaged too.
+      count: number of microbatches; 1 gives `jax.value_and_grad` unchanged.
+      has_aux: whether the loss also returns a tree, which is averaged too.
     """
     whole = jax.value_and_grad(loss, has_aux=has_aux)
     if count == 1:
@@ -49,9 +49,10 @@ def mean_value_and_grad(loss: Callable[..., Any], count: int, *, has_aux: bool =
 
 
 def mean_and_joined(function: Callable[..., tuple[Any, Any]], count: int) -> Callable[..., tuple[Any, Any]]:
-    """A function of arrays [batch, ...] that returns means over examples, and gradients of these means by example.
+    """Applies in microbatches a function that returns means over examples and the means' gradients [batch, ...].
 
-    The means of the pieces are averaged; the gradients [batch, ...] are put together and become those of the average.
+    The means of the microbatches are averaged; the gradients are concatenated and divided by `count`, which makes them
+    those of the average.
     """
     if count == 1:
         return function

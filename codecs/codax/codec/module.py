@@ -22,20 +22,20 @@ CONDITION_CLASSES = 2  # denoising off, denoising on
 
 @flax.struct.dataclass
 class ForwardOutput:
-    """What a training forward pass returns."""
+    """Outputs of a training forward pass."""
 
     audio: jax.Array  # [batch, time, channels], the reconstruction
     commitment: jax.Array | None  # scalar; None when quantization is off
     codes: jax.Array | None  # int32 [batch, frames, levels]; None when quantization is off
-    semantic: jax.Array | None  # [batch, frames, semantic_dimension], if the model has that head and quantizes
+    semantic: jax.Array | None  # [batch, frames, semantic_dimension]; None without that head or without quantization
     metrics: dict[str, jax.Array]
-    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
+    codebook: jax.Array | None = None  # scalar, the loss of entries that are trained by gradient
 
 
 class CodecModel(nn.Module):
     """Audio [batch, time, channels] <-> codes int32 [batch, frames, quantizers].
 
-    `condition` is the denoising switch of recipes with FiLM: float32 [batch, frames], 1 = on; None = off everywhere.
+    `condition` is the denoising input of models with FiLM: float32 [batch, frames], 1 = on; None = off everywhere.
     """
 
     config: Config
@@ -63,22 +63,22 @@ class CodecModel(nn.Module):
     def encode_latent(
         self, audio: jax.Array, condition: jax.Array | None = None, valid: jax.Array | None = None
     ) -> jax.Array:
-        """Audio to latent frames float32 [batch, ceil(time / hop), dimension].
+        """Maps audio to the latent, float32 [batch, ceil(time / hop), dimension].
 
-        Where `valid` (int32 scalar) is given, the signal ends after so many samples; see `Codec.encode`.
+        `valid` (int32 scalar) is the length of the signal in samples, if `audio` is padded.
         """
         latent = self.encoder(audio) if valid is None else self.encoder(audio, valid)
         return self._modulate(latent.astype(jnp.float32), condition, "encoder")
 
     def _normalized(self, audio: jax.Array) -> tuple[jax.Array, jax.Array | float]:
-        """Audio divided by its scale (`dsp.distances.rms_scale`), and the scale; training examples are segments."""
+        """Returns audio divided by its scale (`dsp.distances.rms_scale`), and the scale; an example is one segment."""
         if not self.config.model.normalize:
             return audio, 1.0
         scale = rms_scale(audio)[:, None, None]
         return audio / scale, scale
 
     def decode_latent(self, latent: jax.Array, condition: jax.Array | None = None) -> jax.Array:
-        """Latent frames to audio float32 [batch, frames * hop, channels]."""
+        """Maps a latent to audio, float32 [batch, frames * hop, channels]."""
         return self.decoder(self._modulate(latent, condition, "decoder")).astype(jnp.float32)
 
     def encode(
@@ -88,35 +88,35 @@ class CodecModel(nn.Module):
         condition: jax.Array | None = None,
         valid: jax.Array | None = None,
     ) -> jax.Array:
-        """Audio to codes with the first `num_quantizers` quantizers (None = all)."""
+        """Maps audio to codes of the first `num_quantizers` quantizers (None = all)."""
         return self.quantizer.encode(self.encode_latent(audio, condition, valid), num_quantizers)
 
     def decode(self, codes: jax.Array, condition: jax.Array | None = None) -> jax.Array:
-        """Codes of any number of quantizers to audio."""
+        """Maps codes of any number of quantizers to audio."""
         return self.decode_latent(self.quantizer.decode(codes), condition)
 
     def semantic(self, codes: jax.Array) -> jax.Array:
-        """Codes [batch, frames, n] to the features of the first ones: [batch, frames, semantic_dimension]."""
+        """Maps the first codes of [batch, frames, n] to features [batch, frames, semantic_dimension]."""
         return self.transform(self.quantizer.decode(codes[..., :1]))
 
     def initialise_codebooks(self, audio: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """Starts the codebooks from the latent frames of `audio`; apply with `mutable=["codebook"]`."""
+        """Initialises the codebooks from the latent of `audio`; apply with `mutable=["codebook"]`."""
         latent = self._in_pieces(CodecModel.encode_latent, self._normalized(audio)[0])
         self.quantizer.initialise(latent, key, axis)
 
     def _in_pieces(self, method: Callable[..., jax.Array], *arrays: jax.Array | None) -> jax.Array:
-        """A method on arrays [batch, ...], in pieces of the batch and with activations kept as the fields say.
+        """Applies a method to arrays [batch, ...] in microbatches, with rematerialisation, as the fields say.
 
-        Only the latent and the reconstruction of the whole batch come to be: small beside the activations.
+        Only its output exists for the whole batch, which is small compared with the activations.
         """
         if self.is_initializing() or (self.remat != "nets" and self.pieces == 1):
             return method(self, *arrays)
-        again = nn.remat(method, prevent_cse=self.pieces == 1)  # loops need no guard against common subexpressions
+        rematerialised = nn.remat(method, prevent_cse=self.pieces == 1)  # loops need no guard against CSE
         if self.pieces == 1:
-            return again(self, *arrays)
+            return rematerialised(self, *arrays)
 
         def body(model: CodecModel, _: None, piece: tuple[jax.Array | None, ...]) -> tuple[None, jax.Array]:
-            return None, again(model, *piece)
+            return None, rematerialised(model, *piece)
 
         loop = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
         return join(loop(self, None, split(arrays, self.pieces))[1])
@@ -134,9 +134,9 @@ class CodecModel(nn.Module):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> ForwardOutput:
-        """One training forward pass; see `quantizers.base.Quantizer` for the arguments.
+        """Runs one training forward pass; see `quantizers.base.Quantizer` for the arguments.
 
-        With `quantize=False` the latent goes to the decoder as it is.
+        With `quantize=False` the decoder gets the unquantized latent.
         """
         audio, scale = self._normalized(audio)
         latent = self._in_pieces(CodecModel.encode_latent, audio, condition)
@@ -150,7 +150,7 @@ class CodecModel(nn.Module):
 
 
 def init_variables(config: Config, seed: jax.Array | int = 0) -> Any:
-    """Parameters and codebooks of a new codec, {"params", "codebook"}."""
+    """Returns the initial {"params", "codebook"} of a codec."""
     audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
     key = jax.random.key(seed)
     return CodecModel(config).init(key, audio, levels=jnp.ones(1, jnp.int32), key=key)

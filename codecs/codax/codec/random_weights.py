@@ -13,9 +13,9 @@ from codax.quantizers.registry import make_quantizer
 
 
 def random_variables(config: Config, seed: int) -> dict[str, Any]:
-    """Random parameters and codebooks, {"params", "codebook"}, NumPy arrays.
+    """Draws random {"params", "codebook"} as NumPy arrays.
 
-    They are drawn with NumPy from the shapes alone: compiling the real initialisation takes many seconds.
+    Only the shapes are traced: compiling the real initialisation takes many seconds.
     """
     shapes = jax.eval_shape(lambda: init_variables(config))
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Coding segment by segment, for models that work in segments; for others the whole signal is a single segment."""
+"""Coding segment by segment; for models without segments the whole signal is a single one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SegmentEncoder:
     """Encodes segment by segment; see `codax.codec.coder.Coder`.
 
     Attributes:
-      scales: float32 [batch, segments so far], what each was divided by, of a model that normalises; else None.
+      scales: float32 [batch, segments so far], by which each was divided; None if the model does not normalise.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class SegmentEncoder:
         self.scales = np.zeros((batch, 0), np.float32) if engine.config.model.normalize else None
 
     def push(self, audio: np.ndarray) -> np.ndarray:
-        """Audio float32 [batch, time, channels] -> int32 [batch, frames, quantizers] of the segments now complete."""
+        """Takes audio float32 [batch, time, channels]; codes complete segments to int32 [batch, frames, quantizers]."""
         return self._codes(self._cutter.push(audio))
 
     def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
-        """Codes of the audio still held back and of a last piece of audio."""
+        """Returns the codes of the audio held back and of an optional last piece."""
         segments = self._cutter.push(audio) if audio is not None else []
         return self._codes(segments + self._cutter.finish())
 
@@ -62,39 +62,39 @@ class SegmentDecoder:
         batch: int = 1,
         denoise: bool = False,
     ) -> None:
-        """Checks that everything fits together before anything is decoded.
+        """Checks that the arguments match before anything is decoded.
 
         Args:
-          length: of the signal, samples at the model's rate.
-          frames: of all segments together.
+          length: samples of each signal at the model's rate.
+          frames: number of frames of all segments together.
           scales: as in `codax.Tokens`.
 
         Raises:
-          CodaxError: the frames or the scales are not those of a signal of that length.
+          CodaxError: a signal of this length has another number of frames or scales.
         """
         checked_denoise(engine.config, denoise)
         segment, stride = engine.config.segment
-        # Fewer segments than frames, so a length from a damaged file cannot fill the memory here.
+        # Reject an impossible length of a damaged file before the list of its segments fills the memory.
         if segment and length > frames * engine.config.hop:
             raise CodaxError(f"{frames} frames of codes: too few for {length} samples")
         hop = engine.config.hop
         parts = [-(-(stop - start) // hop) for start, stop in bounds(length, segment, stride)] if segment else [frames]
         if sum(parts) != frames:
             raise CodaxError(f"{frames} frames of codes: {length} samples have {sum(parts)}")
-        found = None if scales is None else scales.shape
-        if found != ((batch, len(parts)) if engine.config.model.normalize else None):
-            wanted = f"[{batch}, {len(parts)}]" if engine.config.model.normalize else "None"
-            raise CodaxError(f"scales must be {wanted}, got {found}")
+        shape = None if scales is None else scales.shape
+        if shape != ((batch, len(parts)) if engine.config.model.normalize else None):
+            expected = f"[{batch}, {len(parts)}]" if engine.config.model.normalize else "None"
+            raise CodaxError(f"scales must be {expected}, got {shape}")
         self._engine, self._denoise, self.scales = engine, denoise, scales
         self._parts, self._next = parts, 0
         self._adder = OverlapAdder(stride) if segment else None
         self._held: list[np.ndarray] = []
-        self._nothing = np.zeros((batch, 0, engine.config.model.audio_channels), np.float32)
+        self._empty = np.zeros((batch, 0, engine.config.model.audio_channels), np.float32)
 
     def push(self, codes: np.ndarray) -> np.ndarray:
-        """Codes int32 [batch, frames, quantizers] -> float32 [batch, time, channels], as much as is certain now."""
-        self._held.append(checked_codes(self._engine.config, codes, len(self._nothing)))
-        done = [self._nothing]
+        """Takes codes int32 [batch, frames, quantizers]; returns new final audio, float32 [batch, time, channels]."""
+        self._held.append(checked_codes(self._engine.config, codes, len(self._empty)))
+        done = [self._empty]
         while self._next < len(self._parts) and sum(p.shape[1] for p in self._held) >= self._parts[self._next]:
             held, count = np.concatenate(self._held, axis=1), self._parts[self._next]
             audio = self._engine.decode_piece(held[:, :count], self._denoise)
@@ -105,8 +105,8 @@ class SegmentDecoder:
         return np.concatenate(done, axis=1)
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
-        """The rest of the audio, also of a last piece of codes; whole frames, so a little more than the length."""
-        done = [self._nothing if codes is None else self.push(codes)]
+        """Returns the remaining audio, also of an optional last piece of codes: whole frames, not cut to length."""
+        done = [self._empty if codes is None else self.push(codes)]
         if self._adder and self._next:
             done.append(self._adder.finish())
         return np.concatenate(done, axis=1)

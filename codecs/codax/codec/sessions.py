@@ -1,7 +1,7 @@
-"""Many live streams through one codec, one frame of each at a time: what a server of conversations needs.
+"""Many live streams through one codec, frame by frame, as in a server of conversations.
 
-Every slot has a state of its own, and slots start, stop and restart one by one. One step serves all slots, whichever
-of them are busy: it is compiled once.
+Every slot has its own state and starts, stops and restarts independently. One step, compiled once, serves all slots,
+whichever of them are busy.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from codax.errors import CodaxError
 
 
 class _Direction:
-    """One way through the codec, frame by frame, with the states of all slots."""
+    """The encoder or the decoder, frame by frame, with the states of all slots."""
 
     def __init__(self, engine: Engine, slots: int, method: Any, shape: tuple[int, ...], *more: Any) -> None:
-        """Args: `shape` of a slot's input, and what the method takes behind it."""
+        """Args: `shape` is that of a slot's input; `more` are the method's arguments after the input."""
 
         def step(variables, state, x):
             y, updated = engine.module.apply(
@@ -48,7 +48,7 @@ class _Direction:
         self._states = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), state)
         self._variables = engine.folded
         self._steps = jax.jit(steps, donate_argnums=1)
-        self.fresh = np.ones(slots, bool)  # slots whose state is forgotten at their next step
+        self.fresh = np.ones(slots, bool)  # slots whose next step clears their state
 
     def run(self, x: Any, busy: np.ndarray) -> np.ndarray:
         y, self._states = self._steps(self._variables, self._states, x, busy, self.fresh & busy)
@@ -60,14 +60,14 @@ class Sessions:
     """Slots for live streams; see the module.
 
     Attributes:
-      busy: bool [slots], those that are started.
+      busy: bool [slots], the started sessions.
     """
 
     def __init__(self, engine: Engine, slots: int, *, num_quantizers: int | None = None) -> None:
-        """Args: `num_quantizers` of the codes that are encoded; None = all.
+        """Args: `num_quantizers` is the number of quantizers to encode with; None = all.
 
         Raises:
-          CodaxError: the model cannot work frame by frame, or has fewer quantizers.
+          CodaxError: the model cannot code frame by frame, or has fewer quantizers.
         """
         config = engine.config
         if not engine.streams:
@@ -75,7 +75,7 @@ class Sessions:
         if engine.start_frames > 1:
             raise CodaxError(f"model {config.name} reflects the start of a signal: it cannot begin with a single frame")
         if slots < 1:
-            raise CodaxError(f"{slots} sessions: there must be one at least")
+            raise CodaxError(f"{slots} sessions: there must be at least one")
         self._engine = engine
         self.levels = checked_levels(config, num_quantizers)
         self.busy = np.zeros(slots, bool)
@@ -93,7 +93,7 @@ class Sessions:
         return int(free[0])
 
     def stop(self, slot: int) -> None:
-        """Ends a session; its slot is free."""
+        """Ends a session and frees its slot."""
         self._check(slot)
         self.busy[slot] = False
 
@@ -103,11 +103,11 @@ class Sessions:
         self._encoder.fresh[slot] = self._decoder.fresh[slot] = True
 
     def encode(self, audio: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
-        """One frame of each session.
+        """Encodes one frame of each session.
 
         Args:
-          audio: float32 [slots, hop, channels] at the model's rate; rows of others than `slots` are not looked at.
-          slots: bool [slots], the sessions that have a frame; None = all that are busy.
+          audio: float32 [slots, hop, channels] at the model's rate; rows outside `slots` are ignored.
+          slots: bool [slots], the sessions that have a frame; None = all busy ones.
 
         Returns:
           Codes int32 [slots, 1, quantizers]; 0 in the other rows.
@@ -118,10 +118,10 @@ class Sessions:
         return self._encoder.run(audio, self._chosen(slots))
 
     def decode(self, codes: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
-        """Codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
+        """Decodes codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
         codes = checked_codes(self._engine.config, codes, len(self.busy))
         if codes.shape[1] != 1:
-            raise CodaxError(f"codes must be of one frame, got {codes.shape[1]}")
+            raise CodaxError(f"codes must have one frame, got {codes.shape[1]}")
         return self._decoder.run(self._engine.dequantize(codes), self._chosen(slots))
 
     def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
@@ -129,7 +129,7 @@ class Sessions:
             return self.busy.copy()
         slots = np.asarray(slots, bool)
         if slots.shape != self.busy.shape or (slots & ~self.busy).any():
-            raise CodaxError("the slots must be those of sessions that are started")
+            raise CodaxError("slots must be those of started sessions")
         return slots
 
     def _check(self, slot: int) -> None:

@@ -1,4 +1,4 @@
-"""Models that ship in the package, each a folder with config.json, model.safetensors and a model card, README.md."""
+"""Models shipped with the package: folders with config.json, model.safetensors and a model card, README.md."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ CARD = "README.md"
 
 
 def names() -> list[str]:
-    """Of the shipped models, in alphabetical order."""
+    """Returns the names of the shipped models in alphabetical order."""
     return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
 
 
 def find(model: str | Path) -> Path:
-    """The folder `model`, or if there is no such folder, that of the shipped model of this name, if there is one."""
+    """Returns the folder of the shipped model with this name; `model` itself if it is a folder or no such name."""
     folder = Path(model)
     return FOLDER / folder if not folder.is_dir() and str(model) in names() else folder

@@ -1,7 +1,7 @@
-"""Encoders and decoders of streams: audio or codes in pieces of any length, with the same result as all at once.
+"""Stream encoders and decoders: they take chunks of any length and give the same result as offline coding.
 
-The causal layers keep their left context in the `stream` collection (see `nets/conv.py`); a stream carries it from one
-call to the next. Pieces are run in power-of-two numbers of frames, so that any chunking compiles a handful of shapes.
+The causal layers keep their left context in the `stream` collection (see `nets/conv.py`), which a stream carries from
+call to call. A chunk is run in pieces of power-of-two numbers of frames, so that few shapes are compiled.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from codax.codec.engine import Engine
 from codax.errors import CodaxError
 from codax.runtime.platforms import platform
 
-LARGEST_PIECE = 256  # frames run at once
-# Run at once on a CPU: few enough for intermediate arrays to stay in its cache, and enough frames for the weights that
-# are read for them.
-_CPU_PIECE_SAMPLES = 48_000  # of all signals together
-_CPU_PIECE_FRAMES = 32
+LARGEST_PIECE = 256  # frames
+# Pieces on a CPU are small enough for intermediate arrays to stay in its cache, and large enough to amortise reading
+# the weights.
+_CPU_PIECE_SAMPLES = 48_000  # at most, of all signals together
+_CPU_PIECE_FRAMES = 32  # at least
 
 
 class _Stream:
@@ -35,14 +35,14 @@ class _Stream:
             raise CodaxError(f"model {config.name} is not causal and cannot stream")
         self._engine, key = engine, (side, checked_denoise(config, denoise), levels)
         self._step, self._state = engine.stream_step(*key), engine.stream_state(*key, example)
-        # A piece is never shorter than what a stream begins with.
+        # The first piece must have `start_frames` frames.
         shortest = max(_CPU_PIECE_FRAMES, 1 << (engine.start_frames - 1).bit_length())
         at_once = _CPU_PIECE_SAMPLES // (config.hop * example.shape[0]) if platform() == "cpu" else LARGEST_PIECE
         self._largest = 1 << (max(shortest, min(at_once, LARGEST_PIECE)).bit_length() - 1)
         self._started = False
         self._finished = False
-        self._sizes: set[int] = set()  # numbers of frames that are compiled
-        self._prepared: tuple[int, ...] = ()  # those that may be used, in a stream that must not compile any more
+        self._sizes: set[int] = set()  # compiled numbers of frames
+        self._prepared: tuple[int, ...] = ()  # the only allowed sizes, if the stream was prepared
 
     def _run(self, x: np.ndarray | jax.Array, valid: np.ndarray | None = None) -> np.ndarray:
         y, updated = self._step(self._engine.folded, self._state, x, valid)
@@ -51,17 +51,17 @@ class _Stream:
         return np.asarray(y)
 
     def _last_size(self, frames: int) -> int:
-        """Frames to run a last piece with: what is behind it changes nothing, and a size known already is quicker."""
+        """Returns the size to pad a last piece to: a compiled one if possible, since padding changes nothing."""
         return min((n for n in self._sizes if n >= frames), default=1 << (frames - 1).bit_length())
 
     def _ready(self, frames: int) -> int:
-        """How many of these whole frames can be run: none before there are enough to start with."""
+        """Returns how many of these whole frames can be run: 0 before `start_frames` have arrived."""
         return frames if self._started or frames >= self._engine.start_frames else 0
 
     def _prepare(self, sizes: Iterable[int], run: Callable[[int], object]) -> None:
-        """Compiles each number of frames by one run on zeros, and lets later pieces use no other."""
+        """Compiles each number of frames by a run on zeros, and restricts later pieces to these."""
         if self._started:
-            raise CodaxError("a stream is prepared before it starts")
+            raise CodaxError("a stream must be prepared before it starts")
         start = self._engine.start_frames
         self._prepared = tuple(sorted({1, start, *sizes}))
         initial = jax.device_get(self._state)
@@ -70,9 +70,9 @@ class _Stream:
         self._state, self._started = initial, False
 
     def _pieces(self, frames: int) -> Iterator[tuple[int, int]]:
-        """Splits a number of frames into (start, stop) of lengths that are run at once, the longest first.
+        """Splits a number of frames into pieces (start, stop), the longest first.
 
-        They are powers of two, or those that were prepared.
+        Their lengths are powers of two, or the prepared ones.
         """
         start = 0
         while start < frames:
@@ -82,7 +82,7 @@ class _Stream:
             elif self._started:
                 size = max(n for n in self._prepared if n <= left)
             else:
-                size = self._engine.start_frames  # the one that is compiled for an empty state
+                size = self._engine.start_frames  # the only size compiled for an empty state
             yield start, start + size
             start += size
 
@@ -92,9 +92,9 @@ class _Stream:
 
 
 class StreamEncoder(_Stream):
-    """Streaming encoder: `push` audio at the model's rate, get the codes of all whole frames so far."""
+    """Stream encoder: `push` takes audio at the model's rate and returns the codes of all new whole frames."""
 
-    scales = None  # such models do not normalise
+    scales = None  # models that stream do not normalise
 
     def __init__(
         self, engine: Engine, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
@@ -106,18 +106,18 @@ class StreamEncoder(_Stream):
         self._rest = np.zeros((batch, 0, shape[2]), np.float32)
 
     def prepare(self, sizes: Iterable[int]) -> None:
-        """Compiles for these numbers of frames and uses no others: a live stream never waits for the compiler."""
+        """Compiles these numbers of frames and uses no others, so that a live stream never waits for the compiler."""
         hop = self._engine.config.hop
 
         def run(frames: int) -> None:
             silence = np.zeros((len(self._rest), frames * hop, self._rest.shape[2]), np.float32)
             self._codes(silence, frames)
-            self._codes(silence[:, 1:], frames)  # as the last piece may be
+            self._codes(silence[:, 1:], frames)  # the last piece may be shorter
 
         self._prepare(sizes, run)
 
     def push(self, audio: np.ndarray) -> np.ndarray:
-        """Audio float32 [batch, time, channels] of any length -> int32 [batch, 0 or more frames, quantizers]."""
+        """Takes audio float32 [batch, time, channels] of any length; returns int32 [batch, frames, quantizers]."""
         hop = self._engine.config.hop
         audio = self._with_rest(audio)
         frames = self._ready(audio.shape[1] // hop)
@@ -125,9 +125,9 @@ class StreamEncoder(_Stream):
         return self._joined([self._codes(audio[:, a * hop : b * hop], b - a) for a, b in self._pieces(frames)])
 
     def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
-        """Codes of the audio still held back and of a last piece of audio; padding makes the last frame whole.
+        """Ends the stream and returns the codes of the audio held back and of an optional last chunk.
 
-        Like `push`; the stream takes no more audio.
+        The last frame is padded.
         """
         hop = self._engine.config.hop
         audio = self._rest if audio is None else self._with_rest(audio)
@@ -141,7 +141,7 @@ class StreamEncoder(_Stream):
         if frames and (not self._engine.pads_inside or self._ready(frames)):
             parts.append(self._codes(audio, self._last_size(frames))[:, :frames])
         elif frames:
-            # All of the signal, and too short to be reflected: the layers see it as it is.
+            # The whole signal is too short to be reflected: it is run unpadded.
             parts.append(self._run(audio))
         return self._joined(parts)
 
@@ -157,7 +157,7 @@ class StreamEncoder(_Stream):
         length = audio.shape[1]
         audio = np.pad(audio, ((0, 0), (0, frames * self._engine.config.hop - length), (0, 0)))
         self._sizes.add(frames)
-        # Where the signal ends is known to the layers only if it ends here: looking for it takes time.
+        # The layers get the signal's length only if it ends here, since using it takes time.
         ends = self._engine.pads_inside and length < audio.shape[1]
         return self._run(audio, np.asarray(length, np.int32) if ends else None)
 
@@ -166,9 +166,9 @@ class StreamEncoder(_Stream):
 
 
 class StreamDecoder(_Stream):
-    """Streaming decoder: `push` codes, get the audio of their frames."""
+    """Stream decoder: `push` takes codes and returns the audio of their frames."""
 
-    scales = None  # such models do not normalise
+    scales = None  # models that stream do not normalise
 
     def __init__(self, engine: Engine, *, batch: int = 1, denoise: bool = False) -> None:
         example = jax.ShapeDtypeStruct((batch, 1, engine.config.model.dimension), jnp.float32)
@@ -177,14 +177,14 @@ class StreamDecoder(_Stream):
         self._rest: np.ndarray | None = None
 
     def prepare(self, sizes: Iterable[int], num_quantizers: int) -> None:
-        """As `StreamEncoder.prepare`, for codes of this many quantizers."""
+        """Compiles as `StreamEncoder.prepare`, for codes of this many quantizers."""
         levels = checked_levels(self._engine.config, num_quantizers)
         self._prepare(sizes, lambda n: self._audio(np.zeros((self._batch, n, levels), np.int32), n))
 
     def push(self, codes: np.ndarray) -> np.ndarray:
-        """Codes int32 [batch, frames, quantizers] -> float32 [batch, frames * hop, channels] at the model's rate.
+        """Takes codes int32 [batch, frames, quantizers]; returns audio float32 [batch, frames * hop, channels].
 
-        Models that reflect the signal's start give nothing until there are `Engine.start_frames` frames.
+        Models that reflect the signal's start return 0 samples until `Engine.start_frames` frames have arrived.
         """
         codes = self._with_rest(codes)
         frames = self._ready(codes.shape[1])
@@ -192,7 +192,7 @@ class StreamDecoder(_Stream):
         return self._joined([self._audio(codes[:, a:b], b - a) for a, b in self._pieces(frames)])
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
-        """Audio of the frames still held back and of a last piece of codes; the stream takes no more."""
+        """Ends the stream and returns the audio of the frames held back and of an optional last chunk."""
         codes = self._rest if codes is None else self._with_rest(codes)
         self._check_open()
         self._finished = True
@@ -200,7 +200,7 @@ class StreamDecoder(_Stream):
         while codes is not None and codes.shape[1]:
             piece, codes = codes[:, : self._largest], codes[:, self._largest :]
             frames = piece.shape[1]
-            # A signal that is too short to be reflected is run as it is.
+            # A signal that is too short to be reflected is run unpadded.
             size = self._last_size(frames) if self._ready(frames) else frames
             parts.append(self._audio(piece, size)[:, : frames * self._engine.config.hop])
         return self._joined(parts)
@@ -217,5 +217,5 @@ class StreamDecoder(_Stream):
         return self._run(self._engine.dequantize(codes))
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        nothing = np.zeros((self._batch, 0, self._engine.config.model.audio_channels), np.float32)
-        return np.concatenate([nothing, *parts], axis=1)
+        empty = np.zeros((self._batch, 0, self._engine.config.model.audio_channels), np.float32)
+        return np.concatenate([empty, *parts], axis=1)

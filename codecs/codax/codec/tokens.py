@@ -1,4 +1,4 @@
-"""Codes of audio with what decoding needs, and audio of any rate and channels as the signals that a model codes."""
+"""Codes with the format of their audio, and conversion of audio to and from the signals that a model codes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from codax.errors import CodaxError
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-    """Codes of a batch of signals, with what decoding needs to give back the original shape.
+    """Codes of a batch of signals, with the shape and rate to restore in decoding.
 
     Attributes:
-      codes: int32 [batch, frames, quantizers]. A model of one channel codes every channel of the input as a signal
-        of its own: the batch is then [batch * channels], channels of one signal side by side.
+      codes: int32 [batch, frames, quantizers]. A mono model codes every channel of the input as a separate signal:
+        the batch is then [batch * channels], with the channels of one recording in sequence.
       length: samples per channel of the original.
-      sample_rate: of the original, Hz.
-      channels: of the original.
-      denoise: whether denoising was asked for; models that condition their decoder need it there too.
-      scales: float32 [batch, segments], what each segment was divided by, of models that normalise; the segments'
-        frames then follow each other in `codes`.
+      sample_rate: rate of the original, Hz.
+      channels: number of channels of the original.
+      denoise: whether noise was removed; models that condition their decoder need it in decoding too.
+      scales: float32 [batch, segments], by which a model that normalises divided each segment; `codes` has the
+        segments' frames in sequence.
     """
 
     codes: np.ndarray
@@ -35,18 +35,18 @@ class Tokens:
 
 
 def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig) -> np.ndarray:
-    """Audio [batch, time, channels] as the signals that a model codes, at its rate.
+    """Converts audio [batch, time, channels] to the signals that a model codes, at its rate.
 
     Args:
-      audio: of any rate and number of channels.
-      sample_rate: of the audio, Hz.
-      model: of the codec.
+      audio: float, of any rate and number of channels.
+      sample_rate: rate of the audio, Hz.
+      model: the codec's model section.
 
     Returns:
-      [batch, time, model channels], or [batch * channels, time, 1] of a mono model.
+      [batch, time, model channels], or [batch * channels, time, 1] for a mono model.
 
     Raises:
-      CodaxError: a model of several channels, and audio with another number of channels.
+      CodaxError: the model has several channels and the audio has another number.
     """
     channels = audio.shape[2]
     if channels == model.audio_channels:
@@ -59,7 +59,7 @@ def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig) -> np.nd
 
 
 def from_signals(signals: np.ndarray, tokens: Tokens, model: ModelConfig) -> np.ndarray:
-    """The inverse of `to_signals`: decoded signals as audio of the tokens' rate, length and channels."""
+    """Inverts `to_signals`: converts decoded signals to audio of the tokens' rate, length and channels."""
     signals = _resampled(signals, model.sample_rate, tokens.sample_rate)
     missing = max(0, tokens.length - signals.shape[1])
     signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
