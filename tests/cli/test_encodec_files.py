@@ -114,7 +114,7 @@ def test_compressed_ecdc_files_need_their_model_and_pytorch(run_here, models, mo
     _write("in.wav", 0.3, 1)
     for args in (("--entropy",), ("--entropy=lm",), ("--entropy=adaptive", "--lm", "absent")):
         _, _, err = run_here("encode", "in.wav", "a.ecdc", "--model", models / "24khz", *args)
-        assert "entropy: .ecdc files are compressed by EnCodec's language model alone (lm)" in err
+        assert "entropy: .ecdc files support EnCodec's language model only (lm)" in err
     with np.load(GOLDEN / "ecdc.npz") as arrays:
         data = arrays["encodec_24khz/bytes"].tobytes()
     (tmp_path / "c.ecdc").write_bytes(data.replace(b'"lm": false', b'"lm": true ', 1))

@@ -46,7 +46,7 @@ def test_files_come_back_and_need_their_model(run_here, models):
     for args, reason in [
         (("--model", models / "bare"), "model tiny has no language model: give its folder (--lm)"),
         (("--model", models / "bare", "--lm", models / "other"), "a.codax: the codes were coded (lm) with other freq"),
-        (("--model", models / "bare", "--lm", models / "larger"), "a language model of other codes than those of"),
+        (("--model", models / "bare", "--lm", models / "larger"), "the language model has other codes than model"),
         (("--model", models / "bare", "--lm", "absent"), "absent/lm.json"),
     ]:
         status, out, err = run_here("decode", "a.codax", "c.wav", *args)

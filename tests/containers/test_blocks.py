@@ -188,10 +188,10 @@ def test_forged_files_cost_nothing(tmp_path):
     tracemalloc.start()
     try:
         for change, coded, reason in [
-            ({"frames": 60_000, "coding": {"block_frames": 60_000}}, None, "no message that was coded with this model"),
+            ({"frames": 60_000, "coding": {"block_frames": 60_000}}, None, "was not coded with this model"),
             ({}, b"short", "impossible blocks"),
-            ({}, b"no words, that", "no message that was coded"),
-            ({}, bytes(80), "no message that was coded"),
+            ({}, b"no words, that", "was not coded"),
+            ({}, bytes(80), "was not coded"),
         ]:
             try:
                 path.write_bytes(_forge(data, change, coded))

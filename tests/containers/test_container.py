@@ -139,7 +139,7 @@ def test_random_garbage_is_an_error():
         (0, b"R", "bad magic"),
         (3, b"\x02", "version 2 is newer than this program reads"),
         (3, b"\x00", "version 0 is unknown"),
-        (4, b"\x80", "flags 0x80 ask for a feature"),
+        (4, b"\x80", "flags 0x80 need a feature"),
         (13, b"\0\0\0", "impossible sample rate: 0"),
         (16, b"\0\0\0\0\0\0", "impossible channels: 0"),
         (21, b"\x00", "impossible channels"),

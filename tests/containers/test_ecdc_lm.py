@@ -101,7 +101,7 @@ def test_other_probabilities_are_noticed() -> None:
 
     with pytest.raises(EcdcError, match="frame"):
         decompress(data, other)
-    with pytest.raises(EcdcError, match="not those of these codes"):
+    with pytest.raises(EcdcError, match="gives probabilities .*, expected"):
         decompress(data, lambda count: lambda previous: np.ones((count, 512), np.float32) / 512)
 
 
@@ -120,7 +120,7 @@ def _with(**changes: object) -> bytes:
         ({"al": 10**9}, "cut off"),
         ({"m": "encodec_24khz", "al": 10**12}, "cut off"),
         ({"lm": 1}, "not the JSON"),
-        ({"nc": 17}, "17 codebooks cannot be"),
+        ({"nc": 17}, "17 codebooks"),
     ],
 )
 def test_a_header_that_lies_is_refused(changes: dict[str, object], message: str) -> None:

@@ -1,7 +1,7 @@
-"""Entropy-coded codes in a container: blocks that are coded on their own, and a table of them at the end.
+"""Entropy-coded codes in a container: independently coded blocks, and a table of them at the end.
 
-The table has the length and the CRC-32 of each block, and a CRC-32 of its own and of what else stands before it that is
-no block. So a damaged block is known by its place and stops nothing but itself.
+The table has the length and the CRC-32 of each block, and a CRC-32 of itself and of the scales before it. So damage is
+located, and a damaged block does not affect the others.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from codax.entropy import coding
 from codax.entropy.rans import least_bits
 
 _ENTRY = struct.Struct("<II")
-_SIDE_BY_SIDE = 16  # blocks that are coded together
-_WORK = 1 << 22  # codes, and frequencies, that are held at a time
+_MOST_LANES = 16  # blocks that are coded together
+_WORK = 1 << 22  # codes, and frequencies, in memory at a time
 
 
 def lanes_of(columns: int, block_frames: int, symbols: int) -> int:
-    """How many blocks to code side by side, so that their arrays stay small."""
-    return max(1, min(_SIDE_BY_SIDE, _WORK // (columns * max(block_frames, symbols))))
+    """Returns how many blocks to code together, so that their arrays stay small."""
+    return max(1, min(_MOST_LANES, _WORK // (columns * max(block_frames, symbols))))
 
 
 class BlockPacker:
-    """Codes a stream of frames block by block; as `bitpack.BitPacker`, with `table` for the end."""
+    """Codes frames block by block: a `bitpack.BitPacker` with a `table` for the end."""
 
     def __init__(self, model: coding.Model, block_frames: int, symbols: int) -> None:
         self._model, self._block_frames = model, block_frames
@@ -42,19 +42,19 @@ class BlockPacker:
         return sum(length for length, _ in self._entries)
 
     def push(self, codes: np.ndarray) -> bytes:
-        """Takes codes, integers [frames, ...], and returns the blocks that are coded with them."""
+        """Takes codes, integers [frames, ...], and returns the blocks that they complete."""
         self._rest = np.concatenate([self._rest, np.reshape(codes, (len(codes), self._model.columns))])
         done = len(self._rest) // self._group * self._group
         ready, self._rest = self._rest[:done], self._rest[done:]
         return b"".join(self._coded(ready[i : i + self._group]) for i in range(0, done, self._group))
 
     def finish(self) -> bytes:
-        """Returns the blocks that are left."""
+        """Returns the remaining blocks."""
         rest, self._rest = self._rest, self._rest[:0]
         return self._coded(rest)
 
     def table(self, before: bytes) -> bytes:
-        """The table of all blocks; its checksum covers `before` too."""
+        """Returns the table of all blocks; its checksum covers `before` too."""
         table = b"".join(_ENTRY.pack(*entry) for entry in self._entries)
         return table + CHECKSUM.pack(zlib.crc32(before + table))
 
@@ -64,28 +64,28 @@ class BlockPacker:
         blocks = [codes[i : i + self._block_frames] for i in range(0, len(codes), self._block_frames)]
         messages = coding.encode_blocks(self._model, blocks)
         for message in messages:
-            # The place of a block is part of its checksum: blocks that changed places are damaged too.
+            # The index of a block is part of its checksum: swapped blocks count as damaged.
             self._entries.append((len(message), zlib.crc32(message, len(self._entries))))
         return b"".join(messages)
 
 
 class BlockReader:
-    """Reads the blocks of a container that `container.parse_header` found to be coded.
+    """Reads the blocks of an entropy-coded container.
 
     Attributes:
-      damaged: numbers of the blocks that are, from 0.
+      damaged: indices of the damaged blocks, from 0.
     """
 
     def __init__(self, file: BinaryIO, start: int, meta: Meta) -> None:
         """Reads the table and checks every block.
 
         Args:
-          file: of the container.
-          start: where its payload begins.
+          file: the container.
+          start: offset of its payload.
           meta: its description.
 
         Raises:
-          ContainerError: the table is damaged, or does not belong to these blocks.
+          ContainerError: the table is damaged, or does not match the blocks.
         """
         assert meta.coding is not None
         self._file, self._start, self._meta, self._coding = file, start, meta, meta.coding
@@ -96,28 +96,28 @@ class BlockReader:
             raise ContainerError("checksum of the table of blocks does not match: the file is damaged")
         self._entries = list(_ENTRY.iter_unpack(table))
         if sum(length for length, _ in self._entries) != meta.coding.coded_bytes:
-            raise ContainerError("the table of blocks does not belong to them: the file is damaged")
+            raise ContainerError("the table of blocks does not match them: the file is damaged")
         file.seek(start)
-        found = [zlib.crc32(file.read(length), number) for number, (length, _) in enumerate(self._entries)]
-        self.damaged = [number for number, (_, crc) in enumerate(self._entries) if crc != found[number]]
+        checksums = [zlib.crc32(file.read(length), number) for number, (length, _) in enumerate(self._entries)]
+        self.damaged = [number for number, (_, crc) in enumerate(self._entries) if crc != checksums[number]]
 
     def frames(self, number: int) -> tuple[int, int]:
-        """First frame of a block and first behind it."""
+        """Returns the first frame of a block and the first frame after it."""
         first = number * self._coding.block_frames
         return first, min(first + self._coding.block_frames, self._meta.frames)
 
     def blocks(self, model: coding.Model) -> Iterator[np.ndarray]:
-        """Yields codes int32 [streams, frames, quantizers] of one block after the other.
+        """Yields the codes int32 [streams, frames, quantizers] of each block.
 
-        Damaged ones repeat the last frame before them, or are zeros.
+        Damaged blocks repeat the last frame before them, or are zeros.
 
         Raises:
-          ContainerError: a block that is whole and yet nothing that an encoder wrote with this model.
+          ContainerError: an undamaged block was not coded with this model.
         """
         meta = self._meta
         if model.columns != meta.streams * meta.num_quantizers or model.digest != self._coding.digest:
             kind = METHODS[self._coding.method]
-            raise ContainerError(f"the codes were coded ({kind}) with other frequencies than this model has")
+            raise ContainerError(f"the codes were coded ({kind}) with other frequencies than this model's")
         group = lanes_of(model.columns, self._coding.block_frames, meta.codebook_size)
         last = np.zeros((1, model.columns), np.int32)
         for first in range(0, len(self._entries), group):
@@ -135,30 +135,30 @@ class BlockReader:
         return stop - first
 
     def _decoded(self, model: coding.Model, numbers: list[int]) -> list[np.ndarray]:
-        """Codes int32 [frames, columns] of blocks that are whole."""
+        """Decodes undamaged blocks to int32 [frames, columns]."""
         messages = []
         for number in numbers:
             length, _ = self._entries[number]
             self._check_size(number, length, self._count(number) * model.columns)
             self._file.seek(self._start + sum(before for before, _ in self._entries[:number]))
             messages.append(self._file.read(length))
-        found = []
+        decoded = []
         for number, codes in zip(
             numbers, coding.decode_blocks(model, messages, [*map(self._count, numbers)]), strict=True
         ):
             if codes is None:
-                raise ContainerError(f"block {number} is no message that was coded with this model")
-            found.append(codes)
-        return found
+                raise ContainerError(f"block {number} was not coded with this model")
+            decoded.append(codes)
+        return decoded
 
     def _check_size(self, number: int, size: int, codes: int) -> None:
-        """Refuses blocks that are too short for their codes, which would take long to decode into nonsense."""
+        """Rejects blocks that are too short for their codes and would take long to decode into nonsense."""
         least = codes * least_bits(self._meta.codebook_size) / 8
         if size + 8 < least or size % 4 or size < LEAST_BLOCK:
-            raise ContainerError(f"block {number} is no message that was coded with this model")
+            raise ContainerError(f"block {number} was not coded with this model")
 
 
 def new_coding(method: str, model: coding.Model, block_frames: int) -> Coding:
-    """Coding of a new file by a method of METHODS."""
+    """Returns the coding of a new file by a method of METHODS."""
     number = next(number for number, name in METHODS.items() if name == method)
     return Coding(number, max(1, min(block_frames, 2**16 - 1)), model.digest)

@@ -1,4 +1,4 @@
-"""Audio files to `.codax` files and back, block by block, so that the memory needed does not grow with the length."""
+"""Encodes audio files to `.codax` files and decodes them, block by block in bounded memory."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _FADE_SECONDS = 0.005
 
 
 def describe(codec: Codec, *, sample_rate: int, channels: int, num_quantizers: int, denoise: bool = False) -> Meta:
-    """What a container says about codes that a codec is about to make of audio; samples and frames are counted later.
+    """Describes the codes of audio before encoding; samples and frames are counted later.
 
-    A model with fewer channels than the audio codes groups of channels on their own; one with more gets the last
-    channel repeated.
+    A model with fewer channels than the audio codes groups of channels independently; for a model with more channels
+    the last channel is repeated.
     """
     model = codec.config.model
     return Meta(
@@ -68,22 +68,22 @@ def encode(
     """Encodes an audio file of any rate and channel count into a `.codax` file.
 
     Args:
-      codec: what encodes.
+      codec: the codec.
       source: audio file.
-      target: container to write; appears when it is complete.
-      num_quantizers: quantizers to use, 1 to all.
-      denoise: ask the model to remove noise.
-      entropy: "adaptive" and "lm" code the codes by their frequencies, which makes the file smaller; None packs them.
-      lm: folder of the language model for "lm"; None = `lm` in the codec's.
+      target: container to write; it appears when it is complete.
+      num_quantizers: number of quantizers to use.
+      denoise: whether to remove noise.
+      entropy: "adaptive" or "lm" entropy-codes the codes, which makes the file smaller; None packs them.
+      lm: folder of the language model for "lm"; None = `lm` in the codec's folder.
       progress: called with the seconds of audio done so far.
 
     Raises:
       AudioError, ContainerError: naming the file.
     """
     refuse_same(source, target)
-    given, config = audio.info(source), codec.config
+    described, config = audio.info(source), codec.config
     meta = describe(
-        codec, sample_rate=given.rate, channels=given.channels, num_quantizers=num_quantizers, denoise=denoise
+        codec, sample_rate=described.rate, channels=described.channels, num_quantizers=num_quantizers, denoise=denoise
     )
     model = None
     if entropy is not None:
@@ -98,12 +98,12 @@ def encode(
             writer.num_samples += frames
 
         last: np.ndarray | None = None
-        for block in model_blocks(source, given, config.model.sample_rate, size, count):
-            if len(block) < size:  # as only the last one can be
+        for block in model_blocks(source, described, config.model.sample_rate, size, count):
+            if len(block) < size:  # only the last one can be
                 last = split_streams(block, group)
             else:
                 writer.write(encoder.push(split_streams(block, group)))
-            progress(writer.num_samples / given.rate)
+            progress(writer.num_samples / described.rate)
         writer.write(encoder.finish(last))
         writer.scales = encoder.scales
     return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
@@ -121,11 +121,11 @@ def decode(
     """Decodes a `.codax` file into an audio file of the original rate, channel count and length.
 
     Args:
-      load: given the container's description, returns the codec that wrote it.
-      source: container; checked as a whole before anything is written.
-      target: audio file to write; the extension is the format.
-      lm: folder of the language model that the file was coded with, if it was; None = `lm` in the codec's.
-      conceal: be silent where entropy-coded blocks are damaged, instead of refusing the file.
+      load: maps the container's description to the codec that wrote it.
+      source: container; all of it is checked before anything is written.
+      target: audio file to write; its extension selects the format.
+      lm: folder of the language model, if one coded the codes; None = `lm` in the codec's folder.
+      conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file.
       progress: called with the seconds of audio done so far.
 
     Raises:
@@ -143,7 +143,7 @@ def decode(
                 kept = block[: meta.num_samples - writer.frames]
                 writer.write(mute(kept, writer.frames, gaps, meta.sample_rate) if gaps else kept)
                 progress(writer.frames / meta.sample_rate)
-            # Rounding of the two resamplings can leave a few samples open; check_fit has bounded them.
+            # Rounding in the two resamplings can leave a few samples missing; check_fit has bounded them.
             writer.write(np.zeros((meta.num_samples - writer.frames, meta.channels), np.float32))
             progress(writer.frames / meta.sample_rate)
     damage = reader.describe_damage() if reader.damaged else ""
@@ -167,7 +167,7 @@ def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] |
     block_frames = block_samples(codec.config, meta.streams) // codec.config.hop
     last: np.ndarray | None = None
     for codes in reader.blocks(block_frames, model):
-        if codes.shape[1] < block_frames:  # as only the last one can be
+        if codes.shape[1] < block_frames:  # only the last one can be
             last = codes
         else:
             yield resample(join_streams(decoder.push(codes), meta.channels))
@@ -176,13 +176,13 @@ def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] |
 
 
 def _gaps(reader: ContainerReader, config: Config) -> list[list[int]]:
-    """First sample and first behind it, at the file's rate, of every damaged block."""
-    samples = config.hop / config.model.sample_rate * reader.meta.sample_rate  # in a frame
+    """Returns the first sample of every damaged block and the first after it, at the file's rate."""
+    samples = config.hop / config.model.sample_rate * reader.meta.sample_rate  # per frame
     return [[round(frame * samples) for frame in gap] for gap in reader.damaged]
 
 
 def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
-    """Raises CodaxError if the codes of a container are not what this model can have made of such audio."""
+    """Raises CodaxError if this model cannot have made the codes of a container from such audio."""
     config = codec.config
     if meta.codebook_size != config.quantizer.codebook_size or meta.num_quantizers > config.quantizer.num_quantizers:
         raise CodaxError(
@@ -197,7 +197,7 @@ def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
     if meta.scaled != config.model.normalize:
         one, other = ("no", "has some") if config.model.normalize else ("segment", "uses none")
         raise CodaxError(f"{source}: has {one} scales; model {codec.model_id} {other}")
-    # The encoder pads the last frame, so codes never cover less than the audio. One frame of tolerance for rounding.
+    # The encoder pads the last frame, so codes cover all of the audio. One frame is the tolerance for rounding.
     held = (meta.frames + 1) * config.hop / config.model.sample_rate
     if held < meta.seconds:
         raise CodaxError(
@@ -207,7 +207,7 @@ def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
 
 
 def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:
-    """A block [time, channels] that starts at sample `start`, silent within `gaps`, with fades of 5 ms outside them."""
+    """Mutes `gaps` in a block [time, channels] that starts at sample `start`, with fades of 5 ms outside them."""
     position = np.arange(start, start + len(block))
     gain = np.ones(len(block), np.float32)
     for first, stop in gaps:

@@ -1,9 +1,9 @@
-"""The `.codax` container: a self-describing file of packed codes. docs/container.md has it byte by byte.
+"""The `.codax` container: a self-describing file of packed codes. docs/container.md specifies every byte.
 
-Header, packed codes, checksum of the packed codes; header and checksum together take at most 64 bytes. A reader checks
-every size against the real number of bytes before it allocates, and both checksums before it hands out a code, so a
-damaged or forged file gives a `ContainerError` and nothing else. Here are the format itself and whole byte strings;
-`streamed.py` reads and writes files of any length in bounded memory.
+A file has a header, packed codes and their checksum; header and checksum take at most 64 bytes together. A reader
+checks every size against the real number of bytes before it allocates, and both checksums before it returns a code, so
+a damaged or forged file gives a `ContainerError` and nothing else. This module has the format and works on byte
+strings; `streamed.py` reads and writes files of any length in bounded memory.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ from codax.errors import CodaxError
 MAGIC = b"\xc0\xdax"  # 0xC0 never occurs in UTF-8 text, so no text file starts like this
 VERSION = 1
 STREAM = 0x80  # version of the header of a stream of packets; see packets.py
-DENOISED = 1  # flag: removal of noise was asked for; models that do it in their decoder need to know
+DENOISED = 1  # flag: noise was removed; models that condition their decoder need it
 SCALED = 2  # flag: the model divides every segment by a scale; the scales follow the codes
 CODED = 4  # flag: the codes are entropy-coded in blocks; see blocks.py
 KNOWN_FLAGS = DENOISED | SCALED | CODED
 HASH_BYTES = 8
-MAX_NAME = 25  # bytes; what is left of 64 after everything else
-MAX_RATE = 768_000  # Hz; audio of no more, and a forged rate costs no memory
+MAX_NAME = 25  # bytes; 64 without all other fields
+MAX_RATE = 768_000  # Hz; the limit keeps a forged rate from costing memory
 CHECKSUM = struct.Struct("<I")
-SEGMENTS = struct.Struct("<I")  # number of segments, after the name if the flag says so; the name is then shorter
+SEGMENTS = struct.Struct("<I")  # number of segments, after the name, if SCALED is set; the name is then shorter
 SCALE = np.dtype("<f4")
-# Then, if the codes are coded: method, frames of a block, digest of the model of frequencies, bytes of all blocks.
+# After that, if CODED is set: method, frames of a block, digest of the frequency model, bytes of all blocks.
 CODING = struct.Struct(f"<BH{HASH_BYTES}s5s")
 METHODS = {1: "adaptive", 2: "lm"}
-TABLE_ENTRY = 8  # bytes that a block takes in the table at the end
+TABLE_ENTRY = 8  # bytes per block in the table at the end
 LEAST_BLOCK = 8  # bytes of the smallest block
 # magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,
 # frames, bytes of the name
 FIXED = struct.Struct(f"<3sBB{HASH_BYTES}s3s5sBBBHIB")
 MIN_BYTES = FIXED.size + 2 * CHECKSUM.size
-MAX_OVERHEAD = MIN_BYTES + MAX_NAME + CODING.size  # without the last, for codes that are packed
+MAX_OVERHEAD = MIN_BYTES + MAX_NAME + CODING.size  # for packed codes without CODING
 
 
 class ContainerError(CodaxError):
-    """Bytes that are not a complete, undamaged container; the message says what is wrong and where."""
+    """The bytes are not a complete, undamaged container; the message gives the reason and the place."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """How codes are entropy-coded: in blocks, each on its own."""
+    """Entropy coding of codes in independent blocks."""
 
     method: int  # of METHODS
     block_frames: int  # the last block may have fewer
-    digest: bytes  # 8 bytes that identify the model of frequencies
+    digest: bytes  # 8 bytes that identify the frequency model
     coded_bytes: int = 0  # of all blocks
 
 
 @dataclasses.dataclass(frozen=True)
 class Meta:
-    """What a container says about its codes.
+    """Description of a container's codes.
 
-    A stream is what the model codes at once: one channel for a mono model, two for a stereo model. `streams`,
-    `num_quantizers` and `frames` are taken from the codes by `pack` and `ContainerWriter`; set them to be checked.
+    A stream is a group of channels that the model codes together: one for a mono model, two for a stereo model. `pack`
+    and `ContainerWriter` take `streams`, `num_quantizers` and `frames` from the codes; values that are set are checked.
     """
 
-    model_id: str  # the model's name; the file holds its first 25 bytes, for people: `model_hash` identifies the model
+    model_id: str  # the model's name, informative; the file has its first 25 bytes. `model_hash` identifies the model
     model_hash: bytes  # 8 bytes of the SHA-256 of the model's weights
-    sample_rate: int  # Hz, of the original audio
+    sample_rate: int  # of the original audio, Hz
     channels: int  # of the original audio
-    num_samples: int  # per channel, of the original audio
+    num_samples: int  # of the original audio, per channel
     codebook_size: int
     num_quantizers: int = 0
     streams: int = 0
@@ -76,7 +76,7 @@ class Meta:
     denoised: bool = False
     scaled: bool = False
     segments: int = 0  # of a scaled signal
-    coding: Coding | None = None  # None: the codes are packed
+    coding: Coding | None = None  # None = packed codes
 
     @property
     def bits_per_code(self) -> int:
@@ -89,7 +89,7 @@ class Meta:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of the codes if they are packed."""
+        """Bytes of the packed codes."""
         return (self.frames * self.bits_per_frame + 7) // 8
 
     @property
@@ -99,14 +99,14 @@ class Meta:
 
     @property
     def code_bytes(self) -> int:
-        """Bytes of the codes as they are, with the table of their blocks."""
+        """Bytes of the codes as stored, including the table of blocks."""
         if self.coding is None:
             return self.packed_bytes
         return self.coding.coded_bytes + self.blocks * TABLE_ENTRY + CHECKSUM.size
 
     @property
     def scales_offset(self) -> int:
-        """Where the scales begin in the payload: behind the codes, before the table of blocks."""
+        """Offset of the scales in the payload: after the codes, before the table of blocks."""
         return self.packed_bytes if self.coding is None else self.coding.coded_bytes
 
     @property
@@ -121,20 +121,20 @@ class Meta:
 
     @property
     def seconds(self) -> float:
-        """Duration of the original audio."""
+        """Duration of the original audio in seconds."""
         return self.num_samples / self.sample_rate
 
     @property
     def kbps(self) -> float:
-        """Kilobits per second of the codes and scales, header left out; 0 for an empty file."""
+        """Kilobits per second of the codes and scales, without the header; 0 for an empty file."""
         return 8 * self.payload_bytes / self.seconds / 1000 if self.num_samples else 0.0
 
 
 def check(meta: Meta) -> Meta:
-    """Returns `meta` if a container can hold it and it makes sense.
+    """Returns `meta` if its values are possible.
 
     Raises:
-      ContainerError: naming the field.
+      ContainerError: naming the impossible field.
     """
     limits = [
         ("sample rate", meta.sample_rate, 1, MAX_RATE),
@@ -155,7 +155,7 @@ def check(meta: Meta) -> Meta:
     if coding is not None:
         if coding.method not in METHODS:
             raise ContainerError(f"entropy coding by method {coding.method} is newer than this program")
-        # Fewer bytes than blocks need would let a small file claim many frames.
+        # Blocks have a minimum size, so that a small file cannot claim many frames.
         if not 1 <= coding.block_frames < 2**16 or not LEAST_BLOCK * meta.blocks <= coding.coded_bytes < 2**40:
             raise ContainerError(f"impossible blocks: {coding.coded_bytes} bytes of {coding.block_frames} frames each")
         if len(coding.digest) != HASH_BYTES:
@@ -164,13 +164,13 @@ def check(meta: Meta) -> Meta:
 
 
 def stored_name(model_id: str, scaled: bool = False) -> str:
-    """A model's name as a container holds it: printable, cut to 25 bytes (21 beside scales) between characters."""
+    """Returns a model's name as stored: printable, cut between characters to 25 bytes, or 21 with scales."""
     name = "".join(c if c.isprintable() else "_" for c in model_id).encode("utf-8", "replace")
     return name[: MAX_NAME - SEGMENTS.size * scaled].decode("utf-8", "ignore")
 
 
 def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
-    """The header with its checksum: 35 bytes and the name; 4 bytes more beside scales, 16 for coded codes.
+    """Returns the header with its checksum: 35 bytes and the name; 4 more with scales, 16 more with entropy coding.
 
     Raises:
       ContainerError: a field of `meta` is out of range.
@@ -199,7 +199,7 @@ def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
 
 
 def header_bytes(start: bytes) -> int:
-    """Bytes of the header that begins with these `FIXED.size` bytes, if it is one."""
+    """Returns the number of bytes of the header that begins with these `FIXED.size` bytes."""
     flags, name_bytes = start[4], start[FIXED.size - 1]
     more = SEGMENTS.size * bool(flags & SCALED) + CODING.size * bool(flags & CODED)
     return FIXED.size + min(name_bytes, MAX_NAME) + more + CHECKSUM.size
@@ -210,24 +210,24 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
 
     Args:
       start: the first `MAX_OVERHEAD` bytes of the container, or all of it if it is shorter.
-      size: bytes of the whole container; not looked at for a stream, whose end is elsewhere.
-      version: what is expected, `VERSION` or `STREAM`.
+      size: bytes of the whole container; ignored for a stream.
+      version: the expected version, `VERSION` or `STREAM`.
 
     Returns:
       The description, and the number of bytes of the header.
 
     Raises:
-      ContainerError: the header is damaged or does not agree with `size`.
+      ContainerError: the header is damaged or does not match `size`.
     """
-    what = "stream of codax packets" if version == STREAM else ".codax container"
+    kind = "stream of codax packets" if version == STREAM else ".codax container"
     if not start.startswith(MAGIC[: len(start)]) or not start:
-        nothing = "no input" if version == STREAM else "empty file"
-        raise ContainerError(f"not a {what} (bad magic)" if start else f"{nothing}, not a {what}")
+        empty = "no input" if version == STREAM else "empty file"
+        raise ContainerError(f"not a {kind} (bad magic)" if start else f"{empty}, not a {kind}")
     if len(start) > 3 and start[3] != version:
         if {start[3], version} == {VERSION, STREAM}:
-            raise ContainerError(f"a {'stream of packets' if start[3] == STREAM else '.codax container'}, not a {what}")
-        kind = "newer than this program reads" if start[3] > VERSION else "unknown"
-        raise ContainerError(f"container version {start[3]} is {kind} (version {VERSION})")
+            raise ContainerError(f"a {'stream of packets' if start[3] == STREAM else '.codax container'}, not a {kind}")
+        reason = "newer than this program reads" if start[3] > VERSION else "unknown"
+        raise ContainerError(f"container version {start[3]} is {reason} (version {VERSION})")
     if size < MIN_BYTES - CHECKSUM.size * (version == STREAM) or len(start) < FIXED.size:
         raise ContainerError(f"truncated at byte {size} of at least {MIN_BYTES}")
     _, _, flags, digest, rate, samples, channels, streams, quantizers, largest, frames, name_bytes = FIXED.unpack_from(
@@ -245,7 +245,7 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
     if zlib.crc32(start[:checked]) != CHECKSUM.unpack_from(start, checked)[0]:
         raise ContainerError("header checksum does not match: the file is damaged")
     if flags & ~KNOWN_FLAGS:
-        raise ContainerError(f"flags {flags:#04x} ask for a feature that this program does not know")
+        raise ContainerError(f"flags {flags:#04x} need a feature that this program does not know")
     try:
         name = start[FIXED.size : name_end].decode()
     except UnicodeDecodeError as error:
@@ -288,7 +288,7 @@ def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:
     """Checks codes [streams, frames, quantizers] against `meta`; returns them as stored, [frames, streams, quantizers].
 
     Raises:
-      ContainerError: the shape, type or a value does not fit.
+      ContainerError: the shape, the type or a value does not match.
     """
     codes = np.asarray(codes)
     if codes.ndim != 3 or codes.shape[0] != meta.streams or codes.shape[2] != meta.num_quantizers:
@@ -303,17 +303,17 @@ def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:
 
 
 def check_codes(codes: np.ndarray, codebook_size: int) -> None:
-    """Raises ContainerError if a code is not in 0 <= code < codebook_size."""
+    """Raises ContainerError unless 0 <= code < codebook_size for all codes."""
     if codes.size and (codes.min() < 0 or codes.max() >= codebook_size):
         bad = codes.min() if codes.min() < 0 else codes.max()
         raise ContainerError(f"impossible code: {bad} in codebooks of {codebook_size} entries")
 
 
 def pack_scales(scales: np.ndarray, meta: Meta) -> bytes:
-    """Scales float32 [streams, segments] as stored: [segments, streams].
+    """Returns scales float32 [streams, segments] as stored, [segments, streams].
 
     Raises:
-      ContainerError: not as many as `meta` says, or not finite.
+      ContainerError: their number does not match `meta`, or one is not finite.
     """
     scales = np.asarray(scales, SCALE)
     if scales.shape != (meta.streams, meta.segments):
@@ -336,18 +336,15 @@ def _finite(scales: np.ndarray) -> np.ndarray:
 
 
 def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> bytes:
-    """Makes a container.
+    """Returns the bytes of a container.
 
     Args:
       codes: integers [streams, frames, quantizers].
-      meta: description of them; zero `streams`, `num_quantizers` and `frames` are taken from the shape.
+      meta: their description; zero `streams`, `num_quantizers` and `frames` are taken from the shape.
       scales: float32 [streams, segments] of a model that normalises its segments.
 
-    Returns:
-      The bytes of the file.
-
     Raises:
-      ContainerError: codes, scales and description do not fit each other or the format.
+      ContainerError: codes, scales and description do not match each other or the format.
     """
     codes = np.asarray(codes)
     if codes.ndim != 3:
@@ -376,18 +373,18 @@ def unpack(data: bytes) -> tuple[np.ndarray, Meta, np.ndarray | None]:
       Codes int32 [streams, frames, quantizers], their description, and the scales float32 [streams, segments] if any.
 
     Raises:
-      ContainerError: damaged, truncated, of a newer version, or entropy-coded.
+      ContainerError: the container is damaged, truncated, of a newer version, or entropy-coded.
     """
     meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
     if meta.coding is not None:
-        raise ContainerError("the codes are entropy-coded: they are read with the model")
+        raise ContainerError("the codes are entropy-coded: the model is needed to read them")
     payload = memoryview(data)[start : start + meta.payload_bytes]
     check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
     return read_codes(payload, meta, meta.frames, 0), meta, read_scales(payload, meta)
 
 
 def check_payload(crc: int, stored: bytes) -> None:
-    """Compares the checksum of the packed codes with the one at the end of the container."""
+    """Raises ContainerError if `crc` of the payload differs from the stored checksum."""
     if CHECKSUM.pack(crc) != stored:
         raise ContainerError("checksum of the codes does not match: the file is damaged")
 

@@ -1,10 +1,10 @@
-"""EnCodec's `.ecdc` container, bit for bit; `ecdc_lm` has the files that its language model compressed.
+"""EnCodec's `.ecdc` container, bit for bit; `ecdc_lm` handles files that its language model compressed.
 
-A file is "ECDC", a version byte 0, the length of a JSON text (four bytes, big-endian) and that text: "m" the model's
-name, "al" the length in samples, "nc" the number of codebooks, "lm" whether codes are entropy-coded. Then, per segment,
-the scale (float32, big-endian) of a model that normalises, and the codes, ten bits each, time first, least significant
-bit first, up to a whole byte. Sample rate, segments and hop follow from the model's name. Nothing in it tells which
-weights wrote it, and there is no checksum.
+A file begins with "ECDC", a version byte 0, the length of a JSON text (four bytes, big-endian) and that text: "m" is
+the model's name, "al" the length in samples, "nc" the number of codebooks, "lm" whether codes are entropy-coded. Each
+segment follows: the scale (float32, big-endian) if the model normalises, and the codes, ten bits each, time first,
+least significant bit first, padded to a whole byte. The model's name implies sample rate, segments and hop. The file
+does not identify the weights and has no checksum.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ MAGIC = b"ECDC"
 BITS = 10
 _HEAD = struct.Struct("!4sBI")
 SCALE = struct.Struct("!f")
-_LONGEST_TEXT = 4096  # bytes of JSON that are believed
+_LONGEST_TEXT = 4096  # bytes of JSON that are accepted
 
 
 class EcdcError(CodaxError):
-    """A file that is not a valid `.ecdc` file, or has features that codax does not read."""
+    """The file is not a valid `.ecdc` file, or has features that codax does not read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a model's name stands for."""
+    """The properties that a model's name implies."""
 
     sample_rate: int  # Hz
     channels: int
@@ -45,7 +45,7 @@ class Kind:
     segment: int  # samples per segment; 0 = the whole signal
     stride: int  # samples from one segment to the next
     scaled: bool
-    codebooks: int  # most that it has
+    codebooks: int  # maximum number
 
 
 KINDS = {
@@ -55,19 +55,19 @@ KINDS = {
 
 
 def segment_frames(kind: Kind, length: int) -> list[int]:
-    """Frames of every segment of a signal of `length` samples."""
+    """Returns the number of frames of every segment of a signal of `length` samples."""
     return [-(-(stop - start) // kind.hop) for start, stop in bounds(length, kind.segment, kind.stride)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Ecdc:
-    """What a file holds, still packed.
+    """Content of a file, still packed.
 
     Attributes:
       model: "encodec_24khz" or "encodec_48khz".
       length: samples per channel at the model's rate.
-      codebooks: of each frame.
-      payload: the bytes behind the header.
+      codebooks: codes per frame.
+      payload: the bytes after the header.
     """
 
     model: str
@@ -81,12 +81,12 @@ class Ecdc:
 
     @functools.cached_property
     def frames(self) -> list[int]:
-        """Frames of every segment."""
+        """Number of frames of every segment."""
         return segment_frames(self.kind, self.length)
 
     @property
     def codes(self) -> np.ndarray:
-        """All codes, int32 [frames, codebooks]; the segments' frames follow each other."""
+        """All codes, int32 [frames, codebooks], of all segments in sequence."""
         return np.concatenate(list(self.blocks(sum(self.frames))))
 
     @property
@@ -98,17 +98,17 @@ class Ecdc:
         return np.asarray([SCALE.unpack_from(self.payload, start)[0] for start in starts], np.float32)
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
-        """The codes in blocks int32 [time, codebooks] of at most so many frames, within one segment each."""
+        """Yields the codes in blocks int32 [time, codebooks] of at most `frames` frames, each within one segment."""
         for start, count in self._segments():
             begin = 8 * (start + SCALE.size * self.kind.scaled)
             for first in range(0, count, frames):
-                taken = min(frames, count - first)
+                length = min(frames, count - first)
                 bit = begin + first * self.codebooks * BITS
-                data = self.payload[bit // 8 : (bit + taken * self.codebooks * BITS + 7) // 8]
-                yield unpack(data, taken * self.codebooks, BITS, bit % 8).reshape(taken, self.codebooks)
+                data = self.payload[bit // 8 : (bit + length * self.codebooks * BITS + 7) // 8]
+                yield unpack(data, length * self.codebooks, BITS, bit % 8).reshape(length, self.codebooks)
 
     def _segments(self) -> Iterator[tuple[int, int]]:
-        """Where each segment starts in the payload, and its frames."""
+        """Yields each segment's offset in the payload and its number of frames."""
         start = 0
         for count in self.frames:
             yield start, count
@@ -120,7 +120,7 @@ def _segment_bytes(kind: Kind, frames: int, codebooks: int) -> int:
 
 
 class Builder:
-    """Makes a file's bytes, equal to those of `encodec`: `write` until all codes are there, then `finish`."""
+    """Builds a file's bytes, equal to those of `encodec`: `write` all codes, then `finish`."""
 
     def __init__(self, model: str, codebooks: int) -> None:
         self._model, self._kind, self._codebooks = model, _kind(model), codebooks
@@ -132,7 +132,7 @@ class Builder:
         """Appends codes [frames, codebooks]; for a model that normalises, one whole segment and its scale.
 
         Raises:
-          EcdcError: codes or a scale that the model cannot have.
+          EcdcError: the model cannot have these codes or this scale.
         """
         codes = np.asarray(codes)
         if codes.ndim != 2 or codes.shape[1] != self._codebooks or not 1 <= self._codebooks <= self._kind.codebooks:
@@ -148,22 +148,21 @@ class Builder:
         self._frames.append(len(codes))
 
     def finish(self, length: int) -> bytes:
-        """The file of a signal of `length` samples. Raises EcdcError if that is not what the codes are of."""
-        wanted = segment_frames(self._kind, length)
-        found = self._frames if self._kind.scaled else [sum(self._frames)]
-        if length < 1 or found != wanted:
-            raise EcdcError(f"codes of {sum(found)} frames do not fit {length} samples of model {self._model}")
+        """Returns the file of a signal of `length` samples. Raises EcdcError if the codes have another length."""
+        frames = self._frames if self._kind.scaled else [sum(self._frames)]
+        if length < 1 or frames != segment_frames(self._kind, length):
+            raise EcdcError(f"codes of {sum(frames)} frames do not fit {length} samples of model {self._model}")
         header = Header(self._model, length, self._codebooks, compressed=False, size=0)
         return b"".join([header.to_bytes(), *self._parts, self._packer.finish()])
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a file says about itself.
+    """Header of a file.
 
     Attributes:
-      model, length, codebooks: as of `Ecdc`.
-      compressed: whether EnCodec's language model compressed the codes; `ecdc_lm` reads these.
+      model, length, codebooks: as in `Ecdc`.
+      compressed: whether EnCodec's language model compressed the codes; see `ecdc_lm`.
       size: bytes of the header.
     """
 
@@ -178,7 +177,7 @@ class Header:
         return KINDS[self.model]
 
     def to_bytes(self) -> bytes:
-        """The header of a file, whose own `size` is not looked at."""
+        """Returns the bytes of the header; `size` is ignored."""
         meta = {"m": self.model, "al": self.length, "nc": self.codebooks, "lm": self.compressed}
         text = json.dumps(meta).encode()
         return _HEAD.pack(MAGIC, 0, len(text)) + text
@@ -188,7 +187,7 @@ def parse_header(data: bytes) -> Header:
     """Reads the header at the start of a file's bytes.
 
     Raises:
-      EcdcError: damaged, or of another model.
+      EcdcError: the header is damaged, or names an unknown model.
     """
     if len(data) < _HEAD.size or not data.startswith(MAGIC):
         raise EcdcError("not an .ecdc file")
@@ -204,7 +203,7 @@ def parse_header(data: bytes) -> Header:
         raise EcdcError("the header is not the JSON that .ecdc files have") from error
     kind = _kind(model)
     if type(length) is not int or type(codebooks) is not int or length < 1 or not 1 <= codebooks <= kind.codebooks:
-        raise EcdcError(f"a length of {length!r} and {codebooks!r} codebooks cannot be")
+        raise EcdcError(f"impossible length of {length!r} samples or number of {codebooks!r} codebooks")
     if type(compressed) is not bool:
         raise EcdcError("the header is not the JSON that .ecdc files have")
     return Header(model, length, codebooks, compressed, _HEAD.size + size)
@@ -214,16 +213,16 @@ def from_bytes(data: bytes) -> Ecdc:
     """Reads a file's bytes.
 
     Raises:
-      EcdcError: damaged, too short or too long, of another model, or entropy-coded.
+      EcdcError: the file is damaged, too short or too long, of an unknown model, or entropy-coded.
     """
     header = parse_header(data)
     if header.compressed:
         raise EcdcError("its codes are compressed by EnCodec's language model, which is needed to read them")
     kind, length, codebooks = header.kind, header.length, header.codebooks
-    # Before anything is allocated: a length that the data cannot hold is not believed.
+    # Before anything is allocated, reject a length that the data cannot hold.
     least = length * codebooks * BITS // (8 * kind.hop)
     if least > len(data) - header.size:
-        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, {len(data) - header.size} are there")
+        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, got {len(data) - header.size}")
     file = Ecdc(header.model, length, codebooks, data[header.size :])
     size = sum(_segment_bytes(kind, count, codebooks) for count in file.frames)
     if len(file.payload) < size:
@@ -236,7 +235,7 @@ def from_bytes(data: bytes) -> Ecdc:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A file's bytes. Raises EcdcError naming it."""
+    """Reads a file's bytes. Raises EcdcError naming it."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -254,5 +253,5 @@ def read(path: str | os.PathLike[str]) -> Ecdc:
 
 def _kind(model: object) -> Kind:
     if not isinstance(model, str) or model not in KINDS:
-        raise EcdcError(f"model {model!r} is not one that .ecdc files are written by ({', '.join(KINDS)})")
+        raise EcdcError(f"model {model!r} is not a model of .ecdc files ({', '.join(KINDS)})")
     return KINDS[model]

@@ -1,4 +1,4 @@
-"""Audio files to EnCodec's `.ecdc` files and back, through a model that has EnCodec's shape."""
+"""Encodes audio files to EnCodec's `.ecdc` files and decodes them, with a model of EnCodec's architecture."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 def kind_of(config: Config) -> str:
-    """Name under which `.ecdc` files of a model of this shape go.
+    """Returns the name of this architecture in `.ecdc` files.
 
     Raises:
-      CodaxError: neither of the two that the format knows.
+      CodaxError: the format has no name for it.
     """
     model = config.model
     length, stride = config.segment
     for name, kind in ecdc.KINDS.items():
-        ours = (model.sample_rate, model.audio_channels, config.hop, length, stride, model.normalize)
-        theirs = (kind.sample_rate, kind.channels, kind.hop, kind.segment, kind.stride, kind.scaled)
+        properties = (model.sample_rate, model.audio_channels, config.hop, length, stride, model.normalize)
+        required = (kind.sample_rate, kind.channels, kind.hop, kind.segment, kind.stride, kind.scaled)
         small = config.quantizer.num_quantizers <= kind.codebooks
-        if ours == theirs and small and config.quantizer.codebook_size == 1 << ecdc.BITS:
+        if properties == required and small and config.quantizer.codebook_size == 1 << ecdc.BITS:
             return name
     raise CodaxError(f"model {config.name} does not have the shape of those that {ecdc.SUFFIX} files are for")
 
@@ -48,7 +48,8 @@ def encode(
 ) -> Report:
     """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
 
-    Arguments as for `codax_coding.encode`, but that `lm` is the folder of EnCodec's language model, to compress with.
+    The arguments are those of `codax_coding.encode`, except that `lm` is the folder of EnCodec's language model, which
+    compresses the codes; None = no compression.
 
     Raises:
       CodaxError: naming the file.
@@ -60,10 +61,10 @@ def encode(
     name = kind_of(codec.config)
     kind, builder = ecdc.KINDS[name], ecdc.Builder(name, num_quantizers)
     encoder = codec.block_encoder(num_quantizers=num_quantizers)
-    length = written = 0  # samples, and segments
+    length = written = 0  # samples; segments
 
     def write(codes: np.ndarray, frames: list[int] | None) -> None:
-        """Writes codes of segments of so many frames; None = of whole ones."""
+        """Writes codes of segments with these numbers of frames; None = of full segments."""
         nonlocal written
         if encoder.scales is None:
             builder.write(codes[0])
@@ -97,10 +98,10 @@ def decode(
     *,
     progress: Progress = lambda seconds: None,
 ) -> Report:
-    """Decodes what the `.ecdc` file `source` holds into an audio file at the model's rate and with its channels.
+    """Decodes `file`, the content of `source`, into an audio file with the model's rate and channels.
 
     Raises:
-      CodaxError: naming the file; also if the model has another shape than the one that the file names.
+      CodaxError: naming the file; also if the model has another architecture than the one that the file names.
     """
     refuse_same(source, target)
     if kind_of(codec.config) != file.model:
@@ -125,7 +126,7 @@ def decode(
 
 
 def read(source: str | os.PathLike[str], lm: str | os.PathLike[str] | None) -> ecdc.Ecdc:
-    """Reads an `.ecdc` file, with the folder of EnCodec's language model if its codes are compressed.
+    """Reads an `.ecdc` file; `lm` is the folder of EnCodec's language model, for compressed codes.
 
     Raises:
       CodaxError: naming the file.
@@ -142,7 +143,7 @@ def read(source: str | os.PathLike[str], lm: str | os.PathLike[str] | None) -> e
 
 
 def seconds_in(source: str | os.PathLike[str]) -> float:
-    """Seconds of audio in an `.ecdc` file, from its header. Raises CodaxError naming the file."""
+    """Returns the seconds of audio in an `.ecdc` file, from its header. Raises CodaxError naming the file."""
     try:
         header = ecdc.parse_header(ecdc.read_bytes(source))
     except CodaxError as error:
@@ -151,7 +152,7 @@ def seconds_in(source: str | os.PathLike[str]) -> float:
 
 
 def _arithmetic(lm: str | os.PathLike[str]) -> Any:
-    """EnCodec's language model as EnCodec runs it."""
+    """Loads EnCodec's language model with EnCodec's arithmetic."""
     from codax.interop.encodec_lm_torch import TorchLM
     from codax.lm.storage import load_lm
 
@@ -159,7 +160,7 @@ def _arithmetic(lm: str | os.PathLike[str]) -> Any:
 
 
 def with_channels(signal: np.ndarray, channels: int) -> np.ndarray:
-    """[time, any] to [time, channels]: the mean for mono, a single channel doubled, the first ones of more."""
+    """Converts [time, any] to [time, channels]: takes the mean for mono, doubles one channel, drops excess ones."""
     if channels == 1:
         return signal.mean(axis=1, keepdims=True, dtype=np.float32)
     return np.repeat(signal, channels, axis=1) if signal.shape[1] == 1 else signal[:, :channels]

@@ -1,10 +1,10 @@
-"""`.ecdc` files whose codes EnCodec's language model compressed: to plain ones and back.
+"""Compresses `.ecdc` files with EnCodec's language model, and decompresses them.
 
-Per segment, behind the scale of a model that normalises, stands one stream of the arithmetic coder: frame by frame the
-codes of all codebooks, each with the model's probabilities given the frames before. A segment starts on a whole byte.
+Each segment has, after the scale of a model that normalises, one stream of the arithmetic coder: frame by frame the
+codes of all codebooks, each with the model's probabilities given the previous frames. A segment starts on a whole byte.
 
-The probabilities are floats and decide every bit. A reader whose model gives others, be it in the last bit, as another
-library, processor or number of threads does, goes astray: that is noticed at the end of the segment, or never. So files
+The probabilities are floats and decide every bit. A reader whose probabilities differ in the last bit, as with another
+library, processor or number of threads, decodes wrong codes and notices at the end of the segment, or never. So files
 for `encodec` need its own arithmetic (`interop.encodec_lm_torch`).
 """
 
@@ -29,27 +29,27 @@ from codax.containers.ecdc import (
 )
 from codax.entropy import arithmetic
 
-# From 1 + the codes of the frame before, or 0 where there is none, int [codebooks], to the probabilities of the next
+# Maps 1 + the codes of the previous frame, or 0 for the first frame, int [codebooks], to the probabilities of the next
 # frame's codes, float32 [codebooks, 1024].
 Predict = Callable[[np.ndarray], np.ndarray]
-# Begins a sequence of so many codebooks.
+# Begins a sequence with this number of codebooks.
 Begin = Callable[[int], Predict]
-_CODES_PER_BYTE = 48_000  # more than any stream can have: the likeliest code has a share of 1 - 2046 / 2**24
-_FIRST_BYTES = 3  # of any stream
+_CODES_PER_BYTE = 48_000  # upper bound: the likeliest code has a probability of 1 - 2046 / 2**24
+_FIRST_BYTES = 3  # minimum size of a stream
 
 
 def compress(file: Ecdc, begin: Begin) -> bytes:
-    """The bytes of a compressed file with the codes of a plain one.
+    """Compresses a plain file and returns its bytes.
 
     Raises:
-      EcdcError: the model is of another size.
-      ArithmeticCoderError: its probabilities cannot be coded with.
+      EcdcError: the language model has another size.
+      ArithmeticCoderError: its probabilities are invalid.
     """
     header = Header(file.model, file.length, file.codebooks, compressed=True, size=0)
     parts = [header.to_bytes()]
     encoder = arithmetic.Encoder()
     scales = file.scales
-    for number, codes in enumerate(file.blocks(max(file.frames))):  # one for each segment
+    for number, codes in enumerate(file.blocks(max(file.frames))):  # one block for each segment
         if scales is not None:
             parts.append(SCALE.pack(float(scales[number])))
         predict, previous = begin(file.codebooks), np.zeros(file.codebooks, np.int32)
@@ -61,11 +61,11 @@ def compress(file: Ecdc, begin: Begin) -> bytes:
 
 
 def decompress(data: bytes, begin: Begin) -> Ecdc:
-    """The plain file with the codes of a compressed one; a plain one as it is.
+    """Decompresses a file to a plain one; returns a plain one unchanged.
 
     Raises:
-      EcdcError: damaged, cut off or too long, of another model, or compressed with other probabilities, as far as that
-        can be seen; the message names the frame where it was.
+      EcdcError: the file is damaged, cut off or too long, of an unknown model, or detectably compressed with other
+        probabilities; the message names the frame.
     """
     header = parse_header(data)
     if not header.compressed:
@@ -104,15 +104,17 @@ def decompress(data: bytes, begin: Begin) -> Ecdc:
 def _cdfs(predict: Predict, previous: np.ndarray) -> np.ndarray:
     probabilities = predict(previous)
     if probabilities.shape != (len(previous), 1 << BITS):
-        raise EcdcError(f"the language model gives probabilities {probabilities.shape}, not those of these codes")
+        raise EcdcError(
+            f"the language model gives probabilities {probabilities.shape}, expected {(len(previous), 1 << BITS)}"
+        )
     return arithmetic.quantized_cdf(probabilities)
 
 
 def _check_length(header: Header, available: int) -> None:
-    """Before anything is allocated: a length that the data cannot hold is not believed."""
+    """Rejects a length that the data cannot hold, before anything is allocated."""
     kind = header.kind
     segments = -(-header.length // kind.stride) if kind.stride else 1
     least = segments * (_FIRST_BYTES + SCALE.size * kind.scaled)
     least = max(least, header.length // kind.hop * header.codebooks // _CODES_PER_BYTE)
     if least > available:
-        raise EcdcError(f"cut off: {header.length} samples need at least {least} bytes, {available} are there")
+        raise EcdcError(f"cut off: {header.length} samples need at least {least} bytes, got {available}")

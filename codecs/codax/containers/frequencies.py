@@ -1,4 +1,4 @@
-"""Models of the frequencies of a codec's codes, for entropy coding: adaptive, or a language model's."""
+"""Frequency models of a codec's codes for entropy coding: adaptive, or a language model."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from codax.errors import CodaxError
 if TYPE_CHECKING:
     from codax.codec.codec import Codec
 
-CODED_SECONDS = 10.0  # of a block that is entropy-coded on its own, by adaptive frequencies
+CODED_SECONDS = 10.0  # of an entropy-coded block with adaptive frequencies
 
 
 def frequency_model(
     codec: Codec, method: str, num_quantizers: int, streams: int, lm: str | os.PathLike[str] | None
 ) -> tuple[coding.Model, int]:
-    """The model of the codes' frequencies that a method has, and the frames of a block that suit it.
+    """Returns a method's frequency model, and the number of frames of a block that suits it.
 
     Raises:
-      CodaxError: the language model is missing, or for other codes.
+      CodaxError: the language model is missing, or was trained on other codes.
     """
     if method == "adaptive":
         return AdaptiveModel(codec.usage()[:num_quantizers], streams), round(CODED_SECONDS * codec.config.frame_rate)
@@ -34,13 +34,13 @@ def frequency_model(
         raise CodaxError(f"model {codec.model_id} has no language model: give its folder (--lm)")
     config, arrays = load_integers(folder)
     if config.codebook_size != codec.config.quantizer.codebook_size:
-        raise CodaxError(f"{folder}: a language model of other codes than those of model {codec.model_id}")
+        raise CodaxError(f"{folder}: the language model has other codes than model {codec.model_id}")
     model = IntegerModel(config, arrays, num_quantizers, streams)
     return model, model.most_frames
 
 
 def find_lm(codec: Codec, lm: str | os.PathLike[str] | None) -> Path | None:
-    """The folder of a codec's language model: `lm`, or the one inside the codec's own; None if there is none."""
+    """Returns the folder of a codec's language model: `lm`, or the one in the codec's folder, or None."""
     from codax.lm.storage import has_lm
 
     if lm is not None:

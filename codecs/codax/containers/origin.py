@@ -1,4 +1,4 @@
-"""Finds the model that a container was encoded with: by the hash of its weights, wherever it is now."""
+"""Finds the model that wrote a container, by the hash of its weights."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from codax.storage.files import cache_folder, write_whole
 if TYPE_CHECKING:
     from codax.codec.codec import Codec
 
-Load = Callable[[str], "Codec"]  # of a folder or a name, as `codax.load`
+Load = Callable[[str], "Codec"]  # takes a folder or a name, as `codax.load`
 
 
 def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.PathLike[str] | None, load: Load) -> Codec:
-    """The model that wrote a container.
+    """Returns the model that wrote a container.
 
     Args:
       meta: the container's description.
       source: the container's name, for messages.
-      model: what the user asks for; None looks in the places of `candidates`.
+      model: the user's choice; None tries the folders of `candidates`.
       load: loads a folder.
 
     Raises:
-      CodaxError: `model` is another model, or no folder that is known holds the one that is needed.
+      CodaxError: `model` is another model, or no candidate is the right one.
     """
-    wanted = f"model {meta.model_id} with weights {meta.model_hash.hex()}"
+    expected = f"model {meta.model_id} with weights {meta.model_hash.hex()}"
     if model is not None:
         is_name = isinstance(model, str | os.PathLike)
         codec = load(os.fspath(model)) if is_name else model
         if codec.hash != meta.model_hash:
-            given = f"{os.fspath(model)} is " if is_name else "the model given is "
+            actual = f"{os.fspath(model)} is " if is_name else "the model given is "
             raise CodaxError(
-                f"{source}: encoded with {wanted}, but {given}{codec.model_id} with weights {codec.hash.hex()}"
+                f"{source}: encoded with {expected}, but {actual}{codec.model_id} with weights {codec.hash.hex()}"
             )
         return codec
-    found = []
+    messages = []
     for folder in candidates(meta):
         try:
             codec = load(str(folder))
         except CodaxError as error:
-            found.append(str(error))
+            messages.append(str(error))
             continue
         if codec.hash == meta.model_hash:
             return codec
-        found.append(f"{folder} has weights {codec.hash.hex()}")
-    tried = f" ({'; '.join(found)})" if found else ""
+        messages.append(f"{folder} has weights {codec.hash.hex()}")
+    tried = f" ({'; '.join(messages)})" if messages else ""
     raise CodaxError(
-        f"{source}: encoded with {wanted}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
+        f"{source}: encoded with {expected}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
     )
 
 
 def candidates(meta: Meta) -> Iterator[Path]:
-    """Folders that may hold the model of a container, likeliest first.
+    """Yields folders that may hold the model of a container, likeliest first.
 
-    They are: where the model was when this user last encoded with it; the package's own models; the folders of
-    $CODAX_MODELS (separated as in $PATH), each a model or a folder of models. Of the last two, those that have the same
-    name in their config.json.
+    The first is the folder of the model when this user last encoded with it. The package's own models follow, then the
+    folders of $CODAX_MODELS (separated as in $PATH), each a model or a folder of models; only those whose config.json
+    has the model's name count.
     """
     seen = set()
     named = (folder for folder in _searched() if stored_name(_name(folder), meta.scaled) == meta.model_id)
@@ -74,7 +74,7 @@ def candidates(meta: Meta) -> Iterator[Path]:
 
 
 def remember(codec: Codec) -> None:
-    """Notes where a model is, so that files encoded with it can be decoded without naming it. Never fails."""
+    """Stores the folder of a model, so that its files can be decoded without naming it. Never fails."""
     if codec.path is None:
         return
     note = {"name": codec.model_id, "path": str(Path(codec.path).resolve())}

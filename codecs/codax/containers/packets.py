@@ -1,8 +1,8 @@
-"""Codes as a stream of packets for pipes. docs/container.md has it byte by byte.
+"""Codes as a stream of packets for pipes. docs/container.md specifies every byte.
 
-A stream is the header of a `.codax` container with version `STREAM`, without samples and frames, then packets. A packet
-is the number of its frames (15 bits; the highest bit marks the last one), a CRC-16 and the packed codes, which end on
-a whole byte. In the last packet the codes are followed by the number of samples that its end is too long by.
+A stream is the header of a `.codax` container with version `STREAM`, without samples and frames, followed by packets. A
+packet is the number of its frames (15 bits; the highest bit marks the last packet), a CRC-16 and the packed codes,
+padded to a whole byte. The last packet ends with the number of samples by which the decoded audio is too long.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ MOST_FRAMES = (1 << 15) - 1
 _LAST = 1 << 15
 _HEAD = struct.Struct("<HH")
 _EXCESS = struct.Struct("<I")
-Read = Callable[[int], bytes]  # as a file's `read`: fewer bytes only at the end
+Read = Callable[[int], bytes]  # as a file's `read`: returns fewer bytes only at the end
 
 
 def header(meta: Meta) -> bytes:
-    """The start of a stream of codes that `meta` describes; its samples and frames are left out."""
+    """Returns the header of a stream of the codes that `meta` describes, without samples and frames."""
     return container.serialize_header(dataclasses.replace(meta, num_samples=0, frames=0), container.STREAM)
 
 
 def read_header(read: Read) -> Meta:
-    """Reads the start of a stream.
+    """Reads the header of a stream.
 
     Raises:
-      ContainerError: not a stream, damaged, or cut off.
+      ContainerError: the input is not a stream, damaged, or cut off.
     """
     start = read(container.FIXED.size)
     more = container.header_bytes(start) - len(start) if len(start) == container.FIXED.size else 0
@@ -44,22 +44,22 @@ def read_header(read: Read) -> Meta:
 
 
 def packets(codes: np.ndarray, meta: Meta) -> Iterator[bytes]:
-    """Yields the packets of codes [streams, frames, quantizers]: as few as hold them, none for no frames."""
+    """Yields the packets of codes [streams, frames, quantizers]: as few as possible, none for 0 frames."""
     for start in range(0, codes.shape[1], MOST_FRAMES):
         part = codes[:, start : start + MOST_FRAMES]
         yield _packet(part.shape[1], _packed(part, meta))
 
 
 def last_packet(codes: np.ndarray, excess: int, meta: Meta) -> bytes:
-    """The packet that ends a stream, of at most `MOST_FRAMES` frames, whose audio is `excess` samples too long."""
+    """Returns a stream's last packet, with at most `MOST_FRAMES` frames; its audio is `excess` samples too long."""
     return _packet(codes.shape[1] | _LAST, _packed(codes, meta) + _EXCESS.pack(excess))
 
 
 def read_packets(read: Read, meta: Meta) -> Iterator[tuple[np.ndarray, int | None]]:
-    """Yields (codes int32 [streams, frames, quantizers], None), and at the end (the last codes, samples too many).
+    """Yields (codes int32 [streams, frames, quantizers], None), and at the end (codes, excess samples).
 
     Raises:
-      ContainerError: damaged, or cut off before the last packet.
+      ContainerError: the stream is damaged, or cut off before the last packet.
     """
     number = 0
     while True:

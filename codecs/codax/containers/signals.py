@@ -1,4 +1,4 @@
-"""Audio files as signals in blocks, at a model's rate and in streams of its channels; and what whole files share."""
+"""Audio files as blocks at a model's rate, split into streams, and the report of coding a file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from codax.audio.decoders import equal_blocks
 from codax.config import Config
 from codax.errors import CodaxError
 
-_BLOCK_SECONDS = 8.0  # of audio handed to the model at a time, over all streams
+_BLOCK_SECONDS = 8.0  # of audio per call of the model, over all streams
 
 Progress = Callable[[float], None]  # called with the seconds of audio done so far
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was done: seconds of audio, bytes of the container, seconds it took (without loading the model)."""
+    """Result of coding a file: seconds of audio, bytes of the container, elapsed seconds without loading the model."""
 
     seconds: float
     file_bytes: int
     elapsed: float
-    damage: str = ""  # what was concealed
+    damage: str = ""  # the concealed damage
 
     @property
     def kbps(self) -> float:
-        """Kilobits per second of the whole file, header included."""
+        """Kilobits per second of the whole file, including its header."""
         return 8 * self.file_bytes / self.seconds / 1000 if self.seconds else 0.0
 
     @property
@@ -40,13 +40,13 @@ class Report:
 
 
 def refuse_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Raises CodaxError if both names are one existing file, which would be lost."""
+    """Raises CodaxError if both names are the same existing file, which would be lost."""
     if Path(source).exists() and Path(target).exists() and os.path.samefile(source, target):
         raise CodaxError(f"{target}: input and output are the same file")
 
 
 def split_streams(block: np.ndarray, group: int) -> np.ndarray:
-    """[time, channels] to [streams, time, group], the last channel repeated to fill the last stream."""
+    """Splits [time, channels] into [streams, time, group]; the last channel is repeated to fill the last stream."""
     missing = -block.shape[1] % group
     if missing:
         block = np.concatenate([block, np.repeat(block[:, -1:], missing, axis=1)], axis=1)
@@ -54,16 +54,16 @@ def split_streams(block: np.ndarray, group: int) -> np.ndarray:
 
 
 def join_streams(streams: np.ndarray, channels: int) -> np.ndarray:
-    """[streams, time, group] to [time, channels]: the inverse of `split_streams`.
+    """Inverts `split_streams`: joins [streams, time, group] to [time, channels].
 
-    A single channel that was repeated is the mean of its copies; other repeated channels are dropped.
+    For a single channel the copies are averaged; other copies are dropped.
     """
     block = streams.transpose(1, 0, 2).reshape(streams.shape[1], streams.shape[0] * streams.shape[2])
     return block.mean(axis=1, keepdims=True) if channels == 1 else block[:, :channels]
 
 
 def block_samples(config: Config, streams: int) -> int:
-    """Samples handed to the model at a time: frames in a power of two, the sizes that sessions run in one piece."""
+    """Returns the samples per call of the model: a power-of-two number of frames, as streams run in one piece."""
     frames = max(1, round(_BLOCK_SECONDS / max(2, streams) * config.frame_rate))
     return config.hop << (frames.bit_length() - 1)
 
@@ -77,7 +77,7 @@ def model_blocks(
 ) -> Iterator[np.ndarray]:
     """Yields an audio file at `rate` Hz in blocks float32 [size, channels]; the last one is shorter.
 
-    `count` is called with the frames of every piece that is read of the file, at its own rate.
+    `count` is called with the number of samples per channel, at the file's rate, of every part that is read.
     """
     resample = audio.StreamResampler(described.rate, rate, described.channels)
 

@@ -24,9 +24,8 @@ _READ_BYTES = 1 << 20  # read at a time for the checksum
 class ContainerWriter:
     """Writes a file block by block: `with ContainerWriter(path, meta) as w: w.write(codes)`.
 
-    Set `num_samples`, and `scales` for a model that has them (`meta.scaled`), at any time before the end. The file
-    appears under its name when the block ends normally; an exception leaves nothing behind, and an earlier file of that
-    name as it was.
+    Set `num_samples`, and `scales` if `meta.scaled`, at any time before the end of the `with` block. The file appears
+    when the block ends normally. After an exception nothing remains, and an earlier file of that name is unchanged.
     """
 
     def __init__(self, path: str | os.PathLike[str], meta: Meta, model: coding.Model | None = None) -> None:
@@ -34,8 +33,8 @@ class ContainerWriter:
 
         Args:
           path: file to write.
-          meta: description with `streams` and `num_quantizers`; `frames` is counted.
-          model: of the codes' frequencies, where `meta.coding` says that they are entropy-coded.
+          meta: description with `streams` and `num_quantizers`; frames are counted.
+          model: frequency model of the codes, if `meta.coding` is set.
 
         Raises:
           ContainerError: a field is impossible, or the target cannot be written.
@@ -44,7 +43,7 @@ class ContainerWriter:
         self.num_samples = meta.num_samples
         self.scales: np.ndarray | None = None  # float32 [streams, segments]
         self._meta = dataclasses.replace(meta, frames=0, num_samples=0, segments=0)
-        # The length of the header does not depend on the numbers that are filled in at the end.
+        # The numbers that are set at the end do not change the length of the header.
         header = container.serialize_header(self._meta)
         self._blocks = None
         if meta.coding is not None and model is not None:
@@ -54,13 +53,13 @@ class ContainerWriter:
         self._crc = 0
         self._part = Part(self.path, ContainerError)
         self._file = os.fdopen(self._part.number, "wb")
-        self._write(bytes(len(header)))  # not a container yet: zeros are no magic
+        self._write(bytes(len(header)))  # zeros are not a valid header, so an unfinished file is not a container
 
     def write(self, codes: np.ndarray) -> None:
         """Appends codes, integers [streams, frames, quantizers]; 0 frames are allowed.
 
         Raises:
-          ContainerError: codes that do not fit the description, or a full disk.
+          ContainerError: the codes do not match the description, or the disk is full.
         """
         packed = self._packer.push(container.arrange(codes, self._meta))
         self._frames += np.shape(codes)[1]
@@ -105,7 +104,7 @@ class ContainerWriter:
             self._file.seek(0)
             self._file.write(header)
             self._file.flush()
-            os.fsync(self._file.fileno())  # a full disk may show only here
+            os.fsync(self._file.fileno())  # a full disk may raise only here
             self._file.close()
             self._part.publish()
         except OSError as error:
@@ -113,15 +112,15 @@ class ContainerWriter:
 
     @property
     def meta(self) -> Meta:
-        """The description; complete when the file is."""
+        """The description; final when the file is complete."""
         return self._meta
 
     def _discard(self) -> None:
-        """Closes and removes the temporary file, if it is still there."""
+        """Closes the temporary file, and removes it unless it was published."""
         try:
             self._file.close()
         except OSError:
-            pass  # the bytes that could not be stored are not wanted any more
+            pass  # closing flushes bytes that are discarded anyway
         self._part.discard()
 
     def _failure(self, error: OSError) -> ContainerError:
@@ -132,17 +131,17 @@ class ContainerReader:
     """Reads a file block by block: `with ContainerReader(path) as r: for codes in r.blocks(1000): ...`."""
 
     def __init__(self, path: str | os.PathLike[str], *, conceal: bool = False) -> None:
-        """Opens the file, and checks all of it before any code is handed out.
+        """Opens the file and checks all of it.
 
         Args:
           path: file to read.
-          conceal: accept damaged blocks of entropy-coded codes; `damaged` tells which frames they had.
+          conceal: accept damaged entropy-coded blocks; `damaged` has their frames.
 
         Raises:
-          ContainerError: missing, unreadable, damaged, truncated, or of a newer version; naming the file.
+          ContainerError: the file is missing, unreadable, damaged, truncated, or of a newer version.
         """
         self.path = Path(path)
-        self.damaged: list[tuple[int, int]] = []  # first frame, and the first frame that is good again
+        self.damaged: list[tuple[int, int]] = []  # first damaged frame, and the first frame after it
         self._conceal = conceal
         self._blocks: BlockReader | None = None
         try:
@@ -170,11 +169,11 @@ class ContainerReader:
         """Yields codes int32 [streams, time, quantizers] of `frames` frames at a time; the last block is shorter.
 
         Args:
-          frames: at a time.
-          model: of the codes' frequencies, if they are entropy-coded.
+          frames: number of frames of a block.
+          model: frequency model of the codes, if they are entropy-coded.
 
         Raises:
-          ContainerError: a code beyond the codebook, the wrong model, or the file changed meanwhile.
+          ContainerError: a code is not in the codebook, the model is wrong, or the file changed meanwhile.
         """
         meta = self.meta
         if self._blocks is not None:
@@ -193,7 +192,7 @@ class ContainerReader:
             yield codes
 
     def scales(self) -> np.ndarray | None:
-        """Scales float32 [streams, segments] of a model that normalises its segments, else None.
+        """Returns scales float32 [streams, segments] of a model that normalises its segments, else None.
 
         Raises:
           ContainerError: one is not a finite number, or the file changed meanwhile.
@@ -211,7 +210,7 @@ class ContainerReader:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Names the file in errors of reading."""
+        """Names the file in errors."""
         try:
             yield
         except ValueError as error:
@@ -242,9 +241,11 @@ class ContainerReader:
             raise ContainerError(f"damaged in {self.describe_damage()}")
 
     def describe_damage(self) -> str:
-        """The damaged blocks, for people."""
+        """Returns the damaged blocks as text."""
         assert self._blocks is not None
-        share = self.meta.seconds / self.meta.frames  # frames have no length of their own here; the last may be cut
+        share = (
+            self.meta.seconds / self.meta.frames
+        )  # the container does not store the hop; the last frame may be partial
         parts = [
             f"block {number} ({first * share:.2f} to {stop * share:.2f} s)"
             for number, (first, stop) in zip(self._blocks.damaged, self.damaged, strict=True)
@@ -259,6 +260,6 @@ class ContainerReader:
             with self._named():
                 while held.shape[1] < min(frames, left):
                     held = np.concatenate([held, next(blocks)], axis=1)
-            taken = min(frames, left)
-            yield held[:, :taken]
-            held, left = held[:, taken:], left - taken
+            count = min(frames, left)
+            yield held[:, :count]
+            held, left = held[:, count:], left - count

@@ -1,4 +1,4 @@
-"""Audio files to containers and back, in bounded memory: what `codax encode` and `codax decode` do, as functions."""
+"""Encodes audio files to containers and decodes them in bounded memory, as `codax encode` and `codax decode` do."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def encode_file(
 ) -> Report:
     """Encodes an audio file of any rate, length and channel count into a `.codax` file, or EnCodec's `.ecdc`.
 
-    Where the model was loaded from a folder, a note in the user's cache says so: `decode_file` then finds it.
+    The folder of a loaded model is stored in the user's cache, so that `decode_file` finds it.
 
     Args:
       source: audio file.
-      target: container to write, which appears when it is complete; ".ecdc" at the end makes it EnCodec's.
+      target: container to write; it appears when it is complete. The suffix ".ecdc" selects EnCodec's format.
       model: a codec, a model folder or the name of a shipped model.
       kbps: kilobits per second and stream (channel, for a mono model); None = the model's highest.
-      denoise: remove noise, with a model that was trained to.
-      entropy: entropy coding: "adaptive" by the frequencies of the codes, "lm" by a language model, "best" by that if
-        the model has one; None = none. `.ecdc` files know "lm", of EnCodec's.
-      lm: folder of the language model; None = `lm` in the model's folder, if it is there.
+      denoise: remove noise; the model must have been trained to.
+      entropy: entropy coding with "adaptive" frequencies or a language model ("lm"); "best" selects "lm" if the model
+        has one, else "adaptive"; None = none. `.ecdc` files support EnCodec's language model ("lm") only.
+      lm: folder of the language model; None = `lm` in the model's folder, if it exists.
       progress: called with the seconds of audio done so far.
 
     Returns:
-      Seconds of audio, bytes of the container, and how long it took.
+      Seconds of audio, bytes of the container, and elapsed seconds.
 
     Raises:
-      CodaxError: naming the file, or what the model cannot do.
+      CodaxError: naming the file, or the option that the model does not support.
     """
     codec = _load(model) if isinstance(model, str | os.PathLike) else model
     if denoise and codec.config.model.film == "none":
@@ -59,7 +59,7 @@ def encode_file(
     folder = None if entropy in (None, "adaptive") else find_lm(codec, lm)
     if os.fspath(target).lower().endswith(SUFFIX):
         if entropy is not None and folder is None:
-            raise CodaxError(f"entropy: {SUFFIX} files are compressed by EnCodec's language model alone (lm)")
+            raise CodaxError(f"entropy: {SUFFIX} files support EnCodec's language model only (lm)")
         return ecdc_coding.encode(codec, source, target, num_quantizers=quantizers, lm=folder, progress=progress)
     method = entropy if entropy != "best" else "adaptive" if folder is None else "lm"
     report = codax_coding.encode(
@@ -89,15 +89,15 @@ def decode_file(
 
     Args:
       source: a `.codax` file, or EnCodec's `.ecdc`.
-      target: audio file to write; the extension is the format.
-      model: the codec that wrote it, its folder or name; None = found by the hash in the container. `.ecdc` files have
-        none, so they need it.
-      lm: folder of the language model that the codes were coded with, if they were; None = `lm` in the model's folder.
-      conceal: be silent where entropy-coded blocks are damaged, instead of refusing the file.
+      target: audio file to write; its extension selects the format.
+      model: the codec that wrote it, its folder or name; None = find it by the hash in the container. `.ecdc` files
+        have no hash, so they need `model`.
+      lm: folder of the language model, if one coded the codes; None = `lm` in the model's folder.
+      conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file.
       progress: called with the seconds of audio done so far.
 
     Returns:
-      Seconds of audio, bytes of the container, how long it took, and what was damaged.
+      Seconds of audio, bytes of the container, elapsed seconds, and the concealed damage.
 
     Raises:
       CodaxError: naming the file.
@@ -113,7 +113,7 @@ def decode_file(
 
 
 def seconds_in(source: Name, *, conceal: bool = False) -> float:
-    """Seconds of audio in a container, which is checked as `decode_file` does. Raises CodaxError naming it."""
+    """Checks a container as `decode_file` does; returns its seconds of audio. Raises CodaxError naming it."""
     if os.fspath(source).lower().endswith(SUFFIX):
         return ecdc_coding.seconds_in(source)
     with ContainerReader(source, conceal=conceal) as reader:
