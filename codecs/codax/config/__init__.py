@@ -1,4 +1,4 @@
-"""Configuration of a recipe: sections with their checks, parsing, and recipe files."""
+"""Configuration of a recipe: sections and their checks, parsing, and recipe files."""
 
 from codax.config.data import DataConfig, MixtureConfig
 from codax.config.discriminators import DiscriminatorConfig

@@ -1,21 +1,21 @@
-"""What a field must satisfy, said once: small helpers for the checks of sections."""
+"""Helpers for the checks of sections."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
 class Check(NamedTuple):
-    """Whether a field is right.
+    """Result of checking a field.
 
     Attributes:
-      ok: it is.
-      field: its name in its section; from `Config.checks`, its whole name.
-      wanted: what it must be, for the message.
+      ok: whether its value is valid.
+      field: its name in its section; its full name in `Config.checks`.
+      expected: the requirement, for the message "must be EXPECTED".
     """
 
     ok: bool
     field: str
-    wanted: str
+    expected: str
 
 
 def one_of(section: Any, field: str, *allowed: str) -> Check:
@@ -24,12 +24,12 @@ def one_of(section: Any, field: str, *allowed: str) -> Check:
 
 
 def at_least(section: Any, least: int, *fields: str) -> list[Check]:
-    wanted = f"at least {least}" if least else "0 or more"
-    return [Check(getattr(section, field) >= least, field, wanted) for field in fields]
+    expected = f"at least {least}" if least else "0 or more"
+    return [Check(getattr(section, field) >= least, field, expected) for field in fields]
 
 
 def share(section: Any, *fields: str) -> list[Check]:
-    """From 0 to 1, both included."""
+    """Requires values from 0 to 1, both included."""
     return [Check(0 <= getattr(section, field) <= 1, field, "0 to 1") for field in fields]
 
 
@@ -38,7 +38,7 @@ def below_one(section: Any, *fields: str) -> list[Check]:
 
 
 def ordered(section: Any, *fields: str) -> list[Check]:
-    """Pairs (low, high)."""
+    """Requires pairs (low, high)."""
     return [Check(getattr(section, field)[0] <= getattr(section, field)[1], field, "(low, high)") for field in fields]
 
 

@@ -1,4 +1,4 @@
-"""The language model section: what learns the codes of a finished codec."""
+"""The language model section: a model of the codes of a trained codec."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,15 +8,15 @@ from codax.config.section import Section
 
 @dataclasses.dataclass
 class LanguageModelConfig(Section):
-    """Language model of a finished codec's codes; the defaults are EnCodec's (arXiv 2210.13438, section 3.3)."""
+    """Language model of a trained codec's codes; the defaults are EnCodec's (arXiv 2210.13438, section 3.3)."""
 
     path: ClassVar[str] = "lm"
 
-    codec: str = ""  # MODEL whose codes it learns; "" = train a codec
-    codebooks: int = 0  # of each frame, the first ones; 0 = all
+    codec: str = ""  # the codec: a model folder or name; "" = train a codec instead
+    codebooks: int = 0  # number of first codebooks that it models; 0 = all
     dim: int = 200
     layers: int = 5
     heads: int = 8
-    hidden: int = 800  # channels of the feed-forward part
-    past_seconds: float = 3.5  # that a frame sees
+    hidden: int = 800  # channels of the feed-forward layers
+    past_seconds: float = 3.5  # context of a frame
     offset_seconds: float = 0.0  # training sequences begin at a random position up to this

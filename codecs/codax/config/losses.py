@@ -12,7 +12,7 @@ ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
 
 
 def _form(*forms: str) -> tuple[Callable[["LossConfig"], bool], str]:
-    """For `option`: what only some spectral losses have."""
+    """Returns the arguments of `option` for options of some spectral losses."""
     return lambda loss: loss.spectral_form in forms, f"loss.spectral_form = {' or '.join(forms)}"
 
 
@@ -28,28 +28,28 @@ class LossConfig(Section):
     adversarial: float = 1.0
     feature: float = 100.0
     commitment: float = 1.0
-    codebook: float = 0.0  # of entries that are learned by gradient, to what is quantized with them
-    distillation: float = 0.0  # of the teacher's features into the first quantizer
-    extra: dict[str, float] = dataclasses.field(default_factory=dict)  # of terms from outside; see losses/terms.py
+    codebook: float = 0.0  # distance of entries that are trained by gradient from the vectors that they quantize
+    distillation: float = 0.0  # distance of the first quantizer's semantic output from the teacher's features
+    extra: dict[str, float] = dataclasses.field(default_factory=dict)  # of registered terms; see losses/terms.py
     distillation_form: str = "d_axis"  # "t_axis" or "cosine"; see losses/distillation.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
-    random_windows: int = 0  # draw this many of the windows anew at each step; 0 = all of them
+    random_windows: int = 0  # number of windows drawn at each step; 0 = all of them
     mels: int = 64
-    window_mels: tuple[int, ...] = option((), *_form("dac"))  # of each of `windows`; () = `mels`
+    window_mels: tuple[int, ...] = option((), *_form("dac"))  # mels of each of `windows`; () = `mels`
     # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
     log_weight: str = option("sqrt_half_window", *_form("soundstream"))
     log_floor: float = option(1e-5, *_form("soundstream", "audiocraft", "speechtokenizer", "dac"))
     # "soundstream", "encodec", "audiocraft", "speechtokenizer" or "dac"; see losses/spectral.py
     spectral_form: str = "soundstream"
-    window_weights: tuple[float, ...] = option((), *_form("speechtokenizer"))  # of each of `windows`; () = 1
-    # Lowest frequency of the mel bands.
+    window_weights: tuple[float, ...] = option((), *_form("speechtokenizer"))  # weight of each of `windows`; () = 1
+    # Hz, lowest frequency of the mel bands.
     mel_min_hz: float = option(0.0, *_form("encodec", "audiocraft", "speechtokenizer", "dac"))
     adversarial_form: str = "hinge"  # "hinge", "linear" or "least_squares"; see losses/adversarial.py
-    sum_discriminators: bool = False  # add up the losses of discriminators, and of their features, instead of the mean
+    sum_discriminators: bool = False  # sum the losses over discriminators and features instead of averaging
     feature_form: str = "absolute"  # "absolute", or "relative" to the mean of the real features
-    balancer: bool = False  # weights, but commitment's, are shares of the gradient; see losses/balancer.py
+    balancer: bool = False  # weights except commitment's are shares of the gradient; see losses/balancer.py
     balancer_decay: float = option(0.999, lambda loss: loss.balancer, "loss.balancer")
-    # Divide by the number of windows and the sum of each scale's weights; of random windows, do not multiply.
+    # Divide by the number of windows and the sum of each scale's weights; do not rescale random windows.
     normalize_windows: bool = option(
         False,
         lambda loss: loss.spectral_form == "soundstream" or loss.random_windows,
@@ -58,7 +58,7 @@ class LossConfig(Section):
 
     def checks(self) -> list[Check]:
         return [
-            Check(len(self.windows) > 0, "windows", "one window or more"),
+            Check(len(self.windows) > 0, "windows", "one or more windows"),
             Check(0 <= self.random_windows <= len(self.windows), "random_windows", "at most the number of windows"),
             Check(
                 self.spectral_start_step == 0 or self.waveform > 0,

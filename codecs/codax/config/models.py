@@ -1,6 +1,6 @@
-"""The model section: one class for each family of networks, each with the fields that it has.
+"""The model section: one class per family of networks, with the fields of that family.
 
-A family outside the package subclasses `ModelConfig` and registers that, with its networks, with
+A family outside the package subclasses `ModelConfig` and registers the class and its networks with
 `codax.nets.families.register`.
 """
 
@@ -14,17 +14,17 @@ from codax.config.section import Section, Tagged, constant, option
 
 @dataclasses.dataclass
 class ModelConfig(Tagged):
-    """What encoders and decoders of all families have.
+    """Fields of all families.
 
-    Attributes without a type are no fields here: families that vary them have fields of these names.
+    Attributes without a type are constants here; families that vary them have fields of the same name.
 
     Attributes:
-      causal: a frame depends on no sample after it; such models stream.
-      film: side of the bottleneck where denoising is conditioned: "none", "encoder" or "decoder".
-      segment_seconds: the signal is coded in segments of this length; 0 = as a whole.
+      causal: no frame depends on later samples, as streaming needs.
+      film: side of the bottleneck where FiLM conditions denoising: "none", "encoder" or "decoder".
+      segment_seconds: length of the segments that are coded independently; 0 = code the signal as a whole.
       segment_overlap: share of a segment that the next one overlaps.
-      normalize: each segment is divided by its RMS, which is coded beside it.
-      weight_norm: of convolutions, and of the projections of quantizers that are learned by gradient.
+      normalize: divide each segment by its RMS, which is coded as its scale.
+      weight_norm: of convolutions, and of the projections of quantizers that are trained by gradient.
     """
 
     path: ClassVar[str] = "model"
@@ -41,12 +41,12 @@ class ModelConfig(Tagged):
     sample_rate: int = 24_000  # Hz
     audio_channels: int = 1
     channels: int = 32  # C: channels of the first encoder convolution
-    decoder_channels: int = 0  # C of the decoder; 0 = the same as the encoder's
+    decoder_channels: int = 0  # C of the decoder; 0 = `channels`
     strides: tuple[int, ...] = (2, 4, 5, 8)
-    dimension: int = 64  # D, channels of the latent frames
-    kernel_size: int = 7  # first, last and dilated convolutions
+    dimension: int = 64  # D, channels of the latent
+    kernel_size: int = 7  # of the first, last and dilated convolutions
     dilations: tuple[int, ...] = (1, 3, 9)
-    semantic_dimension: int = 0  # > 0: the first quantizer's output has a linear head with so many channels
+    semantic_dimension: int = 0  # > 0: output channels of a linear head on the first quantizer's output
 
     @property
     def hop(self) -> int:
@@ -65,7 +65,7 @@ class ModelConfig(Tagged):
             Check(
                 not self.normalize or self.segment_seconds > 0,
                 "segment_seconds",
-                "positive when model.normalize is set: the scale is coded once a segment",
+                "positive when model.normalize is set: the scale is coded once per segment",
             ),
         ]
 
@@ -80,14 +80,14 @@ class SoundStreamConfig(ModelConfig):
     """SoundStream; the defaults are its model at 24 kHz (arXiv 2107.03312, sections III-A and III-B)."""
 
     family: str = constant("soundstream")
-    max_channels: int = 0  # widest layer; 0 = no limit. Channels double with every block up to it
-    latent_kernel_size: int = 3  # convolution into and out of the latent
+    max_channels: int = 0  # channels double with every block up to this limit; 0 = no limit
+    latent_kernel_size: int = 3  # of the convolutions into and out of the latent
     stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
-    residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; small = close to the identity
+    residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; 0 = the identity
     causal: bool = True
     weight_norm: bool = False
     film: str = "none"  # "none", "encoder" or "decoder"
-    segment_seconds: float = 0.0  # 0 = the signal as a whole
+    segment_seconds: float = 0.0  # 0 = code the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
     normalize: bool = False
 
@@ -121,7 +121,7 @@ class DACConfig(SoundStreamConfig):
 
 @dataclasses.dataclass
 class SEANetConfig(Section):
-    """The convolutions of SEANet as Mimi has them; `RecurrentSEANetConfig` varies more of them."""
+    """The convolutions of SEANet in Mimi; `RecurrentSEANetConfig` has more options."""
 
     path: ClassVar[str] = "model.seanet"
     pad_mode = "zeros"
@@ -130,8 +130,8 @@ class SEANetConfig(Section):
     trim_right_ratio = 1.0
 
     residual_kernel_size: int = 3  # of the dilated convolution of a residual block
-    last_kernel_size: int = 3  # convolution into the latent, and into the audio
-    compress: int = 2  # a residual block works in channels / compress
+    last_kernel_size: int = 3  # of the convolutions into the latent and into the audio
+    compress: int = 2  # a residual block has channels / compress inner channels
     shortcut: str = "identity"  # or "conv" (1 x 1)
     norm: str = "weight"  # or "none"
 
@@ -145,14 +145,14 @@ class SEANetConfig(Section):
 
 @dataclasses.dataclass
 class RecurrentSEANetConfig(SEANetConfig):
-    """SEANet as EnCodec has it, with an LSTM; the defaults are the released 24 kHz model's.
+    """SEANet with an LSTM, as in EnCodec; the defaults are the released 24 kHz model's.
 
     audiocraft's own defaults are pad_mode "zeros" and shortcut "identity".
     """
 
     last_kernel_size: int = 7
     shortcut: str = "conv"
-    norm: str = "weight"  # "weight", "group" (of one group, after every convolution) or "none"
+    norm: str = "weight"  # "weight", "group" (one group, after every convolution) or "none"
     pad_mode: str = "reflect"  # "reflect", "zeros" or "replicate"
     lstm_layers: int = 2
     bidirectional: bool = option(False, lambda net: net.lstm_layers, "model.seanet.lstm_layers")  # of the encoder
@@ -170,7 +170,7 @@ class RecurrentSEANetConfig(SEANetConfig):
 
 @dataclasses.dataclass
 class SEANetModelConfig(ModelConfig):
-    """What the families with a SEANet have."""
+    """Fields of the families with a SEANet."""
 
     dilations: tuple[int, ...] = (1,)
     seanet: SEANetConfig = dataclasses.field(default_factory=SEANetConfig)
@@ -185,12 +185,12 @@ class SEANetModelConfig(ModelConfig):
 @ModelConfig.register
 @dataclasses.dataclass
 class EncodecConfig(SEANetModelConfig):
-    """EnCodec's SEANet (arXiv 2210.13438), which SpeechTokenizer has too; the defaults are the 24 kHz model's."""
+    """EnCodec's SEANet (arXiv 2210.13438), also SpeechTokenizer's; the defaults are the 24 kHz model's."""
 
     family: str = constant("encodec")
     dimension: int = 128
     causal: bool = True
-    segment_seconds: float = 0.0  # 0 = the signal as a whole
+    segment_seconds: float = 0.0  # 0 = code the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
     normalize: bool = False
     seanet: RecurrentSEANetConfig = dataclasses.field(default_factory=RecurrentSEANetConfig)
@@ -212,10 +212,10 @@ class TransformerConfig(Section):
 
     layers: int = 8
     heads: int = 8
-    hidden: int = 2048  # channels of the feed-forward part
-    context: int = 250  # steps that a step sees, itself and those before it
-    layer_scale: float = 0.01  # initial scale of what a layer adds
-    period: float = 10_000.0  # the rotary positions' longest wavelength is about 2 pi times so many steps
+    hidden: int = 2048  # channels of the feed-forward layers
+    context: int = 250  # steps that a step attends to, including itself
+    layer_scale: float = 0.01  # initial scale of a layer's residual output
+    period: float = 10_000.0  # the longest wavelength of the rotary positions is about 2 pi * period steps
 
     def checks(self) -> list[Check]:
         return [
@@ -228,13 +228,13 @@ class TransformerConfig(Section):
 @ModelConfig.register
 @dataclasses.dataclass
 class MimiConfig(SEANetModelConfig):
-    """Mimi: causal SEANet, Transformers, a convolution to fewer frames; the defaults are the released model's."""
+    """Mimi: a causal SEANet, Transformers, and a convolution to fewer frames; the defaults are the released model's."""
 
     family: str = constant("mimi")
     channels: int = 64
     strides: tuple[int, ...] = (4, 5, 6, 8)
     dimension: int = 512
-    resample_stride: int = 2  # steps of the Transformers in a frame
+    resample_stride: int = 2  # Transformer steps per frame
     transformer: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
 
     @property

@@ -1,4 +1,4 @@
-"""Typed dataclasses from plain values, as JSON has them: every name and type is checked."""
+"""Builds typed dataclasses from plain values, as in JSON; checks every name and type."""
 
 import dataclasses
 import math
@@ -9,10 +9,10 @@ from codax.errors import ConfigError
 
 
 def build(cls: type, values: object, prefix: str) -> typing.Any:
-    """Builds dataclass `cls` from a dict; `prefix` leads to it, for messages. A field that is missing has its default.
+    """Builds dataclass `cls` from a dict; missing fields get their defaults. `prefix` is its path, for messages.
 
     Raises:
-      ConfigError: naming a field that is unknown or ill-typed.
+      ConfigError: naming an unknown or ill-typed field.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"config field {prefix.removesuffix('.') or '(root)'}: expected an object, got {values!r}")
@@ -45,8 +45,8 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
     if typing.get_origin(hint) is dict:
         if not isinstance(value, dict):
             raise ConfigError(f"config field {name}: expected an object, got {value!r}")
-        of = typing.get_args(hint)[1]
-        return {str(key): _convert(of, one, f"{name}.{key}") for key, one in value.items()}
+        element = typing.get_args(hint)[1]
+        return {str(key): _convert(element, one, f"{name}.{key}") for key, one in value.items()}
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

@@ -1,4 +1,4 @@
-"""Models and quantizers of released codecs, which their recipes spell out and their importers start from."""
+"""Configs of released codecs, for their recipes and importers."""
 
 from codax.config.models import DACConfig, EncodecConfig, MimiConfig, RecurrentSEANetConfig, SEANetConfig
 from codax.config.quantizers import EMAQuantizerConfig, FactorisedQuantizerConfig
@@ -35,7 +35,7 @@ def encodec_48khz() -> Config:
 
 
 def speechtokenizer_16khz() -> Config:
-    """The released SpeechTokenizer (arXiv 2308.16692): 50 frames per second, 8 codebooks, 4 kbps; 768 features."""
+    """The released SpeechTokenizer (arXiv 2308.16692): 50 frames per second, 8 codebooks, 4 kbps, 768 features."""
     return Config(
         name="speechtokenizer_16khz",
         model=EncodecConfig(
@@ -95,7 +95,7 @@ def dac_16khz() -> Config:
 
 
 def _dac(sample_rate: int, num_quantizers: int, strides: tuple[int, ...]) -> Config:
-    """As they are released, with weight normalisation folded in."""
+    """Returns a released DAC, with weight normalisation folded into the kernels."""
     config = Config(
         name=f"dac_{sample_rate // 1000}khz",
         model=DACConfig(
@@ -114,6 +114,6 @@ def _dac(sample_rate: int, num_quantizers: int, strides: tuple[int, ...]) -> Con
 
 
 def quarter_half_and_all(config: Config) -> tuple[float, ...]:
-    """The rates of about a quarter, of half and of all of the codebooks."""
+    """Returns the bit rates in kbps of about a quarter, half and all of the codebooks."""
     most = config.quantizer.num_quantizers
     return tuple(config.kbps(n) for n in sorted({-(-most // 4), -(-most // 2), most}))

@@ -1,6 +1,6 @@
-"""The quantizer section: one class for each kind of residual quantizer, each with the fields that it has.
+"""The quantizer section: one class per kind of residual quantizer, with the fields of that kind.
 
-A kind outside the package subclasses `QuantizerConfig` and registers that, with its module, with
+A kind outside the package subclasses `QuantizerConfig` and registers the class and its module with
 `codax.quantizers.registry.register`.
 """
 
@@ -14,13 +14,13 @@ from codax.config.section import Tagged, constant, option
 
 @dataclasses.dataclass
 class QuantizerConfig(Tagged):
-    """What residual quantizers of all kinds have.
+    """Fields of all kinds.
 
-    Attributes without a type are no fields here: kinds that vary them have fields of these names.
+    Attributes without a type are constants here; kinds that vary them have fields of the same name.
 
     Attributes:
-      semantic: first levels that work beside the others (split RVQ), and are always used.
-      dead_every: steps from one search for dead entries to the next.
+      semantic: number of first levels that quantize in parallel to the others (split RVQ), and are always used.
+      dead_every: steps between searches for dead entries.
     """
 
     path: ClassVar[str] = "quantizer"
@@ -31,21 +31,21 @@ class QuantizerConfig(Tagged):
 
     kind: str = constant("")
     num_quantizers: int = 24
-    decay: float = 0.99  # of the running counts of the codes
-    alarm_coverage: float = 0.1  # training warns of a level that keeps using fewer of its entries; 0 = never
-    unquantized: float = 0.0  # chance that an example goes to the decoder without quantization
-    dropout: bool = True  # number of quantizers drawn per example; those of `semantic` are always used
-    # Share of a batch's examples for which it is drawn; the others use all.
+    decay: float = 0.99  # of the EMA of the codes' counts
+    alarm_coverage: float = 0.1  # training warns if a level keeps using a smaller share of its entries; 0 = never
+    unquantized: float = 0.0  # probability that the decoder gets an example's unquantized latent
+    dropout: bool = True  # draw the number of quantizers per example; those of `semantic` are always used
+    # Share of a batch's examples with a drawn number; the others use all quantizers.
     dropout_share: float = option(
         1.0, lambda q: q.dropout and not q.dropout_kbps, "quantizer.dropout, without quantizer.dropout_kbps"
     )
-    dropout_kbps: bool = False  # instead, one of `kbps` drawn for each batch
-    start_step: int = 0  # steps before it train an autoencoder without quantization
-    kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the rates that evaluation reports
+    dropout_kbps: bool = False  # draw one of `kbps` per batch instead
+    start_step: int = 0  # earlier steps train an autoencoder without quantization
+    kbps: tuple[float, ...] = (3.0, 6.0, 12.0, 18.0)  # the bit rates that evaluation reports
 
     @property
     def codebook_size(self) -> int:
-        """Codes of a level: a field of most kinds."""
+        """Number of entries of a level; a field of most kinds."""
         raise NotImplementedError
 
     def checks(self) -> list[Check]:
@@ -66,23 +66,23 @@ class QuantizerConfig(Tagged):
 @QuantizerConfig.register
 @dataclasses.dataclass
 class EMAQuantizerConfig(QuantizerConfig):
-    """Codebooks whose entries are moving averages of what they quantize (SoundStream, EnCodec, Mimi)."""
+    """Codebooks whose entries are EMAs of the vectors that they quantize (SoundStream, EnCodec, Mimi)."""
 
     kind: str = constant("average")
     codebook_size: int = 1024
-    gradient: str = "straight_through"  # or "rotation": how a gradient comes back through the choice of an entry
+    gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     epsilon: float = 1e-5  # Laplace smoothing of the running counts
-    kmeans_iterations: int = 10  # on the first batch that quantizes; 0 = start from random frames
-    kmeans_alternate: bool = False  # levels take every other frame in turn, for batches with few frames for an entry
+    kmeans_iterations: int = 10  # on the first quantized batch; 0 = initialise with random frames
+    kmeans_alternate: bool = False  # levels alternate between even and odd frames, for small batches
     # An entry whose running count falls below this is replaced.
     dead_threshold: float = option(2.0, lambda q: q.dead_ratio == 0, "quantizer.dead_ratio = 0")
-    dead_ratio: float = 0.0  # > 0: instead, one whose count falls below this share of its level's mean
+    dead_ratio: float = 0.0  # > 0: replace an entry whose count falls below this share of its level's mean instead
     dead_every: int = 1
-    smoothing: bool = True  # Laplace smoothing of the counts that the sums are divided by
-    normalise: bool = False  # search by angle, between vectors of length 1
-    beam: int = 1  # paths through the levels that encoding follows at once; 1 = the nearest entry of each level
+    smoothing: bool = True  # apply Laplace smoothing to the counts that divide the sums
+    normalise: bool = False  # search by angle: normalise vectors to length 1
+    beam: int = 1  # width of the beam search over levels in encoding; 1 = the nearest entry of each level
     semantic: int = 0
-    projection: int = 0  # > 0: linear projections into so many channels in front of the codebooks, and back
+    projection: int = 0  # > 0: channels of linear projections before the codebooks, and inversely after them
 
     def checks(self) -> list[Check]:
         return [
@@ -110,12 +110,12 @@ class EMAQuantizerConfig(QuantizerConfig):
 @QuantizerConfig.register
 @dataclasses.dataclass
 class FactorisedQuantizerConfig(QuantizerConfig):
-    """Codebooks learned by gradient, as DAC has them: each level searches a projection of its own, by angle."""
+    """Codebooks trained by gradient, as in DAC: each level searches by angle in its own projection."""
 
     kind: str = constant("factorised")
     codebook_size: int = 1024
-    gradient: str = "straight_through"  # or "rotation": how a gradient comes back through the choice of an entry
-    projection: int = 8  # channels that a level searches
+    gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
+    projection: int = 8  # channels of a level's projection
 
     def checks(self) -> list[Check]:
         return [
@@ -128,14 +128,14 @@ class FactorisedQuantizerConfig(QuantizerConfig):
 @QuantizerConfig.register
 @dataclasses.dataclass
 class FSQQuantizerConfig(QuantizerConfig):
-    """Finite scalar quantization: each level rounds the channels of a projection of its own."""
+    """Finite scalar quantization: each level rounds the channels of its own projection."""
 
     kind: str = constant("fsq")
-    fsq_levels: tuple[int, ...] = (4, 4, 4, 4, 4)  # values that each channel of a level is rounded to
+    fsq_levels: tuple[int, ...] = (4, 4, 4, 4, 4)  # number of values of each channel of a level
 
     @property
     def codebook_size(self) -> int:
-        """Codes of a level: the product of `fsq_levels`."""
+        """Number of codes of a level: the product of `fsq_levels`."""
         return math.prod(self.fsq_levels)
 
     def checks(self) -> list[Check]:
@@ -145,6 +145,10 @@ class FSQQuantizerConfig(QuantizerConfig):
                 "fsq_levels",
                 "one or more numbers of values, each 3 or more: rounding leaves one of 2 unused",
             ),
-            Check(self.codebook_size <= 65536, "fsq_levels", "of a product of at most 65536, the codes of a level"),
+            Check(
+                self.codebook_size <= 65536,
+                "fsq_levels",
+                "numbers whose product, the codes of a level, is at most 65536",
+            ),
             *super().checks(),
         ]

@@ -1,7 +1,7 @@
-"""A recipe: all sections together, what they must satisfy together, and the facts that follow from them.
+"""A recipe's config: all sections, the checks across sections, and derived values.
 
-A recipe is one file in `configs/` whose `get_config()` returns a `Config`. Sections are typed and refuse fields that
-they have not; a recipe or a command line that sets a field which does nothing is refused too.
+A recipe is one file in `configs/` whose `get_config()` returns a `Config`. Sections are typed and reject unknown
+fields; a recipe or a command line that sets a field without effect is rejected too.
 """
 
 import copy
@@ -30,7 +30,7 @@ M = TypeVar("M", bound=ModelConfig)
 
 @dataclasses.dataclass
 class Config(Section):
-    """One recipe."""
+    """Config of a recipe."""
 
     version: int = constant(VERSION)  # of the file's format
     name: str = "soundstream_24khz"
@@ -47,7 +47,7 @@ class Config(Section):
     lm: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
 
     def model_of(self, cls: type[M]) -> M:
-        """The model section, which must be of this class. Raises ConfigError if it is not."""
+        """Returns the model section. Raises ConfigError if it is not of this class."""
         if not isinstance(self.model, cls):
             raise ConfigError(f"model {self.name} of family {self.model.family}: must have a {cls.__name__}")
         return self.model
@@ -69,7 +69,7 @@ class Config(Section):
 
     @property
     def segment(self) -> tuple[int, int]:
-        """Samples of a coding segment and from one to the next; (0, 0) if the signal is coded as a whole."""
+        """Length and stride of a coding segment in samples; (0, 0) if the signal is coded as a whole."""
         length = int(self.model.segment_seconds * self.model.sample_rate)
         return length, max(1, int((1 - self.model.segment_overlap) * length)) if length else 0
 
@@ -83,14 +83,14 @@ class Config(Section):
         return int(self.train.segment_seconds * self.model.sample_rate) // self.hop * self.hop
 
     def kbps(self, num_quantizers: int) -> float:
-        """Nominal kilobits per second with the first `num_quantizers` quantizers."""
+        """Returns the nominal kilobits per second of the first `num_quantizers` quantizers."""
         return self.frame_rate * num_quantizers * self.bits_per_code / 1000.0
 
     def quantizers_for(self, kbps: float | None) -> int:
-        """Number of quantizers whose rate is `kbps` (kilobits per second); None = all.
+        """Returns the number of quantizers whose bit rate is `kbps` (kilobits per second); None = all.
 
         Raises:
-          ConfigError: no number of quantizers comes within 2 % of that rate.
+          ConfigError: the closest bit rate differs by more than 2 %.
         """
         if kbps is None:
             return self.quantizer.num_quantizers
@@ -105,7 +105,7 @@ class Config(Section):
         return count
 
     def checks(self) -> list[Check]:
-        """What fields of different sections must satisfy together."""
+        """Returns the checks across sections."""
         model, quantizer, data, train = self.model, self.quantizer, self.data, self.train
         stored_features = self.teacher.precomputed and self.loss.distillation > 0
         return [
@@ -139,7 +139,7 @@ class Config(Section):
             Check(
                 not train.start_from or quantizer.start_step == 0,
                 "quantizer.start_step",
-                "0 with train.start_from, whose codebooks are there already",
+                "0 with train.start_from, which provides codebooks",
             ),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),
             Check(
@@ -150,19 +150,19 @@ class Config(Section):
         ]
 
     def validate(self) -> Self:
-        """Returns self, or raises `ConfigError` naming the first field that cannot work."""
+        """Returns self, or raises `ConfigError` naming the first invalid field."""
         whole, *sections = self.sections()
         for section in (*sections, whole):
-            for ok, field, wanted in section.checks():
+            for ok, field, expected in section.checks():
                 if not ok:
                     value = _at(section, field)
-                    raise ConfigError(f"config field {section.place(field)} = {value!r}: must be {wanted}")
+                    raise ConfigError(f"config field {section.place(field)} = {value!r}: must be {expected}")
         for kbps in self.quantizer.kbps:
             self.quantizers_for(kbps)
         return self
 
     def refuse_idle(self) -> Self:
-        """Returns self, or raises `ConfigError` naming the first field that was set and does nothing."""
+        """Returns self, or raises `ConfigError` naming the first field that was set without effect."""
         for section in self.sections():
             for field in section.idle():
                 value = getattr(section, field.name)
@@ -171,15 +171,15 @@ class Config(Section):
         return self
 
     def acting(self) -> Self:
-        """A copy in which every field that does nothing has its default."""
-        made = copy.deepcopy(self)
-        for section in made.sections():
+        """Returns a copy in which every field without effect has its default."""
+        copied = copy.deepcopy(self)
+        for section in copied.sections():
             for field in list(section.idle()):
                 setattr(section, field.name, field.default)
-        return made
+        return copied
 
     def to_dict(self) -> dict:
-        """Plain values, as `from_dict` takes them."""
+        """Returns plain values, as `from_dict` takes them."""
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
@@ -187,16 +187,16 @@ class Config(Section):
 
     @staticmethod
     def from_dict(values: dict) -> "Config":
-        """Builds a validated config from plain values, also of earlier versions.
+        """Builds a validated config from plain values of this or an earlier version.
 
         Raises:
-          ConfigError: naming a field that is unknown, ill-typed or cannot work.
+          ConfigError: naming an unknown, ill-typed or invalid field.
         """
         return build(Config, upgraded(values), "").validate()
 
     @staticmethod
     def load(path: str | Path) -> "Config":
-        """Reads a `config.json` written by `to_json`, also of an earlier version.
+        """Reads a `config.json` of this or an earlier version.
 
         Raises:
           ConfigError: naming the file.

@@ -1,4 +1,4 @@
-"""Recipe files by path: Python files whose `get_config()` returns a `Config`."""
+"""Loads recipes: Python files whose `get_config()` returns a `Config`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from codax.config import Config, ConfigError
 
 
 def load_recipe(path: str | Path) -> Config:
-    """The config of a recipe file, which is run.
+    """Runs a recipe file and returns its config.
 
     Args:
-      path: the file; what follows a colon is an argument of its `get_config`, as in "configs/dac_44khz.py:16khz".
+      path: the file; text after a colon is an argument of its `get_config`, as in "configs/dac_44khz.py:16khz".
 
     Raises:
-      ConfigError: there is no such file, or running it fails; the message names the file.
+      ConfigError: the file does not exist, or running it fails; the message names the file.
     """
     name, has_argument, argument = str(path).partition(":")
     spec = importlib.util.spec_from_file_location(Path(name).stem, name)

@@ -1,4 +1,4 @@
-"""Recipes as absl flags: `--config=FILE` and `--config.FIELD=VALUE`, with one clear line for every error."""
+"""Recipes as absl flags, `--config=FILE` and `--config.FIELD=VALUE`, with one-line errors."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def define_config() -> flags.FlagHolder[Config]:
-    """Defines `--config`; its value is what the file's `get_config()` returns, with the overrides applied."""
+    """Defines `--config`; its value is the config of the recipe file with the overrides applied."""
     return _define(flags.FLAGS, sys.argv)
 
 
 def read(recipe: str, overrides: Sequence[str]) -> Config:
-    """The config of a recipe file, for programs whose flags are not absl's.
+    """Reads a recipe file, for programs whose flags are not absl's.
 
     Args:
       recipe: the file, as in `--config=FILE`.
-      overrides: what else was given, `--config.FIELD=VALUE` each, and nothing else.
+      overrides: arguments of the form `--config.FIELD=VALUE`.
 
     Raises:
-      CodaxError: naming the flag or field that cannot be used.
+      CodaxError: naming the invalid flag or field.
     """
     argv, values = ["", f"--config={recipe}", *overrides], flags.FlagValues()
     holder = _define(values, argv)
@@ -46,7 +46,7 @@ def read(recipe: str, overrides: Sequence[str]) -> Config:
 
 
 def checked(config: Config) -> Config:
-    """The config of a recipe and command line, validated, with every field of its declared type and of some use.
+    """Returns a validated config; rejects ill-typed fields and fields that were set without effect.
 
     Raises:
       ConfigError: naming the field.
@@ -58,17 +58,17 @@ def parse(argv: list[str]) -> list[str]:
     """Parses the command line for `absl.app.run(main, flags_parser=parse)`.
 
     Raises:
-      CodaxError: naming the flag or field that cannot be used.
+      CodaxError: naming the invalid flag or field.
     """
     rest = _parse(argv, flags.FLAGS)
     if flags.FLAGS["verbosity"].using_default_value:
-        # absl's default under `app.run` shows whatever the libraries log for their own information.
+        # absl's default under `app.run` shows the info lines of libraries.
         flags.FLAGS.verbosity = -1
     return rest
 
 
 def _define(values: flags.FlagValues, argv: list[str]) -> flags.FlagHolder[Config]:
-    """The flag of a command line."""
+    """Defines `--config` with the overrides of a command line."""
 
     def recipe(path: str) -> Config:
         config, overrides = load_recipe(path), _overrides(argv)
@@ -93,17 +93,17 @@ def _has_recipe(argv: Sequence[str]) -> bool:
 
 
 def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
-    """Field and value of every --config.FIELD=VALUE or --config.FIELD VALUE."""
-    found = []
+    """Returns field and value of every --config.FIELD=VALUE or --config.FIELD VALUE."""
+    overrides = []
     for argument, following in zip(argv[1:], [*argv[2:], ""], strict=True):
         name, has_value, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name.startswith("config."):
-            found.append((name.removeprefix("config."), value if has_value else following))
-    return found
+            overrides.append((name.removeprefix("config."), value if has_value else following))
+    return overrides
 
 
 def _choose_class(config: Config, field: str, value: str) -> None:
-    """Where an override names the class of a section, makes it one. Raises ConfigError: there is no such class."""
+    """Converts a section to the class that an override names. Raises ConfigError if there is no such class."""
     place, _, name = field.partition(".")
     section = getattr(config, place, None)
     if isinstance(section, Tagged) and name == section.tag:
@@ -114,7 +114,7 @@ def _check_field(config: Config, field: str) -> None:
     """Raises ConfigError if there is no such field."""
     section: typing.Any = config
     for part in field.split("."):
-        if isinstance(section, dict) and part in section:  # what the recipe's file has named
+        if isinstance(section, dict) and part in section:  # entries of the recipe
             section = section[part]
             continue
         if not isinstance(section, Section):
@@ -127,7 +127,7 @@ def _check_field(config: Config, field: str) -> None:
 
 
 def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
-    """The arguments that are no flags. Raises CodaxError."""
+    """Parses flags; returns the other arguments. Raises CodaxError."""
     try:
         rest = values(argv)
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
@@ -140,7 +140,7 @@ def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
-    """What is wrong with the command line, in one line."""
+    """Explains an error of the command line in one line."""
     of_value = isinstance(error, flags.IllegalFlagValueError) or not isinstance(error, flags.Error)
     for field, value in _overrides(argv) if of_value else ():
         if f"config.{field}" in str(error):
@@ -150,7 +150,7 @@ def _explain(error: Exception, argv: list[str]) -> str:
 
 
 def _words(field: str) -> str:
-    """The declared type of a field such as "train.steps"."""
+    """Describes the declared type of a field such as "train.steps"."""
     classes: list[type] = [Config]
     hint: typing.Any = Config
     for part in field.split("."):
@@ -158,19 +158,18 @@ def _words(field: str) -> str:
             hint = typing.get_args(hint)[1]
             break
         hints = [typing.get_type_hints(cls) for cls in classes]
-        hint = next((found[part] for found in hints if part in found), None)
+        hint = next((types[part] for types in hints if part in types), None)
         classes = [*hint.classes.values()] if isinstance(hint, type) and issubclass(hint, Tagged) else [hint]
         classes = [cls for cls in classes if dataclasses.is_dataclass(cls)]
     return "fields, one by one" if dataclasses.is_dataclass(hint) else _WORDS.get(hint) or str(hint)
 
 
 def fail(error: CodaxError) -> typing.NoReturn:
-    """Shows an error as one line on stderr and ends the program with status 1.
+    """Prints an error as one line on stderr and ends the program with status 1.
 
-    The process ends here and now: after a failed save, threads of Orbax would hold up an orderly end and fill the
-    screen with their tracebacks.
+    The process ends immediately: after a failed save, threads of Orbax would delay a normal exit and print tracebacks.
     """
-    with contextlib.suppress(OSError):  # nobody may be listening any more
+    with contextlib.suppress(OSError):  # the reader may have closed stderr
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         sys.stdout.flush()
     os._exit(1)

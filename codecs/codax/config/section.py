@@ -1,8 +1,8 @@
-"""What the sections of a configuration share: a field that does not exist cannot be set, one that does nothing is told.
+"""The base classes of sections: unknown fields cannot be set, and fields without effect are reported.
 
-A section is a dataclass on `Section`, with the checks of its fields beside them. One that comes in several classes, as
-the model in its families, is `Tagged`: a constant field names the class. Annotations are real types, not text, here and
-in the sections: flags and parsing read them.
+A section is a dataclass derived from `Section` that defines fields and their checks. A section with several classes,
+such as the model with its families, is `Tagged`: a constant field names the class. Annotations are real types, not
+text, here and in the sections, because flags and parsing read them.
 """
 
 import dataclasses
@@ -18,21 +18,21 @@ T = TypeVar("T")
 
 
 def constant(value: Any) -> Any:
-    """A field with one value, which files show."""
+    """Returns a field with one value, which config files include."""
     return dataclasses.field(default=value, init=False)
 
 
 def option(default: Any, used: Callable[[Any], object], needs: str) -> Any:
-    """A field that does something only where `used(section)` is true; `needs` says what makes it so.
+    """Returns a field that has an effect only if `used(section)` is true; `needs` names the condition.
 
-    That is for what a mode switches. Where a weight of 0 or a missing source turns a part off, its options stay as they
-    are: one override turns it off and on.
+    This is for options of a mode. Options of a part that a weight of 0 or a missing source disables are plain fields,
+    so that one override disables and enables the part.
     """
     return dataclasses.field(default=default, metadata={"used": used, "needs": needs})
 
 
 def nearest(name: str, names: Collection[str]) -> str:
-    """For the end of a message: the name that was meant, if one is near."""
+    """Returns a suggestion for the end of a message: the closest name, if one is close."""
     near = difflib.get_close_matches(name, names, 1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -41,7 +41,7 @@ class Section:
     """A part of a configuration; subclasses are dataclasses.
 
     Attributes:
-      path: where it is in a `Config`, as in "data.mixture"; "" is the config itself.
+      path: its place in a `Config`, such as "data.mixture"; "" for the config itself.
     """
 
     path: ClassVar[str] = ""
@@ -49,7 +49,7 @@ class Section:
 
     @classmethod
     def place(cls, name: str) -> str:
-        """A field's whole name, as in "data.mixture.sources"."""
+        """Returns a field's full name, such as "data.mixture.sources"."""
         return f"{cls.path}.{name}" if cls.path else name
 
     @classmethod
@@ -57,11 +57,11 @@ class Section:
         return [field.name for field in dataclasses.fields(cls)]
 
     def checks(self) -> list[Check]:
-        """What the fields must satisfy, in the order in which it is reported."""
+        """Returns the checks of the fields, in the order of reporting."""
         return []
 
     def sections(self) -> "Iterator[Section]":
-        """This section and those in it."""
+        """Yields this section and all sections in it."""
         yield self
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -69,14 +69,14 @@ class Section:
                 yield from value.sections()
 
     def idle(self) -> Iterator[dataclasses.Field]:
-        """Fields that were set and do nothing, without those of sections within."""
+        """Yields this section's own fields that were set without effect."""
         for field in dataclasses.fields(self):
             used = field.metadata.get("used")
             if used is not None and not used(self) and getattr(self, field.name) != field.default:
                 yield field
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Raises ConfigError for a field that does not exist, or is a constant."""
+        """Raises ConfigError if the field does not exist, or is a constant with another value."""
         field = next((f for f in dataclasses.fields(self) if f.name == name), None)
         if field is None:
             raise unknown_field(type(self), name)
@@ -87,11 +87,11 @@ class Section:
 
 
 class Tagged(Section):
-    """A section of several classes.
+    """A section with several classes.
 
     Attributes:
       tag: the constant field whose value names the class.
-      classes: every class by that name.
+      classes: all classes by name.
     """
 
     tag: ClassVar[str]
@@ -99,13 +99,13 @@ class Tagged(Section):
 
     @classmethod
     def register(cls, made: type[T]) -> type[T]:
-        """Adds a class, which may be defined anywhere: config files and the command line then know its name."""
+        """Adds a class by its name, for config files and the command line; it may be defined anywhere."""
         cls.classes[getattr(made, cls.tag)] = typing.cast(Any, made)
         return made
 
     @classmethod
     def named(cls, name: object) -> type[Self]:
-        """The class of a name. Raises ConfigError."""
+        """Returns the class of this name. Raises ConfigError if there is none."""
         if not isinstance(name, str) or name not in cls.classes:
             *most, last = cls.classes
             near = nearest(str(name), cls.classes)
@@ -115,7 +115,7 @@ class Tagged(Section):
         return cls.classes[name]
 
     def of_class(self, name: str) -> Self:
-        """This section as one of the class of that name: fields that both have keep their values.
+        """Converts this section to the class of this name; common fields keep their values.
 
         Raises:
           ConfigError: there is no such class.
@@ -125,7 +125,7 @@ class Tagged(Section):
 
 
 def _carried(old: Section, new: Section) -> Section:
-    """`new` with the values of `old` in the fields that both have."""
+    """Copies the values of common fields from `old` to `new`; returns `new`."""
     names = old.field_names()
     for field in dataclasses.fields(new):
         if field.init and field.name in names:
@@ -135,12 +135,12 @@ def _carried(old: Section, new: Section) -> Section:
 
 
 def unknown_field(cls: type, name: str, prefix: str | None = None) -> ConfigError:
-    """The error for a field that `cls` has not; `prefix` leads to it, where `cls` is no section."""
+    """Returns the error for an unknown field of `cls`; `prefix` is the path if `cls` is not a section."""
     names = [field.name for field in dataclasses.fields(cls)]
     if prefix is None:
         prefix = cls.place("")
-    of = ""
+    suffix = ""
     if issubclass(cls, Tagged) and getattr(cls, cls.tag, ""):
         others = [key for key, other in cls.classes.items() if name in other.field_names()]
-        of = f" of {cls.tag} {getattr(cls, cls.tag)}" + (f" ({', '.join(others)} only)" if others else "")
-    return ConfigError(f"unknown config field {prefix}{name}{of}{nearest(name, names)}")
+        suffix = f" of {cls.tag} {getattr(cls, cls.tag)}" + (f" ({', '.join(others)} only)" if others else "")
+    return ConfigError(f"unknown config field {prefix}{name}{suffix}{nearest(name, names)}")

@@ -1,4 +1,4 @@
-"""The teacher section: whose features the first quantizer learns to carry."""
+"""The teacher section: the network whose features are distilled into the first quantizer."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -13,19 +13,19 @@ def _of_onnx(default: Any) -> Any:
 
 @dataclasses.dataclass
 class TeacherConfig(Section):
-    """Network whose features the first quantizer learns to carry, if `loss.distillation` is set."""
+    """Network whose features are distilled into the first quantizer, if `loss.distillation` is set."""
 
     path: ClassVar[str] = "teacher"
 
-    source: str = "wakehubert"  # "wakehubert", an .onnx file, a folder of HuBERT or WavLM, or "precomputed"
-    layer: int = -1  # of HuBERT or WavLM: 0 is before the first; -1 = the mean of all
-    sample_rate: int = _of_onnx(16_000)  # Hz, that it takes
-    delay_seconds: float = _of_onnx(0.0)  # by which its features come late
-    pool: int = 1  # its features in a frame of the codec; more than 1 are averaged, see teachers/fitting.py
+    source: str = "wakehubert"  # "wakehubert", an .onnx file, a folder with HuBERT or WavLM, or "precomputed"
+    layer: int = -1  # of HuBERT or WavLM; 0 = the input of the first layer, -1 = the mean of all layers
+    sample_rate: int = _of_onnx(16_000)  # of its input, Hz
+    delay_seconds: float = _of_onnx(0.0)  # delay of its features
+    pool: int = 1  # features per frame of the codec, which are averaged; see teachers/fitting.py
 
     @property
     def precomputed(self) -> bool:
-        """Whether features are read from files beside the audio (`codax data build --teacher`)."""
+        """Whether stored features are read with the audio (`codax data build --teacher`)."""
         return self.source == "precomputed"
 
     def checks(self) -> list[Check]:

@@ -9,7 +9,7 @@ from codax.config.section import Section, option
 
 @dataclasses.dataclass
 class OptimizerConfig(Section):
-    """Optimiser of the generator; the discriminators always have Adam, with the same settings."""
+    """Optimizer of the generator; the discriminators always use Adam with the same settings."""
 
     path: ClassVar[str] = "optimizer"
 
@@ -19,14 +19,14 @@ class OptimizerConfig(Section):
     beta1: float = 0.5
     beta2: float = 0.9
     weight_decay: float = 0.0
-    decay_transformers_only: bool = False  # of the generator's parameters
+    decay_transformers_only: bool = False  # apply weight decay to the generator's Transformers only
     warmup_steps: int = 0
     # After the warm-up: "constant", "cosine" (to `final_fraction` of the rate) or "exponential" (times `gamma` a step).
     schedule: str = "constant"
     final_fraction: float = option(0.0, lambda o: o.schedule == "cosine", "optimizer.schedule = cosine")
     gamma: float = option(0.999996, lambda o: o.schedule == "exponential", "optimizer.schedule = exponential")
     clip_norm: float = 0.0  # global gradient norm; 0 = no clipping
-    discriminator_clip_norm: float = 0.0  # of the discriminators; 0 = the same
+    discriminator_clip_norm: float = 0.0  # of the discriminators; 0 = `clip_norm`
 
     def checks(self) -> list[Check]:
         return [
@@ -39,7 +39,7 @@ class OptimizerConfig(Section):
 
 @dataclasses.dataclass
 class TrainConfig(Section):
-    """Length, batch and book-keeping of a training run."""
+    """Length, batch, checkpoints and evaluation of a training run."""
 
     path: ClassVar[str] = "train"
 
@@ -49,15 +49,15 @@ class TrainConfig(Section):
     log_every: int = 50
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
-    checkpoints_best: int = 0  # so many more stay: those with the best evaluation
+    checkpoints_best: int = 0  # best checkpoints kept in addition
     eval_every: int = 5_000
     eval_batches: int = 8
     sample_files: int = 4
     compute_dtype: str = "float32"  # or "bfloat16"
-    # A model, folder or shipped, whose network and codebooks the run starts with; "" = random ones.
+    # Folder or shipped model whose network and codebooks initialise the run; "" = random initialisation.
     start_from: str = ""
-    ema_decay: float = 0.999  # moving average of the generator's parameters, used for evaluation and export; 0 = none
-    max_bad_steps: int = 20  # non-finite steps in a row that stop the run
+    ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
+    max_bad_steps: int = 20  # consecutive non-finite steps that stop the run
 
     def checks(self) -> list[Check]:
         return [
@@ -70,12 +70,12 @@ class TrainConfig(Section):
 
 @dataclasses.dataclass
 class MemoryConfig(Section):
-    """Time spent for memory in training; the numbers stay the same. See docs/scale.md."""
+    """Options that save memory in training at the cost of time, with the same results. See docs/scale.md."""
 
     path: ClassVar[str] = "memory"
 
-    remat: str = "none"  # or "blocks" or "nets": in which the generator's activations are computed again, not kept
-    accumulate: int = 1  # pieces of each device's batch that are worked through one after the other, for one update
+    remat: str = "none"  # or "blocks" or "nets": parts whose activations are recomputed instead of stored
+    accumulate: int = 1  # sequential microbatches of each device's batch per update
 
     def checks(self) -> list[Check]:
         return [

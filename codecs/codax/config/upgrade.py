@@ -1,7 +1,7 @@
-"""Configurations in files of earlier versions, as the present sections take them.
+"""Upgrades config files of earlier versions.
 
-Version 1, whose files do not tell it, had one model section for all families and one quantizer section for all kinds. A
-field of another family or kind did nothing there and is dropped.
+Version 1, which its files do not state, had one model section for all families and one quantizer section for all kinds.
+Fields of other families or kinds had no effect and are dropped.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from codax.errors import ConfigError
 
 VERSION = 2
 
-# What every family and kind has.
+# Fields of every family.
 _MODEL = {
     "family", "sample_rate", "audio_channels", "channels", "decoder_channels", "strides", "dimension", "kernel_size",
     "dilations", "semantic_dimension",
@@ -19,7 +19,7 @@ _CONVOLUTIONS = {
     "max_channels", "latent_kernel_size", "stem_stride", "residual_scale", "causal", "weight_norm", "film",
     "segment_seconds", "segment_overlap", "normalize",
 }  # fmt: skip
-# Fields of version 1 that some families or kinds have, and others not.
+# Fields of version 1 that not all families or kinds have.
 _FAMILIES = {
     "soundstream": _CONVOLUTIONS,
     "dac": _CONVOLUTIONS,
@@ -38,10 +38,10 @@ _KINDS = {
 
 
 def upgraded(values: Any) -> Any:
-    """The values of a config file in the present version; what is wrong with them otherwise is left to parsing.
+    """Returns the values of a config file in the current version; leaves other errors to parsing.
 
     Raises:
-      ConfigError: the file is of no version that is known.
+      ConfigError: the version is unknown.
     """
     if not isinstance(values, dict):
         return values
@@ -65,7 +65,7 @@ def _from_1(values: dict) -> dict:
 
 
 def _without_others(section: dict, name: Any, tables: dict[str, set[str]]) -> dict:
-    """A section without the fields of other classes."""
+    """Returns a section without the fields of other classes."""
     if not isinstance(name, str) or name not in tables:
         return section
     others = set().union(*tables.values()) - tables[name]
