@@ -8,20 +8,23 @@ import numpy as np
 
 
 def hann(window: int) -> np.ndarray:
-    """Periodic Hann window, float32 [window]."""
+    """Returns the periodic Hann window, float32 [window]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
 def window_norm(window: int) -> float:
-    """Euclidean norm of `hann(window)`."""
+    """Returns the Euclidean norm of `hann(window)`."""
     return float(np.sqrt(np.sum(hann(window) ** 2)))
 
 
 def frame(x: jax.Array, window: int, hop: int) -> jax.Array:
-    """Overlapping frames: [batch, time] -> [batch, frames, window], frames = (time - window) // hop + 1.
+    """Cuts [batch, time] into overlapping frames [batch, frames, window], frames = (time - window) // hop + 1.
 
-    Where the window is a whole number of hops the frames are joined from views of hop-sized blocks, which
-    differentiates into additions instead of a scatter.
+    If `hop` divides `window`, the frames are concatenated from views of hop-sized blocks, whose gradient consists of
+    additions instead of a scatter.
+
+    Raises:
+      ValueError: the signal is shorter than the window.
     """
     frames = (x.shape[1] - window) // hop + 1
     if frames < 1:
@@ -35,9 +38,9 @@ def frame(x: jax.Array, window: int, hop: int) -> jax.Array:
 
 
 def stft(x: jax.Array, window: int, hop: int, *, pad: bool = True) -> jax.Array:
-    """Complex spectrogram with a Hann window: [batch, time] -> complex64 [batch, frames, window // 2 + 1].
+    """Returns the spectrogram of [batch, time] with a Hann window, complex64 [batch, frames, window // 2 + 1].
 
-    With `pad`, (window - hop) zeros are put around the signal, half on each side, which gives time // hop frames.
+    With `pad`, (window - hop) / 2 zeros are added on each side, which gives time // hop frames.
     """
     if pad:
         left = (window - hop) // 2
@@ -46,5 +49,5 @@ def stft(x: jax.Array, window: int, hop: int, *, pad: bool = True) -> jax.Array:
 
 
 def magnitude(spectrum: jax.Array, floor: float = 1e-9) -> jax.Array:
-    """Absolute value with a finite gradient at zero."""
+    """Returns the absolute value of `spectrum`, with a finite gradient at zero."""
     return jnp.sqrt(spectrum.real**2 + spectrum.imag**2 + floor)
