@@ -1,9 +1,9 @@
-"""Keeps memory that has been freed within the process, and asks for it in huge pages.
+"""Keeps freed memory in the process, and allocates it in huge pages.
 
-A compiled function asks for all of its intermediate arrays at once, hundreds of megabytes, and frees them at its end.
-glibc gives blocks of that size back to the system, which must then clear every page of them again for the next call:
-up to half of the time of a call on a CPU. In huge pages, of 2 MB, what is left of this costs little, and the processor
-finds its way through large arrays more quickly. benchmarks/allocator.py measures both.
+A compiled function allocates all of its intermediate arrays at once, hundreds of megabytes, and frees them at its end.
+glibc returns blocks of that size to the system, which must clear every page again for the next call: up to half of the
+time of a call on a CPU. Huge pages, of 2 MB, make the remaining clearing cheap and speed up address translation in
+large arrays. benchmarks/allocator.py measures both.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-SWITCH = "CODAX_KEEP_MEMORY"  # "0" leaves the allocator alone, "all" keeps blocks of any size
-_LARGEST = 1 << 30  # bytes; larger blocks are given back, as a heap that holds several of them grows without need
-# mallopt's names for what is set, from malloc.h.
+SWITCH = "CODAX_KEEP_MEMORY"  # "0" does not change the allocator, "all" keeps blocks of any size
+_LARGEST = 1 << 30  # bytes; larger blocks are returned to the system, since several would bloat the heap
+# mallopt's parameters, from malloc.h.
 _THRESHOLDS = (
-    -1,  # M_TRIM_THRESHOLD: free memory at the end of the heap from which it is given back
-    -3,  # M_MMAP_THRESHOLD: size from which a block is a mapping of its own, given back when it is freed
+    -1,  # M_TRIM_THRESHOLD: minimum free memory at the end of the heap that is returned to the system
+    -3,  # M_MMAP_THRESHOLD: minimum size of a block with its own mapping, which is returned when it is freed
 )
-_TOP_PAD = -2  # M_TOP_PAD: asked for beyond what is needed, so that small blocks find a place elsewhere
-# M_ARENA_MAX. The arenas of other threads cannot hold large blocks, whose pages are then cleared anew in every call:
-# dear in small pages, next to nothing in huge ones. One arena, though, is what threads wait for: once the compiler has
-# left its many holes in it, a search for memory takes so long that a full-size training step takes twice its time.
+_TOP_PAD = -2  # M_TOP_PAD: extra memory per request to the system, so that small blocks fit elsewhere
+# M_ARENA_MAX. The arenas of other threads cannot hold large blocks, so their pages are cleared in every call: expensive
+# with small pages, cheap with huge ones. But threads wait for each other in a single arena: once the compiler has
+# fragmented it, searches for memory take so long that a full-size training step takes twice the time.
 _ARENA_MAX = -8
-# What glibc starts with. A limit of 0 arenas leaves their number to the cores.
+# glibc's defaults. With a limit of 0, the number of arenas depends on the cores.
 _DEFAULTS = dict.fromkeys((*_THRESHOLDS, _TOP_PAD), 128 << 10) | {_ARENA_MAX: 0}
 
-_kept = 0  # number of blocks of `kept_memory` that are open and have set the allocator up
+_kept = 0  # number of open `kept_memory` blocks that have configured the allocator
 
 
 HUGE_PAGES = "glibc.malloc.hugetlb"  # glibc's setting, since 2.35
@@ -40,14 +40,14 @@ _SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def _is_users() -> bool:
-    """Has the user set the allocator up, or wants it left alone?"""
+    """Returns whether the user has configured the allocator or disabled its configuration."""
     tunables = os.environ.get("GLIBC_TUNABLES", "").replace(HUGE_PAGES, "")
     own = "glibc.malloc" in tunables or any(name.startswith("MALLOC_") for name in os.environ)
     return own or os.environ.get(SWITCH) == "0"
 
 
 def _glibc() -> tuple[int, ...]:
-    """Version of glibc; empty where there is another library."""
+    """Returns the version of glibc, or () for another C library."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
         return tuple(map(int, version.split("."))) if name == "glibc" else ()
@@ -55,11 +55,11 @@ def _glibc() -> tuple[int, ...]:
 
 
 def use_huge_pages() -> None:
-    """Starts this program again with huge pages, where the system has them for programs that ask.
+    """Restarts this program with huge pages, if the system offers them on request (madvise).
 
-    glibc looks at the environment when a process starts, and never again. So this is for the first line of a program,
-    which comes back to it once. It does nothing where `kept_memory` does nothing, or where the environment has
-    glibc's setting already.
+    glibc reads the environment only when a process starts. Call this first in a program: the restarted program calls it
+    once more, without effect. It has no effect either where `kept_memory` has none, or if the environment already has
+    glibc's setting.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if HUGE_PAGES in tunables or _is_users() or _glibc() < (2, 35):
@@ -73,11 +73,11 @@ def use_huge_pages() -> None:
 
 @contextlib.contextmanager
 def kept_memory() -> Iterator[bool]:
-    """glibc's allocator is set up in the block, and has its defaults behind it. Gives whether it is.
+    """Configures glibc's allocator within the block and restores its defaults after it. Yields whether it did.
 
-    It must come before JAX starts its threads, which keep the arenas that they begin with. It does nothing without
-    glibc, where the user has set the allocator up, or with CODAX_KEEP_MEMORY=0. Behind the block the limits are fixed
-    at their defaults, where glibc would adapt the largest of them to what a program frees.
+    The block must begin before JAX starts its threads, which keep their initial arenas. It has no effect without glibc,
+    if the user has configured the allocator, or with CODAX_KEEP_MEMORY=0. After the block the limits are fixed at their
+    defaults, while glibc would adapt the mapping threshold to the blocks that a program frees.
     """
     global _kept  # noqa: PLW0603 (the allocator is the process's own)
     settings = _settings()
@@ -94,7 +94,7 @@ def kept_memory() -> Iterator[bool]:
 
 
 def _settings() -> dict[int, int]:
-    """What `mallopt` is to be given; nothing where the allocator is left alone."""
+    """Returns the values for `mallopt`; empty if the allocator must not be changed."""
     if _is_users() or not _glibc():
         return {}
     everything = os.environ.get(SWITCH) == "all"
@@ -113,8 +113,8 @@ def _set(settings: dict[int, int]) -> bool:
 
 
 def give_back() -> None:
-    """Gives the pages of freed memory back to the system, which would stay in the process within `kept_memory`."""
+    """Returns freed memory to the system that `kept_memory` would keep in the process."""
     if _kept:
-        gc.collect(0)  # at which JAX lets go of the arrays that it had taken over
+        gc.collect(0)  # makes JAX release the arrays that it holds
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,7 @@
-"""How programs have JAX compile: kept between processes, and without the faults of one version's compiler.
+"""Settings of JAX's compilation: a persistent cache, and no fusions with known bugs.
 
-Both are said in the environment, which JAX reads when it starts: nothing here imports it, and processes that a program
-starts compile as it does.
+Both are set in the environment, which JAX reads when it starts. So this module does not import JAX, and child processes
+inherit the settings.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 
 from codax.storage.files import cache_folder
 
-SWITCH = "CODAX_KEEP_COMPILED"  # "0" leaves JAX's setting alone
-_LEAST_SECONDS = 0.3  # of compilation, for which a file is worth its place
+SWITCH = "CODAX_KEEP_COMPILED"  # "0" keeps JAX's setting
+_LEAST_SECONDS = 0.3  # minimum compilation time of a cached program
 _FOLDER, _LEAST = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
 _DEFAULTS: dict[str, Any] = {_FOLDER: None, _LEAST: 1.0}  # JAX's
 
 _FLAGS = "XLA_FLAGS"
 _FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
-_SOUND = (0, 12)  # the version of JAX from which these fusions can be trusted
+_SOUND = (0, 12)  # first version of JAX with correct fusions
 
 
 @contextlib.contextmanager
 def kept_programs() -> Iterator[None]:
-    """Compiled programs are kept in codax's folder, so that a command that ran once starts without compiling.
+    """Caches compiled programs in codax's folder, so that only the first run of a command compiles.
 
-    It does nothing where the user has chosen a folder, or with CODAX_KEEP_COMPILED=0.
+    It has no effect if the user has chosen a folder, or with CODAX_KEEP_COMPILED=0.
     """
     jax = sys.modules.get("jax")
     chosen = os.environ.get(_FOLDER.upper()) or (jax and jax.config.jax_compilation_cache_dir)
@@ -51,21 +51,21 @@ def kept_programs() -> Iterator[None]:
 
 
 def _configure(values: dict[str, Any]) -> None:
-    """Sets what JAX reads from the environment no more, once it has been imported."""
+    """Sets JAX's configuration directly, since an imported JAX ignores the environment."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
     for name, value in values.items():
         jax.config.update(name, value)
-    compilation_cache.reset_cache()  # else the folder of the first program stays the cache's
+    compilation_cache.reset_cache()  # otherwise the cache stays in the first program's folder
 
 
 @contextlib.contextmanager
 def sound_fusions() -> Iterator[None]:
-    """Keeps JAX 0.10.2 and 0.11.0 on CPUs from fusions that are wrong, unless XLA_FLAGS speaks of them.
+    """Disables buggy CPU fusions in JAX 0.10.2 and 0.11.0, unless XLA_FLAGS has their flag.
 
-    In 0.10.2 a matrix-vector product mapped over 32,769 rows or more and summed is wrong in its last rows (jax#39103);
-    in both, products of rank 7 or more that are summed along an axis end the process (jax#40412, jax#39257).
+    In 0.10.2 a matrix-vector product mapped over 32,769 rows or more and summed is wrong in its last rows (jax#39103).
+    In both versions products of rank 7 or more that are summed along an axis crash (jax#40412, jax#39257).
     """
     flags = os.environ.get(_FLAGS, "")
     if _FUSIONS in flags or _version() >= _SOUND:
@@ -76,7 +76,7 @@ def sound_fusions() -> Iterator[None]:
 
 
 def _version() -> tuple[int, ...]:
-    """Version of JAX, without importing it."""
+    """Returns the version of JAX without importing it."""
     return tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
 
 
@@ -95,8 +95,8 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def processor() -> str:
-    """Of this kind of processor: a home folder may be shared with machines that lack its instructions."""
-    from codax.storage.digests import sha256  # NumPy comes after the allocator is set up
+    """Returns a hash of the processor type: machines without its instructions may share the cache folder."""
+    from codax.storage.digests import sha256  # imports NumPy, which must follow the configuration of the allocator
 
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -1,6 +1,6 @@
-"""The processor's cores that a process may use: what containers, `taskset` and sharing with other processes leave it.
+"""The cores that a process may use, as limited by containers, `taskset` and its share among several processes.
 
-Libraries that start a thread for each core of the machine wait for each other, busily, where they have fewer.
+Libraries that start one thread per core of the machine busy-wait if fewer cores are usable.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import os
 
 
 def usable() -> int:
-    """Number of cores that this process may use, at least 1."""
+    """Returns the number of cores that this process may use, at least 1."""
     try:
         return len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):  # not on every system
+    except (AttributeError, OSError):  # not available on every system
         return os.cpu_count() or 1
 
 
 def take_share(number: int, processes: int) -> None:
-    """Keeps this process, one of several at the same work, to its share of the cores.
+    """Restricts this process, one of several with the same work, to its share of the cores.
 
-    It must come before JAX and others start their threads. It does nothing where a system cannot do it.
+    Call it before JAX and other libraries start their threads. It has no effect on systems without affinity.
 
     Args:
-      number: of this process, from 0.
-      processes: how many there are.
+      number: index of this process, from 0.
+      processes: number of processes.
     """
     with contextlib.suppress(AttributeError, OSError):
         cores = sorted(os.sched_getaffinity(0))

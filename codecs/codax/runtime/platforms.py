@@ -1,4 +1,4 @@
-"""Which kind of device a function is traced for: the same network has other forms on the CPU than on accelerators."""
+"""The platform that a function is traced for: networks have other implementations on CPUs than on accelerators."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PLANNED: contextvars.ContextVar[str | None] = contextvars.ContextVar("planned",
 
 
 def platform() -> str:
-    """ "cpu", "tpu" or "gpu": where what is traced now will run."""
+    """Returns the platform of functions that are traced now: "cpu", "tpu" or "gpu"."""
     return _PLANNED.get() or jax.default_backend()
 
 
 @contextlib.contextmanager
 def tracing_for(name: str) -> Iterator[None]:
-    """What is traced inside is meant for another platform than this process's."""
+    """Makes `platform` return `name` within the block, to trace for another platform than this process's."""
     token = _PLANNED.set(name)
     try:
         yield

@@ -1,6 +1,6 @@
-"""What the programs (train.py, eval.py, the command `codax`) set up in their process, and put back at their end.
+"""Process settings of the programs (train.py, eval.py, the command `codax`), which they restore at their end.
 
-`import codax` does none of it.
+`import codax` changes none of them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from codax.runtime.compilation import kept_programs, sound_fusions
 
 @contextlib.contextmanager
 def program() -> Iterator[None]:
-    """Sets the process up for computing in the block; JAX should not be imported before.
+    """Configures the process for computing within the block; JAX should not be imported before.
 
-    The allocator keeps memory, compiled programs are kept, and faulty fusions are left out. Behind the block
-    environment, allocator and JAX's configuration are as they were.
+    The allocator keeps memory, compiled programs are cached, and buggy fusions are disabled. After the block the
+    environment, the allocator and JAX's configuration are restored.
     """
     with kept_memory(), kept_programs(), sound_fusions():
         yield
@@ -28,10 +28,10 @@ def program() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_checkpoints() -> Iterator[None]:
-    """Leaves a checkpoint that cannot be written to the one line of its exception.
+    """Silences Orbax, so that only the exception reports a checkpoint that cannot be written.
 
-    Orbax reports every save at length, and a failed one with the tracebacks of its threads. Writers still at work then
-    report a closed loop, one by one, and those that had not begun are reported as never awaited.
+    Orbax logs every save at length, and a failed one with the tracebacks of its threads. Then every running writer
+    reports a closed event loop, and Python reports the pending ones as never awaited.
     """
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels, show = [logger.level for logger in loggers], sys.unraisablehook

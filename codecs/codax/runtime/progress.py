@@ -1,4 +1,4 @@
-"""Progress of long operations, on stderr: a bar on a terminal, otherwise a plain line every few seconds."""
+"""Progress of long operations on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts work done: `with Progress("decode", total=10) as progress: progress.advance()`.
+    """Shows progress: `with Progress("decode", total=10) as progress: progress.advance()`.
 
     Args:
-      description: what is being done.
-      total: 0 = unknown.
-      unit: of the total; "bytes" are shown in megabytes.
-      brief: leave nothing on the terminal and write no last line, since the caller says what was done.
+      description: name of the operation.
+      total: amount of work; 0 = unknown.
+      unit: unit of the work; "bytes" are shown in megabytes.
+      brief: remove the bar at the end and print no last line, because the caller reports the result.
     """
 
     def __init__(self, description: str, total: float = 0, unit: str = "files", *, brief: bool = False) -> None:
