@@ -96,7 +96,7 @@ class BlockReader:
             raise ContainerError("checksum of the table of blocks does not match: the file is damaged")
         self._entries = list(_ENTRY.iter_unpack(table))
         if sum(length for length, _ in self._entries) != meta.coding.coded_bytes:
-            raise ContainerError("the table of blocks does not match them: the file is damaged")
+            raise ContainerError("the table does not match the blocks: the file is damaged")
         file.seek(start)
         checksums = [zlib.crc32(file.read(length), number) for number, (length, _) in enumerate(self._entries)]
         self.damaged = [number for number, (_, crc) in enumerate(self._entries) if crc != checksums[number]]

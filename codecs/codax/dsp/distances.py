@@ -47,8 +47,8 @@ def snr(reference: Array, estimate: Array, *, axis: int = -1, floor: float = 0.0
 def si_sdr(reference: Array, estimate: Array, *, axis: int = -1, floor: float = 0.0) -> Array:
     """Returns the scale-invariant signal-to-distortion ratio in dB along `axis`.
 
-    See Le Roux et al., "SDR - half-baked or well done?", 2019. Each signal's mean is subtracted, the reference is scaled
-    by a = <estimate, reference> / <reference, reference>, and the ratio is
+    See Le Roux et al., "SDR - half-baked or well done?", 2019. Each signal's mean is subtracted, the reference is
+    scaled by a = <estimate, reference> / <reference, reference>, and the ratio is
     10 log10(|a reference|^2 / |a reference - estimate|^2).
 
     Args:
