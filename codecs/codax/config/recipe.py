@@ -117,7 +117,7 @@ class Config(Section):
             Check(
                 not (data.mixture.sources and stored_features) or set(data.mixture.counts) == {1},
                 "data.mixture.counts",
-                "1 everywhere with a teacher's precomputed features, which are those of one clip",
+                "1 everywhere with a teacher's precomputed features, which belong to one clip",
             ),
             Check(
                 not self.loss.distillation or model.semantic_dimension > 0,

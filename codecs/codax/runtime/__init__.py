@@ -1,1 +1,1 @@
-"""What programs set up, the allocator, the compiler and cores; platforms that functions are traced for; progress."""
+"""Process settings of programs (allocator, compilation, cores), the traced platform, and progress."""

@@ -115,6 +115,6 @@ def _set(settings: dict[int, int]) -> bool:
 def give_back() -> None:
     """Returns freed memory to the system that `kept_memory` would keep in the process."""
     if _kept:
-        gc.collect(0)  # makes JAX release the arrays that it holds
+        gc.collect(0)  # JAX then releases arrays that it had taken over
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
