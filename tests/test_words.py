@@ -18,7 +18,6 @@ UNREVISED = (
     "codecs/codax/containers/",
     "codecs/codax/dsp/",
     "codecs/codax/runtime/",
-    "codecs/codax/training/",
     "codecs/codax/cli/ecdc.py",
     "codecs/codax/cli/files.py",
     "codecs/codax/cli/models.py",
