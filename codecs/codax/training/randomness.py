@@ -34,7 +34,7 @@ def make_key(seed: int, purpose: Purpose, step: jax.Array | int) -> jax.Array:
 
 
 def global_size(batch: int, axis: str | None) -> int:
-    """Returns the number of examples of all replicas, each of which has `batch`."""
+    """Returns the number of examples of all replicas; each replica has `batch` examples."""
     return batch if axis is None else batch * jax.lax.axis_size(axis)
 
 
