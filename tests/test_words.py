@@ -21,13 +21,6 @@ UNREVISED = (
     "codecs/codax/cli/ecdc.py",
     "codecs/codax/cli/files.py",
     "codecs/codax/cli/models.py",
-    "codecs/codax/evaluation/report",
-    "codecs/codax/evaluation/statistics.py",
-    "codecs/codax/listening/loudness.py",
-    "codecs/codax/listening/statistics.py",
-    "codecs/codax/metrics/distances.py",
-    "codecs/codax/metrics/registry.py",
-    "codecs/codax/metrics/visqol/tflite.py",
     "configs/",
     "tests/",
 )
