@@ -21,7 +21,6 @@ UNREVISED = (
     "codecs/codax/cli/ecdc.py",
     "codecs/codax/cli/files.py",
     "codecs/codax/cli/models.py",
-    "configs/",
     "tests/",
 )
 
