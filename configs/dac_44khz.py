@@ -6,17 +6,18 @@ Paper: Kumar et al., "High-Fidelity Audio Compression with Improved RVQGAN", arX
     python train.py --config=configs/dac_44khz.py:24khz ...   # 32 codebooks, 24 kbps
     python train.py --config=configs/dac_44khz.py:16khz ...   # 12 codebooks, 6 kbps
 
-Hardware: the paper trained on GPUs, batches of 72 x 0.38 s, 400,000 steps. Not trained to the end here.
+Hardware: the paper used GPUs, batches of 72 x 0.38 s and 400,000 steps. Not fully trained here.
 
 From the paper and the code's configuration: network, quantizer and its dropout, losses and their weights,
-discriminators, AdamW with its decay of 0.01 (PyTorch's default), learning rate and its decay, clipping of gradients,
-batch and segment. As in the code, the residual of a level is not detached from the levels before it.
-What differs, and why:
-  initial weights    as in the other recipes here, of three times the variance of PyTorch's
-  segments           of 32 whole frames (0.37 s); the code pads 0.38 s to 33
-  periods            a signal of whole periods is not padded by one more
-  data               examples as they are cropped; the code brings each to -16 dB LUFS and shifts its phase, and takes
-                     sources in turn, which data.mixture can do
+discriminators, AdamW with weight decay 0.01 (PyTorch's default), learning rate and its decay, gradient clipping, batch
+and segment. As in the code, a level's residual is not detached from the previous levels.
+
+Differences:
+  initial weights    three times the variance of PyTorch's, as in the other recipes
+  segments           32 whole frames (0.37 s); the code pads 0.38 s to 33
+  periods            signals of whole periods are not padded; the code pads them by a period
+  data               crops are not changed; the code scales each to -16 LUFS, shifts its phase, and draws from sources
+                     in turn (see data.mixture)
 """
 
 from codax.config import Config, DACConfig, FactorisedQuantizerConfig
@@ -52,7 +53,7 @@ def get_config(variant: str = "44khz") -> Config:
             num_quantizers=codebooks, codebook_size=1024, projection=8, dropout_share=0.5, kbps=()
         ),
     )
-    # A quarter, half and all of the codebooks, about.
+    # About a quarter, half and all of the codebooks.
     config.quantizer.kbps = tuple(config.kbps(n) for n in sorted({-(-codebooks // 4), -(-codebooks // 2), codebooks}))
 
     discriminator = config.discriminator

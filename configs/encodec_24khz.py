@@ -4,23 +4,23 @@ Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13
 
     python train.py --config=configs/encodec_24khz.py --workdir=runs/encodec --config.data.source=/data/audio
 
-With the paper's mixing, of music and any other sources:
+With the paper's mixing of music and other sources:
 
     python train.py --config=configs/encodec_24khz.py --workdir=runs/encodec \
         --config.data.mixture.sources='("music=/data/jamendo","speech=/data/dns","general=/data/fsd50k")'
 
-Hardware and time in the paper: 8 A100, 300 epochs of 2,000 updates. Not trained to the end here.
+Hardware and time in the paper: 8 A100, 300 epochs of 2,000 updates. Not fully trained here.
 
 From the paper: network, quantizer, windows and weights of the losses, balancer, optimiser, batch, segment length,
-chance of a discriminator update, one rate per batch, discriminators for each rate, gain, mixing strategies (once there
-are named sources), chance and RT60 of reverberation.
+probability of a discriminator update, one rate per batch, discriminators for each rate, gain, mixing strategies (with
+named sources), probability and RT60 of reverberation. From the released weights: reflection padding, 1 x 1 shortcuts.
+
 Reconstructed:
-  loss.spectral_form = "encodec"     L1 and L2 of the mel spectrogram, each as a mean over its elements
-  train.ema_decay                    not stated; audiocraft averages with 0.99
-  data.normalize_peak                to a peak of 0.95, crop by crop; the paper normalises by file
-  data.mixture                       sources count by duration; of a clipped example the gains alone are drawn again
-  data.mixture.reverberation_source  synthetic rooms; the paper has the DNS challenge's impulse responses
-Of the released weights: reflecting padding and 1 x 1 shortcuts.
+  loss.spectral_form = "encodec"     L1 is the mean and L2 the root mean square over mel bins, averaged over frames
+  train.ema_decay                    the paper does not state it; audiocraft uses 0.99
+  data.normalize_peak                each crop has a peak of 0.95; the paper normalises files
+  data.mixture                       sources are weighted by duration; only the gains of a clipped example are redrawn
+  data.mixture.reverberation_source  rooms are synthetic; the paper uses impulse responses of the DNS challenge
 """
 
 from codax.config import Config, EMAQuantizerConfig, EncodecConfig, RecurrentSEANetConfig

@@ -1,13 +1,13 @@
-"""EnCodec 24 kHz with the defaults of audiocraft, the one official training code.
+"""EnCodec 24 kHz with the defaults of audiocraft, the only official training code.
 
 Code: facebookresearch/audiocraft, solver compression/encodec_base_24khz.
 
     python train.py --config=configs/encodec_24khz_audiocraft.py --workdir=runs/encodec --config.data.source=/data/audio
 
-Where it differs from the paper (configs/encodec_24khz.py): zero padding and identity shortcuts, five STFT windows with
-kernel 3 x 9 and slope 0.3, shared by all rates, a linear generator loss, a plain feature loss, weights 4, 4, 0.1 and 2,
-and a spectral loss of an L1 on mel bands from 64 Hz and a squared error on their decimal logarithm; no gain, mixing or
-reverberation. Not trained to the end here.
+Differences from the paper (configs/encodec_24khz.py): zero padding and identity shortcuts; discriminators with five
+STFT windows, kernel 3 x 9 and slope 0.3, shared by all rates; a linear generator loss and an absolute feature loss;
+weights 4 (adversarial), 4 (feature), 0.1 (waveform) and 2 (spectral); a spectral loss with the L1 of mel powers from
+64 Hz and the squared error of their decimal logarithm; no gain, mixing or reverberation. Not fully trained here.
 """
 
 from pathlib import Path

@@ -1,18 +1,19 @@
-"""EnCodec 48 kHz: stereo music, not causal, segments of one second, 3 to 24 kbps.
+"""EnCodec 48 kHz: stereo music, non-causal, segments of one second, 3 to 24 kbps.
 
 Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13438.
 
     python train.py --config=configs/encodec_48khz.py --workdir=runs/encodec48 --config.data.source=/data/music
 
-Hardware and time: as for 24 kHz; not trained to the end here.
+Hardware and time: as for 24 kHz. Not fully trained here.
 
-Differences from configs/encodec_24khz.py, from the paper: adversarial and feature weight 4, half of the steps update
-the discriminators, STFT windows twice as long, left and right channel discriminated separately, music alone, so nothing
-is mixed and nothing reverberates. Reconstructed as there. To mix anyway, name the sources (docs/training.md):
+Differences from configs/encodec_24khz.py, from the paper: the adversarial and feature weights are 4, half of the steps
+update the discriminators, STFT windows are twice as long, the left and right channels are discriminated separately, and
+the only data is music, without mixing and reverberation. The same parts are reconstructed. To mix sources, name them
+(docs/training.md):
 
     --config.data.mixture.sources='("music=/data/music","voices=/data/voices")' --config.data.mixture.reverberation=0.2
 
-In training a segment is divided by its RMS before the encoder, as it is in use.
+Segments are divided by their RMS before the encoder, in training as in inference.
 """
 
 from pathlib import Path

@@ -1,13 +1,12 @@
-"""EnCodec's language model for the codes of its 24 kHz codec: 5 layers of 200 channels, 3.5 s of the past.
+"""EnCodec's language model for the codes of its 24 kHz codec: 5 layers of 200 channels, context of 3.5 s.
 
 Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13438, section 3.3.
 
     python train.py --config=configs/encodec_lm_24khz.py --workdir=runs/lm --config.lm.codec=MODEL \
         --config.data.source=/data/audio
 
-MODEL is a trained codec or an imported one, such as EnCodec's own. The paper gives the network, sequences of 5 s and a
-random position of their start. Reconstructed: optimiser, batch and length of the training, of which nothing is public.
-Not trained to the end here.
+MODEL is a trained or imported codec, such as EnCodec's. From the paper: network, sequences of 5 s with random start
+positions. Reconstructed, since nothing is public: optimiser, batch size, number of steps. Not fully trained here.
 """
 
 from codax.config import Config

@@ -5,8 +5,8 @@ Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13
     python train.py --config=configs/encodec_lm_48khz.py --workdir=runs/lm48 --config.lm.codec=MODEL \
         --config.data.source=/data/music
 
-As configs/encodec_lm_24khz.py, but for the length of its sequences: EnCodec's files begin anew with each segment of one
-second, so the model learns segments.
+It differs from configs/encodec_lm_24khz.py in the length of sequences: EnCodec codes each segment of one second
+independently, so the model learns segments.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mimi: 24 kHz speech, 12.5 frames per second, 1.1 kbps with 8 of 32 codebooks; the first one carries content.
+"""Mimi: 24 kHz speech, 12.5 frames per second, 1.1 kbps with 8 of 32 codebooks; the first one is semantic.
 
 After: Défossez et al., "Moshi: a speech-text foundation model for real-time dialogue", arXiv 2410.00037, section 3.3.
 
@@ -6,18 +6,19 @@ After: Défossez et al., "Moshi: a speech-text foundation model for real-time di
         --config.data.source='speech/*.array_record' --config.teacher.source=wavlm-large
     python train.py --config=configs/mimi_24khz.py:reconstruction ...   # with waveform and mel losses too
 
-Hardware in the paper: not stated; batches of 128 x 12 s, 4 million updates. Not trained to the end here.
+Hardware in the paper: not stated; batches of 128 x 12 s, 4 million updates. Not fully trained here.
 
-From the paper: network, split quantizer, chance of no quantization, dropout on acoustic levels, AdamW with weight decay
-on the Transformers alone, average of the weights, batch and segment, adversarial and feature losses alone (what was
-released) or with reconstruction losses, WavLM's features averaged into 12.5 frames per second, cosine. From the public
+From the paper: network, split quantizer, probability of no quantization, dropout on acoustic levels, AdamW with weight
+decay on the Transformers only, averaged weights, batch and segment, adversarial and feature losses only (as released)
+or with reconstruction losses, WavLM's features averaged to 12.5 frames per second, cosine distillation. From the public
 code: k-means, decay and replacement of dead entries, initial layer scale.
+
 Reconstructed:
-  loss weights, balancer      audiocraft's for EnCodec; the weight of the distillation is not stated
-  discriminators              EnCodec's multi-scale STFT discriminator, as audiocraft has it
-  teacher.layer               the last of WavLM large
-  teacher features            of each crop as it is trained on, averaged around the middle of a frame
-  unquantized examples        one draw for both stacks; the head of the distillation sees the quantized first level
+  loss weights, balancer      audiocraft's for EnCodec; the paper does not state the weight of distillation
+  discriminators              EnCodec's multi-scale STFT discriminator, as in audiocraft
+  teacher.layer               WavLM large's last layer
+  teacher features            computed from each crop, averaged around the centre of a frame
+  unquantized examples        one draw for both stacks; distillation uses the quantized first level
 """
 
 from codax.config import Config, EMAQuantizerConfig, MimiConfig, SEANetConfig, TransformerConfig

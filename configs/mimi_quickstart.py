@@ -1,20 +1,20 @@
-"""A small Mimi for 16 kHz speech that two CPU cores train: 12.5 frames per second, the first codebook carries content.
+"""A small Mimi for 16 kHz speech, trainable on two CPU cores: 12.5 frames per second, the first codebook is semantic.
 
-After: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3; made smaller. It exports as Mimi does.
+After: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3; made smaller. It can be exported in Mimi's format.
 
     pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     codax data build starter --out data/starter12 --sample-rate 16000 --teacher wakehubert --pool 4
     python train.py --config=configs/mimi_quickstart.py --workdir=runs/mimi
 
-What differs from the paper, and why:
-  16 kHz, C = 16, D = 256     a sixteenth of the paper's parameters; 25 steps and 12.5 frames per second are kept
+Differences from the paper:
+  16 kHz, C = 16, D = 256     a sixteenth of the paper's parameters; 25 steps and 12.5 frames per second are the same
   Transformers                2 layers of 256 channels on each side
-  teacher                     a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels
-  32 codebooks of 256         entries starve on the 100 frames of a batch; 3.2 kbps with all of them
-  reconstruction losses       without discriminators, which would double the time of a step
+  teacher                     a packaged student of HuBERT with 0.6 million parameters; 128 channels
+  32 codebooks of 256         more entries would die with 100 frames per batch; 3.2 kbps with all codebooks
+  reconstruction losses       discriminators would double the time of a step
   Muon, a start without quantizer, small batches: see configs/quickstart.py
 
-What came of it is in the README.
+The README has the results.
 """
 
 from codax.config import Config, EMAQuantizerConfig, MimiConfig, SEANetConfig, TransformerConfig

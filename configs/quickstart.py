@@ -1,22 +1,22 @@
-"""A small SoundStream for 16 kHz speech that two CPU cores train in under half an hour.
+"""A small SoundStream for 16 kHz speech, trainable on two CPU cores in under half an hour.
 
-After: Zeghidour et al., "SoundStream", arXiv 2107.03312; made smaller and trained in another order.
+After: Zeghidour et al., "SoundStream", arXiv 2107.03312; made smaller and trained in two stages.
 
     make train
     python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Hardware and time: see the README for the measured time and scores.
+The README has the measured time and scores.
 
-What differs from the paper, and why:
-  model.stem_stride = 16      a step costs most at full rate; the first convolution goes straight to 1 kHz (kernel 32)
-  strides 16 x 5, C = 96      matrices large enough for a CPU; 0.67 M parameters, 200 frames and 2 kbps per level
-  model.residual_scale = 0.1  residual units start near the identity: the waveform is learned in hundreds of steps
+Differences from the paper:
+  model.stem_stride = 16      layers at the full rate cost most; the first convolution (kernel 32) reduces it to 1 kHz
+  strides 16 x 5, C = 96      matrices are large enough for a CPU; 0.67 M parameters, 200 frames/s and 2 kbps per level
+  model.residual_scale = 0.1  residual units start near the identity, so that hundreds of steps learn the waveform
   model.kernel_size = 3, dilations 1 and 3
-  optimizer.kind = "muon"     reaches the same quality in about half the steps that Adam needs here
-  batches of 8 x 0.5 s        many small steps teach more per minute than few large ones
-  two stages                  first an autoencoder on the waveform alone, which finds the phase quickly; then k-means
-                              starts the codebooks and the mel loss, mostly logarithmic, shapes the spectrum
-  quantizer.dead_threshold    the paper's count of 2 presumes batches of thousands of frames; here there are 800
+  optimizer.kind = "muon"     it reaches the same quality in about half of Adam's steps
+  batches of 8 x 0.5 s        many small steps learn more per minute than a few large ones
+  two stages                  an autoencoder first learns the waveform and its phase; then k-means starts the codebooks,
+                              and the mel loss, mostly logarithmic, shapes the spectrum
+  quantizer.dead_threshold    the paper's count of 2 assumes batches of thousands of frames; batches here have 800
   no discriminators           they would double the time of a step
 """
 

@@ -1,13 +1,13 @@
-"""A language model of the quickstart's codes, for smaller files.
+"""A language model of the quickstart's codes, which makes files smaller.
 
 After: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13438, section 3.3; made smaller.
 
     python train.py --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
     codax encode speech.wav speech.codax --model runs/quickstart/export --entropy lm --lm runs/quickstart_lm/export
 
-What differs from the paper: three layers of 128 channels, one second of the past (the quickstart has 200 frames a
-second), and sequences that begin at position 0, as the blocks of a file do. The integer model codes whole files on a
-laptop; configs/encodec_lm_24khz.py has the paper's size.
+Differences from the paper: three layers of 128 channels, context of one second (200 frames), and sequences that begin
+at position 0, as the blocks of a file do. The integer model can code whole files on a laptop;
+configs/encodec_lm_24khz.py has the paper's size.
 """
 
 from codax.config import Config

@@ -1,18 +1,18 @@
-"""SoundStream at 24 kHz that can also remove noise, switched on and off over time.
+"""SoundStream at 24 kHz with denoising that can be switched on and off over time.
 
-Paper: arXiv 2107.03312, section III-F. A FiLM layer at the bottleneck, conditioned on a one-hot "denoise" switch; the
-target is the clean signal while it is on and the noisy one while it is off.
+Paper: arXiv 2107.03312, section III-F. A FiLM layer at the bottleneck is conditioned on a one-hot "denoise" switch; the
+target is the clean signal while the switch is on, and the noisy signal while it is off.
 
     python train.py --config=configs/soundstream_denoise_24khz.py --workdir=runs/denoise \
         --config.data.source=SPEECH_FOLDER --config.data.noise_source=NOISE_FOLDER
 
-Hardware and time: as `soundstream_24khz`. Expected score: the paper's are on its own noisy test set only.
+Hardware and time: as for `soundstream_24khz`. Expected score: the paper only has scores on its own noisy test set.
 
-From the paper: the conditioning, speech peak-normalised and mixed with noise at a gain of -30 to 0 dB.
-Reconstructed, besides what `soundstream_24khz` lists:
-  model.film = "encoder"      the paper tries both sides and finds them alike
-  data.noise_source           synthetic noise by default, so that the recipe runs anywhere; the paper uses Freesound
-  the switch                  per example on, off, or one change at a random frame
+From the paper: conditioning, peak-normalised speech mixed with noise at a gain of -30 to 0 dB.
+Reconstructed, in addition to `soundstream_24khz`:
+  model.film = "encoder"      both sides are equally good in the paper
+  data.noise_source           synthetic noise by default, which needs no download; the paper uses Freesound
+  the switch                  each example is on, off, or changes once at a random frame
 """
 
 from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig

@@ -1,18 +1,19 @@
-"""SoundStream for 16 kHz speech at 1 to 9 kbps: `soundstream-speech`, which ships.
+"""SoundStream for 16 kHz speech at 1 to 9 kbps: the shipped model `soundstream-speech`.
 
-After: Zeghidour et al., "SoundStream", arXiv 2107.03312; at 1,000 steps a second after the first layer instead of
-24,000, without discriminators.
+After: Zeghidour et al., "SoundStream", arXiv 2107.03312; with 1,000 steps per second after the first layer instead of
+24,000, and without discriminators.
 
     codax data build librispeech.jsonl --out data/librispeech --sample-rate 16000
     codax data build speechocean.jsonl --out data/speechocean --sample-rate 16000
     python train.py --config=configs/soundstream_speech.py --workdir=runs/soundstream-speech \\
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
-The two lists of utterances lie beside the model's card (codecs/codax/codec/models/soundstream-speech). What ships was
-trained by the two commands in the card: this recipe in two parts, of which the first starts the codebooks on a CPU.
+The two lists of utterances are in the folder of the model's card (codecs/codax/codec/models/soundstream-speech). The
+card has the two commands that trained the shipped model: this recipe in two parts, where the first starts the codebooks
+on a CPU. It also has the scores.
 
-Hardware and time: a GPU; 9 minutes on an H100. On two CPU cores a step of 16 examples takes 1.4 s: there
-`train.batch_size=16` with `train.start_from=soundstream-speech`, or `quickstart`. The model's card has the scores.
+Hardware and time: a GPU; 9 minutes on an H100. On two CPU cores, a step of 16 examples takes 1.4 s: use
+`train.batch_size=16` with `train.start_from=soundstream-speech`, or `quickstart`.
 """
 
 from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig

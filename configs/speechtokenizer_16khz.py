@@ -1,19 +1,19 @@
-"""SpeechTokenizer: 16 kHz speech, 8 codebooks at 50 frames per second, 4 kbps; the first one carries content.
+"""SpeechTokenizer: 16 kHz speech, 8 codebooks at 50 frames per second, 4 kbps; the first one is semantic.
 
 After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692, and its public code's configuration.
 
     python train.py --config=configs/speechtokenizer_16khz.py --workdir=runs/speechtokenizer \
         --config.data.source='librispeech/*.array_record' --config.teacher.source=hubert-base-ls960
 
-Hardware: the paper trained on GPUs with batches of 6 each; not trained to the end here.
+Hardware: the paper used GPUs with batches of 6 each. Not fully trained here.
 
-From the public code: network, losses and their weights, discriminators, Adam with a cosine, segments of 3 s, no
-quantizer dropout, no balancer, no average of the weights; the teacher is HuBERT base, the mean of all its states.
+From the public code: network, losses and their weights, discriminators, Adam with a cosine schedule, segments of 3 s,
+no quantizer dropout, no balancer, no averaged weights. The teacher is HuBERT base, with the mean of all its states.
 
-What differs, and why:
-  teacher features   computed from each crop as it is trained on, not stored for whole recordings beforehand
-  batches            of 48; the number of steps is reconstructed: about 20 epochs of LibriSpeech (960 h)
-  spectral norm      of the first multi-scale discriminator: by power iteration at each call, without a stored vector
+Differences:
+  teacher features   computed from each crop; the code stores features of whole recordings
+  batches            48 examples; the number of steps is reconstructed: about 20 epochs of LibriSpeech (960 h)
+  spectral norm      power iteration at each call of the first multi-scale discriminator, without stored vectors
 """
 
 from codax.config import Config, EMAQuantizerConfig, EncodecConfig, RecurrentSEANetConfig

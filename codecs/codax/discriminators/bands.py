@@ -21,8 +21,8 @@ PEAK = 0.8
 class BandsDiscriminator(nn.Module):
     """One scale: audio [batch, time, channels] -> logits [batch, time / hop, places, 1] and 25 feature maps.
 
-    Real and imaginary parts are input channels, and each band has convolutions of its own, whose outputs are put side
-    by side for the last one. The transform stays in float32 whatever the convolutions compute in.
+    Real and imaginary parts are input channels. Each band has its own convolutions; the last convolution takes their
+    concatenated outputs. The transform is float32 whatever the type of the convolutions.
     """
 
     window: int
@@ -35,7 +35,7 @@ class BandsDiscriminator(nn.Module):
         hop = self.window // 4
         pad = (self.window - hop) // 2
         flat = jnp.moveaxis(audio, -1, 1).reshape(-1, time)
-        # Reflected until there is a frame for every hop that was begun.
+        # Every hop has a frame, including an incomplete last one.
         flat = jnp.pad(flat, ((0, 0), (pad, pad + -time % hop)), mode="reflect")
         spectrum = stft(flat, self.window, hop, pad=False)
         spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
@@ -53,13 +53,13 @@ class BandsDiscriminator(nn.Module):
 
 
 def normalized(audio: jax.Array) -> jax.Array:
-    """Audio [batch, time, channels] with the mean of each signal taken out and its peak at 0.8."""
+    """Subtracts the mean of each signal in audio [batch, time, channels] and scales its peak to 0.8."""
     centred = audio - jnp.mean(audio, axis=1, keepdims=True)
     return PEAK * centred / (jnp.max(jnp.abs(centred), axis=1, keepdims=True) + 1e-9)
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
-    """One for each of `bands_windows`."""
+    """Returns a discriminator for each window in `bands_windows`."""
     return [
         Member(name, BandsDiscriminator(window, config.bands_channels, dtype=dtype, name=name))
         for window, name in ((window, f"bands{window}") for window in config.bands_windows)

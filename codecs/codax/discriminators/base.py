@@ -1,4 +1,4 @@
-"""What a recipe's discriminators are made of."""
+"""The description of a discriminator, from which `ensemble.Discriminators` is built."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Member:
     """One discriminator.
 
     Attributes:
-      name: of its parameters; unlike all others.
+      name: unique name of its parameters.
       net: audio [batch, time, channels] -> logits [batch, ...] and a list of feature maps.
-      halvings: how often the audio's rate is halved before.
-      halve: halves it. Discriminators with one `halve` share what it makes.
+      halvings: number of times that the sample rate is halved before `net`.
+      halve: halves the sample rate; discriminators with the same `halve` share its outputs.
     """
 
     name: str

@@ -16,7 +16,7 @@ from codax.errors import CodaxError
 
 Members = Callable[[DiscriminatorConfig, Any], list[Member]]
 
-# What a recipe has of each kind, in the order of the outputs; the second argument is what the networks compute in.
+# The discriminators of each kind, in the order of the outputs; the second argument is the type of the computation.
 DISCRIMINATORS: dict[str, Members] = {
     "bands": bands.members,
     "msstft": msstft.members,
@@ -27,14 +27,14 @@ DISCRIMINATORS: dict[str, Members] = {
 
 
 def register(kind: str, members: Members) -> None:
-    """Adds a kind. Raises CodaxError if there is one of that name."""
+    """Adds a kind of discriminator. Raises CodaxError if the name is taken."""
     if kind in DISCRIMINATORS:
         raise CodaxError(f"discriminator {kind}: the name is taken")
     DISCRIMINATORS[kind] = members
 
 
 def members_of(config: DiscriminatorConfig, dtype: Any = None) -> list[Member]:
-    """All discriminators of a recipe."""
+    """Returns all discriminators of a recipe."""
     return [member for members in DISCRIMINATORS.values() for member in members(config, dtype)]
 
 

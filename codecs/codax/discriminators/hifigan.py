@@ -35,7 +35,7 @@ def _act(x: jax.Array) -> jax.Array:
 class PeriodDiscriminator(nn.Module):
     """Audio [batch, time, 1], folded at a period, -> logits [batch, steps, period, 1] and six feature maps.
 
-    The last feature map is the logits, which `keep_logits` = False leaves out.
+    The last feature map is the logits; `keep_logits` = False omits it.
     """
 
     period: int
@@ -59,27 +59,27 @@ class PeriodDiscriminator(nn.Module):
 
 
 def spectral_normed(kernel: jax.Array) -> jax.Array:
-    """A kernel [..., out] divided by the largest singular value of its matrix [everything else, out].
+    """Divides a kernel [..., out] by the largest singular value of its matrix [product of the other axes, out].
 
-    The value is found by power iteration at each call, so there is no state; no gradient goes through the vectors.
+    Each call runs a power iteration, so there is no state; no gradient flows through the singular vectors.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
     fixed = jax.lax.stop_gradient(matrix)
 
-    def turn(_: int, right: jax.Array) -> jax.Array:
-        turned = fixed.T @ (fixed @ right)
-        return turned / jnp.maximum(jnp.linalg.norm(turned), 1e-12)
+    def iterate(_: int, right: jax.Array) -> jax.Array:
+        product = fixed.T @ (fixed @ right)
+        return product / jnp.maximum(jnp.linalg.norm(product), 1e-12)
 
-    # Rows that add up do not cancel at the start, as they might from a vector of ones.
+    # Not a vector of ones: rows that sum to 0 would give a start of 0.
     start = fixed.T @ jnp.cos(jnp.arange(len(matrix), dtype=jnp.float32))
-    right = jax.lax.fori_loop(0, _POWER_STEPS, turn, start)
+    right = jax.lax.fori_loop(0, _POWER_STEPS, iterate, start)
     left = fixed @ right
     left = left / jnp.maximum(jnp.linalg.norm(left), 1e-12)
     return (kernel / jnp.maximum(left @ matrix @ right, 1e-12)).astype(kernel.dtype)
 
 
 class Conv1d(nn.Module):
-    """Convolution of [batch, time, channels], padded by half of its width on both sides."""
+    """Convolution of [batch, time, channels], padded by half the kernel's width on both sides."""
 
     features: int
     width: int
@@ -105,7 +105,7 @@ class Conv1d(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """Audio [batch, time, 1] -> logits [batch, time / 64, 1] and eight feature maps; as `PeriodDiscriminator`."""
+    """Audio [batch, time, 1] -> logits [batch, time / 64, 1] and eight feature maps; see `PeriodDiscriminator`."""
 
     spectral: bool = False
     max_channels: int = 1024
@@ -125,18 +125,18 @@ class ScaleDiscriminator(nn.Module):
 
 
 def halve(x: jax.Array) -> jax.Array:
-    """Mean of four samples at every second place of [batch, time, channels], with two zeros on both sides."""
+    """Average pooling of width 4 and stride 2 over [batch, time, channels], with two zeros on both sides."""
     return nn.avg_pool(x, (4,), strides=(2,), padding=((2, 2),), count_include_pad=True)  # pyright: ignore[reportArgumentType]
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
-    """One for each of `periods`, and `scales` of them, each at half the rate of the one before."""
+    """Returns a discriminator for each period in `periods`, and `scales` more, each at half the previous rate."""
     most, keep = config.hifigan_max_channels, config.hifigan_logits
     periods = [
         Member(name, PeriodDiscriminator(period, most, keep, dtype=dtype, name=name))
         for period, name in ((period, f"period{period}") for period in config.periods)
     ]
-    # The first scale, at the full rate, has spectral normalisation.
+    # Only the first scale, at the full rate, has spectral normalisation.
     scales = [
         Member(name, ScaleDiscriminator(i == 0, most, keep, dtype=dtype, name=name), i, halve)
         for i, name in enumerate(f"scale{i}" for i in range(config.scales))

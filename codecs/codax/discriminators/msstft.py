@@ -1,7 +1,8 @@
 """Multi-scale STFT discriminator of EnCodec (arXiv 2210.13438, section 3.4), one network per window length.
 
-Public copies disagree: kernel 3 x 8 in the paper and 3 x 9 in code, slope 0.2 (encodec) or 0.3 (audiocraft), three
-scales or five. Each is an argument. The first convolution has no weight normalisation in any of them.
+Public implementations disagree: the kernel is 3 x 8 in the paper and 3 x 9 in code, the leaky ReLU's slope is 0.2
+(encodec) or 0.3 (audiocraft), and there are three or five scales; each is an argument. In all of them, the first
+convolution has no weight normalisation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from codax.nets.weightnorm import kernel_parameter
 
 
 class Conv2d(nn.Module):
-    """Convolution of [batch, time, frequency, channels], padded by half of its dilated kernel on both sides."""
+    """Convolution of [batch, time, frequency, channels], padded by half the dilated kernel on both sides."""
 
     features: int
     kernel_size: tuple[int, int]
@@ -43,14 +44,14 @@ class Conv2d(nn.Module):
 class MSSTFTDiscriminator(nn.Module):
     """One scale: audio [batch, time, channels] -> logits [batch, frames, bins, 1] and feature maps.
 
-    Real and imaginary parts are input channels. The transform stays in float32 whatever the convolutions compute in.
+    Real and imaginary parts are input channels. The transform is float32 whatever the type of the convolutions.
     """
 
     window: int
     channels: int = 32
     kernel_size: tuple[int, int] = (3, 9)  # time, frequency
     dilations: tuple[int, ...] = (1, 2, 4)
-    slope: float = 0.2
+    negative_slope: float = 0.2
     normalized: bool = True  # divide the transform by the window's norm
     dtype: jnp.dtype | None = None
 
@@ -66,24 +67,24 @@ class MSSTFTDiscriminator(nn.Module):
         features = []
         square = (self.kernel_size[0], self.kernel_size[0])
         x = Conv2d(self.channels, self.kernel_size, weight_norm=False, dtype=self.dtype, name="stem")(x)
-        features.append(x := nn.leaky_relu(x, self.slope))
+        features.append(x := nn.leaky_relu(x, self.negative_slope))
         for i, dilation in enumerate(self.dilations):
             conv = Conv2d(self.channels, self.kernel_size, (1, 2), (dilation, 1), dtype=self.dtype, name=f"conv{i}")
-            features.append(x := nn.leaky_relu(conv(x), self.slope))
+            features.append(x := nn.leaky_relu(conv(x), self.negative_slope))
         x = Conv2d(self.channels, square, dtype=self.dtype, name="last")(x)
-        features.append(x := nn.leaky_relu(x, self.slope))
+        features.append(x := nn.leaky_relu(x, self.negative_slope))
         return Conv2d(1, square, dtype=self.dtype, name="logits")(x), features
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
-    """One for each of `msstft_windows`."""
+    """Returns a discriminator for each window in `msstft_windows`."""
 
     def net(window: int, name: str) -> MSSTFTDiscriminator:
         return MSSTFTDiscriminator(
             window,
             config.msstft_channels,
             config.msstft_kernel,
-            slope=config.msstft_slope,
+            negative_slope=config.msstft_slope,
             normalized=config.msstft_normalized,
             dtype=dtype,
             name=name,

@@ -20,7 +20,7 @@ BLOCKS = ((2, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (2, 2)), (1, (1, 2)), (2, (
 
 
 def _convolve(x: jax.Array, kernel: jax.Array, strides: Sequence[int], pads: Any, **_: Any) -> jax.Array:
-    """What `nn.Conv` calls: without dilation and groups."""
+    """Convolution for `nn.Conv`; ignores dilation and groups."""
     return conv2d(x, kernel, strides=(strides[0], strides[1]), pads=pads)
 
 
@@ -28,7 +28,7 @@ Conv = functools.partial(nn.Conv, conv_general_dilated=_convolve)
 
 
 class ResidualBlock(nn.Module):
-    """A 3 x 3 convolution and a strided one of kernel stride + 2, with a strided 1 x 1 shortcut."""
+    """A 3 x 3 convolution, a strided convolution of kernel stride + 2, and a strided 1 x 1 shortcut."""
 
     features: int
     strides: tuple[int, int]
@@ -46,7 +46,7 @@ class ResidualBlock(nn.Module):
 class STFTDiscriminator(nn.Module):
     """Audio [batch, time, channels] -> logits [batch, frames / 8, 1] and seven feature maps.
 
-    Real and imaginary parts are input channels. The transform stays in float32 whatever the convolutions compute in.
+    Real and imaginary parts are input channels. The transform is float32 whatever the type of the convolutions.
     """
 
     window: int = 1024
@@ -58,7 +58,7 @@ class STFTDiscriminator(nn.Module):
     def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         batch, time, audio_channels = audio.shape
         spectrum = stft(jnp.moveaxis(audio, -1, 1).reshape(-1, time), self.window, self.hop)
-        # Scaled so that a full-scale sine gives values near one. The Nyquist bin goes, which leaves a power of two.
+        # A full-scale sine gives values near one. Without the Nyquist bin, the number of bins is a power of two.
         spectrum = spectrum[..., : self.window // 2] * (4.0 / self.window)
         x = jnp.stack([spectrum.real, spectrum.imag], axis=-1)
         x = x.reshape(batch, audio_channels, *x.shape[1:])
@@ -75,7 +75,7 @@ class STFTDiscriminator(nn.Module):
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
-    """One, with `stft`."""
+    """Returns one discriminator if `stft` is set, else none."""
     if not config.stft:
         return []
     sizes = (config.stft_window, config.stft_hop, config.stft_channels)

@@ -1,4 +1,4 @@
-"""Multi-scale waveform discriminator (MelGAN's, as SoundStream section III-D uses it)."""
+"""Multi-scale waveform discriminator of MelGAN (SoundStream, section III-D)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LAYERS = 4  # number of grouped convolutions
 class WaveDiscriminator(nn.Module):
     """Audio [batch, time, channels] -> logits [batch, time / 256, 1] and six feature maps.
 
-    Convolution of width 15; four grouped convolutions of width 41, stride 4, channels times 4 up to `max_channels`,
-    with `group_size` input channels a group; convolutions of width 5 and 3.
+    It has a convolution of width 15; four grouped convolutions of width 41 and stride 4, each with four times as many
+    channels up to `max_channels` and `group_size` input channels per group; and convolutions of width 5 and 3.
     """
 
     channels: int = 16
@@ -50,7 +50,7 @@ def halve_rate(x: jax.Array) -> jax.Array:
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:
-    """`wave_scales` of them, each at half the rate of the one before."""
+    """Returns `wave_scales` discriminators, each at half the rate of the previous."""
     sizes = (config.wave_channels, config.wave_max_channels, config.wave_group_size)
     return [
         Member(name, WaveDiscriminator(*sizes, dtype=dtype, name=name), i, halve_rate)

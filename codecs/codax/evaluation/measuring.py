@@ -16,7 +16,8 @@ from codax.errors import CodaxError
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
 from codax.evaluation.systems import CodecSystem, Output, System
-from codax.metrics.registry import TEXTS, Measure, Selection
+from codax.metrics.measures import TEXTS, Measure
+from codax.metrics.registry import Selection
 
 
 @dataclasses.dataclass
@@ -125,7 +126,7 @@ class _Bench:
         row.scores.update({key: float(scores[key]) for key in keys})
 
     def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
-        """The inputs `registry.SIGNALS`, resampled to `rate` if given."""
+        """The inputs `measures.SIGNALS`, resampled to `rate` if given."""
         rate = rate or self._rate
         if rate not in self._resampled:
             self._resampled[rate] = audio_files.resample(self._original, self._rate, rate)
@@ -133,7 +134,7 @@ class _Bench:
         return {"reference": self._resampled[rate], "degraded": degraded, "rate": rate}
 
     def _texts(self, decoded: np.ndarray, row: Row) -> dict[str, Any]:
-        """The inputs `registry.TEXTS`; also sets the row's error counts. Empty without a recogniser or if it fails."""
+        """The inputs `measures.TEXTS`; also sets the row's error counts. Empty without a recogniser or if it fails."""
         if self._scorer is None:
             return {}
         if self._text_error:
@@ -150,7 +151,7 @@ class _Bench:
 
 
 def _codes(system: System, output: Output) -> dict[str, Any]:
-    """The inputs `registry.CODES` of a codec."""
+    """The inputs `measures.CODES` of a codec."""
     if output.codes is None or not isinstance(system, CodecSystem):
         return {}
     return {"codes": output.codes, "codebook_size": system.codebook_size, "frame_rate": system.frame_rate}

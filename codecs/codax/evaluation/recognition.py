@@ -49,7 +49,7 @@ class TextScorer:
         return self._recognizer.transcribe(resample(mono(audio), sample_rate, recognizers.SAMPLE_RATE), self._language)
 
     def inputs(self, heard: str) -> dict[str, str | None]:
-        """The inputs of measures (`registry.TEXTS`)."""
+        """The inputs of measures (`measures.TEXTS`)."""
         return {
             "transcript": self._text,
             "heard": heard,

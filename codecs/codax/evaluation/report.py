@@ -1,4 +1,4 @@
-"""report.html: the whole evaluation on one page that needs no network, only the audio beside it."""
+"""report.html shows the whole evaluation on one page, which needs the audio files but no network."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from codax.evaluation.results import Results
 from codax.metrics import registry
 
 SPLIT = "information_split.png"
-MAX_ROWS = 3000  # of the per-file table; all of them are in per_file.csv
-_MAX_FAILURES = 200  # likewise; all of them are in results.json
+MAX_ROWS = 3000  # of the per-file table; per_file.csv has all rows
+_MAX_FAILURES = 200  # results.json has all failures
 
 
 def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -> None:
-    """Writes report.html beside rate_quality.png and audio/.
+    """Writes report.html.
 
     Args:
-      results: of an evaluation.
+      results: results of an evaluation.
       compared: differences between its systems.
-      folder: holds rate_quality.png already, and perhaps information_split.png; the pictures are put into the page.
+      folder: the output folder, with audio/, rate_quality.png and perhaps information_split.png; the page embeds the
+        pictures.
     """
     split = (folder / SPLIT).read_bytes() if (folder / SPLIT).exists() else None
     labels = {system.key: system.label for system in results.systems}
@@ -41,7 +42,7 @@ def page(
     compared: Sequence[Comparison] = (),
     chosen: Sequence[Clip] = (),
 ) -> str:
-    """The page as text, from templates/report.html."""
+    """Renders templates/report.html as text."""
     environment = Environment(
         loader=PackageLoader("codax.evaluation"),
         autoescape=True,

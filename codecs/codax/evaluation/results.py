@@ -14,14 +14,14 @@ import numpy as np
 
 from codax.evaluation.statistics import Interval, mean_interval, ratio_interval
 from codax.evaluation.systems import System
-from codax.metrics import registry, wer
+from codax.metrics import builtin, registry, wer
 from codax.metrics.codebooks import CodebookUse
 from codax.metrics.wer import ErrorCounts
 
 FORMAT = "codax-results"
 VERSION = 1
-_TEXT_KEYS = tuple(value.key for value in registry.TEXT_VALUES)
-_CONTENT_KEYS = tuple(value.key for value in registry.CONTENT_VALUES)
+_TEXT_KEYS = tuple(value.key for value in builtin.TEXT_VALUES)
+_CONTENT_KEYS = tuple(value.key for value in builtin.CONTENT_VALUES)
 
 
 @dataclasses.dataclass
@@ -180,7 +180,7 @@ def summarize(
       keys: values to report.
       seed: of the bootstrap.
       codebooks: statistics of its codes, if it has codes.
-      content: values of `registry.CONTENT_VALUES`, if computed.
+      content: values of `builtin.CONTENT_VALUES`, if computed.
     """
     metrics: dict[str, Interval | None] = {}
     counts: dict[str, ErrorCounts] = {}

@@ -1,8 +1,8 @@
 """Means, pooled ratios and their bootstrap intervals over utterances.
 
-The interval is the percentile bootstrap of Efron (1979): utterances are drawn with replacement, the statistic is
-computed for each draw, and the middle 95 % of its values is reported. Draws are seeded, and systems measured on the
-same utterances share them, so that differences between systems are not blurred by the draw.
+Intervals are Efron's percentile bootstrap (1979): utterances are drawn with replacement, the statistic is computed for
+each draw, and the interval covers the middle 95 % of its values. Draws are seeded, and systems with the same utterances
+share them, so that the draws add no noise to differences between systems.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float | None] | np.ndarray, *, seed: int = 0, draws: int = DRAWS) -> Interval | None:
-    """Mean over utterances; None where no utterance has a value.
+    """Mean over utterances; None if no utterance has a value.
 
     Args:
-      values: one per utterance; None and NaN are left out.
-      seed: of the draws.
+      values: one per utterance; None and NaN are ignored.
+      seed: seed of the draws.
       draws: number of bootstrap samples.
     """
     numbers = np.array([np.nan if v is None else v for v in values], np.float64)
@@ -52,13 +52,13 @@ def ratio_interval(
     """Sum of numerators / sum of denominators, as for word error rates and bits per second.
 
     Args:
-      numerators: one per utterance; NaN leaves the utterance out.
+      numerators: one per utterance; utterances with NaN are ignored.
       denominators: one per utterance.
-      seed: of the draws.
+      seed: seed of the draws.
       draws: number of bootstrap samples.
 
     Returns:
-      None where the denominators add up to nothing.
+      The interval; None if the denominators add up to 0.
     """
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     kept = np.isfinite(top) & np.isfinite(bottom)
@@ -74,16 +74,16 @@ def difference_interval(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Interval | None:
-    """Ratio of the first minus ratio of the second, over the same utterances, which are drawn for both at once.
+    """Ratio of the first system minus ratio of the second, over the same utterances, with the same draws for both.
 
     Args:
       first, second: numerators, one per utterance.
       first_weights, second_weights: denominators; ones give the difference of means.
-      seed: of the draws.
+      seed: seed of the draws.
       draws: number of bootstrap samples.
 
     Returns:
-      None where the denominators of one add up to nothing.
+      The interval; None if the denominators of one system add up to 0.
     """
 
     def statistic(
@@ -95,7 +95,7 @@ def difference_interval(
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray, axis: int) -> np.ndarray:
-    """Sum / sum; NaN where the denominators add up to nothing."""
+    """Sum / sum; NaN if the denominators add up to 0."""
     sums = bottom.sum(axis=axis)
     return top.sum(axis=axis) / np.where(sums > 0, sums, np.nan)
 
@@ -103,14 +103,14 @@ def _ratio(top: np.ndarray, bottom: np.ndarray, axis: int) -> np.ndarray:
 def _interval(
     statistic: Callable[..., np.ndarray], *samples: Sequence[float] | np.ndarray, seed: int, draws: int
 ) -> Interval | None:
-    """A statistic of paired samples, one value for each utterance; None where it is not a number."""
+    """A statistic of paired samples, which have one value per utterance; None if it is not finite."""
     arrays = [np.asarray(sample, np.float64) for sample in samples]
     count = len(arrays[0])
     estimate = float(statistic(*arrays, axis=0)) if count else math.nan
     if not math.isfinite(estimate):
         return None
-    # Not scipy.stats.bootstrap, whose interval is NaN as soon as one draw is (here one of utterances without reference
-    # words alone), and which refuses samples of one.
+    # Not scipy.stats.bootstrap: it rejects samples of one, and a single NaN draw (utterances without reference words)
+    # makes its interval NaN.
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
     drawn = statistic(*(array[chosen] for array in arrays), axis=1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

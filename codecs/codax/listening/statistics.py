@@ -1,4 +1,4 @@
-"""Statistics of ratings: summaries with t intervals, paired permutation tests, step-up and step-down corrections."""
+"""Statistics of ratings: summaries with t intervals, paired permutation tests, corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ BIMODAL_FROM = 5 / 9  # the coefficient of a uniform distribution
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Of the scores of one signal.
+    """Summary of the scores of one signal.
 
     Attributes:
-      n: scores.
+      n: number of scores.
       median, q1, q3: quartiles (linear interpolation).
-      mean: of the scores.
+      mean: mean of the scores.
       low, high: 95 % t interval of the mean; None for fewer than two independent values.
-      bootstrap_low, bootstrap_high: 95 % percentile interval of the mean, for scores that are not normal; None alike.
-      bimodality: coefficient; None where it is not defined.
+      bootstrap_low, bootstrap_high: 95 % percentile interval of the mean, for scores that are not normal; None for
+        fewer than two independent values.
+      bimodality: Sarle's coefficient; None if it is not defined.
     """
 
     n: int
@@ -40,17 +41,17 @@ class Summary:
 
     @property
     def bimodal(self) -> bool:
-        """Whether the scores look like those of two groups of listeners, whom one mean does not describe."""
+        """Whether the scores suggest two groups of listeners, which one mean does not describe."""
         return self.bimodality is not None and self.bimodality > BIMODAL_FROM
 
 
 def summarize(scores: Sequence[float], independent: Sequence[float] | None = None) -> Summary:
-    """Summary of scores.
+    """Summarizes scores.
 
     Args:
       scores: one or more.
-      independent: values whose mean is that of the interval, where scores depend on each other: one mean for each
-        listener. None = the scores.
+      independent: values for the intervals if the scores depend on each other, such as one mean for each listener;
+        None = the scores.
     """
     values = np.asarray(scores, np.float64)
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
@@ -93,17 +94,17 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def outliers(values: Sequence[float]) -> list[int]:
-    """Places of the values more than 1.5 interquartile ranges outside of the quartiles (Tukey 1977)."""
+    """Returns the indices of values more than 1.5 interquartile ranges outside the quartiles (Tukey 1977)."""
     q1, q3 = np.quantile(values, [0.25, 0.75])
     reach = 1.5 * (q3 - q1)
     return [index for index, value in enumerate(values) if not q1 - reach <= value <= q3 + reach]
 
 
 def bimodality(values: Sequence[float]) -> float | None:
-    """Sarle's bimodality coefficient with the finite-sample correction (SAS Institute 1990); 5/9 for a uniform one.
+    """Sarle's bimodality coefficient with finite-sample correction (SAS Institute 1990).
 
-    (g^2 + 1) / (k + 3 (n - 1)^2 / ((n - 2)(n - 3))) with skewness g and excess kurtosis k, both corrected for bias.
-    None for fewer than four values, or equal ones.
+    It is (g^2 + 1) / (k + 3 (n - 1)^2 / ((n - 2)(n - 3))) with skewness g and excess kurtosis k, both corrected for
+    bias, 5/9 for a uniform distribution, and None for fewer than four values, or if all values are equal.
     """
     n = len(values)
     if n < 4 or np.ptp(values) == 0:
@@ -114,26 +115,26 @@ def bimodality(values: Sequence[float]) -> float | None:
 
 
 def permutation_test(differences: Sequence[float], *, seed: Sequence[int] | int = 0, draws: int = DRAWS) -> float:
-    """Two-sided p-value that paired differences have mean 0, by flipping their signs.
+    """Two-sided p-value of a sign-flip test that paired differences have mean 0.
 
-    All 2^n flips are made if these are no more than `draws`; otherwise random ones, of which the observed one counts as
-    one (Phipson and Smyth 2010), so that p is never 0.
+    If there are at most `draws` flips, all 2^n are used; otherwise random ones, which include the observed signs
+    (Phipson and Smyth 2010), so that p is never 0.
 
     Args:
       differences: one for each pair.
-      seed: of the draws.
+      seed: seed of the draws.
       draws: number of random flips.
     """
     if len(differences) < 2:
         return 1.0
 
     def statistic(flipped: np.ndarray, axis: int) -> np.ndarray:
-        return np.abs(flipped.sum(axis=axis)).round(9)  # sums of equal size differ in their last bits
+        return np.abs(flipped.sum(axis=axis)).round(9)  # equal sums may differ in their last bits
 
     result = stats.permutation_test(
         (np.asarray(differences, np.float64),),
         statistic,
-        permutation_type="samples",  # of one sample: signs
+        permutation_type="samples",  # for one sample, this flips signs
         alternative="greater",
         vectorized=True,
         n_resamples=draws,
@@ -144,7 +145,7 @@ def permutation_test(differences: Sequence[float], *, seed: Sequence[int] | int 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Step-down adjusted p-values (Holm 1979): valid for any dependence."""
+    """Step-down adjusted p-values (Holm 1979), valid for any dependence."""
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
@@ -152,7 +153,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def hochberg(p_values: Sequence[float]) -> list[float]:
-    """Step-up adjusted p-values (Hochberg 1988), as BS.1534-3 asks: never larger than Holm's."""
+    """Step-up adjusted p-values (Hochberg 1988), as BS.1534-3 requires; never larger than Holm's."""
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum.accumulate(((len(p) - np.arange(len(p))) * p[order])[::-1])[::-1]
@@ -169,17 +170,17 @@ CORRECTIONS = {"hochberg": hochberg, "holm": holm}
 
 
 def effect_size(differences: Sequence[float]) -> float | None:
-    """Cohen's d of paired differences: mean / standard deviation; None for fewer than two, or equal ones."""
+    """Cohen's d of paired differences: mean / standard deviation; None for fewer than two, or if all are equal."""
     if len(differences) < 2 or np.ptp(differences) == 0:
         return None
     return float(np.mean(differences) / np.std(differences, ddof=1))
 
 
 def detectable(differences: Sequence[float], *, power: float = 0.8) -> float | None:
-    """Mean difference that a paired test at 5 % finds with `power`, as much as these differences vary.
+    """Mean difference that a paired test at 5 % detects with probability `power`, given the variance of `differences`.
 
-    By the t approximation, (t(0.975) + t(power)) standard errors; None for fewer than two. Where a test found nothing,
-    it tells what may have been missed.
+    It is (t(0.975) + t(power)) standard errors, the t approximation; None for fewer than two. If a test is not
+    significant, smaller differences may still exist.
     """
     n = len(differences)
     if n < 2:
@@ -189,5 +190,5 @@ def detectable(differences: Sequence[float], *, power: float = 0.8) -> float | N
 
 
 def binomial_p(correct: int, trials: int) -> float:
-    """One-sided p-value of so many or more correct answers of `trials` if all were guessed."""
+    """One-sided p-value: the probability of at least `correct` correct answers in `trials` guesses between two."""
     return sum(math.comb(trials, k) for k in range(correct, trials + 1)) / 2**trials

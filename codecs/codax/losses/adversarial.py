@@ -1,8 +1,8 @@
 """Adversarial losses and the feature loss (SoundStream, equations 1 to 3; least squares: LSGAN, arXiv 1611.04076).
 
 A discriminator's output is (logits, features): logits [batch, ...] and a list of intermediate activations. Every
-function averages over the positions of each discriminator first, and over layers and discriminators then; with
-`add`, it adds these up instead.
+function averages over the positions of each discriminator, then over layers and discriminators; with `add`, it sums
+over layers and discriminators.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ def _joined(values: list[jax.Array], add: bool) -> jax.Array:
 
 
 def discriminator(real: Outputs, fake: Outputs, form: str = "hinge", add: bool = False) -> jax.Array:
-    """The discriminators' loss: mean max(0, 1 - D(x)) + mean max(0, 1 + D(y)) beside "hinge" and "linear".
+    """The discriminators' loss for real audio x and reconstructed audio y.
 
-    Beside "least_squares" it is mean (1 - D(x))^2 + mean D(y)^2.
+    It is mean max(0, 1 - D(x)) + mean max(0, 1 + D(y)) for the generator's forms "hinge" and "linear", and
+    mean (1 - D(x))^2 + mean D(y)^2 for "least_squares".
     """
     losses = []
     for (a, _), (b, _) in zip(real, fake, strict=True):
@@ -38,19 +39,19 @@ _GENERATOR = {"hinge": lambda f: jax.nn.relu(1 - f), "linear": lambda f: -f, "le
 
 
 def generator(fake: Outputs, form: str = "hinge", add: bool = False) -> jax.Array:
-    """The generator's loss: "hinge", mean max(0, 1 - D(y)), which the papers state, "linear", mean -D(y), or
-    "least_squares", mean (1 - D(y))^2.
+    """The generator's loss.
 
-    audiocraft names them otherwise: its "hinge" is "linear" here, its "hinge2" is "hinge".
+    Args:
+      form: "hinge", mean max(0, 1 - D(y)), as in the papers; "linear", mean -D(y); or "least_squares",
+        mean (1 - D(y))^2. In audiocraft, "hinge" is "linear", and "hinge2" is "hinge".
     """
     return _joined([jnp.mean(_GENERATOR[form](f.astype(jnp.float32))) for f, _ in fake], add)
 
 
 def feature_l1(real: Outputs, fake: Outputs, form: str = "absolute", add: bool = False) -> jax.Array:
-    """Mean absolute difference of the activations, over layers and discriminators; no gradient to the real side.
+    """Mean absolute difference of the activations, over layers and discriminators; no gradient reaches the real side.
 
-    With "relative" each layer's difference is divided by the mean absolute value of its real activations (EnCodec,
-    equation 3).
+    "relative" divides each layer's difference by the mean absolute value of its real activations (EnCodec, equation 3).
     """
     per_discriminator = []
     for (_, real_features), (_, fake_features) in zip(real, fake, strict=True):

@@ -1,7 +1,7 @@
 """EnCodec's loss balancer (arXiv 2210.13438, section 3.4): weights are shares of the gradient, not factors of losses.
 
-Each loss's gradient with respect to the reconstruction is divided by a moving average of its norm and multiplied by the
-loss's share of all weights, so that the scale of a loss does not matter.
+The balancer divides each loss's gradient with respect to the reconstruction by a moving average of its norm, and
+multiplies it by the loss's share of the weights. The scale of a loss then has no effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPSILON = 1e-12
 
 @flax.struct.dataclass
 class BalancerState:
-    """Moving sums of gradient norms, and of ones to correct their start, each by name of a loss."""
+    """Moving sums of gradient norms, and of ones, which correct the bias of the start; keyed by loss."""
 
     norm: dict[str, jax.Array]
     weight: dict[str, jax.Array]
@@ -29,7 +29,7 @@ def init_balancer(names: Iterable[str]) -> BalancerState:
 
 
 def carry_over(before: BalancerState, fresh: BalancerState) -> BalancerState:
-    """The state `fresh` with the sums of `before` by name: a new loss starts fresh, a lost one is dropped."""
+    """Copies the sums in `before` to `fresh` by name; a new loss keeps its fresh sums, a removed loss is dropped."""
     kept = set(fresh.norm).intersection(before.norm)
     return BalancerState(
         norm=fresh.norm | {name: before.norm[name] for name in kept},
@@ -38,7 +38,7 @@ def carry_over(before: BalancerState, fresh: BalancerState) -> BalancerState:
 
 
 def item_norm(gradient: jax.Array) -> jax.Array:
-    """Mean over the batch of the norm of each item's gradient [batch, ...]; float32 scalar."""
+    """Mean norm of the items' gradients [batch, ...]; float32 scalar."""
     flat = gradient.astype(jnp.float32).reshape(gradient.shape[0], -1)
     return jnp.mean(jnp.sqrt(jnp.sum(flat**2, axis=-1)))
 
@@ -52,20 +52,20 @@ def balance(
     axis: str | None = None,
     total_norm: float = 1.0,
 ) -> tuple[jax.Array, BalancerState]:
-    """One gradient out of several.
+    """Combines the gradients of several losses.
 
     Args:
-      gradients: of each loss with respect to the reconstruction, [batch, time, channels], this replica's shard. Each is
-        the gradient of the shard's mean loss.
-      weights: of each loss; only their ratios count. Names without a gradient in this step keep their average.
-      decay: of the moving averages.
+      gradients: the gradient of each loss's mean over this replica's shard with respect to the reconstruction,
+        [batch, time, channels].
+      weights: one for each loss; only their ratios matter. Losses without a gradient in this step keep their average.
+      decay: decay of the moving averages.
       axis: mapped axis of data parallelism; norms are averaged over it.
-      total_norm: the norm R that the shares are taken of.
+      total_norm: the total norm R, which the weights divide into shares.
 
     Returns:
-      The sum of the scaled gradients, and the new state. Every item has the same norm whatever the size of the batch,
-      so the gradients of parameters are sums over items; as replicas are averaged afterwards, the gradients here are
-      larger by their number.
+      The sum of the scaled gradients, and the new state. An item's norm does not depend on the size of the batch, so
+      gradients of parameters are sums over items. The step averages over replicas later; the gradients returned here
+      are therefore larger by the number of replicas.
     """
     norms = {name: item_norm(g) for name, g in gradients.items()}
     if axis is not None:

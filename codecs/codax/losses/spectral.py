@@ -1,9 +1,9 @@
-"""Reconstruction losses: waveform L1 and the multi-scale mel losses of SoundStream and those who came after.
+"""Reconstruction losses: waveform L1 and the multi-scale mel losses of SoundStream and later codecs.
 
 SoundStream (equations 4 and 5) sums, over windows s = 2^6 .. 2^11 with hop s / 4 and over frames t,
     |S_t(x) - S_t(y)|_1 + alpha_s |log S_t(x) - log S_t(y)|_2,   alpha_s = sqrt(s / 2),
-with S the 64-bin mel spectrogram. The paper does not say whether S is of magnitudes or powers (magnitudes here) nor how
-the sum over frames is scaled (a mean here).
+with S the 64-bin mel spectrogram. The paper states neither whether S holds magnitudes or powers (magnitudes here) nor
+the scale of the sum over frames (a mean here).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def mel_distance(
     log_weight: float,
     log_floor: float,
 ) -> jax.Array:
-    """One scale of the loss.
+    """Computes one scale of SoundStream's loss.
 
     Args:
       target, estimate: [batch, time] audio.
@@ -47,7 +47,6 @@ def mel_distance(
       Scalar: mean over batch and frames of the L1 norm over bins plus alpha_s times the L2 norm of the log difference.
     """
     bank = jnp.asarray(mel_matrix(sample_rate, window, mels))
-    # One transform for both signals.
     both = jnp.concatenate([target, estimate], axis=0)
     spectrogram = magnitude(stft(both, window, window // 4)) @ bank
     a, b = jnp.split(spectrogram, 2, axis=0)
@@ -60,10 +59,10 @@ def mel_distance(
 def encodec_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float
 ) -> jax.Array:
-    """One scale of EnCodec's loss (arXiv 2210.13438, equation 2) with alpha = 1.
+    """Computes one scale of EnCodec's loss (arXiv 2210.13438, equation 2) with alpha = 1.
 
-    S is a mel spectrogram of magnitudes, of an STFT divided by its window's norm. The paper does not say how norms are
-    scaled: here the L1 is a mean over bins and the L2 a root mean square over them, both averaged over frames.
+    S holds mel magnitudes of an STFT divided by its window's norm. The paper does not state the scale of the norms:
+    here, L1 is the mean and L2 the root mean square over bins, both averaged over frames.
     """
     bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz))
     both = jnp.concatenate([target, estimate], axis=0)
@@ -75,10 +74,10 @@ def encodec_distance(
 def audiocraft_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
 ) -> tuple[jax.Array, float]:
-    """One scale of audiocraft's loss, and the sum of its two weights.
+    """Computes one scale of audiocraft's loss, and the sum of its two weights.
 
-    The mean absolute difference of mel powers plus sqrt(window - 1) times the mean squared difference of their decimal
-    logarithms, over a reflected signal, with HTK's mel scale and an STFT divided by its window's norm.
+    The loss is the mean absolute difference of mel powers plus sqrt(window - 1) times the mean squared difference of
+    their decimal logarithms. Edges are reflected, the mel scale is HTK's, and the STFT is divided by its window's norm.
     """
     bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True))
     both = jnp.concatenate([target, estimate], axis=0)
@@ -97,7 +96,7 @@ def audiocraft_distance(
 def log_mel_l1(
     target: jax.Array, estimate: jax.Array, bank: np.ndarray, *, window: int, hop: int, pad: int, log_floor: float
 ) -> jax.Array:
-    """Mean absolute difference of the logarithms of mel magnitudes, which are not taken for less than `log_floor`.
+    """Mean absolute difference of the logarithms of mel magnitudes, which are clamped to at least `log_floor`.
 
     The signals [batch, time] are reflected by `pad` samples on both sides.
     """
@@ -111,9 +110,9 @@ def log_mel_l1(
 def speechtokenizer_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
 ) -> jax.Array:
-    """One scale of SpeechTokenizer's loss: `log_mel_l1` with a hop of 15/64 of the window and HTK's mel scale.
+    """Computes one scale of SpeechTokenizer's loss: `log_mel_l1` with a hop of 15/64 of the window.
 
-    Filters have equal area.
+    The mel scale is HTK's, with filters of equal area.
     """
     bank = mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True, equal_area=True)
     hop = window * 15 // 64
@@ -124,7 +123,7 @@ def speechtokenizer_distance(
 def dac_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
 ) -> jax.Array:
-    """One scale of DAC's loss (arXiv 2306.06546, section 3.5): `log_mel_l1` with decimal logarithms.
+    """Computes one scale of DAC's loss (arXiv 2306.06546, section 3.5): `log_mel_l1` with decimal logarithms.
 
     Frames are centred on multiples of a quarter of the window; the mel scale is Slaney's with filters of equal area.
     """
@@ -146,15 +145,15 @@ def multiscale_mel(
     sample_rate: int,
     windows: Sequence[int] | None = None,
 ) -> jax.Array:
-    """The loss of `config.spectral_form`: the sum of `mel_distance` over windows, or that of another project.
+    """Computes the loss that `config.spectral_form` selects: SoundStream's or that of another codec.
 
     Args:
-      target, estimate: [batch, time, channels] audio; channels are treated as further examples.
-      windows: the scales of this call; None = all of `config.windows`.
+      target, estimate: [batch, time, channels] audio; each channel counts as an example.
+      windows: the scales to use; None = all of `config.windows`.
 
     Returns:
-      Scalar. With `config.normalize_windows`, every scale is divided by (1 + alpha_s) times the number of mel bins, and
-      the sum by the number of windows.
+      Scalar. `config.normalize_windows` divides every scale by (1 + alpha_s) times the number of mel bins, and the sum
+      by the number of windows.
     """
     a = jnp.moveaxis(target.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
     b = jnp.moveaxis(estimate.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
@@ -188,7 +187,7 @@ def multiscale_mel(
 def drawn_multiscale_mel(
     target: jax.Array, estimate: jax.Array, config: LossConfig, key: jax.Array, *, sample_rate: int
 ) -> jax.Array:
-    """`multiscale_mel` on all windows, or on `config.random_windows` drawn ones, scaled to the same expectation."""
+    """`multiscale_mel` on all windows, or on `config.random_windows` random ones, scaled to the same expectation."""
     if not config.random_windows:
         return multiscale_mel(target, estimate, config, sample_rate=sample_rate)
     chosen = jax.random.permutation(key, len(config.windows))[: config.random_windows]

@@ -1,8 +1,8 @@
-"""The terms of the generator's loss: a registry of named functions, which recipes weigh by name.
+"""The terms of the generator's loss: a registry of named functions, which recipes weight by name.
 
-A term that needs only what `RECONSTRUCTION` and `DISCRIMINATORS` name is computed on the reconstruction; where
-`loss.balancer` is set, its weight is a share of the gradient. Any other term is computed inside the generator's forward
-pass, from the fields of `codax.codec.module.ForwardOutput` and the arrays of the batch.
+A term that needs only names in `RECONSTRUCTION` and `DISCRIMINATORS` is computed on the reconstruction; with
+`loss.balancer`, its weight is a share of the gradient. Any other term is computed inside the generator's forward pass,
+from the fields of `codax.codec.module.ForwardOutput` and the arrays of the batch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from codax.errors import CodaxError
 from codax.losses import adversarial, spectral
 from codax.losses.distillation import distillation
 
-# Audio [batch, time, channels] twice, and a random key of the step, the same for all terms.
+# target and estimate are audio [batch, time, channels]; all terms of a step share the random key.
 RECONSTRUCTION = frozenset({"target", "estimate", "key"})
-# What the discriminators make of target and estimate (`adversarial.Outputs`); no gradient to the former.
+# The discriminators' outputs for target and estimate (`adversarial.Outputs`); no gradient reaches "real".
 DISCRIMINATORS = frozenset({"real", "fake"})
 _FIELDS = frozenset(field.name for field in dataclasses.fields(LossConfig))
 
@@ -30,8 +30,8 @@ class Term:
     """A loss.
 
     Attributes:
-      name: its weight is the field `loss.NAME`, or `loss.extra["NAME"]` where there is no such field.
-      compute: (config, **inputs) -> scalar, a mean over the examples; takes every input that `needs` names.
+      name: its weight is the field `loss.NAME`, or `loss.extra["NAME"]` if no such field exists.
+      compute: (config, **inputs) -> scalar, a mean over the examples; takes the inputs named in `needs`.
       needs: names of inputs.
     """
 
@@ -41,16 +41,16 @@ class Term:
 
     @property
     def on_reconstruction(self) -> bool:
-        """Whether it is computed on the reconstruction, not inside the forward pass."""
+        """Whether the term is computed on the reconstruction, not inside the forward pass."""
         return not set(self.needs) - RECONSTRUCTION - DISCRIMINATORS
 
     @property
     def on_discriminators(self) -> bool:
-        """Whether it is computed on the discriminators' outputs."""
+        """Whether the term is computed on the discriminators' outputs."""
         return bool(DISCRIMINATORS.intersection(self.needs))
 
     def __call__(self, config: Config, inputs: Mapping[str, Any]) -> jax.Array:
-        """Its value. Raises CodaxError if an input is missing."""
+        """Computes the term. Raises CodaxError if an input is missing."""
         if missing := [name for name in self.needs if name not in inputs]:
             raise CodaxError(f"loss {self.name} needs {missing[0]}, which neither the model nor the batch has")
         return self.compute(config, **{name: inputs[name] for name in self.needs})
@@ -91,10 +91,10 @@ TERMS: dict[str, Term] = {
 
 
 def register(term: Term) -> None:
-    """Makes a term known to recipes, whose weight is `loss.extra["NAME"]`; call it before a run starts.
+    """Adds a term, which recipes weight by `loss.extra["NAME"]`; call it before a run starts.
 
     Raises:
-      CodaxError: the name is taken, or the term needs nothing, or inputs of both kinds.
+      CodaxError: the name is taken, or the term needs no input, or inputs of both kinds.
     """
     if term.name in TERMS or term.name in _FIELDS:
         raise CodaxError(f"loss {term.name}: the name is taken")
@@ -108,7 +108,7 @@ def register(term: Term) -> None:
 
 
 def weights_of(loss: LossConfig) -> dict[str, float]:
-    """The weights of a recipe's terms that are not 0, in the order of the registry.
+    """Returns the positive weights of a recipe's terms, in the order of the registry.
 
     Raises:
       ConfigError: `loss.extra` names a term that is not registered.

@@ -1,9 +1,9 @@
 """Distances between two waveforms: SI-SDR, SNR, multi-resolution STFT distance and mel distance.
 
 Codec papers use these names for different formulas, so each docstring states windows, bins, log base and floor. The two
-spectral distances follow the evaluation script of the Descript Audio Codec (arXiv 2306.06546, Table 3), whose formulas
-are those of descript-audiotools; results of other toolkits under the same name are not comparable. All of them compare
-sample by sample: a codec's delay has to be removed first.
+spectral distances follow the evaluation script of the Descript Audio Codec (arXiv 2306.06546, Table 3) and the formulas
+of descript-audiotools; results of other toolkits under the same names are not comparable. All functions need aligned
+signals, without the codec's delay.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from codax.dsp import distances
 from codax.metrics.signals import MetricError, pair
 
-LIMIT_DB = 100.0  # ratios are limited to +-100 dB, so that a lossless system has a mean and an interval
+LIMIT_DB = 100.0  # ratios are limited to +-100 dB, so that a lossless system has a finite mean
 STFT_WINDOWS = (2048, 512)  # samples
 MEL_BINS = (150, 80)  # for the windows above
 CLAMP = 1e-5  # floor of a magnitude before its logarithm
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB, see `codax.dsp.distances.si_sdr`; mean over channels, +-100 dB.
+    """Scale-invariant signal-to-distortion ratio in dB (`codax.dsp.distances.si_sdr`), mean over channels, +-100 dB.
 
     Args:
       reference: [time] or [time, channels].
@@ -57,7 +57,7 @@ def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
 def stft_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
     """Multi-resolution STFT distance.
 
-    Sum over Hann windows of 2048 and 512 samples (hop a quarter, reflected edges) of
+    It is the sum over Hann windows of 2048 and 512 samples (hop a quarter, reflected edges) of
     mean |log10 max(|X|, 1e-5)^2 - log10 max(|Y|, 1e-5)^2| + mean ||X| - |Y||.
 
     Args:
@@ -75,8 +75,8 @@ def stft_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
 def mel_distance(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
     """Multi-resolution mel distance.
 
-    As `stft_distance`, on mel magnitudes: 150 bins for the window of 2048 samples and 80 for 512, Slaney's scale and
-    area normalisation, 0 Hz to half the sample rate.
+    It is `stft_distance` of mel magnitudes, with 150 bins for the window of 2048 samples and 80 for 512, Slaney's scale
+    and area normalisation, 0 Hz to half the sample rate.
 
     Args:
       reference: [time] or [time, channels].
@@ -105,7 +105,7 @@ def magnitudes(audio: np.ndarray, window: int) -> np.ndarray:
         raise MetricError(f"too short for a spectral distance: {audio.shape[0]} samples, window {window}")
     import librosa
 
-    # Padded here, since librosa warns of signals shorter than the window.
+    # Padded here, since librosa warns about signals that are shorter than the window.
     padded = np.pad(audio.T, ((0, 0), (window // 2, window // 2)), mode="reflect")
     return np.abs(librosa.stft(padded, n_fft=window, center=False)).swapaxes(-1, -2)
 
@@ -113,7 +113,7 @@ def magnitudes(audio: np.ndarray, window: int) -> np.ndarray:
 def _mean_over_channels(ratio: Callable[..., np.ndarray], reference: np.ndarray, estimate: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         decibels = ratio(reference, estimate, axis=0)
-    # Silence that should be silence and was reproduced exactly is 0 / 0: nothing of the signal is there.
+    # SI-SDR is 0 / 0 for a silent estimate, which contains nothing of the reference.
     decibels = np.where(np.isnan(decibels), -LIMIT_DB, decibels)
     return float(np.mean(np.clip(decibels, -LIMIT_DB, LIMIT_DB)))
 

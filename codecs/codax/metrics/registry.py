@@ -1,344 +1,30 @@
-"""The metrics by name: what `--metrics` takes, what each one reports, and how reports define it.
-
-A name may report several values, and names that share a computation share it: `visqol` (two mappings) and `nsim` are
-one run of ViSQOL.
-"""
+"""The registry of metrics: their names for `--metrics`, and the selection of those that an evaluation computes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-import numpy as np
+from codax.metrics import builtin
+from codax.metrics.builtin import CODE_VALUES, CONTENT_VALUES, DEFAULT, TEXT_VALUES
+from codax.metrics.measures import CODES, SIGNALS, TEXTS, Measure, Value
+from codax.metrics.signals import MetricError, optional
 
-from codax.metrics import distances, intelligibility, onsets, pitch, speakers
-from codax.metrics.signals import MetricError, mono, optional
-
-SIGNALS = ("reference", "degraded", "rate")  # float [time, channels] twice, and Hz
-TEXTS = ("transcript", "heard", "heard_original", "language")  # of a recogniser; no transcript = None
-CODES = ("codes", "codebook_size", "frame_rate")  # int [streams, frames, quantizers] of a codec; codes per second
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """One reported number.
-
-    Attributes:
-      key: its name in results.
-      label: its name for people.
-      better: "higher", "lower", or "" where neither is.
-      definition: one or two sentences; what somebody needs to compare it with a published figure.
-      unit: "" for pure numbers.
-      digits: decimals shown.
-      mapping: of ViSQOL's similarity to an opinion score.
-    """
-
-    key: str
-    label: str
-    better: str
-    definition: str
-    unit: str = ""
-    digits: int = 2
-    mapping: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A computation over one utterance; what is reported is the mean over utterances.
-
-    Attributes:
-      values: what it can report.
-      compute: the inputs that `needs` names, in that order, to values by key. Systems without codes have no values of a
-        measure that needs them.
-      rate: Hz at which it wants the signals; None = as they are.
-      packages: import names and the extra that installs them.
-      check: raises MetricError where something else is missing.
-      needs: names among `SIGNALS`, `TEXTS` and `CODES`.
-    """
-
-    values: tuple[Value, ...]
-    compute: Callable[..., dict[str, float]]
-    rate: int | None = None
-    packages: tuple[tuple[str, str], ...] = ()
-    check: Callable[[], object] | None = None
-    needs: tuple[str, ...] = SIGNALS
-
-
-def _visqol_speech(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
-    from codax.metrics import visqol
-    from codax.metrics.visqol.mapping import Features, mean_opinion_score
-
-    result = visqol.visqol(mono(reference), mono(degraded), rate, mode="speech", mapping="lattice")
-    # The second mapping looks at the same similarities, so the expensive part runs once.
-    features = Features(**{field.name: getattr(result, field.name) for field in dataclasses.fields(Features)})
-    exponential = mean_opinion_score(features, "exponential")
-    return {"visqol": result.moslqo, "visqol_exponential": exponential, "nsim": result.vnsim}
-
-
-def _visqol_audio(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dict[str, float]:
-    from codax.metrics import visqol
-
-    result = visqol.visqol(mono(reference), mono(degraded), rate, mode="audio", mapping="svr")
-    return {"visqol_audio": result.moslqo}
-
-
-_VISQOL = "ViSQOL v3 (conformance version 333) of the mean over channels, equal to the published program"
-_SPEECH = "speech mode at 16 kHz"
-_BANDS = "root mean square difference of 40 mel bands in dB (20 ms windows, down to 60 dB below the loudest band)"
-_PITCH = "frames voiced in original and decoded signal, both tracked by pYIN (librosa), 60 to 500 Hz, 16 kHz"
-
-MEASURES: list[Measure] = [
-    Measure(
-        (
-            Value("visqol", "ViSQOL", "higher", f"{_VISQOL}; {_SPEECH}, lattice mapping.", "MOS", 2, "lattice"),
-            Value(
-                "visqol_exponential",
-                "ViSQOL (exponential)",
-                "higher",
-                f"{_VISQOL}; {_SPEECH}, scaled exponential mapping, the one most published speech scores use.",
-                "MOS",
-                2,
-                "exponential",
-            ),
-            Value("nsim", "NSIM", "higher", f"Mean similarity of ViSQOL's gammatone patches, {_SPEECH}.", "", 3),
-        ),
-        _visqol_speech,
-        rate=16_000,
-    ),
-    Measure(
-        (
-            Value(
-                "visqol_audio",
-                "ViSQOL audio",
-                "higher",
-                f"{_VISQOL}; audio mode at 48 kHz, support-vector mapping.",
-                "MOS",
-                2,
-                "svr",
-            ),
-        ),
-        _visqol_audio,
-        rate=48_000,
-    ),
-    Measure(
-        (
-            Value(
-                "si_sdr",
-                "SI-SDR",
-                "higher",
-                "Scale-invariant signal-to-distortion ratio, means removed, mean over channels, limited to ±100 dB.",
-                "dB",
-                1,
-            ),
-        ),
-        lambda r, d, _: {"si_sdr": distances.si_sdr(r, d)},
-    ),
-    Measure(
-        (Value("snr", "SNR", "higher", "Signal-to-noise ratio, mean over channels, limited to ±100 dB.", "dB", 1),),
-        lambda r, d, _: {"snr": distances.snr(r, d)},
-    ),
-    Measure(
-        (
-            Value(
-                "stft",
-                "STFT distance",
-                "lower",
-                "Windows 2048 and 512, hop a quarter: L1 of log10 of the squared magnitude (floor 1e-5) plus L1 of the "
-                "magnitude, summed over windows; at the evaluation's sample rate.",
-            ),
-        ),
-        lambda r, d, _: {"stft": distances.stft_distance(r, d)},
-    ),
-    Measure(
-        (
-            Value(
-                "mel",
-                "Mel distance",
-                "lower",
-                "As the STFT distance, on 150 and 80 Slaney mel bands; at the evaluation's sample rate.",
-            ),
-        ),
-        lambda r, d, rate: {"mel": distances.mel_distance(r, d, rate)},
-    ),
-    Measure(
-        (
-            Value(
-                "onset_distance",
-                "Onset distance",
-                "lower",
-                f"{_BANDS[0].upper()}{_BANDS[1:]}, mean over frames from 10 ms before to 50 ms after the original's "
-                "onsets (librosa), weighted by their strength; at the evaluation's sample rate.",
-                "dB",
-                1,
-            ),
-            Value(
-                "steady_distance", "Steady distance", "lower", "As the onset distance, over all other frames.", "dB", 1
-            ),
-        ),
-        onsets.onset_distance,
-    ),
-    Measure(
-        (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3),),
-        lambda r, d, _: {"stoi": intelligibility.stoi(r, d)},
-        rate=intelligibility.SAMPLE_RATE,
-        packages=(("pystoi", "metrics"),),
-    ),
-    Measure(
-        (Value("estoi", "ESTOI", "higher", "Extended STOI (pystoi), 16 kHz.", "", 3),),
-        lambda r, d, _: {"estoi": intelligibility.stoi(r, d, extended=True)},
-        rate=intelligibility.SAMPLE_RATE,
-        packages=(("pystoi", "metrics"),),
-    ),
-    Measure(
-        (Value("pesq", "PESQ wb", "higher", "Wide-band PESQ (ITU-T P.862.2), 16 kHz.", "MOS"),),
-        lambda r, d, _: {"pesq": intelligibility.pesq(r, d)},
-        rate=intelligibility.SAMPLE_RATE,
-        packages=(("pesq", "metrics"),),
-    ),
-    Measure(
-        (Value("pesq_nb", "PESQ nb", "higher", "Narrow-band PESQ (ITU-T P.862.1), 16 kHz.", "MOS"),),
-        lambda r, d, _: {"pesq_nb": intelligibility.pesq(r, d, wide_band=False)},
-        rate=intelligibility.SAMPLE_RATE,
-        packages=(("pesq", "metrics"),),
-    ),
-    Measure(
-        (
-            Value(
-                "speaker",
-                "Speaker similarity",
-                "higher",
-                "Cosine of the embeddings of original and decoded speech by Resemblyzer's voice encoder, silences left "
-                "in, 16 kHz; 1 = the same voice.",
-                "",
-                3,
-            ),
-        ),
-        lambda r, d, _: {"speaker": speakers.similarity(r, d)},
-        rate=speakers.SAMPLE_RATE,
-        check=speakers.encoder,
-    ),
-    Measure(
-        (
-            Value("f0_correlation", "F0 correlation", "higher", f"Pearson's, of frequencies in Hz; {_PITCH}.", "", 3),
-            Value("f0_rmse", "F0 RMSE", "lower", f"Of frequencies; {_PITCH}.", "cents", 0),
-            Value("voicing_error", "Voicing error", "lower", "Frames voiced in one signal only, pYIN, 16 kHz.", "%", 1),
-        ),
-        lambda r, d, _: pitch.f0(r, d),
-        rate=pitch.SAMPLE_RATE,
-    ),
-    Measure(
-        tuple(
-            Value(key, label, "higher", f"{label}: {what} (speechmos), without the original, 16 kHz.", "MOS")
-            for key, label, what in (
-                ("dnsmos", "DNSMOS", "DNSMOS P.835, overall quality"),
-                ("dnsmos_sig", "DNSMOS speech", "DNSMOS P.835, quality of the speech"),
-                ("dnsmos_bak", "DNSMOS background", "DNSMOS P.835, quality of the background"),
-                ("dnsmos_p808", "DNSMOS P.808", "DNSMOS P.808, overall quality"),
-            )
-        ),
-        lambda _, d, __: intelligibility.dnsmos(d),
-        rate=intelligibility.SAMPLE_RATE,
-        packages=(("speechmos.dnsmos", "metrics"),),
-    ),
-]
-
-_TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
-TEXT_VALUES: tuple[Value, ...] = (
-    Value("wer", "WER", "lower", f"Words of the recogniser against the transcript, {_TEXT}.", "%", 1),
-    Value(
-        "dwer",
-        "dWER",
-        "lower",
-        f"Words of the recogniser against its own words on the original, {_TEXT}: needs no transcripts.",
-        "%",
-        1,
-    ),
-    Value("cer", "CER", "lower", f"As WER, over characters with spaces, {_TEXT}.", "%", 1),
-    Value("dcer", "dCER", "lower", f"As dWER, over characters with spaces, {_TEXT}.", "%", 1),
-)
-CODE_VALUES: tuple[Value, ...] = (
-    Value("codebook_use", "Codebook use", "higher", "Entries that occur / entries, mean over quantizers.", "%", 0),
-    Value("perplexity", "Perplexity", "higher", "2 to the entropy of single codes, mean over quantizers.", "", 0),
-    Value(
-        "entropy_kbps",
-        "Entropy",
-        "",
-        "Frame rate times the sum of the quantizers' entropies of single codes (Miller-Madow corrected): what an ideal "
-        "coder of independent codes would need.",
-        "kbps",
-        2,
-    ),
-)
-_PHONES = "phones of the original (forced alignment by PocketSphinx, or given labels), first codebook"
-_ABX = (
-    f"Share of triples A, B, X of phones in which the codebook's vectors of X lie nearer to another phone B than to A, "
-    f"of its own kind; angles along the best alignment in time, 50 % = chance; {_PHONES}"
-)
-CONTENT_VALUES: tuple[Value, ...] = (
-    Value(
-        "pnmi",
-        "PNMI",
-        "higher",
-        f"Phone-normalised mutual information of codes and phones, plug-in estimate over all frames; {_PHONES}.",
-        "",
-        3,
-    ),
-    Value(
-        "phone_purity",
-        "Phone purity",
-        "higher",
-        f"Frames whose phone is the likeliest one of their code, over the same frames; {_PHONES}.",
-        "%",
-        1,
-    ),
-    Value(
-        "phone_accuracy",
-        "Phone accuracy",
-        "higher",
-        f"As phone purity, with the likeliest phones of all other utterances; {_PHONES}.",
-        "%",
-        1,
-    ),
-    Value("abx", "ABX", "lower", f"{_ABX}; A, B and X have equal neighbours and one speaker.", "%", 1),
-    Value("abx_any", "ABX any context", "lower", f"{_ABX}; one speaker, any neighbours.", "%", 1),
-    Value("abx_across", "ABX across", "lower", f"{_ABX}; equal neighbours, X by another speaker.", "%", 1),
-)
-
+MEASURES: list[Measure] = [*builtin.MEASURES]
 VALUES: dict[str, Value] = {
     value.key: value
     for value in (*(v for m in MEASURES for v in m.values), *TEXT_VALUES, *CODE_VALUES, *CONTENT_VALUES)
 }
-NAMES: dict[str, tuple[str, ...]] = {
-    "visqol": ("visqol", "visqol_exponential"),
-    "nsim": ("nsim",),
-    "visqol_audio": ("visqol_audio",),
-    "si_sdr": ("si_sdr",),
-    "snr": ("snr",),
-    "stft": ("stft",),
-    "mel": ("mel",),
-    "onsets": ("onset_distance", "steady_distance"),
-    "stoi": ("stoi",),
-    "estoi": ("estoi",),
-    "pesq": ("pesq",),
-    "pesq_nb": ("pesq_nb",),
-    "wer": ("wer", "dwer", "cer", "dcer"),
-    "codebooks": ("codebook_use", "perplexity", "entropy_kbps"),
-    "phones": ("pnmi", "phone_purity", "phone_accuracy"),
-    "abx": ("abx", "abx_any", "abx_across"),
-    "speaker": ("speaker",),
-    "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
-    "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
-}
-DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
+NAMES: dict[str, tuple[str, ...]] = {**builtin.NAMES}
 
 
 def register(name: str, measure: Measure) -> None:
-    """Adds a metric, which evaluations then take by name and report with all of its values.
+    """Adds a metric; evaluations select it by name and report all of its values.
 
-    Evaluations in several processes import nothing for it: they have the metrics that `import codax` brings.
+    The workers of an evaluation in several processes have only the metrics that `import codax` registers.
 
     Raises:
-      MetricError: a name is taken, or something is needed that no utterance has.
+      MetricError: a name is taken, or the measure needs an unknown input.
     """
     if unknown := set(measure.needs) - {*SIGNALS, *TEXTS, *CODES}:
         raise MetricError(f"metric {name} needs {min(unknown)}: expected {', '.join((*SIGNALS, *TEXTS, *CODES))}")
@@ -355,12 +41,12 @@ class Selection:
     """The metrics of one evaluation.
 
     Attributes:
-      keys: values to report, in the order of the registry.
-      measures: computations over single utterances that give some of them.
+      keys: keys of the values to report, in the order of the registry.
+      measures: computations over single utterances.
       text: whether a recogniser is needed.
-      codes: whether codes are counted.
-      phones: whether they are counted against phones.
-      abx: whether ABX errors are found.
+      codes: whether the use of codes is measured.
+      phones: whether codes are compared with phones.
+      abx: whether ABX errors are measured.
     """
 
     keys: tuple[str, ...]
@@ -372,20 +58,20 @@ class Selection:
 
 
 def select(names: Iterable[str] = DEFAULT) -> Selection:
-    """Checks names and the packages behind them.
+    """Selects metrics by name and checks that their packages are installed.
 
     Raises:
-      MetricError: an unknown name, or a package that is missing.
+      MetricError: a name is unknown, or a package is missing.
     """
-    wanted: set[str] = set()
+    selected: set[str] = set()
     for name in names:
         key = name.strip().lower().replace("-", "_")
         if key not in NAMES:
             raise MetricError(f"unknown metric {name!r}: expected some of {', '.join(NAMES)}")
-        wanted.update(NAMES[key])
-    if not wanted:
+        selected.update(NAMES[key])
+    if not selected:
         raise MetricError(f"no metrics: expected some of {', '.join(NAMES)}")
-    measures = tuple(m for m in MEASURES if any(v.key in wanted for v in m.values))
+    measures = tuple(m for m in MEASURES if any(v.key in selected for v in m.values))
     for measure in measures:
         for module, extra in measure.packages:
             optional(module, extra)
@@ -393,15 +79,15 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
             measure.check()
         for mapping in {v.mapping for v in measure.values} & {"lattice", "svr"}:
             _check_visqol_model(mapping)
-    text = any(v.key in wanted for v in TEXT_VALUES)
+    text = any(v.key in selected for v in TEXT_VALUES)
     if text:
         from codax.metrics import wer
 
         wer.check_installed()
     text = text or any(set(TEXTS).intersection(measure.needs) for measure in measures)
-    keys = tuple(key for key in VALUES if key in wanted)
-    codes = any(v.key in wanted for v in CODE_VALUES)
-    return Selection(keys, measures, text, codes, phones="pnmi" in wanted, abx="abx" in wanted)
+    keys = tuple(key for key in VALUES if key in selected)
+    codes = any(v.key in selected for v in CODE_VALUES)
+    return Selection(keys, measures, text, codes, phones="pnmi" in selected, abx="abx" in selected)
 
 
 def _check_visqol_model(mapping: str) -> None:

@@ -1,1 +1,1 @@
-"""Vector quantizers: codebook mathematics and the residual quantizer."""
+"""Residual quantizers and the mathematics of their codebooks."""

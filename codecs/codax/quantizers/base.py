@@ -1,6 +1,6 @@
-"""What a codec, its training and its exports ask of a quantizer.
+"""The protocol of quantizers, which coding, training and exports use.
 
-A quantizer is a Linen module between the encoder and the decoder, made by `codax.quantizers.registry`.
+A quantizer is a Linen module between the encoder and the decoder; `codax.quantizers.registry` builds it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 
 @flax.struct.dataclass
 class Output:
-    """What quantization returns in training."""
+    """The output of quantization in training."""
 
     quantized: jax.Array  # [batch, frames, dimension]; with a gradient to the input
-    first: jax.Array  # [batch, frames, dimension], of the first level alone; with a gradient to the input
+    first: jax.Array  # [batch, frames, dimension], the first level's part; with a gradient to the input
     codes: jax.Array  # int32 [batch, frames, levels]
     commitment: jax.Array  # scalar
-    metrics: dict[str, jax.Array]  # per level: those of `codebook.use_metrics`, and others of the quantizer
-    codebook: jax.Array | None = None  # scalar, the loss of entries that are learned by gradient
+    metrics: dict[str, jax.Array]  # per level: `codebook.use_metrics`, and the quantizer's own
+    codebook: jax.Array | None = None  # scalar, the loss of entries that are trained by gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Description:
     """Facts about a quantizer, for logs and for coding.
 
     Attributes:
-      codebook_values: numbers in its codebooks.
-      start: how `initialise` starts them, for the log.
-      training_only: names of arrays in the `codebook` collection that coding does without.
+      codebook_values: count of the numbers in its codebooks.
+      start: how `initialise` starts the codebooks, for the log.
+      training_only: names of arrays in the `codebook` collection that coding does not need.
     """
 
     codebook_values: int
@@ -44,19 +44,19 @@ class Quantizer(Protocol):
     """Latent frames float32 [batch, frames, dimension] <-> codes int32 [batch, frames, levels].
 
     The `codebook` collection has at least `initialised`, bool [], and `count`, float32 [levels, entries]: running
-    counts of the codes in training, which entropy coding starts from.
+    counts of the codes in training, with which entropy coding starts.
     """
 
     def encode(self, x: jax.Array, num_quantizers: int | None = None) -> jax.Array:
-        """Codes of the first `num_quantizers` levels (None = all)."""
+        """Returns the codes of the first `num_quantizers` levels (None = all)."""
         ...
 
     def decode(self, codes: jax.Array) -> jax.Array:
-        """Latent frames of the codes of any number of levels."""
+        """Returns the latent frames of codes with any number of levels."""
         ...
 
     def decode_any(self, codes: jax.Array) -> jax.Array:
-        """`decode` for exported programs, in which the number of levels may be symbolic."""
+        """`decode` for exported programs, where the number of levels may be symbolic."""
         ...
 
     def __call__(
@@ -70,27 +70,27 @@ class Quantizer(Protocol):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> Output:
-        """Quantizes in training, and with `update` moves the codebooks.
+        """Quantizes in training; `update` moves the codebooks.
 
         Args:
           x: [batch, frames, dimension].
           levels: int32 [batch], the number of levels that each example uses.
-          key: the same on every replica.
+          key: random key, the same on every replica.
           update: change the `codebook` collection, which must be mutable.
           axis: mapped axis of data parallelism.
-          bypass: bool [batch], examples whose output is not quantized; the codebooks learn from them all the same.
+          bypass: bool [batch], examples whose output is not quantized; the codebooks still learn from them.
           revive: replace dead entries in this step.
         """
         ...
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """Starts the `codebook` collection, which must be mutable, from the latent frames of the first batch."""
+        """Initialises the `codebook` collection, which must be mutable, from the latent frames of the first batch."""
         ...
 
     def random_state(self, rng: np.random.Generator) -> dict[str, Any]:
-        """A `codebook` collection of random entries, for codecs that were never trained; needs no variables."""
+        """Returns a `codebook` collection of random entries, for untrained codecs; needs no variables."""
         ...
 
     def describe(self) -> Description:
-        """Needs no variables."""
+        """Describes the quantizer; needs no variables."""
         ...

@@ -1,8 +1,8 @@
-"""Codebook mathematics as plain functions: search, k-means, moving-average update, revival of dead entries.
+"""Codebook mathematics as plain functions: search, k-means, EMA update, revival of dead entries.
 
-All of it runs in float32 whatever the network computes in. A stack of codebooks is [levels, entries, dimension]. Under
-data parallelism every function takes the mapped `axis` name: counts and sums are added over it and random frames are
-drawn from the global batch, so that every replica holds the same codebooks and n devices give what one device gives.
+All computation is float32, whatever the network's type. A stack of codebooks is [levels, entries, dimension]. With data
+parallelism, functions take the name of the mapped `axis`: they add counts and sums over it and draw random frames from
+the global batch, so that every replica has the same codebooks and n devices give the same result as one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from codax.runtime.platforms import platform
 
 Search = Callable[[jax.Array, jax.Array], jax.Array]  # vectors [n, dimension] and entries to indices [n]
-HARDLY_USED = 0.01  # of a level's mean running count: with a decay of 0.99, less than one use in about 100 steps
+HARDLY_USED = 0.01  # share of a level's mean running count; at a decay of 0.99, less than one use in about 100 steps
 
 
 @flax.struct.dataclass
 class CodebookState:
-    """Moving averages behind a stack of codebooks; the embedding is `total / smoothed count`."""
+    """EMAs of a stack of codebooks; the embedding is `total / smoothed count`."""
 
     embedding: jax.Array  # [levels, entries, dimension]
     total: jax.Array  # [levels, entries, dimension], running sum of the vectors assigned to each entry
@@ -38,7 +38,7 @@ def nearest(x: jax.Array, embedding: jax.Array) -> jax.Array:
 def first_largest(scores: jax.Array) -> jax.Array:
     """Index of the largest score, the first of equal ones: [n, entries] -> int32 [n].
 
-    Two plain reductions are much quicker than one of pairs on the CPU, which `argmax` is.
+    On the CPU, two plain reductions are much faster than `argmax`, a reduction of pairs.
     """
     if platform() != "cpu":
         return jnp.argmax(scores, axis=-1).astype(jnp.int32)
@@ -50,7 +50,7 @@ def first_largest(scores: jax.Array) -> jax.Array:
 
 
 def nearest_direction(x: jax.Array, embedding: jax.Array) -> jax.Array:
-    """Index of the entry of the smallest angle: [n, dimension], [entries, dimension] -> int32 [n]."""
+    """Index of the entry at the smallest angle: [n, dimension], [entries, dimension] -> int32 [n]."""
     norms = jnp.linalg.norm(embedding, axis=-1, keepdims=True)
     directions = embedding / jnp.maximum(norms, 1e-12)
     return first_largest(jnp.matmul(x, directions.T, precision=jax.lax.Precision.HIGHEST))
@@ -59,9 +59,9 @@ def nearest_direction(x: jax.Array, embedding: jax.Array) -> jax.Array:
 def assignment_statistics(
     x: jax.Array, codes: jax.Array, weight: jax.Array, entries: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Weighted number [entries] and sum [entries, dimension] of the vectors x [n, dimension] given to each entry.
+    """Weighted count [entries] and sum [entries, dimension] of the vectors x [n, dimension] assigned to each entry.
 
-    A scatter is quick on the CPU; on accelerators the one-hot product is both quicker and deterministic.
+    A scatter is fast on the CPU; on accelerators, the one-hot product is faster, and deterministic.
     """
     weighted = x * weight[:, None]
     if platform() == "cpu":
@@ -75,22 +75,22 @@ def assignment_statistics(
 
 
 def all_sum(tree, axis: str | None):
-    """Adds over the mapped axis, or returns the tree itself without one."""
+    """Sums over the mapped axis; without an axis, returns the tree unchanged."""
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
 def global_frames(x: jax.Array, key: jax.Array, draws: int, axis: str | None, half: jax.Array | None = None):
-    """Draws frames, with replacement, uniformly from the global batch.
+    """Draws frames uniformly from the global batch, with replacement.
 
     Args:
       x: [levels, n, dimension], this replica's frames in batch order.
-      key: the same key on every replica.
+      key: random key, the same on every replica.
       draws: number of frames.
       axis: mapped axis or None.
-      half: int32 scalar, 0 or 1: draw only from the frames with even or with odd numbers.
+      half: int32 scalar, 0 or 1: draw only frames with even or odd indices.
 
     Returns:
-      [levels, draws, dimension], equal on every replica: each replica gives the frames it holds, and a sum joins them.
+      [levels, draws, dimension], equal on every replica: the sum over replicas of the frames that each one holds.
     """
     n = x.shape[1]
     size = n if axis is None else n * jax.lax.axis_size(axis)
@@ -114,15 +114,16 @@ def kmeans(
     half: jax.Array | None = None,
     search: Search = nearest,
 ) -> tuple[jax.Array, jax.Array]:
-    """Lloyd's k-means over the global batch, started from random frames.
+    """Lloyd's k-means over the global batch, starting at random frames.
 
     Args:
       x: [n, dimension].
-      half: as in `global_frames`; the frames of the other half are left out.
+      half: as in `global_frames`; the other half of the frames is ignored.
       search: finds each frame's centroid.
 
     Returns:
-      Centroids [entries, dimension] and the number of frames of each [entries]. A centroid without frames stays put.
+      Centroids [entries, dimension] and the number of frames of each [entries]. A centroid without frames does not
+      move.
     """
     start = global_frames(x[None], key, entries, axis, half)[0]
     weight = jnp.ones(x.shape[0], x.dtype)
@@ -143,12 +144,12 @@ def kmeans(
 def moving_average(
     state: CodebookState, count: jax.Array, total: jax.Array, *, decay: float, epsilon: float, smoothing: bool = True
 ) -> CodebookState:
-    """One exponential-moving-average update (van den Oord et al., 2017, appendix A.1) from global statistics.
+    """Updates the codebooks by EMA (van den Oord et al., 2017, appendix A.1) from global statistics.
 
     Args:
-      count: [levels, entries], vectors assigned in this step over all replicas.
+      count: [levels, entries], number of vectors assigned in this step over all replicas.
       total: [levels, entries, dimension], their sum.
-      smoothing: Laplace smoothing of the counts that the sums are divided by, with `epsilon`.
+      smoothing: apply Laplace smoothing with `epsilon` to the counts before the division.
     """
     new_count = decay * state.count + (1 - decay) * count
     new_total = decay * state.total + (1 - decay) * total
@@ -156,7 +157,7 @@ def moving_average(
     used = jnp.sum(new_count, axis=-1, keepdims=True)
     smoothed = (new_count + epsilon) / (used + entries * epsilon) * used if smoothing else new_count
     embedding = new_total / jnp.maximum(smoothed, epsilon)[..., None]
-    # A level that has never been used (quantizer dropout) keeps its embedding.
+    # A level that quantizer dropout has never used keeps its embedding.
     embedding = jnp.where(used[..., None] > 0, embedding, state.embedding)
     return CodebookState(embedding=embedding, total=new_total, count=new_count)
 
@@ -171,14 +172,15 @@ def revive_dead(
 ) -> tuple[CodebookState, jax.Array]:
     """Replaces every dead entry by a frame of the batch.
 
-    Embedding, running sum and running count are all reset, else the next moving average would undo it. The entry
-    restarts at the mean count of its level, or at twice the threshold where that is more, to give it time.
+    Embedding, running sum and running count are reset together; otherwise the next EMA update would undo the
+    replacement. The entry's count restarts at the mean of its level, or at twice the threshold if that is larger, so
+    that the entry does not die again at once.
 
     Args:
       frames: [levels, entries, dimension] candidate frames, the same on every replica.
       threshold: running count below which an entry is dead.
       ratio: if positive, the threshold is this share of the level's mean count instead.
-      enabled: scalar bool; without it nothing is replaced.
+      enabled: scalar bool; if false, no entry is replaced.
 
     Returns:
       The state, and the number of replaced entries [levels].
@@ -203,17 +205,17 @@ def usage(count: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def use_metrics(count: jax.Array, running: jax.Array) -> dict[str, jax.Array]:
-    """How a stack of codebooks is used, each [levels].
+    """Measures the use of a stack of codebooks; every value is [levels].
 
     Args:
-      count: [levels, entries], vectors assigned in this step over all replicas.
-      running: [levels, entries], the moving average of these counts.
+      count: [levels, entries], number of vectors assigned in this step over all replicas.
+      running: [levels, entries], the EMA of these counts.
 
     Returns:
-      "perplexity" and "used" as in `usage`; "coverage", the number of entries used divided by the number that as many
-      vectors would be expected to use if all entries were equally likely, K (1 - (1 - 1 / K)^n), which depends on
-      neither batch nor dropout as `used` does (NaN where the level had no vectors); "dead_share", the share of entries
-      that are hardly used any more.
+      "perplexity" and "used" as in `usage`; "coverage", the number of used entries divided by its expectation for n
+      vectors and K equally likely entries, K (1 - (1 - 1 / K)^n) (unlike "used", it depends on neither batch size nor
+      dropout; NaN for a level without vectors); "dead_share", the share of entries whose running count is below
+      `HARDLY_USED`.
     """
     perplexity, used = usage(count)
     vectors = jnp.sum(count, axis=-1)

@@ -1,8 +1,8 @@
-"""Residual quantizer with factorised codes and codebooks that are learned by gradient (DAC, arXiv 2306.06546, 3.2).
+"""Residual quantizer with factorised codes and codebooks trained by gradient (DAC, arXiv 2306.06546, section 3.2).
 
-Each level projects what the levels before it left over into a few channels, takes the entry of the smallest angle to
-that, and projects the entry back. Entries are parameters: the codebook loss pulls them to what is quantized with them,
-and the commitment loss pulls the other way (van den Oord et al., 2017, equation 3).
+Each level projects the residual of the previous levels to a few channels, selects the entry at the smallest angle, and
+projects the entry back. Entries are parameters: the codebook loss moves them to the vectors that they quantize, and the
+commitment loss moves the vectors to the entries (van den Oord et al., 2017, equation 3).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from codax.quantizers.projected import Map, ProjectedQuantizer
 
 
 class FactorisedQuantizer(ProjectedQuantizer):
-    """A `ProjectedQuantizer` with the entries among the parameters; both losses are mean squared differences."""
+    """A `ProjectedQuantizer` whose entries are parameters; both losses are mean squared differences."""
 
     @property
     def channels(self) -> int:
@@ -32,7 +32,7 @@ class FactorisedQuantizer(ProjectedQuantizer):
         self.initialised = self.variable("codebook", "initialised", lambda: jnp.ones((), jnp.bool_))
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """Nothing: the entries start at random, with the other parameters."""
+        """Does nothing: the entries start at random, with the other parameters."""
 
     @nn.nowrap
     def describe(self) -> Description:

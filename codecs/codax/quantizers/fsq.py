@@ -1,10 +1,10 @@
-"""Finite scalar quantization (Mentzer et al., arXiv 2309.15505), residual: nothing to learn but the projections.
+"""Residual finite scalar quantization (Mentzer et al., arXiv 2309.15505); only the projections are trained.
 
-Each level projects what the levels before it left over into a few channels, bounds every channel and rounds it to one
-of `fsq_levels` values of its section; the code is the number that these make as digits. Rounding the same few channels
-again would only refine them, a bit or two a level until float32 ends. So each level has a projection of its own, and a
-fixed scale, found on the first batch, at which what it is given has a root mean square of 1: no channel then starts
-where its bound is flat, however little the levels before have left.
+Each level projects the residual of the previous levels to a few channels, bounds every channel and rounds it to one of
+its `fsq_levels` values; these values are the digits of the code. Rounding the same channels in every level would only
+refine them, by a bit or two per level until float32 is exhausted. Each level therefore has its own projection, and a
+fixed scale, measured on the first batch, that brings its input to a root mean square of 1, so that no channel starts
+where its bound is flat.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from codax.quantizers.base import Description
 from codax.quantizers.gradients import straight_through
 from codax.quantizers.projected import Map, ProjectedQuantizer, matmul
 
-_MARGIN = 1e-3  # the bound lies so much beyond the outermost values, as in the paper's code
+_MARGIN = 1e-3  # relative distance of the bound beyond the outermost values, as in the paper's code
 
 
 def bound(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    """Channels [..., channels] in the range where rounding gives `sizes` values each (appendix A.1)."""
+    """Bounds x [..., channels] so that rounding gives `sizes` values per channel (appendix A.1)."""
     n = np.asarray(sizes)
     half = (n - 1) * (1 + _MARGIN) / 2
     offset = np.where(n % 2 == 1, 0.0, 0.5)
@@ -30,21 +30,21 @@ def bound(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
 
 
 def to_codes(digits: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    """Digits [..., channels], the first one the least significant, from -(size // 2) up -> int32 codes [...]."""
+    """Digits [..., channels] from -(size // 2) up, least significant first -> int32 codes [...]."""
     n = np.asarray(sizes)
     place = np.cumprod([1, *sizes[:-1]])
     return jnp.sum((digits.astype(jnp.int32) + n // 2) * place, axis=-1).astype(jnp.int32)
 
 
 def to_values(codes: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    """The inverse of `to_codes`, with digits divided by size // 2: float32 [..., channels] in [-1, 1]."""
+    """Inverts `to_codes` and divides digits by size // 2: float32 [..., channels] in [-1, 1]."""
     n = np.asarray(sizes)
     place = np.cumprod([1, *sizes[:-1]])
     return (codes[..., None] // place % n - n // 2).astype(jnp.float32) / (n // 2)
 
 
 class FiniteScalarQuantizer(ProjectedQuantizer):
-    """A `ProjectedQuantizer` without entries and losses of its own."""
+    """A `ProjectedQuantizer` without trained entries and losses."""
 
     @property
     def channels(self) -> int:
@@ -56,7 +56,7 @@ class FiniteScalarQuantizer(ProjectedQuantizer):
         self.initialised = self.variable("codebook", "initialised", jnp.zeros, (), jnp.bool_)
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """Finds every level's scale in turn on the frames x [batch, frames, dimension]; needs `codebook` mutable."""
+        """Measures every level's scale in turn on frames x [batch, frames, dimension]; needs `codebook` mutable."""
 
         def level(residual: jax.Array, inputs: tuple[Map, Map]):
             (kernel, bias), (back, shift) = inputs
@@ -79,7 +79,7 @@ class FiniteScalarQuantizer(ProjectedQuantizer):
         return Description(0, "from the latent's scale")
 
     def _maps(self) -> tuple[Map, Map]:
-        """Maps in and out, which start as each other's transpose: what goes in comes back, if nothing is rounded."""
+        """Returns maps in and out, which start as each other's transpose."""
         inward = self.inward()
         return inward, self.outward(jnp.swapaxes(inward[0], 1, 2))
 

@@ -1,7 +1,7 @@
-"""Residual quantizers whose levels work between linear maps of their own, learned by gradient.
+"""Residual quantizers whose levels each quantize between two trained linear maps.
 
-Each level projects what the levels before it left over into a few channels, quantizes that, and projects it back. How
-it quantizes is the subclass's: `codax.quantizers.factorised` or `codax.quantizers.fsq`.
+Each level projects the residual of the previous levels to a few channels, quantizes these, and projects them back. The
+subclass quantizes: `codax.quantizers.factorised` or `codax.quantizers.fsq`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Map = tuple[jax.Array, jax.Array]  # kernel and bias, of all levels or of one
 
 
 class Projections(nn.Module):
-    """One linear map for each level: kernels [levels, channels, features] and biases [levels, features]."""
+    """A linear map for each level: kernels [levels, channels, features] and biases [levels, features]."""
 
     levels: int
     channels: int
@@ -33,7 +33,7 @@ class Projections(nn.Module):
 
     @nn.compact
     def __call__(self, start: jax.Array | None = None) -> Map:
-        """Args: start, the kernels to begin with instead of random ones."""
+        """Args: start, initial kernels; None = random ones."""
         shape = (self.levels, self.channels, self.features)
         init = nn.initializers.lecun_normal(batch_axis=0) if start is None else lambda *_: start
         kernel = kernel_parameter(self, init, shape, weight_norm=self.weight_norm, axis=(0, 2))
@@ -43,7 +43,7 @@ class Projections(nn.Module):
 class ProjectedQuantizer(nn.Module):
     """A `codax.quantizers.base.Quantizer` without k-means and revival of dead entries.
 
-    The `codebook` collection holds running counts of the codes, which tell how often each is used.
+    The `codebook` collection holds running counts of the codes.
     """
 
     config: QuantizerConfig
@@ -52,7 +52,7 @@ class ProjectedQuantizer(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Channels that a level quantizes."""
+        """Number of channels that a level quantizes."""
         raise NotImplementedError
 
     def setup(self) -> None:
@@ -62,32 +62,32 @@ class ProjectedQuantizer(nn.Module):
         self.count = self.variable("codebook", "count", jnp.zeros, (c.num_quantizers, c.codebook_size))
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """Starts what is not learned, from frames x [batch, frames, dimension]; needs `codebook` mutable."""
+        """Initialises untrained arrays from frames x [batch, frames, dimension]; needs `codebook` mutable."""
         raise NotImplementedError
 
     @nn.nowrap
     def random_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A `codebook` collection in which all codes are equally frequent; what is random are the parameters."""
+        """Returns a `codebook` collection with equally frequent codes; only the parameters are random."""
         c = self.config
         count = np.ones((c.num_quantizers, c.codebook_size), np.float32)
         return {"count": count, "initialised": np.ones((), np.bool_)}
 
     def stack(self) -> tuple[Map, Map, jax.Array]:
-        """Maps in and out and entries [levels, ...] of all levels."""
+        """Returns the maps in and out and the entries [levels, ...] of all levels."""
         raise NotImplementedError
 
     def search(self, inner: jax.Array, entries: jax.Array) -> jax.Array:
-        """Vectors [n, channels] to codes int32 [n] of a level."""
+        """Maps vectors [n, channels] to codes int32 [n] of a level."""
         raise NotImplementedError
 
     def look_up(self, codes: jax.Array, entries: jax.Array) -> jax.Array:
-        """Codes [...] of a level to vectors [..., channels]."""
+        """Maps codes [...] of a level to vectors [..., channels]."""
         raise NotImplementedError
 
     def learn(
         self, inner: jax.Array, entries: jax.Array, weight: jax.Array
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        """Codes, vectors with a gradient to `inner`, and the losses of a level, over the frames of weight 1 [n]."""
+        """Returns a level's codes, vectors with a gradient to `inner`, and losses over the frames with weight [n] 1."""
         raise NotImplementedError
 
     @nn.nowrap
@@ -121,7 +121,7 @@ class ProjectedQuantizer(nn.Module):
         return jax.lax.scan(level, start, (outward, entries, jnp.moveaxis(codes, -1, 0)))[0]
 
     def decode_any(self, codes: jax.Array) -> jax.Array:
-        """`decode`, where n may also be symbolic."""
+        """`decode`; n may be symbolic."""
         return self.decode(codes)
 
     def __call__(
@@ -135,10 +135,10 @@ class ProjectedQuantizer(nn.Module):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> Output:
-        """Quantizes, and with `update` counts the codes; arguments as in `ResidualVectorQuantizer.__call__`.
+        """Quantizes; `update` counts the codes. For arguments see `ResidualVectorQuantizer.__call__`.
 
-        As in DAC's code, what a level leaves over is taken from its output with that output's gradient. Losses are sums
-        over an example's levels, averaged over examples.
+        As in DAC's code, a level's residual keeps the gradient of the level's output. Losses are sums over an example's
+        levels, averaged over examples.
         """
         c = self.config
         used = levels_in_use(levels, c.num_quantizers, x.shape[1])
@@ -155,8 +155,8 @@ class ProjectedQuantizer(nn.Module):
         if bypass is not None:
             quantized = jnp.where(bypass[:, None, None], x, quantized)
 
-        nothing = jnp.zeros((len(flat), 0))  # only the numbers are wanted, no sums
-        count, _ = jax.vmap(lambda k, w: cb.assignment_statistics(nothing, k, w, c.codebook_size))(codes, used)
+        empty = jnp.zeros((len(flat), 0))  # vectors without channels: only counts are needed, no sums
+        count, _ = jax.vmap(lambda k, w: cb.assignment_statistics(empty, k, w, c.codebook_size))(codes, used)
         count = cb.all_sum(count, axis)
         running = self.count.value
         if update:

@@ -1,4 +1,4 @@
-"""Quantizers by the class of their configuration."""
+"""Quantizers, keyed by the class of their configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from codax.quantizers.factorised import FactorisedQuantizer
 from codax.quantizers.fsq import FiniteScalarQuantizer
 from codax.quantizers.rvq import ResidualVectorQuantizer
 
-Make = Callable[[Any, ModelConfig], Quantizer]  # of the quantizer's section and the model's
+Make = Callable[[Any, ModelConfig], Quantizer]  # takes the quantizer's section and the model's
 
 QUANTIZERS: dict[type[QuantizerConfig], Make] = {
     EMAQuantizerConfig: lambda quantizer, model: ResidualVectorQuantizer(quantizer, model.dimension),
@@ -31,7 +31,7 @@ QUANTIZERS: dict[type[QuantizerConfig], Make] = {
 
 
 def register(section: type[QuantizerConfig], make: Make) -> None:
-    """Makes a quantizer known to recipes, config files and the command line by `section.kind`.
+    """Adds a quantizer, which recipes, config files and the command line name by `section.kind`.
 
     Raises:
       CodaxError: the kind is taken.
@@ -43,5 +43,5 @@ def register(section: type[QuantizerConfig], make: Make) -> None:
 
 
 def make_quantizer(config: Config) -> Quantizer:
-    """The quantizer of a codec."""
+    """Builds the quantizer of a codec."""
     return QUANTIZERS[type(config.quantizer)](config.quantizer, config.model)

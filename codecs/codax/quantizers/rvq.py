@@ -1,4 +1,4 @@
-"""Residual vector quantizer (SoundStream, section III-C): each level quantizes what the levels before it left over."""
+"""Residual vector quantizer (SoundStream, section III-C): each level quantizes the residual of the previous levels."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from codax.quantizers.gradients import GRADIENTS
 
 
 def draw_levels(key: jax.Array, batch: int, levels: int, semantic: int = 0, share: float = 1.0) -> jax.Array:
-    """Quantizer dropout: the number of levels of each example, uniform in [semantic + 1, levels]; int32 [batch].
+    """Quantizer dropout: draws the number of levels of each example from [semantic + 1, levels]; int32 [batch].
 
-    With `share` only so much of the batch, rounded down, draws; the examples after that use all levels (DAC's rule).
+    Only the first `share` of the batch, rounded down, draws; the other examples use all levels (as in DAC).
     """
     drawn = jax.random.randint(key, (batch,), semantic + 1, levels + 1)
     return jnp.where(jnp.arange(batch) < int(batch * share), drawn, levels)
 
 
 def levels_in_use(levels: jax.Array, count: int, frames: int) -> jax.Array:
-    """Does frame i's example, of those with `frames` frames and `levels` [batch], use level l? 1 or 0 [count, i]."""
+    """Returns 1 where a frame's example uses a level, else 0: [count, batch * frames] from `levels` [batch]."""
     used = (levels[None, :] > jnp.arange(count)[:, None]).astype(jnp.float32)
     return jnp.repeat(used, frames, axis=1)
 
 
 def search_of(config: EMAQuantizerConfig) -> cb.Search:
-    """How a level finds a vector's entry."""
+    """Returns the function with which a level finds a vector's entry."""
     return cb.nearest_direction if config.normalise else cb.nearest
 
 
 def encode(x: jax.Array, embedding: jax.Array, search: cb.Search = cb.nearest) -> jax.Array:
-    """Vectors [n, dimension] with codebooks [levels, entries, dimension] to codes int32 [levels, n]."""
+    """Encodes vectors [n, dimension] with codebooks [levels, entries, dimension] to codes int32 [levels, n]."""
 
     def level(residual: jax.Array, entries: jax.Array):
         codes = search(residual, entries)
@@ -53,10 +53,10 @@ def encode(x: jax.Array, embedding: jax.Array, search: cb.Search = cb.nearest) -
 def initialise(
     x: jax.Array, key: jax.Array, levels: int, config: EMAQuantizerConfig, axis: str | None
 ) -> cb.CodebookState:
-    """Codebooks by k-means of one level after the other on the vectors x [n, dimension].
+    """Initialises the codebooks by k-means, level by level, on the vectors x [n, dimension].
 
-    With `kmeans_alternate` levels take every other frame in turn. Where frames are few, a level that may have an entry
-    for each of them would leave nothing for the next one to learn from.
+    With `kmeans_alternate`, even and odd levels use even and odd frames. If a level has an entry for every frame, its
+    residuals are 0, and the next level cannot learn from them.
     """
     entries, iterations, search = config.codebook_size, config.kmeans_iterations, search_of(config)
 
@@ -68,23 +68,23 @@ def initialise(
 
     inputs = (jax.random.split(key, levels), jnp.arange(levels))
     _, (centroids, count) = jax.lax.scan(level, x, inputs)
-    # An entry that won no frame starts with the mean count, so that it is tried before it counts as dead.
+    # An entry without frames starts at the mean count, so that it is not dead at once.
     count = jnp.maximum(count, jnp.mean(count, axis=-1, keepdims=True))
     return cb.CodebookState(embedding=centroids, total=centroids * count[..., None], count=count)
 
 
 @flax.struct.dataclass
 class Quantized:
-    """What `quantize` makes of n vectors."""
+    """The output of `quantize` for n vectors."""
 
     codes: jax.Array  # int32 [levels, n]
-    parts: jax.Array  # [levels, n, dimension], what each level adds; 0 where it is not used
-    errors: jax.Array  # [levels, n], squared; 0 where it is not used
-    residuals: jax.Array  # [levels, n, dimension], what each level was given; without gradient
+    parts: jax.Array  # [levels, n, dimension], each level's output; 0 if the level is not used
+    errors: jax.Array  # [levels, n], mean squared error; 0 if the level is not used
+    residuals: jax.Array  # [levels, n, dimension], each level's input; without gradient
 
 
 def quantize(x: jax.Array, embedding: jax.Array, used: jax.Array, search: cb.Search = cb.nearest) -> Quantized:
-    """Quantizes the vectors x [n, dimension]; used [levels, n] is 1 where a level counts, else 0."""
+    """Quantizes the vectors x [n, dimension]; used [levels, n] is 1 where a vector uses a level, else 0."""
 
     def level(residual: jax.Array, inputs):
         entries, weight = inputs
@@ -99,18 +99,18 @@ def quantize(x: jax.Array, embedding: jax.Array, used: jax.Array, search: cb.Sea
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Trees of arrays [levels, ...], one after the other."""
+    """Concatenates trees of arrays [levels, ...]."""
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
 
 class ResidualVectorQuantizer(nn.Module):
-    """Stack of codebooks held in the `codebook` collection; they are not trained by gradient.
+    """Stack of codebooks in the `codebook` collection, updated by EMA instead of gradients.
 
-    With `EMAQuantizerConfig.semantic` the quantizer is split as in Mimi (arXiv 2410.00037, section 3.3.2): the first
-    levels and the others are two stacks on the same input, and their outputs are added. With `projection` each stack
-    works between two linear maps, which are trained. With `normalise` entries are searched by angle alone (as in
-    arXiv 2110.04627 and 2306.06546); they are means all the same, with a length, so that later levels have less to do.
-    `gradient` leads from the sum of a stack's levels to its input.
+    `EMAQuantizerConfig.semantic` splits the quantizer as in Mimi (arXiv 2410.00037, section 3.3.2): the first levels
+    and the others are two stacks with the same input, and their outputs are added. With `projection`, each stack
+    quantizes between two trained linear maps. With `normalise`, entries are searched by angle (as in arXiv 2110.04627
+    and 2306.06546); they remain means of vectors, whose lengths reduce the residual. `gradient` names the estimator
+    from the sum of a stack's levels to its input.
     """
 
     config: EMAQuantizerConfig
@@ -120,7 +120,7 @@ class ResidualVectorQuantizer(nn.Module):
         c, shape = self.config, self._shape()
         inner = shape[-1]
         self.embedding = self.variable("codebook", "embedding", jnp.zeros, shape)
-        # Coding does without the sums that training keeps of the codebooks.
+        # Coding does not need the running sums of training.
         if self.is_mutable_collection("codebook") or self.has_variable("codebook", "total"):
             self.total = self.variable("codebook", "total", jnp.zeros, shape)
         self.count = self.variable("codebook", "count", jnp.zeros, shape[:2])
@@ -134,13 +134,13 @@ class ResidualVectorQuantizer(nn.Module):
 
     @nn.nowrap
     def _shape(self) -> tuple[int, int, int]:
-        """Of the codebooks: [levels, entries, inner dimension]."""
+        """Returns the shape of the codebooks, [levels, entries, inner dimension]."""
         c = self.config
         return c.num_quantizers, c.codebook_size, c.projection or self.dimension
 
     @nn.nowrap
     def random_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A `codebook` collection of random entries."""
+        """Returns a `codebook` collection of random entries."""
         entries = rng.standard_normal(self._shape()).astype(np.float32)
         count = np.ones(self._shape()[:2], np.float32)
         return {"embedding": entries, "total": entries, "count": count, "initialised": np.ones((), np.bool_)}
@@ -157,7 +157,7 @@ class ResidualVectorQuantizer(nn.Module):
             yield name, levels, inner.reshape(-1, inner.shape[-1])
 
     def _back(self, name: str, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """A stack's output [batch * frames, inner dimension] as [batch, frames, dimension]."""
+        """Maps a stack's output [batch * frames, inner dimension] to [batch, frames, dimension]."""
         x = x.reshape(*shape[:2], -1)
         return self.outward[name](x) if self.config.projection else x
 
@@ -178,7 +178,7 @@ class ResidualVectorQuantizer(nn.Module):
         return self._summed(codes, self.embedding.value)
 
     def decode_any(self, codes: jax.Array) -> jax.Array:
-        """`decode` where n may be symbolic: levels left out take a zero behind the entries of their codebook."""
+        """`decode`, where n may be symbolic: missing levels select a zero entry appended to their codebook."""
         c = self.config
         books = jnp.pad(self.embedding.value, ((0, 0), (0, 1), (0, 0)))
         missing = c.num_quantizers - codes.shape[2]
@@ -195,7 +195,7 @@ class ResidualVectorQuantizer(nn.Module):
         return total
 
     def initialise(self, x: jax.Array, key: jax.Array, axis: str | None = None) -> None:
-        """K-means of every level in turn on the frames x [batch, frames, dimension]; needs `codebook` mutable."""
+        """Runs k-means level by level on frames x [batch, frames, dimension]; needs `codebook` mutable."""
         c = self.config
         states = []
         for number, (_, levels, inner) in enumerate(self._projected(x)):
@@ -218,15 +218,15 @@ class ResidualVectorQuantizer(nn.Module):
         bypass: jax.Array | None = None,
         revive: jax.Array | bool = True,
     ) -> Output:
-        """Quantizes, and with `update` moves the codebooks.
+        """Quantizes; `update` moves the codebooks.
 
         Args:
           x: [batch, frames, dimension].
-          levels: int32 [batch], the number of levels each example uses.
-          key: randomness of the revival of dead entries; the same on every replica.
+          levels: int32 [batch], the number of levels that each example uses.
+          key: random key for the revival of dead entries, the same on every replica.
           update: change the codebooks (the `codebook` collection must be mutable).
           axis: mapped axis of data parallelism.
-          bypass: bool [batch], examples whose output is not quantized; the codebooks learn from them all the same.
+          bypass: bool [batch], examples whose output is not quantized; the codebooks still learn from them.
           revive: replace dead entries in this step.
         """
         c = self.config
@@ -245,7 +245,7 @@ class ResidualVectorQuantizer(nn.Module):
             firsts[name] = carry(inner, q.parts[0])
             stacks.append(q)
         q = joined(stacks)
-        # The mean over an example's own levels, then over frames: an average of replicas is then the global value.
+        # Mean over an example's levels, then over frames, so that the mean over replicas is the global mean.
         commitment = jnp.mean(jnp.sum(q.errors, axis=0) * per_frame)
 
         count, total = jax.vmap(lambda r, k, w: cb.assignment_statistics(r, k, w, c.codebook_size))(

@@ -1,1 +1,1 @@
-"""Training: state, step, mapping over devices, loop, checkpoints and logging."""
+"""Training: state, step, parallelism, loop, checkpoints and logging."""

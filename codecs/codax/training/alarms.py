@@ -1,33 +1,33 @@
-"""Warnings of codebooks that collapse: a level that keeps using few of its entries."""
+"""Warnings about collapsing codebooks: a level that uses few of its entries for long."""
 
 from __future__ import annotations
 
 from typing import Any
 
-LOGS = 3  # lines of the log in a row
+LOGS = 3  # consecutive lines of the log
 
 
 class CollapseAlarm:
     """Watches `codebook/coverage` of every level (`codax.quantizers.codebook.use_metrics`) in the lines of the log.
 
-    A level is warned of once, after `LOGS` lines in a row below the threshold, and again only after a line above it.
+    It warns once about a level that stays below the threshold for `LOGS` lines; a line above the threshold resets it.
     """
 
     def __init__(self, threshold: float, saved: dict[str, int] | None = None) -> None:
-        """Args: threshold of the coverage, 0 = never warn; saved, what `save` returned."""
+        """Args: threshold of the coverage, 0 = never warn; saved, the result of `save`."""
         self._threshold = threshold
         self._low = {int(level): count for level, count in (saved or {}).items()}
 
     def save(self) -> dict[str, int]:
-        """Lines below the threshold in a row, by level, as plain values."""
+        """Returns the number of consecutive lines below the threshold, by level, as plain values."""
         return {str(level): count for level, count in self._low.items()}
 
     def check(self, step: int, line: dict[str, Any]) -> list[str]:
-        """The warnings that a line of the log gives cause for."""
+        """Returns the warnings that a line of the log causes."""
         warnings = []
         for level, coverage in enumerate(line.get("codebook/coverage_levels", [])):
             if coverage is None:
-                continue  # no vectors came to this level since the last line
+                continue  # no example has used this level since the last line
             if coverage >= self._threshold:
                 self._low.pop(level, None)
                 continue

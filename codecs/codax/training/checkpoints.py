@@ -1,7 +1,7 @@
 """Checkpoints of a training run: the whole state, the position in the data and the unfinished log window.
 
-Orbax writes each checkpoint in the background into a temporary folder and renames it when it is complete, so that what
-a killed process leaves behind is never taken for a checkpoint. Checksums are added once it is.
+Orbax writes each checkpoint in the background to a temporary folder and renames the folder when it is complete, so that
+the files of a killed process are never mistaken for a checkpoint. Checksums are added afterwards.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from codax.training import checksums
 CONFIG_FILE = "config.json"
 FOLDER = "checkpoints"
 
-# What may differ from one start of a run to the next: nothing here changes a number that a step computes (train.steps
-# does where the learning rate follows it, and is the point of going on).
+# Fields that a resumed run may change: they do not change the numbers that a step computes. train.steps may, through
+# the learning rate, but a run must be extensible.
 FREE_FIELDS = frozenset(
     {
         "train.steps",
@@ -55,7 +55,7 @@ class Checkpoints:
     """The checkpoints below a work directory: `with Checkpoints(workdir, kept=3) as c: c.save(...)`."""
 
     def __init__(self, workdir: str | Path, *, kept: int, best: int = 0) -> None:
-        """Opens WORKDIR/checkpoints, which is created; the latest `kept` are kept, and the `best` of lowest score.
+        """Opens or creates WORKDIR/checkpoints; keeps the latest `kept` checkpoints and the `best` of lowest score.
 
         Raises:
           CheckpointError: the folder cannot be created or read.
@@ -81,11 +81,11 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder}: cannot be used for checkpoints ({_reason(error)})") from error
 
     def latest(self) -> int | None:
-        """Step of the newest complete checkpoint; None = there is none."""
+        """Returns the step of the newest complete checkpoint, or None."""
         return max(self._steps(), default=None)
 
     def kept(self) -> str:
-        """For a message: which checkpoint there is to resume from."""
+        """Says in a message which checkpoint can be resumed."""
         step = self.latest()
         return "there is no earlier checkpoint" if step is None else f"the checkpoint of step {step} is intact"
 
@@ -93,18 +93,18 @@ class Checkpoints:
         return [c.step for c in self._manager.checkpoints if (self.folder / str(c.step) / "state").is_dir()]
 
     def restore(self, step: int, state: Any, data: Any) -> tuple[Any, dict]:
-        """Reads a checkpoint, also one of another number of processes or devices.
+        """Reads a checkpoint, which may come from another number of processes or devices.
 
         Args:
           step: from `latest`.
-          state: tree of `jax.ShapeDtypeStruct` with shardings, or a function that makes it of the tree that was saved.
+          state: tree of `jax.ShapeDtypeStruct` with shardings, or a function that makes it from the saved tree.
           data: the Grain iterator, which is moved to the saved position.
 
         Returns:
-          The state, and the dict that was given to `save` as `log`.
+          The state, and the `log` that was passed to `save`.
 
         Raises:
-          CheckpointError: the files are damaged or missing, or come from other audio.
+          CheckpointError: the files are damaged or missing, or the audio has changed.
         """
         where = self.folder / str(step)
         self._check(where)
@@ -112,8 +112,8 @@ class Checkpoints:
         try:
             about = self._manager.checkpointables_metadata(step)
             tree = state(about.metadata["state"]) if callable(state) else state
-            wanted = {"state": tree} | ({"data": data} if position is None else {})
-            loaded = self._manager.load_checkpointables(step, wanted)
+            targets = {"state": tree} | ({"data": data} if position is None else {})
+            loaded = self._manager.load_checkpointables(step, targets)
             if position is not None:
                 data.set_state(position)
             log = json.loads((about.custom_metadata or {}).get("log", "{}"))
@@ -125,23 +125,23 @@ class Checkpoints:
         return loaded["state"], log
 
     def save(self, step: int, state: Any, data: Any, log: dict, score: float | None = None) -> None:
-        """Starts writing a checkpoint in the background, once the one before it is written.
+        """Waits for the previous checkpoint, then starts to write this one in the background.
 
         Args:
-          step: finished steps.
-          state: tree of arrays; they are copied before this returns.
+          step: number of finished steps.
+          state: tree of arrays, which are copied before this returns.
           data: the Grain iterator.
-          log: plain values, small.
-          score: of an evaluation at this step, the lower the better.
+          log: a few plain values.
+          score: an evaluation's score at this step; lower is better.
 
         Raises:
-          CheckpointError: this checkpoint cannot be started or the one before could not be written (full disk).
+          CheckpointError: this checkpoint cannot be started, or the previous one could not be written (full disk).
         """
         if step == self.saved_step:
             return
         self.wait()
         try:
-            # Kept as text: Orbax stores metadata as JSON, and numbers must come back as they were.
+            # As text, since Orbax's own JSON may change the type of numbers.
             self._manager.save_checkpointables_async(
                 step,
                 {"state": state, "data": data},
@@ -154,10 +154,10 @@ class Checkpoints:
         self.saved_step = self._unsealed = step
 
     def wait(self) -> None:
-        """Waits until what was saved is on the disk.
+        """Waits until the last checkpoint is on the disk.
 
         Raises:
-          CheckpointError: it could not be written.
+          CheckpointError: the checkpoint could not be written.
         """
         try:
             self._manager.wait()
@@ -200,10 +200,10 @@ class Checkpoints:
 
 
 def _position(folder: Path) -> dict | None:
-    """The position in the data if another number of processes saved it; None = this number, or it cannot be told.
+    """Returns the position in the data if another number of processes saved it; None = the same number, or unknown.
 
-    All processes have taken the same number of batches, and together they take the same examples whatever their number
-    (`codax.data.pipeline`), so that the position of one is that of all.
+    All processes have consumed the same number of batches, and together they consume the same examples whatever their
+    number (`codax.data.pipeline`). Their positions are therefore equal.
 
     Raises:
       CheckpointError: the processes' positions are incomplete or differ.
@@ -221,7 +221,7 @@ def _position(folder: Path) -> dict | None:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An exception, what caused it, and so on."""
+    """Returns an exception, its cause, the cause's cause, and so on."""
     seen: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in seen:
@@ -231,12 +231,12 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
+    """Returns the reason for an error as one line."""
     seen = _chain(error)
     for one in seen:
         if isinstance(one, OSError) and one.errno is not None:
             return os.strerror(one.errno)
-    # The first exception of the chain is the library's own report; the ones around it say what it was doing.
+    # The root cause is the most specific; the exceptions around it only say what the library was doing.
     text = " ".join(str(seen[-1]).split())
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
         if os.strerror(code) in text:
@@ -245,14 +245,14 @@ def _reason(error: BaseException) -> str:
 
 
 def check_same_config(workdir: str | Path, config: Config) -> None:
-    """Refuses to go on with a run under a config that would make it another run.
+    """Checks that a run resumes with the config that it started with, apart from `FREE_FIELDS`.
 
     Raises:
-      ConfigError: naming the first field of WORKDIR/config.json that differs and may not.
+      ConfigError: names the first field of WORKDIR/config.json that differs.
     """
     path = Path(workdir) / CONFIG_FILE
     try:
-        # A field that is younger than the run, and one that does nothing, is at its default.
+        # Fields that are newer than the run, and those without effect, have their defaults.
         before = _flat(Config.load(path).acting().to_dict())
     except ConfigError as error:
         raise ConfigError(f"there are checkpoints, but their config cannot be read: {error}") from error
@@ -266,7 +266,7 @@ def check_same_config(workdir: str | Path, config: Config) -> None:
 
 
 def write_config(workdir: str | Path, config: Config) -> None:
-    """Writes WORKDIR/config.json as a whole or not at all.
+    """Writes WORKDIR/config.json atomically.
 
     Raises:
       CodaxError: the folder cannot be written.

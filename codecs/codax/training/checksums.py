@@ -1,4 +1,4 @@
-"""SHA-256 of the files of a checkpoint, beside them: what a disk changed behind our back is then noticed."""
+"""SHA-256 of a checkpoint's files, stored with them, which detects damaged files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ FILE = "checksums.json"
 
 
 def write(folder: Path) -> None:
-    """Writes FOLDER/checksums.json, once everything else in it is complete.
+    """Writes FOLDER/checksums.json; all other files must be complete.
 
     Raises:
-      OSError: a file cannot be read, or this one not written.
+      OSError: a file cannot be read, or checksums.json cannot be written.
     """
     write_whole(folder / FILE, json.dumps(_digests(folder), indent=1).encode())
 
 
 def problem(folder: Path) -> str:
-    """What is wrong with FOLDER, as "FILE is missing" or "FILE is damaged"; "" if nothing, or if it has no checksums.
+    """Returns "FILE is missing" or "FILE is damaged"; "" if the files are intact or have no checksums.
 
     Raises:
       OSError: a file cannot be read.

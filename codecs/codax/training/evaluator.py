@@ -1,4 +1,4 @@
-"""What happens every `train.eval_every` steps: validation scores, samples and the export of the model."""
+"""Evaluation every `train.eval_every` steps: validation scores, samples and the export of the model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class CodecEvaluator:
     """Validation scores, samples and the export of the averaged generator."""
 
     def __init__(self, config: Config, workdir: Path, *, is_first: bool) -> None:
-        """Args: is_first, whether this is the process that writes files. Raises CodaxError without validation audio."""
+        """Args: is_first, whether this process writes files. Raises CodaxError if there is no validation audio."""
         self._config, self._workdir = config, workdir
         reconstruct = Reconstructor(config)
         self._validator = self._samples = None
         if config.train.eval_batches > 0:
-            # Every process does the whole of it: no process then waits for another, and none needs the others' results.
+            # Every process validates on all batches, so that none waits for another's results.
             batches = validation_batches(
                 config,
                 batch_size_per_process=min(config.train.batch_size, BATCH),
@@ -42,7 +42,7 @@ class CodecEvaluator:
         self._is_first = is_first
 
     def describe(self, state: TrainState) -> str:
-        """For the log: what is trained."""
+        """Returns the sizes of the networks, for the log."""
         quantizer = make_quantizer(self._config)
         return (
             f"parameters: {parameter_count(state.generator):,} generator, {parameter_count(state.discriminator):,} "
@@ -53,7 +53,7 @@ class CodecEvaluator:
         """Evaluates after `step` finished steps.
 
         Returns:
-          The validation's mel distance, mean over the rates: the lower the better. None without validation or codes.
+          The mel distance of validation, mean over the rates; lower is better. None without validation or codes.
         """
         score = None
         quantize = phase_at(self._config, step - 1).quantize

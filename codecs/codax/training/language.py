@@ -1,4 +1,4 @@
-"""Training a language model on the codes of a finished codec (`lm.codec`), in the loop that also trains codecs."""
+"""Training of a language model on the codes of a trained codec (`lm.codec`), in the same loop as codecs."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _LN2 = float(np.log(2.0))
 
 
 def with_codec(config: Config) -> tuple[Config, Codec]:
-    """The codec that `lm.codec` names, and the config with that one's network and quantizer.
+    """Returns the config with the network and quantizer of the codec that `lm.codec` names, and that codec.
 
     Raises:
-      CodaxError: no such codec.
+      CodaxError: no such codec exists.
     """
     codec = load(config.lm.codec)
     return dataclasses.replace(config, model=codec.config.model, quantizer=codec.config.quantizer), codec
 
 
 def init_state(config: Config) -> TrainState:
-    """A fresh state; the language model takes the generator's place, and there are no discriminators and codebooks."""
+    """Returns a fresh state whose generator is the language model, without discriminators and codebooks."""
     lm = LMConfig.of_recipe(config)
-    nothing = jnp.zeros((1, 1, lm.codebooks), jnp.int32)
-    params = LanguageModel(lm).init(make_key(config.seed, Purpose.INIT, 0), nothing)["params"]
+    codes = jnp.zeros((1, 1, lm.codebooks), jnp.int32)
+    params = LanguageModel(lm).init(make_key(config.seed, Purpose.INIT, 0), codes)["params"]
     optimizer, _ = make_optimizers(config)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -63,7 +63,7 @@ def init_state(config: Config) -> TrainState:
 
 
 def bits_per_code(model: LanguageModel, params: Any, codes: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
-    """Mean information of the codes of each codebook: codes int32 [batch, time, codebooks] -> bits [codebooks]."""
+    """Mean cross-entropy per code of each codebook: codes int32 [batch, time, codebooks] -> bits [codebooks]."""
     logits = model.apply({"params": params}, previous_codes(codes), offset)
     assert isinstance(logits, jax.Array)
     chosen = jnp.take_along_axis(logits, codes[..., None], -1)[..., 0]
@@ -73,7 +73,7 @@ def bits_per_code(model: LanguageModel, params: Any, codes: jax.Array, offset: j
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     """Builds `step(state, batch) -> (state, metrics)`; `batch["codes"]` is int32 [batch, frames, codebooks].
 
-    All steps of a language model are alike, whatever the phase.
+    The step does not depend on the phase.
     """
     lm = LMConfig.of_recipe(config)
     dtype: Any = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
@@ -111,7 +111,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
 
 
 def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Audio to what the step takes: codes, made on one device, since the codec does not change."""
+    """Encodes the audio of a batch to the codes that the step takes, on one device."""
     audio = batch["audio"]
     if config.model.normalize:
         audio = audio / rms_scale(audio)[:, None, None]
@@ -119,7 +119,7 @@ def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dic
 
 
 class LanguageEvaluator:
-    """Validation, and the export of the averaged language model; see `evaluator.CodecEvaluator`."""
+    """Validation and export of the averaged language model; see `evaluator.CodecEvaluator`."""
 
     def __init__(self, config: Config, codec: Codec, workdir: Path) -> None:
         self._config, self._codec, self._workdir = config, codec, workdir
@@ -128,14 +128,14 @@ class LanguageEvaluator:
         self._validation: list[np.ndarray] | None = None
 
     def describe(self, state: TrainState) -> str:
-        """For the log: what is trained."""
+        """Returns the sizes of the model and its codes, for the log."""
         return (
             f"parameters: {parameter_count(state.generator):,}; codes of {self._codec.model_id}, "
             f"{self._config.kbps(self._lm.codebooks):g} kbps"
         )
 
     def __call__(self, step: int, state: TrainState, log: Log) -> float | None:
-        """Bits per code on the validation split, and the export. Returns the bits, if any."""
+        """Validates and exports; returns the bits per code of the validation split, or None without validation."""
         score = None
         params = jax.device_put(jax.device_get(state.average), jax.local_devices()[0])
         if self._config.train.eval_batches > 0:

@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: averages over a window, `metrics.jsonl`, TensorBoard and the terminal."""
+"""Outputs of a run's numbers: means over a window, `metrics.jsonl`, TensorBoard and the terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from codax.errors import CodaxError
 from codax.storage.files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
-_COUNTERS = ("bad_steps", "bad_total")  # the last value is reported, not the mean
+_COUNTERS = ("bad_steps", "bad_total")  # reported by their last value, not their mean
 
 
 class Window:
-    """Means of the metrics of several steps, number by number, over the steps that have them and where they are finite.
+    """Elementwise means of metrics over the steps in which they are present and finite.
 
     The sums can be saved and restored, so that a resumed run reports the same means.
     """
@@ -45,11 +45,11 @@ class Window:
             self._sums[name] = (total + np.where(finite, now, 0.0), count + finite)
 
     def save(self) -> dict:
-        """Plain values from which a window with the same sums can be built."""
+        """Returns the sums as plain values, which `Window` takes as `saved`."""
         return {name: [total.tolist(), count.tolist()] for name, (total, count) in self._sums.items()}
 
     def flush(self) -> dict[str, Any]:
-        """Means as plain values; arrays give their mean and, as NAME_levels, a list. The window is then empty."""
+        """Returns the means and empties the window; an array gives its mean and, as NAME_levels, a list."""
         line: dict[str, Any] = {}
         for name, (total, count) in self._sums.items():
             mean = total / np.where(count > 0, count, np.nan)
@@ -63,15 +63,15 @@ class Window:
 
 
 def _plain(value: Any) -> float | None:
-    """A float for JSON, which has no word for "not a number"."""
+    """Returns a float, or None for non-finite values, which JSON lacks."""
     return float(value) if math.isfinite(value) else None
 
 
 class MetricsFile:
-    """WORKDIR/metrics.jsonl: one JSON object a line, each with "step" and "kind" ("train" or "validation")."""
+    """WORKDIR/metrics.jsonl, with one JSON object per line; each has "step" and "kind" ("train" or "validation")."""
 
     def __init__(self, workdir: Path, *, after: int) -> None:
-        """Opens the file for appending; lines beyond step `after`, from which the run resumes, are removed.
+        """Opens the file for appending and removes lines after step `after`, from which the run resumes.
 
         Raises:
           CodaxError: the file cannot be written.
@@ -86,7 +86,7 @@ class MetricsFile:
             raise self._failed(error) from error
 
     def write(self, line: dict) -> None:
-        """Appends a line, which is with the operating system when this returns."""
+        """Appends a line and flushes it to the operating system."""
         try:
             self._file.write(json.dumps(line, allow_nan=False) + "\n")
             self._file.flush()
@@ -104,7 +104,7 @@ class MetricsFile:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line; infinite for a line that a killed process left half written."""
+    """Returns the step of a line; infinity for an incomplete line of a killed process."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
@@ -112,13 +112,13 @@ def _step_of(line: str) -> float:
 
 
 class TensorBoard:
-    """Event file in WORKDIR: scalars, audio and images.
+    """Event file in WORKDIR with scalars, audio and images.
 
-    Written in place rather than through tensorboardX's queue and thread, where a full disk would end in a traceback.
+    It bypasses tensorboardX's queue and thread, in which a full disk would cause a traceback.
     """
 
     def __init__(self, workdir: Path, *, after: int) -> None:
-        """Opens a new event file; TensorBoard hides events of earlier files beyond step `after`."""
+        """Opens a new event file; TensorBoard hides events of earlier files after step `after`."""
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -131,7 +131,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def scalars(self, step: int, values: dict[str, Any], *, prefix: str) -> None:
-        """Writes every number of `values` (lists and None are left out) as PREFIX/NAME."""
+        """Writes every number in `values` as PREFIX/NAME, without lists and None."""
         from tensorboardX import summary
 
         scalars = {f"{prefix}/{name}": v for name, v in values.items() if isinstance(v, int | float)}
@@ -170,10 +170,10 @@ class TensorBoard:
 
 
 class Terminal:
-    """What a person sees: a progress bar with the time left on a terminal, one line per report elsewhere."""
+    """Shows progress: a progress bar with the remaining time on a terminal, otherwise one line per report."""
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
-        """Args: total, the number of steps; quiet, say nothing (processes other than the first)."""
+        """Args: total, the number of steps; quiet, print no lines (processes other than the first)."""
         self._total, self._quiet = total, quiet
         self._bar = self._task = None
         self._handler = _Warnings(self)
@@ -214,7 +214,7 @@ class Terminal:
             print(text, flush=True)
 
     def warn(self, text: str) -> None:
-        """Shows a warning, on stderr where there is no progress bar."""
+        """Shows a warning; on stderr if there is no progress bar."""
         if self._bar is not None:
             self.say(f"warning: {text}")
         elif not self._quiet:
@@ -237,7 +237,7 @@ class Terminal:
 
 
 class _Warnings(logging.Handler):
-    """Shows what the package's modules log: warnings as such, the rest as plain lines."""
+    """Shows log records of the package: warnings with a prefix, others as plain lines."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.INFO)

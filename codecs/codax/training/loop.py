@@ -1,4 +1,4 @@
-"""A training run, from top to bottom."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -28,26 +28,25 @@ from codax.training.step import Phase, make_codebook_init, make_step, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
 from codax.training.watchdog import Watchdog
 
-_STEPS_AHEAD = 2  # steps that are handed to the device before the oldest of them has finished
+_STEPS_AHEAD = 2  # steps that the device may have queued
 
 
 def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", max_steps: int | None = None) -> None:
     """Trains a codec, or with `lm.codec` a language model, until `train.steps`; resumes from the latest checkpoint.
 
-    SIGTERM and SIGINT end the run early with a checkpoint; the resumed run gives bit for bit what the run would have
-    given without the interruption.
+    SIGTERM and SIGINT end the run early with a checkpoint. The resumed run equals the uninterrupted one bit for bit.
 
     Args:
       config: the recipe.
       workdir: folder for config.json, checkpoints/, metrics.jsonl, TensorBoard events, samples/ and export/.
       parallel: "shard_map" or "pmap".
-      max_steps: stop at this step with a checkpoint, as if a signal had come; None = do not.
+      max_steps: stop at this step with a checkpoint, as after a signal; None = `train.steps`.
 
     Raises:
-      CodaxError: unusable config, data, work directory or checkpoint; full disk; steps that stay not finite.
+      CodaxError: unusable config, data, work directory or checkpoint; full disk; too many non-finite steps.
     """
     config.validate()
-    codec = None  # whose codes a language model learns
+    codec = None  # only for language models, which learn its codes
     if config.lm.codec:
         config, codec = language.with_codec(config)
     workdir = Path(workdir)
@@ -55,7 +54,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         # ---- Devices ------------------------------------------------------------------------------------------------
         mapped = Parallel(parallel)
         local_batch = mapped.local_batch(config.train.batch_size, config.memory.accumulate)
-        is_first = jax.process_index() == 0  # the process that writes files
+        is_first = jax.process_index() == 0  # this process writes files
         terminal = stack.enter_context(Terminal(config.train.steps, quiet=not is_first))
         terminal.say(f"{config.name} on {mapped.describe()}")
 
@@ -162,7 +161,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it")
             return
         if not evaluator.has_export() and is_first:
-            evaluator.export(state)  # the run was already finished, and its export was removed since
+            evaluator.export(state)  # the run was complete already, but its export has been removed
         terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")
 
 
@@ -172,7 +171,7 @@ def _no_data(config: Config, checkpoints: Checkpoints) -> str:
 
 
 def _live_teacher(config: Config) -> Teacher | None:
-    """The network that computes the features of a recipe's batches; None where they are in the data, or not used."""
+    """Opens the network that computes features of batches; None if the data has them, or if they are not used."""
     return open_teacher(config) if config.loss.distillation > 0 and not config.teacher.precomputed else None
 
 
@@ -181,7 +180,7 @@ def _add_features(teacher: Teacher | None, batch: dict[str, np.ndarray]) -> dict
 
 
 def _with_codebooks(config: Config, mapped: Parallel, terminal: Terminal, state: TrainState, batch: Any) -> TrainState:
-    """The state with codebooks that are started from a batch, if they are not yet."""
+    """Initialises the codebooks from a batch, unless they are initialised already."""
     if bool(state.codebook["quantizer"]["initialised"]):
         return state
     state, _ = mapped.compile(make_codebook_init(config, mapped.axis))(state, batch)

@@ -1,4 +1,4 @@
-"""The optimisers of a recipe: Adam, AdamW or Muon, with a schedule of the learning rate."""
+"""The optimisers of a recipe: Adam, AdamW or Muon, with a learning rate schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codax.config import Config, OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
-    """Linear warm-up, then constant, cosine or exponential."""
+    """Schedules the learning rate: linear warm-up, then constant, cosine or exponential."""
     warmup = max(config.warmup_steps, 0)
     if config.schedule == "cosine":
         decay = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup), config.final_fraction)
@@ -27,17 +27,17 @@ def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> opt
 
 
 def kernel_matrices(params: Any) -> Any:
-    """For Muon: kernels [width, in_channels, out_channels] as matrices (width x in_channels, out_channels), and the
-    Transformers' matrices.
+    """Selects the parameters that Muon updates, and how it views them as matrices.
 
-    None, which stands for Adam (Nesterov's, as Optax has it beside Muon), at biases and other parameters.
+    These are kernels [width, in_channels, out_channels], as matrices (width x in_channels, out_channels), and the
+    matrices of Transformers. None marks biases and other parameters, for which Optax's Muon uses Adam (Nesterov's).
     """
     convolution = contrib.MuonDimensionNumbers(reduction_axis=(0, 1), output_axis=(2,))
     matrix = contrib.MuonDimensionNumbers(reduction_axis=(0,), output_axis=(1,))
 
     def dimensions(path: Any, p: Any) -> contrib.MuonDimensionNumbers | None:
         if in_module(path, "quantizer"):
-            return None  # a stack of codebooks, or of their projections
+            return None  # stacks of codebooks and projections
         if p.ndim == 3:
             return convolution
         return matrix if p.ndim == 2 and in_module(path, "transformer") else None
@@ -46,21 +46,21 @@ def kernel_matrices(params: Any) -> Any:
 
 
 def in_module(path: Any, name: str) -> bool:
-    """Is the parameter at this path of a tree one of a module of that name?"""
+    """Whether the path of a parameter contains a module of that name."""
     return any(getattr(entry, "key", None) == name for entry in path)
 
 
 def transformers_alone(params: Any) -> Any:
-    """True at the parameters of Transformers."""
+    """Mask that is true for the parameters of Transformers."""
     return jax.tree_util.tree_map_with_path(lambda path, _: in_module(path, "transformer"), params)
 
 
 def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> optax.GradientTransformation:
-    """Adam (AdamW with a weight decay) or Muon, behind gradient clipping where it is asked for.
+    """Builds Adam (AdamW with weight decay) or Muon, after gradient clipping if `clip_norm` is positive.
 
-    Muon (Jordan et al., 2024) makes the momentum of each kernel orthogonal; its updates are scaled to the RMS of Adam's
-    (arXiv 2502.16982), so that one learning rate serves both. With `decay_transformers_only` only what Muon moves there
-    decays.
+    Muon (Jordan et al., 2024) orthogonalises the momentum of each kernel; its updates are scaled to the RMS of Adam's
+    (arXiv 2502.16982), so that both use one learning rate. With `decay_transformers_only`, weight decay applies only to
+    the Transformers' parameters, and with Muon only to those that Muon updates.
     """
     schedule = learning_rate(config, rate, total_steps)
     mask = transformers_alone if config.decay_transformers_only else None
@@ -81,10 +81,10 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
 
 
 def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Optimisers of the generator and of the discriminators; the latter counts its own updates from its start.
+    """Builds the optimisers of the generator and the discriminators; the latter counts the discriminators' updates.
 
-    With `discriminator.per_kbps` each rate's discriminators have a state of their own, which counts their updates; a
-    schedule spans the share of the steps that one rate is expected to get.
+    With `discriminator.per_kbps`, each rate's discriminators have a separate state and count of updates, and the
+    schedule covers the expected number of updates of one rate.
     """
     d = config.discriminator
     rates = len(config.quantizer.kbps) if d.per_kbps else 1

@@ -1,7 +1,7 @@
 """Maps a training step over devices: one device, `jax.shard_map` over a mesh, or `jax.pmap`; all give the same numbers.
 
-A step is written over one replica's shard of the batch and told the name of the mapped axis (None on one device). The
-state is replicated, the batch is split along its first axis, and nothing else is sharded.
+A step processes one replica's shard of the batch and takes the name of the mapped axis (None on one device). The state
+is replicated, and the batch is split along its first axis.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ _COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "
 def initialize_distributed(
     coordinator: str | None = None, processes: int | None = None, index: int | None = None, *, heartbeat: int = 100
 ) -> None:
-    """Joins the processes of a run that spans several hosts; call it before anything else touches a device.
+    """Joins the processes of a run on several hosts; must be called before any use of a device.
 
-    On Cloud TPU, GKE, SLURM and Open MPI JAX finds the others by itself. Elsewhere all three arguments say where they
-    are, or the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+    On Cloud TPU, GKE, SLURM and Open MPI, JAX detects the processes. Elsewhere, all three arguments are needed, or the
+    environment variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
 
     Args:
       coordinator: HOST:PORT of process 0, which every process can reach.
-      processes: how many there are.
-      index: of this one, from 0.
-      heartbeat: seconds without a sign of life after which a process counts as dead, and the others end.
+      processes: number of processes.
+      index: index of this process, from 0.
+      heartbeat: seconds without a heartbeat after which a process counts as dead, and the others end.
 
     Raises:
       CodaxError: arguments or environment are incomplete, or the other processes cannot be reached.
     """
     flags: dict[str, Any] = {"--coordinator": coordinator, "--num_processes": processes, "--process_index": index}
-    given: dict[str, Any] = {name: os.environ.get(name) or None for name in (_COORDINATOR, _COUNT, _INDEX)}
-    known = flags if any(value is not None for value in flags.values()) else given
+    variables: dict[str, Any] = {name: os.environ.get(name) or None for name in (_COORDINATOR, _COUNT, _INDEX)}
+    settings = flags if any(value is not None for value in flags.values()) else variables
     try:
-        if known is given and given[_COUNT] is None and given[_INDEX] is None:
+        if settings is variables and variables[_COUNT] is None and variables[_INDEX] is None:
             jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat)
             return
-        if missing := [name for name, value in known.items() if value is None]:
-            what = "flag" if known is flags else "environment variable"
-            raise CodaxError(f"--distributed: the {what} {missing[0]} is not set")
-        where, count, number = known.values()
+        if missing := [name for name, value in settings.items() if value is None]:
+            kind = "flag" if settings is flags else "environment variable"
+            raise CodaxError(f"--distributed: the {kind} {missing[0]} is not set")
+        where, count, number = settings.values()
         if not 0 <= int(number) < int(count):
             raise CodaxError(f"--distributed: process {number} of {count}: they are counted from 0")
         jax.distributed.initialize(where, int(count), int(number), heartbeat_timeout_seconds=heartbeat)
@@ -59,14 +59,14 @@ def initialize_distributed(
 
 
 class Parallel:
-    """Where a step runs.
+    """Maps steps over devices.
 
     Attributes:
       kind: "single", "shard_map" or "pmap".
-      axis: what to give to `make_step` and `make_codebook_init`.
+      axis: name of the mapped axis, for `make_step` and `make_codebook_init`; None for "single".
       devices: number of devices of all processes.
-      batch_sharding: of the arrays of a batch.
-      state_sharding: of every array of the state, before and after a step.
+      batch_sharding: sharding of the arrays of a batch.
+      state_sharding: sharding of every array of the state, before and after a step.
     """
 
     def __init__(self, kind: str = "shard_map", devices: Sequence[Any] | None = None) -> None:
@@ -74,10 +74,10 @@ class Parallel:
 
         Args:
           kind: "shard_map" or "pmap".
-          devices: others than this process's, to compile for; "shard_map" alone.
+          devices: devices to compile for, if not the available ones; only with "shard_map".
 
         Raises:
-          CodaxError: an unknown kind.
+          CodaxError: the kind is unknown.
         """
         if kind not in KINDS:
             raise CodaxError(f"--parallel={kind}: must be one of {', '.join(KINDS)}")
@@ -89,13 +89,13 @@ class Parallel:
         self.batch_sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
 
     def local_batch(self, batch_size: int, pieces: int = 1) -> int:
-        """Examples that this process contributes to a batch of `batch_size`.
+        """Returns the number of examples that this process contributes to a batch of `batch_size`.
 
         Args:
-          pieces: that each device works through one after the other (`memory.accumulate`).
+          pieces: number of microbatches per device (`memory.accumulate`).
 
         Raises:
-          CodaxError: the batch cannot be divided evenly among the devices, or there among the pieces.
+          CodaxError: the batch does not divide evenly among the devices, or a device's examples among microbatches.
         """
         if batch_size % self.devices:
             raise CodaxError(
@@ -109,31 +109,30 @@ class Parallel:
         return batch_size // self.devices * jax.local_device_count()
 
     def compile(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any, Any], tuple[Any, Any]]:
-        """Maps `step(state, shard) -> (state, metrics)`, built with this object's `axis`; the state given is donated.
+        """Maps `step(state, shard) -> (state, metrics)`, built with this object's `axis`.
 
-        The result takes batches from `place`. It is compiled at its first call.
+        The result takes batches from `place`, donates its input state, and is compiled at its first call.
         """
         if self.kind == "single":
             return jax.jit(step, donate_argnums=0)
         if self.kind == "pmap":
             return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
         replicated, split = PartitionSpec(), PartitionSpec(AXIS)
-        # check_vma=False: with the check, gradients of replicated parameters arrive summed, and the step's own mean
-        # over replicas would come on top of that.
+        # check_vma=True would sum the gradients of replicated parameters before the step averages them over replicas.
         mapped = jax.shard_map(
             step, mesh=self._mesh, in_specs=(replicated, split), out_specs=replicated, check_vma=False
         )
         return jax.jit(mapped, donate_argnums=0)
 
     def place(self, batch: dict[str, np.ndarray]) -> Any:
-        """Hands this process's part of a batch, arrays [local examples, ...], to its devices."""
+        """Places this process's part of a batch, arrays [local examples, ...], on its devices."""
         if self.kind == "pmap":
             local = jax.local_device_count()
             return jax.tree.map(lambda x: np.reshape(x, (local, -1, *x.shape[1:])), batch)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self.batch_sharding, x), batch)
 
     def shared(self, state: Any) -> Any:
-        """The state as arrays of all processes, which are saved together; pmap leaves each process its own."""
+        """Returns the state as global arrays, which all processes save together; with pmap, each has local arrays."""
         if self.kind != "pmap" or jax.process_count() == 1:
             return state
 
@@ -144,18 +143,18 @@ class Parallel:
         return jax.tree.map(joined, state)
 
     def initialise(self, make: Callable[[], Any]) -> Any:
-        """Runs `make() -> state` on all devices, so that every replica starts from the same state."""
-        # Initialisation runs once: on the CPU, optimising it takes several times as long as running it unoptimised.
+        """Runs `make() -> state` on all devices, so that every replica starts with the same state."""
+        # On the CPU, optimising this single run would take longer than the unoptimised run.
         options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
         return jax.jit(make, out_shardings=self.state_sharding, compiler_options=options)()
 
     def abstract(self, make: Callable[[], Any]) -> Any:
-        """Shapes, types and shardings of what `initialise(make)` gives, without computing it."""
+        """Returns the shapes, types and shardings of `initialise(make)` without computing it."""
         shapes = jax.eval_shape(make)
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.state_sharding), shapes)
 
     def describe(self) -> str:
-        """For the log: devices, processes and how the step is mapped."""
+        """Names devices, processes and mapping, for the log."""
         how = {"single": "jit", "shard_map": "jit of shard_map", "pmap": "pmap"}[self.kind]
         name = jax.devices()[0].device_kind
         processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""

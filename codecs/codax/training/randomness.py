@@ -1,7 +1,6 @@
-"""Every random draw of a training run: a key follows from (seed, purpose, step), and is equal on every replica.
+"""Random draws of a training run; a key depends on (seed, purpose, step) alone and is equal on every replica.
 
-What is drawn for an example is drawn for the global batch, of which each replica takes its part: sharding changes
-nothing.
+Draws for examples cover the global batch, and each replica takes its part, so that results do not depend on sharding.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from codax.quantizers import rvq
 
 
 class Purpose(enum.IntEnum):
-    """What a key is for. Numbers belong to the runs that exist: add at the end."""
+    """The purpose of a key. Existing runs depend on the numbers: add new ones at the end."""
 
     INIT = 0
     LEVELS = 1  # quantizer dropout
@@ -25,22 +24,22 @@ class Purpose(enum.IntEnum):
     LOSSES = 4  # the windows of the spectral loss
     CONDITION = 5  # denoising on or off
     DISCRIMINATOR = 6  # whether a step updates the discriminators
-    OFFSET = 7  # of a language model's positions
+    OFFSET = 7  # offset of a language model's positions
     BYPASS = 8  # examples without quantization
 
 
 def make_key(seed: int, purpose: Purpose, step: jax.Array | int) -> jax.Array:
-    """The key of a purpose at a step."""
+    """Returns the key of a purpose at a step."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), int(purpose)), step)
 
 
 def global_size(batch: int, axis: str | None) -> int:
-    """Examples of all replicas together; each has `batch`."""
+    """Returns the number of examples of all replicas; each replica has `batch` examples."""
     return batch if axis is None else batch * jax.lax.axis_size(axis)
 
 
 def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
-    """This replica's part of an array drawn for the global batch [replicas * n, ...] -> [n, ...]."""
+    """Returns this replica's part of an array drawn for the global batch: [replicas * n, ...] -> [n, ...]."""
     if axis is None:
         return values
     n = values.shape[0] // jax.lax.axis_size(axis)
@@ -48,13 +47,13 @@ def shard_of(values: jax.Array, axis: str | None) -> jax.Array:
 
 
 def draw_rate(config: Config, step: jax.Array) -> jax.Array:
-    """The index into `quantizer.kbps` of a step's rate, with `quantizer.dropout_kbps`: int32."""
+    """Draws the index into `quantizer.kbps` of a step's rate, for `quantizer.dropout_kbps`: int32."""
     key = make_key(config.seed, Purpose.LEVELS, step)
     return jax.random.randint(key, (), 0, len(config.quantizer.kbps))
 
 
 def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array:
-    """The number of quantizers of each example of this shard: int32 [batch]."""
+    """Draws the number of quantizers of each example in this shard: int32 [batch]."""
     q = config.quantizer
     if not q.dropout:
         return jnp.full((batch,), q.num_quantizers, jnp.int32)
@@ -66,7 +65,7 @@ def draw_levels(config: Config, step: jax.Array, batch: int, axis: str | None) -
 
 
 def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -> jax.Array | None:
-    """Which examples of this shard go to the decoder without quantization, bool [batch]; None = the recipe has none."""
+    """Draws the examples of this shard that are not quantized: bool [batch]; None if the recipe has none."""
     if not config.quantizer.unquantized:
         return None
     draws = jax.random.uniform(make_key(config.seed, Purpose.BYPASS, step), (global_size(batch, axis),))
@@ -76,13 +75,13 @@ def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -
 def draw_denoising(
     config: Config, batch: dict[str, jax.Array], step: jax.Array, axis: str | None
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Input and target of a step, and where denoising is on.
+    """Returns the input and target of a step, and where denoising is on.
 
-    Without FiLM they are the audio, the audio and None. With it the input is the noisy signal, denoising is switched
-    on or off along time (off, on, or one change at a random frame), and the target is clean where on, noisy where off.
+    Without FiLM, input and target are the audio, and the condition is None. With FiLM, the input is the noisy signal;
+    denoising is off, on, or changes at one random frame; the target is clean where denoising is on, else noisy.
 
     Returns:
-      Audio [batch, samples, channels] twice, and the condition float32 [batch, frames].
+      Input and target [batch, samples, channels], and the condition float32 [batch, frames].
     """
     audio = batch["audio"]
     if config.model.film == "none":
@@ -90,7 +89,7 @@ def draw_denoising(
     examples, frames = audio.shape[0], audio.shape[1] // config.hop
     key = make_key(config.seed, Purpose.CONDITION, step)
     draws = shard_of(jax.random.uniform(key, (global_size(examples, axis), 2)), axis)
-    # The change lies anywhere in twice the length, so that half of the examples keep one value throughout.
+    # The change is uniform over twice the length, so that half of the examples keep one value throughout.
     change = jnp.floor(draws[:, :1] * 2 * frames)
     before = draws[:, 1:] < 0.5
     on = jnp.where(jnp.arange(frames)[None] < change, before, ~before)

@@ -1,4 +1,4 @@
-"""When numbers are reported: without holding up the steps, and the same after an interruption as without it."""
+"""Reports of a run's numbers; they do not delay the steps, and are the same in a resumed run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clock:
 
     @contextlib.contextmanager
     def paused_if(self, condition: bool) -> Iterator[None]:
-        """Leaves the time of the block out; a step inside it is not counted either."""
+        """Excludes the block's time, and a step inside it, if `condition` is true."""
         began = time.monotonic()
         steps = self._steps
         yield
@@ -44,7 +44,7 @@ class Clock:
             self._steps = steps
 
     def flush(self, audio_seconds: float) -> dict[str, float]:
-        """Rates since the last call, with `audio_seconds` of audio in a batch over all devices."""
+        """Returns rates since the last call; a batch over all devices has `audio_seconds` of audio."""
         elapsed = max(1e-9, time.monotonic() - self._start - self._paused)
         rate = self._steps / elapsed
         share = min(1.0, self._waited / elapsed)
@@ -57,7 +57,7 @@ class Clock:
 
 
 class Log:
-    """Collects the metrics of the steps without waiting for them, and writes a line every `train.log_every` steps."""
+    """Collects the metrics of steps without waiting for the device, and reports their means."""
 
     def __init__(
         self, config: Config, workdir: Path, terminal: Terminal, *, after: int, saved: dict, is_first: bool
@@ -83,12 +83,12 @@ class Log:
         self._pending = []
 
     def save(self) -> dict:
-        """What a checkpoint must hold for the lines after it to be the same."""
+        """Returns the state that a resumed run needs to write the same lines."""
         self._collect()
         return {"window": self._window.save(), "best": self._best, "alarm": self._alarm.save()}
 
     def is_best(self, score: float | None) -> bool:
-        """Is an evaluation's score lower than all before? It is then the one to beat."""
+        """Whether an evaluation's score is lower than all previous ones; remembers it if so."""
         if score is None or not math.isfinite(score) or (self._best is not None and score >= self._best):
             return False
         self._best = score

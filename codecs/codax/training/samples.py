@@ -1,4 +1,4 @@
-"""Audio and spectrograms of a few validation examples: into WORKDIR/samples and to TensorBoard."""
+"""Writes audio and spectrograms of a few validation examples to WORKDIR/samples and TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from codax.training.logs import TensorBoard
 from codax.training.validation import Reconstructor
 
 FOLDER = "samples"
-SECONDS = 4.0  # longer than a training segment: meant for ears
+SECONDS = 4.0  # for listening; longer than a training segment
 _TENSORBOARD_FILES = 2
 
 
 class Samples:
-    """`samples.write(step, variables, tensorboard)`: originals and reconstructions at every rate.
+    """Writes originals and reconstructions at every rate.
 
     WORKDIR/samples/step_STEP holds 00_original.wav, 00_6kbps.wav, 00.png and so on; the folders of the last
-    `train.checkpoints_kept` evaluations stay. Recipes that denoise have the noisy input as 00_input.wav.
+    `train.checkpoints_kept` evaluations are kept. Recipes that denoise add the noisy input, 00_input.wav.
     """
 
     def __init__(self, config: Config, workdir: Path, reconstruct: Reconstructor) -> None:

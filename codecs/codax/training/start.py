@@ -1,4 +1,4 @@
-"""What a run starts from besides a random state: a checkpoint of its own, or the weights of a trained model."""
+"""Starts a run from its own checkpoint, or from the weights of a trained model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from codax.training.state import TrainState
 
 
 def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -> tuple[TrainState, dict]:
-    """`Checkpoints.restore`, with the balancer's state restored by the names of losses.
+    """Restores a checkpoint, with the balancer's state matched by the names of losses.
 
-    A loss that the checkpoint does not have starts fresh, and one that the recipe no longer has is dropped.
+    A loss that the checkpoint does not have starts fresh; one that the recipe no longer has is dropped.
 
     Args:
-      shapes: of a fresh state, with shardings.
+      shapes: shapes of a fresh state, with shardings.
     """
     if shapes.balancer is None:
         return checkpoints.restore(step, shapes, data)
@@ -40,12 +40,12 @@ def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -
 
 
 def start_from(config: Config, state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
-    """A fresh state with the network and the codebooks of the model that `train.start_from` names.
+    """Copies network and codebooks of the model that `train.start_from` names into a fresh state.
 
-    Optimisers, discriminators and all counters stay fresh. The average starts where the network does.
+    Optimisers, discriminators and all counters remain fresh. The averaged weights start equal to the network's.
 
     Raises:
-      CodaxError: no such model, or it does not fit the config's network and quantizer.
+      CodaxError: no such model exists, or it does not fit the config's network and quantizer.
     """
     name = config.train.start_from
     codec = load(name)
@@ -58,7 +58,7 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
     arrays = codec.flat()
     check_arrays(arrays, shapes, Path(name))
     whole = unflatten_dict(arrays, sep=".")
-    # Three copies: no buffer may be given away twice.
+    # Three copies, since no buffer can be donated twice.
     generator, average, codebook = (
         jax.device_put(whole[part], sharding, may_alias=False) for part in ("params", "params", "codebook")
     )

@@ -1,4 +1,4 @@
-"""The whole state of a training run, as one tree."""
+"""The state of a training run as one tree."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ from codax.training.randomness import Purpose, make_key
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a checkpoint must hold besides the data iterator."""
+    """All arrays of a checkpoint."""
 
     step: jax.Array  # int32, finished steps
     generator: Any  # parameters of encoder, decoder and modulation
-    discriminator: Any  # with discriminator.per_kbps every array is [rates, ...], here and in its optimiser
+    discriminator: Any  # with discriminator.per_kbps, its arrays and its optimiser's are [rates, ...]
     codebook: Any  # codebook collection of the generator
-    average: Any  # moving average of `generator`
+    average: Any  # EMA of `generator`
     generator_optimizer: Any
     discriminator_optimizer: Any
     balancer: BalancerState | None  # None without a balancer
-    bad_steps: jax.Array  # int32, non-finite steps in a row
-    bad_total: jax.Array  # int32, non-finite steps so far
+    bad_steps: jax.Array  # int32, consecutive non-finite steps
+    bad_total: jax.Array  # int32, all non-finite steps
 
 
 def has_adversary(config: Config) -> bool:
-    """Does this recipe train discriminators?"""
+    """Whether the recipe trains discriminators."""
     active = any(terms.TERMS[name].on_discriminators for name in terms.weights_of(config.loss))
     return active and bool(members_of(config.discriminator))
 
 
 def balanced_losses(config: Config) -> tuple[str, ...]:
-    """Names of the losses that a balancer weighs: those on the reconstruction."""
+    """Returns the names of the losses that a balancer weights: those on the reconstruction."""
     return tuple(name for name in terms.weights_of(config.loss) if terms.TERMS[name].on_reconstruction)
 
 
 def take_rate(stack: Any, rate: jax.Array | None) -> Any:
-    """One rate's tree of a stack of trees, whose arrays are [rates, ...]; with None, the stack is that tree itself."""
+    """Returns one rate's tree from a stack with arrays [rates, ...]; with None, returns the stack unchanged."""
     if rate is None:
         return stack
     return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, rate, keepdims=False), stack)
 
 
 def set_rate(stack: Any, tree: Any, rate: jax.Array | None) -> Any:
-    """The stack with another tree for one rate; with None, that tree itself."""
+    """Replaces one rate's tree in a stack; with None, returns the tree."""
     if rate is None:
         return tree
     return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, rate, 0), stack, tree)
 
 
 def update_ema(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
-    """The moving average after step number `step`; close at first, else it would hold the random start for long."""
+    """Updates the EMA at step number `step`; its decay is smaller at first, to forget the random start."""
     count = step.astype(jnp.float32)
     return optax.incremental_update(params, average, 1 - jnp.minimum(decay, (1 + count) / (10 + count)))
 
 
 def init_state(config: Config) -> TrainState:
-    """A fresh state; codebooks are zeros until they are initialised from data."""
+    """Returns a fresh state; codebooks are zeros until they are initialised from data."""
     generator_key, discriminator_key = jax.random.split(make_key(config.seed, Purpose.INIT, 0))
-    # A short signal is enough: no parameter depends on the length.
+    # A short signal suffices, as no parameter depends on its length.
     audio = jnp.zeros((1, 4 * config.hop, config.model.audio_channels))
     variables = CodecModel(config).init(
         generator_key, audio, levels=jnp.ones(1, jnp.int32), key=generator_key, update=False
@@ -81,7 +81,7 @@ def init_state(config: Config) -> TrainState:
         generator=generator,
         discriminator=discriminator,
         codebook=codebook,
-        average=jax.tree.map(jnp.copy, generator),  # a copy: two references to one buffer cannot both be donated
+        average=jax.tree.map(jnp.copy, generator),  # a copy, since no buffer can be donated twice
         generator_optimizer=generator_optimizer.init(generator),
         discriminator_optimizer=discriminator_state,
         balancer=init_balancer(balanced_losses(config)) if config.loss.balancer else None,
@@ -91,7 +91,7 @@ def init_state(config: Config) -> TrainState:
 
 
 def init_discriminators(config: Config, key: jax.Array, optimizer: optax.GradientTransformation) -> tuple[Any, Any]:
-    """Parameters of the discriminators and the state of their optimizer: of each rate with `per_kbps`."""
+    """Returns the discriminators' parameters and optimiser state; with `per_kbps`, stacked over rates."""
     if not has_adversary(config):
         return {}, optimizer.init({})
     d = config.discriminator
@@ -110,5 +110,5 @@ def init_discriminators(config: Config, key: jax.Array, optimizer: optax.Gradien
 
 
 def parameter_count(tree: Any) -> int:
-    """Number of numbers in a tree of arrays or shapes."""
+    """Returns the number of elements in a tree of arrays or shapes."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(tree))

@@ -1,8 +1,8 @@
-"""One training step over one replica's shard: pure, without input or output.
+"""One training step over one replica's shard, as pure functions.
 
-The discriminators are updated first, on the reconstruction that the generator's one forward pass made; the generator's
-gradient then goes back through that same pass: `forward`, `update_discriminators`, `reconstruction_losses`,
-`update_generator`, which `make_step` puts together.
+`make_step` composes `forward`, `update_discriminators`, `reconstruction_losses` and `update_generator`. The generator
+runs forward once; the discriminators are updated on its reconstruction, and the generator's gradient then uses the same
+forward pass.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from codax.training.state import TrainState, has_adversary, set_rate, take_rate,
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-Losses = dict[str, jax.Array]  # scalars by name of the term, without their weights
+Losses = dict[str, jax.Array]  # unweighted scalars by name of the term
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-LossGroup = Callable[[jax.Array, jax.Array], Losses]  # of estimate and target; terms that share their computation
+LossGroup = Callable[[jax.Array, jax.Array], Losses]  # (estimate, target) -> terms that share computation
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """What a step does; it follows from the step number, and each phase is compiled once."""
+    """The parts of a step that are active; the step number determines it, and each phase is compiled once."""
 
     quantize: bool
     spectral: bool
@@ -46,7 +46,7 @@ class Phase:
 
 
 def phase_at(config: Config, step: int) -> Phase:
-    """The phase of step number `step` (from 0); steps of a language model are all alike."""
+    """Returns the phase of step number `step` (from 0); a language model has one phase."""
     if config.lm.codec:
         return Phase(quantize=False, spectral=False, adversarial=False)
     d = config.discriminator
@@ -59,7 +59,7 @@ def phase_at(config: Config, step: int) -> Phase:
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """What a recipe's steps compute with; all arrays are in the state."""
+    """The modules and optimisers of a recipe; all arrays are in the state."""
 
     config: Config
     model: CodecModel
@@ -83,19 +83,19 @@ class Reconstruction(NamedTuple):
 
     target: jax.Array  # [batch, samples, channels]
     audio: jax.Array  # [batch, samples, channels]
-    losses: Losses  # of the terms that are computed inside the forward pass
-    backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) to the parameters'
+    losses: Losses  # the terms computed inside the forward pass
+    backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) -> of the parameters
     codebook: Any  # the codebook collection after the pass
     metrics: Metrics
 
 
 def mean_over(tree: Any, axis: str | None) -> Any:
-    """Averages over the mapped axis, or returns the tree itself without one."""
+    """Averages over the mapped axis; without an axis, returns the tree unchanged."""
     return tree if axis is None else jax.lax.pmean(tree, axis)
 
 
 def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis: str | None) -> Reconstruction:
-    """The generator's forward pass, whose gradient `update_generator` takes."""
+    """Runs the generator forward; `update_generator` differentiates this pass."""
     config = nets.config
     source, target, condition = draw_denoising(config, batch, state.step, axis)
     settings = {
@@ -125,10 +125,7 @@ def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis:
 
 
 def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses:
-    """The terms that are computed from fields of the forward pass and the batch.
-
-    A term is left out where the recipe's model does not have one of its fields.
-    """
+    """Computes the terms that need fields of the forward pass and the batch, unless the model lacks a field."""
     chosen = [terms.TERMS[name] for name in terms.weights_of(config.loss)]
     chosen = [term for term in chosen if not term.on_reconstruction]
     absent = {name for name, value in output.items() if value is None}
@@ -138,11 +135,11 @@ def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses
 def update_discriminators(
     nets: Networks, state: TrainState, made: Reconstruction, axis: str | None
 ) -> tuple[TrainState, Any, Metrics]:
-    """One update of the discriminators on the reconstruction.
+    """Updates the discriminators on the reconstruction.
 
     Returns:
-      The state with the new discriminators, their parameters (with `discriminator.per_kbps` those of this step's rate),
-      and metrics.
+      The state with the new discriminators, their parameters (with `discriminator.per_kbps`, those of this step's
+      rate), and metrics.
     """
     config, form, add = nets.config, nets.config.loss.adversarial_form, nets.config.loss.sum_discriminators
     rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
@@ -150,7 +147,6 @@ def update_discriminators(
     before = take_rate(stacks, rate)
 
     def loss_of(params: Any, target: jax.Array, estimate: jax.Array) -> jax.Array:
-        # One pass over real and reconstructed audio together.
         both: Any = nets.discriminators.apply({"params": params}, jnp.concatenate([target, estimate]))
         return adversarial.discriminator(*split_outputs(both), form, add)
 
@@ -170,10 +166,10 @@ def update_discriminators(
 def reconstruction_losses(
     nets: Networks, phase: Phase, state: TrainState, discriminator: Any, made: Reconstruction, axis: str | None
 ) -> tuple[Losses, jax.Array, balancer.BalancerState | None]:
-    """The terms that are computed on the reconstruction.
+    """Computes the terms on the reconstruction, and their gradient.
 
     Args:
-      discriminator: the parameters that `update_discriminators` returned; not used where the phase has no adversary.
+      discriminator: parameters from `update_discriminators`; not used if the phase is not adversarial.
 
     Returns:
       The losses, their joint gradient with respect to the reconstruction, and the balancer's new state.
@@ -199,7 +195,7 @@ def reconstruction_losses(
 
 
 def term_groups(phase: Phase, weights: dict[str, float]) -> list[list[terms.Term]]:
-    """The terms on the reconstruction that a phase has; the discriminators share one group, the last."""
+    """Groups the phase's terms on the reconstruction; the last group has all terms that need the discriminators."""
     chosen = [terms.TERMS[name] for name in weights if phase.spectral or name != "spectral"]
     chosen = [term for term in chosen if term.on_reconstruction]
     shared = [term for term in chosen if term.on_discriminators and phase.adversarial]
@@ -207,7 +203,7 @@ def term_groups(phase: Phase, weights: dict[str, float]) -> list[list[terms.Term
 
 
 def joint_gradient(groups: Sequence[LossGroup], weights: dict[str, float]) -> Callable[..., tuple[Losses, jax.Array]]:
-    """A function of (estimate, target): the losses, and the gradient of their weighted sum to `estimate`."""
+    """Builds (estimate, target) -> the losses, and the gradient of their weighted sum to `estimate`."""
 
     def total(estimate: jax.Array, target: jax.Array) -> tuple[jax.Array, Losses]:
         losses = {name: value for group in groups for name, value in group(estimate, target).items()}
@@ -221,10 +217,10 @@ def joint_gradient(groups: Sequence[LossGroup], weights: dict[str, float]) -> Ca
 
 
 def separate_gradients(groups: Sequence[LossGroup]) -> Callable[..., tuple[Losses, dict[str, jax.Array]]]:
-    """A function of (estimate, target): the losses, and the gradient of each with respect to `estimate`."""
+    """Builds (estimate, target) -> the losses, and the gradient of each one to `estimate`."""
 
     def separate(estimate: jax.Array, target: jax.Array) -> tuple[Losses, dict[str, jax.Array]]:
-        # Group by group: a gradient of zero would cost as much as any other on its way through the discriminators.
+        # Group by group, since a cotangent of 0 costs as much in the discriminators as any other.
         every, gradients = {}, {}
         for group in groups:
             losses, pull = jax.vjp(lambda estimate, group=group: group(estimate, target), estimate)
@@ -239,7 +235,7 @@ def separate_gradients(groups: Sequence[LossGroup]) -> Callable[..., tuple[Losse
 def update_generator(
     nets: Networks, state: TrainState, made: Reconstruction, losses: Losses, gradient: jax.Array, axis: str | None
 ) -> tuple[TrainState, Metrics]:
-    """One update of the generator, its average and its codebooks.
+    """Updates the generator, its average and its codebooks.
 
     Args:
       losses, gradient: from `reconstruction_losses`.
@@ -265,11 +261,11 @@ def update_generator(
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     """Builds `step(state, batch) -> (state, metrics)` for one phase.
 
-    `batch["audio"]` is [batch, samples, channels], this replica's shard; state and metrics are equal on every replica.
-    With distillation, `batch["features"]` has the teacher's, [batch, frames, channels].
-    With `memory.accumulate` networks, discriminators and losses work through the shard in pieces; the quantizer and the
-    balancer see all of it.
-    A step whose loss or gradients are not finite leaves the state as it was, but for the step number and its counters.
+    `batch["audio"]` is this replica's shard [batch, samples, channels]; distillation needs the teacher's
+    `batch["features"]` [batch, frames, channels]. State and metrics are equal on every replica. With
+    `memory.accumulate`, networks, discriminators and losses process the shard in microbatches; the quantizer and the
+    balancer process all of it at once. A step with non-finite losses or gradients changes only the step number and the
+    counters.
     """
     nets = Networks.of(config)
 
@@ -287,7 +283,7 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
 
 
 def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
-    """The state after a step: `new`, or `state` where a loss or gradient is not finite, but for step and counters."""
+    """Returns `new` if all losses and gradients are finite, else `state`, with step number and counters updated."""
     checked = [metrics[k] for k in metrics if k.startswith(("loss/", "gradient/"))]
     ok = jnp.all(jnp.isfinite(jnp.stack(checked)))
     good = new.replace(bad_steps=jnp.zeros_like(state.bad_steps))
@@ -298,7 +294,7 @@ def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tupl
 
 
 def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adversarial.Outputs]:
-    """Splits discriminator outputs on a batch of real and fake audio, one after the other, into the two halves."""
+    """Splits discriminator outputs for a batch of real and then fake audio into the two halves."""
     half = both[0][0].shape[0] // 2
     real = [(logits[:half], [f[:half] for f in features]) for logits, features in both]
     fake = [(logits[half:], [f[half:] for f in features]) for logits, features in both]
@@ -306,7 +302,7 @@ def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adver
 
 
 def make_codebook_init(config: Config, axis: str | None) -> Step:
-    """Builds `init(state, batch) -> (state, {})`, which starts the codebooks from the global batch."""
+    """Builds `init(state, batch) -> (state, {})`, which initialises the codebooks from the global batch."""
     model = CodecModel(config, pieces=config.memory.accumulate)
 
     def init(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

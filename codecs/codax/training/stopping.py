@@ -1,4 +1,4 @@
-"""Ending a run early, on request or because it no longer learns."""
+"""Ends a run early, on request or after too many non-finite steps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import jax
 from codax.errors import CodaxError
 from codax.training.watchdog import Watchdog
 
-GRACE_SECONDS = 60.0  # for the step in progress, once a signal asks for the end of the run
-_SLOW = 10.0  # times as long for an evaluation, and for a step that is compiled first
+GRACE_SECONDS = 60.0  # for the step in progress after a signal
+_SLOW = 10.0  # factor for evaluations, and for steps that are compiled first
 
 
 class StopRequest:
@@ -25,32 +25,32 @@ class StopRequest:
 
     `with StopRequest(checkpoints.kept) as stop: ... if stop.requested(step): break`.
 
-    A step that does not end holds the main thread in compiled code, where Python never gets to call a handler. So a
-    thread of its own learns of the signals as well, and ends the process, with one line and status 1, if `requested` is
-    not called within `GRACE_SECONDS`. With several processes JAX watches for SIGTERM, and this for SIGINT alone.
+    A step that does not end keeps the main thread in compiled code, where Python calls no handlers. A second thread
+    therefore also receives the signals, and ends the process with one line and status 1 if `requested` is not called
+    within `GRACE_SECONDS`. With several processes, JAX handles SIGTERM, and this class only SIGINT.
     """
 
     def __init__(self, kept: Callable[[], str] = lambda: "no checkpoint was written") -> None:
-        """Args: kept, for the line at a forced end: what there is to go on from."""
+        """Args: kept, returns the part of the error line that says which checkpoint can be resumed."""
         self._received = self._is_answered = False
         self._before: dict[int, Any] = {}
         grace = GRACE_SECONDS
-        self._dog = Watchdog(grace, lambda: f"no step ended within {grace:g} s of the signal to stop; {kept()}")
+        self._watchdog = Watchdog(grace, lambda: f"no step ended within {grace:g} s of the signal to stop; {kept()}")
         self._clean_up = contextlib.ExitStack()
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may set handlers
-        # With several processes JAX itself watches for SIGTERM and makes the processes agree on the step to stop at.
+        # With several processes, JAX handles SIGTERM and makes the processes agree on a step to stop at.
         watched = (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGINT, signal.SIGTERM)
         for number in watched:
             self._before[number] = signal.signal(number, self._handle)
-        self._clean_up.enter_context(self._dog)
-        told, tell = socket.socketpair()
-        tell.setblocking(False)
-        threading.Thread(target=self._listen, args=(told, frozenset(watched)), daemon=True).start()
-        self._clean_up.callback(tell.close)  # at which the thread ends
-        self._clean_up.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False))
+        self._clean_up.enter_context(self._watchdog)
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        threading.Thread(target=self._listen, args=(receiver, frozenset(watched)), daemon=True).start()
+        self._clean_up.callback(sender.close)  # ends the thread
+        self._clean_up.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,14 +58,14 @@ class StopRequest:
         self._clean_up.close()
 
     def patient(self, is_slow: bool = True) -> contextlib.AbstractContextManager[None]:
-        """A block that takes longer than a step does, if `is_slow`."""
-        return self._dog.patient(_SLOW if is_slow else 1.0)
+        """Allows the block more time than a step if `is_slow`."""
+        return self._watchdog.patient(_SLOW if is_slow else 1.0)
 
     def requested(self, step: int) -> bool:
-        """Should the run stop before step number `step`? Every process must ask at every step; all get one answer."""
+        """Whether to stop before step number `step`; all processes must call it at every step, and get one answer."""
         if self._received:
             self._is_answered = True
-            self._dog.end()
+            self._watchdog.end()
         if jax.process_count() > 1:
             from jax.experimental import multihost_utils
 
@@ -78,15 +78,15 @@ class StopRequest:
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _listen(self, told: socket.socket, watched: frozenset[int]) -> None:
-        """Starts the grace period when the system delivers a signal, whatever the main thread is at."""
-        with told:
-            while numbers := told.recv(64):
+    def _listen(self, receiver: socket.socket, watched: frozenset[int]) -> None:
+        """Starts the grace period when the system delivers a signal, even if the main thread is busy."""
+        with receiver:
+            while numbers := receiver.recv(64):
                 if watched.isdisjoint(numbers):
                     continue
-                self._dog.begin()
-                if self._is_answered:  # in the meantime
-                    self._dog.end()
+                self._watchdog.begin()
+                if self._is_answered:  # by the main thread in the meantime
+                    self._watchdog.end()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -95,14 +95,14 @@ class StopRequest:
 
 
 class BadStepGuard:
-    """Stops a run whose losses or gradients stay infinite or not a number."""
+    """Stops a run after too many consecutive steps with non-finite losses or gradients."""
 
     def __init__(self, limit: int) -> None:
-        """Args: limit, the number of such steps in a row that ends the run."""
+        """Args: limit, the number of consecutive non-finite steps that ends the run."""
         self._limit = limit
 
     def check(self, step: int, metrics: dict[str, Any]) -> None:
-        """Looks at the metrics of finished step `step`, waiting for them if need be.
+        """Checks the metrics of step `step`, and waits for them if necessary.
 
         Raises:
           CodaxError: the limit is reached.

@@ -1,4 +1,4 @@
-"""Scores of the averaged generator on fixed validation crops, at every rate that the recipe reports."""
+"""Scores of the averaged generator on fixed validation crops, at every rate of the recipe."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from codax.dsp.mel import mel_matrix
 from codax.dsp.stft import magnitude, stft
 from codax.losses import spectral
 
-BATCH = 16  # most examples at a time; fixed, so that the scores do not depend on the number of devices
+BATCH = 16  # largest batch; fixed, so that the scores do not depend on the number of devices
 _MEL_WINDOW, _MELS = 1024, 64
 _ENERGY_FLOOR = 1e-8
 
 
 class Reconstructor:
-    """Audio through the codec at a number of quantizers that may change without a new compilation."""
+    """Encodes and decodes audio; changing the number of quantizers does not recompile."""
 
     def __init__(self, config: Config) -> None:
         self._config, model = config, CodecModel(config)
@@ -49,13 +49,13 @@ class Reconstructor:
         self._decode = jax.jit(decode, static_argnums=3)
 
     def rates(self) -> dict[str, int]:
-        """Label and number of quantizers of every rate to report; the last is the highest."""
+        """Returns the label and number of quantizers of every rate to report; the last is the highest."""
         counts = {self._config.quantizers_for(kbps) for kbps in self._config.quantizer.kbps}
         counts.add(self._config.quantizer.num_quantizers)
         return {f"{self._config.kbps(n):g}kbps": n for n in sorted(counts)}
 
     def __call__(self, variables: Any, audio: np.ndarray, levels: Sequence[int], *, quantize: bool = True):
-        """Yields (audio [batch, time, channels], codebook metrics) for every entry of `levels`; denoising is on."""
+        """Yields (audio [batch, time, channels], codebook metrics) for each number in `levels`; denoising is on."""
         scale = distances.rms_scale(audio)[:, None, None] if self._config.model.normalize else np.float32(1)
         latent = self._encode(variables, audio / scale)
         for count in levels:
@@ -64,19 +64,19 @@ class Reconstructor:
 
 
 class Validator:
-    """`Validator(config, batches)(variables)` gives the scores as plain numbers."""
+    """Computes the scores as plain numbers: `Validator(config, batches, reconstruct)(variables)`."""
 
     def __init__(self, config: Config, batches: Sequence[dict[str, np.ndarray]], reconstruct: Reconstructor) -> None:
-        """Args: batches as `codax.data.pipeline.validation_batches` makes them."""
+        """Args: batches, from `codax.data.pipeline.validation_batches`."""
         self._config, self._batches, self._reconstruct = config, batches, reconstruct
         self._score = jax.jit(lambda target, estimate: scores(config, target, estimate))
 
     def __call__(self, variables: Any, *, quantize: bool = True) -> dict[str, float]:
-        """Means over the batches; names end in the rate (`snr/6kbps`), or in `latent` without quantization.
+        """Returns means over the batches; names end in the rate (`snr/6kbps`), or in `latent` without quantization.
 
         Args:
           variables: {"params", "codebook"} of the averaged generator.
-          quantize: False before the codebooks are started.
+          quantize: False before the codebooks are initialised.
         """
         rates = self._reconstruct.rates() if quantize else {"latent": 0}
         sums: dict[str, float] = {}
@@ -93,11 +93,11 @@ class Validator:
 
 
 def scores(config: Config, target: jax.Array, estimate: jax.Array) -> dict[str, jax.Array]:
-    """Losses and distances between audio [batch, time, channels], means over examples.
+    """Computes losses and distances between audio [batch, time, channels], means over examples.
 
     Returns:
       waveform: L1; spectral: the recipe's loss on all windows; mel: mean absolute difference of natural-log mel
-      magnitudes (another quantity than evaluation's `mel`); snr and si_sdr in dB.
+      magnitudes (not the `mel` of evaluations); snr and si_sdr in dB.
     """
     a = jnp.moveaxis(target, -1, 1).reshape(-1, target.shape[1])
     b = jnp.moveaxis(estimate, -1, 1).reshape(-1, target.shape[1])

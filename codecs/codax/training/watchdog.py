@@ -1,4 +1,4 @@
-"""Ends a run whose data no longer comes, or whose step never ends."""
+"""Ends a process that waits too long for data or a step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 
 
 class Watchdog:
-    """Ends the process when a wait takes too long: a thread that hangs in a read cannot be stopped otherwise.
+    """Ends the process if a wait takes too long, since a thread that hangs in a read cannot be stopped otherwise.
 
-    `with Watchdog(600, message) as dog: with dog.watching(): batch = next(data)`.
+    `with Watchdog(600, message) as watchdog: with watchdog.watching(): batch = next(data)`.
     """
 
     def __init__(self, seconds: float, message: Callable[[], str]) -> None:
-        """Args: seconds that a wait may take, 0 = any; message, one line for stderr, asked for at the end."""
+        """Args: seconds that a wait may take, 0 = unlimited; message, called at the end, returns a line for stderr."""
         self._seconds, self._message = seconds, message
         self._since: float | None = None
         self._factor = 1.0
@@ -39,16 +39,16 @@ class Watchdog:
         self.end()
 
     def begin(self) -> None:
-        """A wait begins; any thread may say so."""
+        """Starts a wait, from any thread."""
         self._since = time.monotonic()
 
     def end(self) -> None:
-        """The wait is over."""
+        """Ends the wait."""
         self._since = None
 
     @contextlib.contextmanager
     def patient(self, factor: float) -> Iterator[None]:
-        """In the block a wait may take `factor` times as long; what follows it has its full time again."""
+        """Allows waits `factor` times as long in the block, and restarts the current wait after it."""
         self._factor = factor
         try:
             yield

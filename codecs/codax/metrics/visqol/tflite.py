@@ -1,9 +1,8 @@
-"""A small, distrustful reader of TensorFlow Lite files: tensors, constants and operators of the one graph.
+"""Reads TensorFlow Lite files from untrusted sources: tensors, constants and operators of a single graph.
 
-A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs), read with the flatbuffers package. That
-package trusts the file, so lengths are checked here: a damaged or hostile file gives a ValueError, and cannot make the
-reader loop or fill the memory. Contents are viewed where they lie, lists are short, and all constants together are no
-larger than the file.
+A .tflite file is a FlatBuffer (root table Model of TensorFlow's schema.fbs). The flatbuffers package does not validate
+files, so this module checks lengths: a damaged or hostile file raises ValueError, and cannot cause endless loops or
+exhaust the memory. Contents are views, lists are short, and all constants together are no larger than the file.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from flatbuffers.number_types import Int8Flags, Int32Flags, Uint32Flags
 
 # TensorType of schema.fbs -> numpy.
 _DTYPES = {0: np.dtype("<f4"), 2: np.dtype("<i4"), 4: np.dtype("<i8"), 6: np.dtype("?")}
-_LARGEST_TENSOR = 1 << 24  # cells
-_LONGEST_LIST = 256  # of tensor numbers or sizes
+_LARGEST_TENSOR = 1 << 24  # elements
+_LONGEST_LIST = 256  # tensor indices or sizes
 _LONGEST_NAME = 4096  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """A tensor of the graph. `constant` is None for those that operators compute."""
+    """A tensor of the graph; `constant` is None if an operator computes it."""
 
     name: str
     shape: tuple[int, ...]
@@ -35,7 +34,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """A step of the graph: BuiltinOperator number, tensor indices (-1: left out), the options table."""
+    """An operator: BuiltinOperator code, tensor indices (-1 = omitted optional input), options table."""
 
     code: int
     inputs: tuple[int, ...]
@@ -45,7 +44,7 @@ class Operator:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """Tensors, the indices of inputs and outputs, and the operators in the order they run."""
+    """Tensors, the indices of inputs and outputs, and the operators in execution order."""
 
     tensors: list[Tensor]
     inputs: tuple[int, ...]
@@ -54,10 +53,13 @@ class Graph:
 
 
 class Table(flatbuffers.table.Table):
-    """A FlatBuffer table; fields by their number in the schema. Raises struct.error or TypeError outside the file."""
+    """A FlatBuffer table, whose fields have the numbers of the schema.
+
+    Offsets outside the file raise struct.error or TypeError.
+    """
 
     def scalar(self, number: int, flags: type, default: int = 0) -> int:
-        """An integer field; `flags` is its type among flatbuffers.number_types."""
+        """Returns an integer field; `flags` is its type in flatbuffers.number_types."""
         return self.GetSlot(_slot(number), default, flags)
 
     def table(self, number: int) -> Table | None:
@@ -79,7 +81,7 @@ class Table(flatbuffers.table.Table):
         return memoryview(self.Bytes)[begin : begin + count]
 
     def _vector(self, number: int, item_size: int) -> tuple[int, int]:
-        """Where a vector's items begin and how many there are."""
+        """Returns the offset of a vector's items and their number."""
         place = self.Offset(_slot(number))
         if not place:
             return 0, 0
@@ -90,21 +92,21 @@ class Table(flatbuffers.table.Table):
 
 
 def _slot(number: int) -> int:
-    """Where a field's offset stands in the vtable."""
+    """Returns the position of a field's offset in the vtable."""
     return 4 + 2 * number
 
 
 def read_graph(data: bytes) -> Graph:
-    """Parse a model of a single graph.
+    """Parses a model with a single graph.
 
     Raises:
-        ValueError: it is not one, or it is damaged.
+      ValueError: the file is not such a model, or it is damaged.
     """
     if data[4:8] != b"TFL3":
         raise ValueError("not a TensorFlow Lite file")
     try:
         return _read_graph(data)
-    except (struct.error, TypeError) as error:  # beyond the end, before the start
+    except (struct.error, TypeError) as error:  # an offset after the end or before the start
         raise ValueError("an offset points outside the file") from error
 
 
@@ -115,7 +117,7 @@ def _read_graph(data: bytes) -> Graph:
         raise ValueError(f"{len(subgraphs)} graphs, expected one")
     graph = subgraphs[0]
     buffers = [buffer.raw(0) for buffer in model.tables(4)]
-    # Old files have the operator number in a byte (field 0), newer ones in an integer (field 3) as well.
+    # Old files have the operator code only in a byte (field 0), newer ones also in an integer (field 3).
     codes = [max(table.scalar(0, Int8Flags), table.scalar(3, Int32Flags)) for table in model.tables(1)]
     tensors = [_tensor(table, buffers) for table in graph.tables(0)]
     if sum(tensor.constant.nbytes for tensor in tensors if tensor.constant is not None) > len(data):
