@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument(
         "--against", type=lambda p: Path(p).absolute(), help="an older checkout of codax to compare with"
     )
+    parser.add_argument("--before-python", default=sys.executable, help="the Python of that side, with its own JAX")
     parser.add_argument("--again", action="store_true")
     parser.add_argument(
         "--warm", action="store_true", help="use programs compiled by an earlier process; needs an --out of its own"
