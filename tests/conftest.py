@@ -17,8 +17,12 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
+from codax.runtime.compilation import processor, sound_fusions  # noqa: E402
+
+_fusions = sound_fusions()  # as train.py has them, whose runs are compared with runs in this process
+_fusions.__enter__()
+
 import jax  # noqa: E402 (reads the environment)
-from codax.runtime.compilation import processor  # noqa: E402
 
 _DAYS = 7  # after which a program is compiled again, so that those of earlier versions of the code do not pile up
 
