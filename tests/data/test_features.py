@@ -180,8 +180,8 @@ def test_features_that_do_not_fit(built, config, tmp_path):
     config.model.strides, config.data.source = (2, 4, 5, 10), str(tmp_path / "in")
     with pytest.raises(CodaxError, match=r"\.wav is no shard"):
         pipeline.training_batches(config, batch_size_per_process=3)
-    config.data.mixture.sources = (f"a={built}",)
-    with pytest.raises(ConfigError, match=r"data\.mixture\.\w+"):
+    config.data.mixture.sources, config.data.mixture.pools = (f"a={built}",), ("*",) * 4
+    with pytest.raises(ConfigError, match=r"mixture\.counts"):
         config.validate()
     with pytest.raises(CodaxError, match="holds other features, of loudness"):
         about(sha256="1").write(built)
