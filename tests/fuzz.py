@@ -230,7 +230,9 @@ def write_packets(path: Path) -> None:
 
     meta = Meta("small", bytes(8), 8000, channels=1, num_samples=0, codebook_size=8, num_quantizers=2, streams=1)
     codes = np.ones((1, 20, 2), np.int32)
-    path.write_bytes(packets.header(meta) + b"".join(packets.packets(codes, meta)) + packets.last_packet(codes, 1, meta))
+    path.write_bytes(
+        packets.header(meta) + b"".join(packets.packets(codes, meta)) + packets.last_packet(codes, 1, meta)
+    )
 
 
 def read_audio(path: Path) -> object:

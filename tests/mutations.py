@@ -90,7 +90,9 @@ def mutated_json(text: str, rng: np.random.Generator) -> str:
                 parent[f"{key}x"] = parent.pop(key)
             case 2 if isinstance(parent, list):
                 parent += parent[:1] * int(rng.integers(1, 2000))
-            case 3 | 4 | 5 if isinstance(parent[key], int | float):  # another number: what lies behind the checks of types
+            case 3 | 4 | 5 if isinstance(
+                parent[key], int | float
+            ):  # another number: what lies behind the checks of types
                 parent[key] = _numbers(parent[key])[rng.integers(6)]
             case _:
                 parent[key] = f"\0{rng.integers(len(_VALUES))}\0"
@@ -132,7 +134,15 @@ def mutated_safetensors(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 _TAR_FIELDS = {"name": (0, 100), "mode": (100, 8), "size": (124, 12), "type": (156, 1), "magic": (257, 8)}
-_TAR_VALUES = (b"77777777777\0", b"\x80" + (1 << 60).to_bytes(11, "big"), b"\xff" * 12, b"-1", b"", b"LKgxSV5\0", b"../")
+_TAR_VALUES = (
+    b"77777777777\0",
+    b"\x80" + (1 << 60).to_bytes(11, "big"),
+    b"\xff" * 12,
+    b"-1",
+    b"",
+    b"LKgxSV5\0",
+    b"../",
+)
 
 
 def mutated_tar(data: bytes, rng: np.random.Generator) -> bytes:

@@ -4,6 +4,7 @@ A kind outside the package subclasses `QuantizerConfig` and registers the class 
 `codax.quantizers.registry.register`.
 """
 
+import copy
 import dataclasses
 import math
 from typing import ClassVar
@@ -21,11 +22,16 @@ class QuantizerConfig(Tagged):
     Attributes:
       semantic: number of first levels that quantize in parallel to the others (split RVQ), and are always used.
       dead_every: steps between searches for dead entries.
+      training: fields that matter in training alone; all others decide the codes, or which rates a model has.
     """
 
     path: ClassVar[str] = "quantizer"
     tag: ClassVar[str] = "kind"
     classes: ClassVar[dict[str, type["QuantizerConfig"]]] = {}
+    training: ClassVar[frozenset[str]] = frozenset(
+        "decay alarm_coverage unquantized dropout dropout_share dropout_kbps start_step gradient epsilon smoothing "
+        "kmeans_iterations kmeans_alternate dead_threshold dead_ratio dead_every".split()
+    )
     semantic = 0
     dead_every = 1
 
@@ -47,6 +53,12 @@ class QuantizerConfig(Tagged):
     def codebook_size(self) -> int:
         """Number of entries of a level; a field of most kinds."""
         raise NotImplementedError
+
+    def with_codebooks_of(self, other: "QuantizerConfig") -> "QuantizerConfig":
+        """Returns the section that has the kind and codebooks of `other`, and is trained as this one says."""
+        fields = [field.name for field in dataclasses.fields(other) if field.init and field.name not in self.training]
+        mine = copy.copy(self).of_class(other.kind)
+        return dataclasses.replace(mine, **{name: getattr(other, name) for name in fields})
 
     def checks(self) -> list[Check]:
         return [

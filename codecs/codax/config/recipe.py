@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -35,6 +36,7 @@ class Config(Section):
     version: int = constant(VERSION)  # of the file's format
     name: str = "soundstream_24khz"
     seed: int = 0
+    codes_of: tuple[str, ...] = ()  # hashes (hex) of models with the same encoder and codebooks, whose files it decodes
     model: ModelConfig = dataclasses.field(default_factory=SoundStreamConfig)
     quantizer: QuantizerConfig = dataclasses.field(default_factory=EMAQuantizerConfig)
     discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
@@ -110,6 +112,11 @@ class Config(Section):
         stored_features = self.teacher.precomputed and self.loss.distillation > 0
         return [
             Check(
+                all(re.fullmatch("[0-9a-f]{16}", each) for each in self.codes_of),
+                "codes_of",
+                "hashes of models: 16 hexadecimal digits each",
+            ),
+            Check(
                 not self.discriminator.per_kbps or quantizer.dropout_kbps,
                 "discriminator.per_kbps",
                 "false without quantizer.dropout_kbps",
@@ -136,11 +143,6 @@ class Config(Section):
             ),
             Check(self.segment_samples >= self.hop, "train.segment_seconds", "at least one frame long"),
             Check(not train.start_from or not self.lm.codec, "train.start_from", "empty for a language model"),
-            Check(
-                not train.start_from or quantizer.start_step == 0,
-                "quantizer.start_step",
-                "0 with train.start_from, which provides codebooks",
-            ),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),
             Check(
                 train.batch_size % self.memory.accumulate == 0,

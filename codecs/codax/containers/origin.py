@@ -36,7 +36,7 @@ def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.Pat
     if model is not None:
         is_name = isinstance(model, str | os.PathLike)
         codec = load(os.fspath(model)) if is_name else model
-        if codec.hash != meta.model_hash:
+        if not decodes(codec, meta):
             actual = f"{os.fspath(model)} is " if is_name else "the model given is "
             raise CodaxError(
                 f"{source}: encoded with {expected}, but {actual}{codec.model_id} with weights {codec.hash.hex()}"
@@ -49,13 +49,18 @@ def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.Pat
         except CodaxError as error:
             messages.append(str(error))
             continue
-        if codec.hash == meta.model_hash:
+        if decodes(codec, meta):
             return codec
         messages.append(f"{folder} has weights {codec.hash.hex()}")
     tried = f" ({'; '.join(messages)})" if messages else ""
     raise CodaxError(
         f"{source}: encoded with {expected}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
     )
+
+
+def decodes(codec: Codec, meta: Meta) -> bool:
+    """Whether a model decodes a container: it wrote it, or has the same encoder and codebooks as the model that did."""
+    return meta.model_hash in (codec.hash, *map(bytes.fromhex, codec.config.codes_of))
 
 
 def candidates(meta: Meta) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
-from codax.training.start import resume, start_from
+from codax.training.start import adopt, resume, start_from
 from codax.training.state import TrainState, init_state
 from codax.training.step import Phase, make_codebook_init, make_step, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
@@ -64,6 +64,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         )
         stop = stack.enter_context(StopRequest(checkpoints.kept))
         start = checkpoints.latest()
+        if config.train.start_from:
+            config = adopt(config, workdir if start is not None else None)
         if start is not None:
             check_same_config(workdir, config)
         if is_first:
@@ -97,7 +99,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             state = mapped.initialise(make_state)
             if config.train.start_from:
                 state = start_from(config, state, mapped.state_sharding)
-                terminal.say(f"starting from {config.train.start_from}")
+                terminal.say(
+                    f"starting from {config.train.start_from}, with its network and codebooks instead of the recipe's"
+                )
         else:
             state, saved = resume(checkpoints, start, mapped.abstract(make_state), data)
             terminal.say(f"resuming from the checkpoint of step {start:,}")
