@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config
 
 
-def divide(config: Config, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def divide(config: Config, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divides the generator's parameters, or a tree of their form, into those that are trained and the others."""
     trained = {name: value for name, value in params.items() if part_of(config, name) not in config.train.freeze}
     return trained, {name: value for name, value in params.items() if name not in trained}

@@ -251,7 +251,7 @@ def update_generator(
     total, losses, gradients = mean_over((total, losses, gradients), axis)
     before, frozen = divide(config, state.generator)
     updates, optimizer_state = nets.generator_optimizer.update(gradients, state.generator_optimizer, before)
-    trained = optax.apply_updates(before, updates)
+    trained: Any = optax.apply_updates(before, updates)
     average = update_ema(divide(config, state.average)[0], trained, state.step, config.train.ema_decay)
     new = state.replace(
         generator=trained | frozen,
