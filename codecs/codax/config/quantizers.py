@@ -29,8 +29,15 @@ class QuantizerConfig(Tagged):
     tag: ClassVar[str] = "kind"
     classes: ClassVar[dict[str, type["QuantizerConfig"]]] = {}
     training: ClassVar[frozenset[str]] = frozenset(
-        ("decay", "alarm_coverage", "unquantized", "dropout", "dropout_share", "dropout_kbps", "start_step", "gradient")
-        + (
+        {
+            "decay",
+            "alarm_coverage",
+            "unquantized",
+            "dropout",
+            "dropout_share",
+            "dropout_kbps",
+            "start_step",
+            "gradient",
             "epsilon",
             "smoothing",
             "kmeans_iterations",
@@ -38,7 +45,7 @@ class QuantizerConfig(Tagged):
             "dead_threshold",
             "dead_ratio",
             "dead_every",
-        )
+        }
     )
     semantic = 0
     dead_every = 1
