@@ -138,10 +138,10 @@ def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, 
     return run_steps(config, jax.jit, lambda batch: batch, initial, None)
 
 
-def steps(out: str) -> None:
-    """Runs the steps of `step_config` as one of several processes, and saves what came out."""
+def steps(out: str, kind: str) -> None:
+    """Runs the steps of `step_config` as one of several processes, and saves the results."""
     parallel.initialize_distributed()
-    mapped = parallel.Parallel()
+    mapped = parallel.Parallel(kind)
     assert mapped.devices == 8 and mapped.local_batch(EXAMPLES) == EXAMPLES // jax.process_count() == EXAMPLES // 2
     results = mapped_steps(step_config(), mapped)
     if jax.process_index() == 0:
