@@ -1,11 +1,12 @@
 """Builds typed dataclasses from plain values, as in JSON; checks every name and type."""
 
 import dataclasses
-import math
 import typing
 
 from codax.config.section import Tagged, unknown_field
 from codax.errors import ConfigError
+
+_LARGEST = 10**18  # of a number; what codax computes from it is then far below the largest float
 
 
 def build(cls: type, values: object, prefix: str) -> typing.Any:
@@ -47,10 +48,10 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
             raise ConfigError(f"config field {name}: expected an object, got {value!r}")
         element = typing.get_args(hint)[1]
         return {str(key): _convert(element, one, f"{name}.{key}") for key, one in value.items()}
+    if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+        raise ConfigError(f"config field {name}: must be a finite number of at most 18 digits, got {value!r:.40}")
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:
         raise ConfigError(f"config field {name}: expected {hint.__name__}, got {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"config field {name}: must be finite, got {value!r}")
     return value

@@ -48,6 +48,10 @@ class QuantizerConfig(Tagged):
         """Number of entries of a level; a field of most kinds."""
         raise NotImplementedError
 
+    def least_values(self, dimension: int) -> int:
+        """Returns a lower bound of the number of values in the arrays, for a latent of `dimension` channels."""
+        return 0
+
     def checks(self) -> list[Check]:
         return [
             *at_least(self, 1, "num_quantizers"),
@@ -84,6 +88,9 @@ class EMAQuantizerConfig(QuantizerConfig):
     semantic: int = 0
     projection: int = 0  # > 0: channels of linear projections before the codebooks, and inversely after them
 
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.codebook_size * (self.projection or dimension) + self.projection * dimension
+
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
@@ -117,6 +124,9 @@ class FactorisedQuantizerConfig(QuantizerConfig):
     gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     projection: int = 8  # channels of a level's projection
 
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.projection * (self.codebook_size + 2 * dimension)
+
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
@@ -137,6 +147,9 @@ class FSQQuantizerConfig(QuantizerConfig):
     def codebook_size(self) -> int:
         """Number of codes of a level: the product of `fsq_levels`."""
         return math.prod(self.fsq_levels)
+
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * len(self.fsq_levels) * 2 * dimension
 
     def checks(self) -> list[Check]:
         return [

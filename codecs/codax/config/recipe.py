@@ -24,6 +24,7 @@ from codax.config.teachers import TeacherConfig
 from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
 from codax.errors import ConfigError
+from codax.storage import strict_json
 
 M = TypeVar("M", bound=ModelConfig)
 
@@ -201,10 +202,7 @@ class Config(Section):
         Raises:
           ConfigError: naming the file.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not a readable config ({error})") from error
+        values = strict_json.read(path, "config", ConfigError)
         try:
             return Config.from_dict(values)
         except ConfigError as error:

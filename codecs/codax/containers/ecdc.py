@@ -22,6 +22,7 @@ import numpy as np
 from codax.audio.segments import bounds
 from codax.entropy.bitpack import BitPacker, packed_bytes, unpack
 from codax.errors import CodaxError
+from codax.storage import strict_json
 
 SUFFIX = ".ecdc"
 MAGIC = b"ECDC"
@@ -197,9 +198,9 @@ def parse_header(data: bytes) -> Header:
     if size > min(_LONGEST_TEXT, len(data) - _HEAD.size):
         raise EcdcError("the header is damaged or cut off")
     try:
-        meta = json.loads(data[_HEAD.size : _HEAD.size + size])
+        meta = strict_json.parse(data[_HEAD.size : _HEAD.size + size])
         model, length, codebooks, compressed = (meta[key] for key in ("m", "al", "nc", "lm"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (strict_json.JSONError, KeyError, TypeError) as error:
         raise EcdcError("the header is not the JSON that .ecdc files have") from error
     kind = _kind(model)
     if type(length) is not int or type(codebooks) is not int or length < 1 or not 1 <= codebooks <= kind.codebooks:

@@ -12,6 +12,7 @@ from codax.codec.loading import from_weights
 from codax.config import Config, DACConfig, EncodecConfig, MimiConfig, presets
 from codax.errors import CodaxError
 from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
+from codax.storage import strict_json
 from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
 
 KYUTAI_CONFIG = "mimi_config.json"
@@ -50,10 +51,9 @@ def is_foreign(path: str | Path) -> bool:
     if not path.is_dir():
         return False
     try:
-        values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return "quantizer" not in strict_json.read_object(path / "config.json", "config")
+    except CodaxError:
         return (path / KYUTAI_CONFIG).is_file()
-    return isinstance(values, dict) and "quantizer" not in values
 
 
 _Imported = tuple[Config, dict[str, Any], Path]
@@ -85,7 +85,7 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
         config_file = path.parent / KYUTAI_CONFIG
         config = presets.mimi_24khz()
         if config_file.is_file():
-            config = mimi_config.config_from_kyutai(_json_object(config_file))
+            config = mimi_config.config_from_kyutai(strict_json.read_object(config_file, "config", ModelError))
         return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
     if dac.is_checkpoint(arrays):
         config, arrays = dac.read_checkpoint(arrays)
@@ -105,18 +105,8 @@ def _weights_file(folder: Path) -> Path:
     raise ModelError(f"{folder}: has none of {', '.join(names)}")
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a readable config ({error})") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: not a config but a {type(values).__name__}")
-    return values
-
-
 def _read_json(path: Path) -> dict[str, Any]:
-    values = _json_object(path)
+    values = strict_json.read_object(path, "config", ModelError)
     if values.get("model_type") not in ("encodec", "mimi", "dac") and not speechtokenizer.is_config(values):
         raise ModelError(
             f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"

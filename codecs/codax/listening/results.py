@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from codax.errors import CodaxError
 from codax.listening.manifest import Manifest
+from codax.storage import strict_json
 
 FORMAT = "codax-listening-result"
 VERSION = 1
@@ -135,8 +135,8 @@ def _read_file(path: Path, manifest: Manifest) -> list[Session]:
 
 def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
     try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = strict_json.parse(text)
+    except strict_json.JSONError as error:
         raise CodaxError(f"{path}: is not JSON ({error})") from error
     if data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a result of a listening test")
@@ -245,7 +245,7 @@ def _check_complete(session: Session, manifest: Manifest) -> None:
 
 
 def _natural(listener: str) -> tuple[bool, int, str]:
-    return (False, int(listener), "") if listener.isdecimal() else (True, 0, listener)
+    return (False, int(listener), "") if listener.isdecimal() and len(listener) < 20 else (True, 0, listener)
 
 
 def to_csv(sessions: Sequence[Session], manifest: Manifest) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from codax.config.parsing import build
 from codax.errors import CodaxError, ConfigError
+from codax.storage import strict_json
 from codax.storage.tensors import read_tensors
 from codax.teachers import wavlm
 from codax.teachers.teacher import TeacherError
@@ -215,14 +215,13 @@ def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
     Raises:
       TeacherError: naming the file and the reason.
     """
-    path = folder / "config.json"
+    path, preprocessor = folder / "config.json", folder / "preprocessor_config.json"
+    values, normalise = strict_json.read_object(path, "config", TeacherError), True
+    if preprocessor.is_file():
+        normalise = bool(strict_json.read_object(preprocessor, "config", TeacherError).get("do_normalize", True))
     try:
-        config = config_of(json.loads(path.read_text(encoding="utf-8")))
-        preprocessor = folder / "preprocessor_config.json"
-        normalise = True
-        if preprocessor.is_file():
-            normalise = bool(json.loads(preprocessor.read_text(encoding="utf-8")).get("do_normalize", True))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        config = config_of(values)
+    except (ValueError, TypeError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise TeacherError(f"{path}: not a readable config ({error})") from error
     except TeacherError as error:
         raise TeacherError(f"{path}: {error}") from error

@@ -6,7 +6,6 @@ have `text`, `language`, `speaker`, `licence` and `split`. Other members are ign
 
 from __future__ import annotations
 
-import json
 import lzma
 import posixpath
 import tarfile
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 
 from codax.audio import AUDIO_SUFFIXES
 from codax.data.sources.members import MAX_AUDIO_BYTES, MAX_SIDE_BYTES, ArchiveError, Member, known_facts
+from codax.storage import strict_json
 
 
 class _Header(tarfile.TarInfo):
@@ -89,12 +89,12 @@ def _utterance(key: str, parts: dict[str, bytes | None]) -> Member:
             if suffix == ".txt":
                 facts |= {"text": text.strip()} if text.strip() else {}
                 continue
-            row = json.loads(text)
+            row = strict_json.parse(text, surrogates=True)  # `known_facts` replaces them
             if not isinstance(row, dict):
                 return Member(key, reason="json member is not an object")
             facts |= known_facts(row)
     except UnicodeDecodeError:
         return Member(key, reason="text is not UTF-8")
-    except (ValueError, RecursionError):
+    except strict_json.JSONError:
         return Member(key, reason="json member is not JSON")
     return Member(key, data, _suffix(audio[0]), facts)
