@@ -54,7 +54,7 @@ class QuantizerConfig(Tagged):
 
     def checks(self) -> list[Check]:
         return [
-            *at_least(self, 1, "num_quantizers"),
+            Check(1 <= self.num_quantizers <= 1024, "num_quantizers", "1 to 1024"),
             Check(2 <= self.codebook_size <= 65536, "codebook_size", "2 to 65536"),
             Check(0 < self.decay < 1, "decay", "between 0 and 1"),
             *below_one(self, "alarm_coverage", "unquantized"),

@@ -23,7 +23,7 @@ from codax.config.section import Section, constant
 from codax.config.teachers import TeacherConfig
 from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
 from codax.storage import strict_json
 
 M = TypeVar("M", bound=ModelConfig)
@@ -157,7 +157,7 @@ class Config(Section):
             for ok, field, expected in section.checks():
                 if not ok:
                     value = _at(section, field)
-                    raise ConfigError(f"config field {section.place(field)} = {value!r}: must be {expected}")
+                    raise ConfigError(f"config field {section.place(field)} = {shown(value)}: must be {expected}")
         for kbps in self.quantizer.kbps:
             self.quantizers_for(kbps)
         return self
@@ -168,7 +168,9 @@ class Config(Section):
             for field in section.idle():
                 value = getattr(section, field.name)
                 needs = field.metadata["needs"]
-                raise ConfigError(f"config field {section.place(field.name)} = {value!r} does nothing without {needs}")
+                raise ConfigError(
+                    f"config field {section.place(field.name)} = {shown(value)} does nothing without {needs}"
+                )
         return self
 
     def acting(self) -> Self:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
-from codax.interop.encodec import LayoutError
+from codax.interop.encodec import BAD_VALUES, LayoutError, powers
 
 # Field name of transformers' MimiConfig, and the path in codax's config.
 _HF = (
@@ -76,9 +76,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         if (values.get("num_key_value_heads") or heads) != heads:
             raise LayoutError("num_key_value_heads is not num_attention_heads")
         model.strides = tuple(reversed(values.get("upsampling_ratios") or (8, 6, 5, 4)))
-        model.dilations = tuple(
-            values.get("dilation_growth_rate", 2) ** i for i in range(values.get("num_residual_layers", 1))
-        )
+        model.dilations = powers(values.get("dilation_growth_rate", 2), values.get("num_residual_layers", 1))
         model.seanet.shortcut = "conv" if values.get("use_conv_shortcut", False) else "identity"
         rotary = values.get("rope_parameters") or {}
         model.transformer.period = float(rotary.get("rope_theta", values.get("rope_theta", 10_000.0)))
@@ -90,7 +88,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         return _completed(config)
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
 
 
@@ -173,14 +171,14 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
             _set(config, ours, type(_get(config, ours))(value))
         net = values["seanet"]
         model.strides = tuple(reversed(net["ratios"]))
-        model.dilations = tuple(net["dilation_base"] ** i for i in range(net["n_residual_layers"]))
+        model.dilations = powers(net["dilation_base"], net["n_residual_layers"])
         model.seanet.shortcut = "identity" if net.get("true_skip", True) else "conv"
         config.quantizer.semantic = int(values["quantizer"].get("n_q_semantic", 1))
         model.resample_stride = round(config.frame_rate * model.resample_stride / float(values["frame_rate"]))
         return _completed(config)
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
 
 
