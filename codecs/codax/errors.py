@@ -2,14 +2,16 @@
 
 import reprlib
 
+_LONGEST = 200  # characters of a value in a message
 _short = reprlib.Repr()
-_short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 4, 120, 60, 120
+_short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 4, _LONGEST, 60, _LONGEST
 _short.maxlist = _short.maxtuple = _short.maxdict = 20
 
 
 def shown(value: object) -> str:
     """Returns `repr(value)` for a message, shortened if it is long."""
-    return _short.repr(value)
+    text = _short.repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class CodaxError(Exception):

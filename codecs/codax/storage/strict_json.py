@@ -50,10 +50,24 @@ def parse(data: bytes | str, *, most: int = MAX_BYTES, surrogates: bool = False)
     except UnicodeDecodeError as error:
         raise JSONError("not text in UTF-8") from error
     except UnicodeEncodeError as error:
-        raise JSONError("a text holds half a character (a lone surrogate)") from error
+        raise JSONError("a text has a lone surrogate, half of a character") from error
+    except _NumberError as error:
+        raise JSONError(_key_before(error.token, text) + str(error)) from error
     except (ValueError, RecursionError) as error:
         raise JSONError(str(error)) from error
     return value
+
+
+class _NumberError(ValueError):
+    def __init__(self, token: str, reason: str) -> None:
+        super().__init__(reason)
+        self.token = token
+
+
+def _key_before(token: str, text: str) -> str:
+    """The key of a number, for the message: the last one before its first occurrence; "" for a number without one."""
+    keys = re.findall(r'"([^"\\]{1,60})"\s*:', text[: text.find(token)])
+    return f"{keys[-1]!r}: " if keys else ""
 
 
 def read(path: str | os.PathLike[str], what: str, error: type[CodaxError] = CodaxError) -> Any:
@@ -125,18 +139,18 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     value = float(_short(text))
     if not math.isfinite(value):
-        raise ValueError(f"the number {text} is too large")
+        raise _NumberError(text, f"the number {text} is too large")
     return value
 
 
 def _short(text: str) -> str:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number of more than {MAX_DIGITS} characters")
+        raise _NumberError(text, f"a number of more than {MAX_DIGITS} characters")
     return text
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise _NumberError(name, f"{name} is not a number of JSON")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
