@@ -48,7 +48,7 @@ class Runtime:
         try:
             facts = strict_json.read(path, "description of an exported codec")
             files = {name: str(path.with_name(program["file"])) for name, program in facts["programs"].items()}
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CodaxError(f"{path}: not the description of an exported codec ({error})") from error
         return Runtime(facts, files)
 

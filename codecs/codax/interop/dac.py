@@ -113,7 +113,7 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     flat: dict[str, Any] = {}
     for ours, theirs, order in parts(config.model_of(DACConfig), layout):
         if order == _ALPHA:
-            flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha").reshape(-1)
+            flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha", (0, 1, 2)).reshape(-1)
         else:
             flat[f"params.{ours}.kernel"] = _take_kernel(entries, theirs).transpose(order)
             flat[f"params.{ours}.bias"] = entries.take(f"{theirs}.bias", (0,))

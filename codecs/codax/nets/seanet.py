@@ -35,10 +35,11 @@ def facts(config: EncodecConfig) -> Facts:
 def least_sizes(config: SEANetModelConfig) -> dict[str, int]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all layers."""
     c, net, values = config, config.seanet, 0
-    shorter = min(c.kernel_size, net.last_kernel_size)
-    for base in (c.channels, c.decoder_channels or c.channels):
-        widths = [base * 2**i for i in range(len(c.strides) + 1)]
-        values += shorter * (c.audio_channels * base + c.dimension * widths[-1]) + 8 * net.lstm_layers * widths[-1] ** 2
+    sides = (c.channels, c.kernel_size, net.last_kernel_size), (c.decoder_channels, net.last_kernel_size, c.kernel_size)
+    for base, stem, latent in sides:
+        widths = [(base or c.channels) * 2**i for i in range(len(c.strides) + 1)]
+        values += stem * c.audio_channels * widths[0] + latent * c.dimension * widths[-1]
+        values += 8 * net.lstm_layers * widths[-1] ** 2
         for width, stride in zip(widths, c.strides, strict=False):
             values += 4 * stride * width**2
             values += len(c.dilations) * net.residual_kernel_size * width * (width // net.compress)

@@ -59,9 +59,9 @@ def least_sizes(config: SoundStreamConfig) -> dict[str, int]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all convolutions."""
     c, values = config, 0
     stem = 2 * c.stem_stride if c.stem_stride > 1 else c.kernel_size
-    for base in (c.channels, c.decoder_channels or c.channels):
+    for base, latent in ((c.channels, c.latent_kernel_size), (c.decoder_channels or c.channels, c.kernel_size)):
         widths = block_channels(c, base)
-        values += stem * c.audio_channels * base + min(c.kernel_size, c.latent_kernel_size) * widths[-1] * c.dimension
+        values += stem * c.audio_channels * widths[0] + latent * widths[-1] * c.dimension
         for width, wider, stride in zip(widths, widths[1:], c.strides, strict=False):
             values += 2 * stride * width * wider + len(c.dilations) * c.kernel_size * width**2
     return {"least_arrays": 2 * len(c.strides) * (1 + 2 * len(c.dilations)), "least_values": values}
