@@ -204,7 +204,9 @@ def test_forged_files_cost_nothing(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
-    with pytest.raises(ContainerError, match="impossible blocks"):
+    with pytest.raises(ContainerError, match="impossible frames"):
         _forge(data, {"frames": 2**32 - 1})
+    with pytest.raises(ContainerError, match="impossible blocks"):
+        _forge(data, {"frames": 2**32 - 1, "num_samples": 2**40 - 1})
     with pytest.raises(ContainerError, match="method 9 is newer"):
         _forge(data, {"coding": {"method": 9}})

@@ -87,7 +87,7 @@ def test_values_of_configs(folders):
     read = lambda kind: json.loads((folders[kind] / "config.json").read_text())  # noqa: E731
     kyutai = mimi_config_of.config_to_kyutai(mimi_config())
     speech = speechtokenizer.config_values(presets.speechtokenizer_16khz())
-    forged = (None, "x", -1, 0, 10**30, 2.5, 1e300, True, [], [0], [10**9] * 3, {}, "9" * 300)
+    forged = (None, "x", -1, 0, 10**30, 2.5, 1e300, True, [], [0], [10**9] * 3, [10**18] * 10**5, {}, "9" * 300)
     ends = Counter()
     for convert, values in (
         (encodec.config_from_huggingface, read("encodec")),
@@ -133,6 +133,8 @@ def test_values_of_configs(folders):
         ("quantizer", {"num_quantizers": 1000, "codebook_size": 65536}),
         ("quantizer", {"projection": 10**12}),
         ("quantizer", {"kbps": [10**30]}),
+        ("quantizer", {"kbps": [10**18] * 10**6}),
+        ("model", {"strides": [10**18] * 10**6}),
     ],
 )
 def test_a_config_that_its_weights_do_not_fit(section, change, tmp_path):

@@ -282,7 +282,7 @@ def test_evaluation_folder(material, tmp_path):
     assert (tmp_path / "a" / "rate_score.png").read_bytes()[:4] == b"\x89PNG"
     (tmp_path / "evaluation" / "results.json").write_text("{")
     result = run("build", "--evaluation", tmp_path / "evaluation", "--out", tmp_path / "t")
-    assert "results.json: cannot be read" in str(result.exception)
+    assert "results.json: not a readable table of results" in str(result.exception)
 
 
 def test_single_outliers_are_listed_and_count(built, tmp_path):

@@ -7,6 +7,7 @@ from codax.config.section import Tagged, unknown_field
 from codax.errors import ConfigError, shown
 
 _LARGEST = 10**18  # of a number; what codax computes from it is then far below the largest float
+_LONGEST = 4096  # values of a list
 
 
 def build(cls: type, values: object, prefix: str) -> typing.Any:
@@ -38,6 +39,8 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"config field {name}: expected a list, got {shown(value)}")
+        if len(value) > _LONGEST:
+            raise ConfigError(f"config field {name}: expected at most {_LONGEST} values, got {len(value)}")
         args = typing.get_args(hint)
         args = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(args) != len(value):
@@ -49,7 +52,7 @@ def _convert(hint: typing.Any, value: object, name: str) -> object:
         element = typing.get_args(hint)[1]
         return {str(key): _convert(element, one, f"{name}.{key}") for key, one in value.items()}
     if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
-        raise ConfigError(f"config field {name}: must be a finite number of at most 18 digits, got {shown(value)}")
+        raise ConfigError(f"config field {name}: must be finite and of at most 18 digits, got {shown(value)}")
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

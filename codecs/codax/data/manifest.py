@@ -83,7 +83,7 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
-        row = strict_json.parse(text, most=_MAX_ROW)
+        row = strict_json.parse(text.strip(), most=_MAX_ROW)
     except strict_json.JSONError as error:
         raise CodaxError(f"{where}: not JSON lines ({error})") from error
     if not isinstance(row, dict):

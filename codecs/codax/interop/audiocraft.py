@@ -8,7 +8,7 @@ from typing import Any
 
 from codax.config import Config, ConfigError, EncodecConfig, presets
 from codax.errors import shown
-from codax.interop.encodec import BAD_VALUES, NORMS, PADS, LayoutError, powers
+from codax.interop.encodec import BAD_VALUES, NORMS, PADS, LayoutError, backwards, powers
 
 _NORMS = {**NORMS, "none": "none"}
 _LONGEST_TEXT = 1 << 18
@@ -40,7 +40,7 @@ def config_of(text: str) -> Config:
         model.causal = values("encodec.causal")
         model.channels, model.dimension = values("seanet.n_filters"), values("seanet.dimension")
         model.kernel_size = values("seanet.kernel_size")
-        model.strides = tuple(reversed(values("seanet.ratios")))
+        model.strides = backwards(values("seanet.ratios"))
         model.dilations = powers(values("seanet.dilation_base"), values("seanet.n_residual_layers"))
         net.residual_kernel_size, net.last_kernel_size = (
             values("seanet.residual_kernel_size"),

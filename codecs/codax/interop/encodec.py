@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,13 @@ def powers(base: int, count: int) -> tuple[int, ...]:
     if not 0 <= count <= 16 or not 0 <= base <= 1 << 16:
         raise ValueError(f"{count} dilations that are powers of {base}")
     return tuple(base**i for i in range(count))
+
+
+def backwards(ratios: Sequence[int]) -> tuple[int, ...]:
+    """Returns strides in the encoder's order from those of a config. Raises ValueError for more than 64."""
+    if len(ratios) > 64:
+        raise ValueError(f"{len(ratios)} strides")
+    return tuple(reversed(ratios))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,7 +303,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
             setattr(model, ours, values[theirs])
         for theirs, ours in _HF_SEANET:
             setattr(net, ours, values[theirs])
-        model.strides = tuple(reversed(values["upsampling_ratios"]))
+        model.strides = backwards(values["upsampling_ratios"])
         model.dilations = powers(values["dilation_growth_rate"], values["num_residual_layers"])
         model.segment_seconds = float(values["chunk_length_s"] or 0.0)
         if values["overlap"] is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
-from codax.interop.encodec import BAD_VALUES, LayoutError, powers
+from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
 
 # Field name of transformers' MimiConfig, and the path in codax's config.
 _HF = (
@@ -75,7 +75,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         heads = model.transformer.heads
         if (values.get("num_key_value_heads") or heads) != heads:
             raise LayoutError("num_key_value_heads is not num_attention_heads")
-        model.strides = tuple(reversed(values.get("upsampling_ratios") or (8, 6, 5, 4)))
+        model.strides = backwards(values.get("upsampling_ratios") or (8, 6, 5, 4))
         model.dilations = powers(values.get("dilation_growth_rate", 2), values.get("num_residual_layers", 1))
         model.seanet.shortcut = "conv" if values.get("use_conv_shortcut", False) else "identity"
         rotary = values.get("rope_parameters") or {}
@@ -170,7 +170,7 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
                 value = value[part]
             _set(config, ours, type(_get(config, ours))(value))
         net = values["seanet"]
-        model.strides = tuple(reversed(net["ratios"]))
+        model.strides = backwards(net["ratios"])
         model.dilations = powers(net["dilation_base"], net["n_residual_layers"])
         model.seanet.shortcut = "identity" if net.get("true_skip", True) else "conv"
         config.quantizer.semantic = int(values["quantizer"].get("n_q_semantic", 1))

@@ -15,7 +15,7 @@ from typing import Any
 from codax.codec.codec import Codec
 from codax.config import Config, ConfigError, EncodecConfig, RecurrentSEANetConfig, presets
 from codax.interop import encodec
-from codax.interop.encodec import BAD_VALUES, LayoutError, powers
+from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
 from codax.storage.files import write_whole
 from codax.storage.tensors import ModelError
 
@@ -52,7 +52,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
             setattr(model.seanet, ours, values[theirs])
         for theirs, ours in _QUANTIZER:
             setattr(config.quantizer, ours, values[theirs])
-        model.strides = tuple(reversed(values["strides"]))
+        model.strides = backwards(values["strides"])
         model.dilations = powers(values["dilation_base"], values["n_residual_layers"])
         # A head with the width of the latent is the identity, without weights.
         wide = values["semantic_dimension"]
