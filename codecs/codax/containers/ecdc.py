@@ -21,7 +21,7 @@ import numpy as np
 
 from codax.audio.segments import bounds
 from codax.entropy.bitpack import BitPacker, packed_bytes, unpack
-from codax.errors import CodaxError
+from codax.errors import CodaxError, shown
 from codax.storage import strict_json
 
 SUFFIX = ".ecdc"
@@ -207,7 +207,7 @@ def parse_header(data: bytes) -> Header:
         raise EcdcError("the header is not the JSON that .ecdc files have") from error
     kind = _kind(model)
     if type(length) is not int or type(codebooks) is not int or length < 1 or not 1 <= codebooks <= kind.codebooks:
-        raise EcdcError(f"impossible length of {length!r} samples or number of {codebooks!r} codebooks")
+        raise EcdcError(f"impossible length of {shown(length)} samples or number of {shown(codebooks)} codebooks")
     if type(compressed) is not bool:
         raise EcdcError("the header is not the JSON that .ecdc files have")
     header = Header(model, length, codebooks, compressed, _HEAD.size + size)
@@ -268,5 +268,5 @@ def read(path: str | os.PathLike[str]) -> Ecdc:
 
 def _kind(model: object) -> Kind:
     if not isinstance(model, str) or model not in KINDS:
-        raise EcdcError(f"model {model!r} is not a model of .ecdc files ({', '.join(KINDS)})")
+        raise EcdcError(f"model {shown(model)} is not a model of .ecdc files ({', '.join(KINDS)})")
     return KINDS[model]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, shown
 from codax.listening.material import REFERENCE
 from codax.storage import strict_json
 
@@ -53,7 +53,7 @@ def read_manifest(path: Path) -> Manifest:
     if data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a manifest of `codax mushra build`")
     if data.get("version") != VERSION:
-        raise CodaxError(f"{path}: version {data.get('version')} of the manifest; this program reads {VERSION}")
+        raise CodaxError(f"{path}: version {shown(data.get('version'))} of the manifest; this program reads {VERSION}")
     try:
         manifest = Manifest(
             path=path,

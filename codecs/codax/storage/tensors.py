@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from codax.errors import shown
 from codax.storage import strict_json
 from codax.storage.digests import sha256
 from codax.storage.files import refuse_pointer, write_whole
@@ -73,7 +74,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
                     arrays[name] = _aligned(file.get_tensor(name))
                     size += arrays[name].nbytes
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+        raise ModelError(f"{path}: not a readable safetensors file ({error!s:.300})") from error
     if checksum is not None and checksum != _checksum(arrays):
         raise ModelError(f"{path}: damaged, its arrays do not have the checksum in its header")
     return arrays
@@ -102,7 +103,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     if not isinstance(header, dict):
         raise ModelError(f"{path}: not a readable safetensors file (the header is not an object)")
     header.pop("__metadata__", None)
-    return {name: _shape(f"{path}: {name}", about, size - length) for name, about in header.items()}
+    return {name: _shape(f"{path}: {name:.100}", about, size - length) for name, about in header.items()}
 
 
 def _shape(where: str, about: Any, available: int) -> tuple[int, ...]:
@@ -116,7 +117,7 @@ def _shape(where: str, about: Any, available: int) -> tuple[int, ...]:
         raise ModelError(f"{where}: arrays of type {dtype[:20]} are not supported")
     begin, end = offsets  # pyright: ignore[reportGeneralTypeIssues]
     if end > available or end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:  # pyright: ignore[reportArgumentType]
-        raise ModelError(f"{where}: {end - begin} bytes do not hold {dtype}{shape}, or are not all in the file")
+        raise ModelError(f"{where}: {end - begin} bytes do not hold {dtype}{shown(shape)}, or are not all in the file")
     return tuple(shape)  # pyright: ignore[reportArgumentType]
 
 
