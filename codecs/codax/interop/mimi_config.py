@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
+from codax.errors import shown
 from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
 
 # Field name of transformers' MimiConfig, and the path in codax's config.
@@ -69,7 +70,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     try:
         for name, supported in _HF_FIXED.items():
             if values.get(name, supported) != supported:
-                raise LayoutError(f"{name} is {values[name]!r}: codax supports {supported!r} only")
+                raise LayoutError(f"{name} is {shown(values[name])}: codax supports {supported!r} only")
         for theirs, ours in _HF:
             _set(config, ours, values.get(theirs, _get(config, ours)))
         heads = model.transformer.heads

@@ -14,6 +14,7 @@ from typing import Any
 
 from codax.codec.codec import Codec
 from codax.config import Config, ConfigError, EncodecConfig, RecurrentSEANetConfig, presets
+from codax.errors import shown
 from codax.interop import encodec
 from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
 from codax.storage.files import write_whole
@@ -45,7 +46,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
     model = config.model_of(EncodecConfig)
     try:
         if values.get("activation", "ELU") != "ELU":
-            raise LayoutError(f"activation {values['activation']!r}: codax supports ELU only")
+            raise LayoutError(f"activation {shown(values['activation'])}: codax supports ELU only")
         for theirs, ours in _MODEL:
             setattr(model, ours, values[theirs])
         for theirs, ours in _SEANET:

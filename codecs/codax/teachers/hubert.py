@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codax.config.parsing import build
-from codax.errors import CodaxError, ConfigError
+from codax.errors import CodaxError, ConfigError, shown
 from codax.storage import strict_json
 from codax.storage.tensors import read_tensors
 from codax.teachers import wavlm
@@ -65,14 +65,14 @@ def config_of(values: Mapping[str, Any]) -> HubertConfig:
       TeacherError: another kind of model, or unsupported options.
     """
     if values.get("model_type") not in ("hubert", "wavlm"):
-        raise TeacherError(f"a model of type {values.get('model_type')!r}, neither hubert nor wavlm")
+        raise TeacherError(f"a model of type {shown(values.get('model_type'))}, neither hubert nor wavlm")
     for name, supported in (
         ("hidden_act", _ACTIVATION),
         ("feat_extract_activation", _ACTIVATION),
         ("conv_pos_batch_norm", False),
     ):
         if values.get(name, supported) != supported:
-            raise TeacherError(f"{name} = {values[name]!r} is not supported")
+            raise TeacherError(f"{name} = {shown(values[name])} is not supported")
     known = {field.name for field in dataclasses.fields(HubertConfig)}
     if values["model_type"] == "wavlm":
         values = {"num_buckets": 320} | dict(values)
