@@ -22,7 +22,9 @@ import numpy as np
 from codax.containers import packets
 from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
+from codax.storage import strict_json
 
+GREETING_BYTES = 200  # at most
 PIECE_SECONDS = 0.01  # chunk length of a microphone
 
 
@@ -62,6 +64,14 @@ def talk(codec: codax.Codec, host: str, port: int, kbps: float | None, pace: boo
         line.sendall(packets.last_packet(codes, frames * config.hop - consumed, meta))
 
 
+def greeting(line: bytes) -> float:
+    """The caller's clock when it began, in seconds. Raises CodaxError if the line is not a greeting."""
+    try:
+        return float(strict_json.parse(line)["began"])
+    except (strict_json.JSONError, KeyError, TypeError, ValueError) as error:
+        raise CodaxError(f"greeting: not the JSON that a caller sends ({error})") from error
+
+
 def listen(codec: codax.Codec, host: str, port: int) -> None:
     """Takes one call and writes what it hears to stdout, every frame as soon as it is there."""
     rate, hop = codec.config.model.sample_rate, codec.config.hop
@@ -76,7 +86,7 @@ def listen(codec: codax.Codec, host: str, port: int) -> None:
             raise CodaxError(f"the caller's model is {meta.model_id}, which differs from {codec.model_id} here")
         decoder.prepare([1], meta.num_quantizers)
         line.sendall(b"!")
-        began = json.loads(stream.readline())["began"]
+        began = greeting(stream.readline(GREETING_BYTES))
         for codes, excess in packets.read_packets(stream.read, meta):
             audio = decoder.push(codes)
             if excess is not None:

@@ -33,7 +33,7 @@ import soundfile
 from codax import audio
 from codax.cli.info import describe
 from codax.codec.folder import read_model
-from codax.config import Config, DataConfig, SoundStreamConfig
+from codax.config import Config, DACConfig, DataConfig, FSQQuantizerConfig, MimiConfig, SoundStreamConfig
 from codax.containers import ecdc, packets
 from codax.data import records
 from codax.data.sources import archives
@@ -77,6 +77,15 @@ def sealed_mutation(data: bytes, rng: np.random.Generator) -> bytes:
     return sealed(changed) if rng.random() < 0.7 else changed
 
 
+def mutated_ecdc(data: bytes, rng: np.random.Generator) -> bytes:
+    """An `.ecdc` file whose JSON, of the stated length, is changed, or with changed bytes."""
+    if rng.random() < 0.3:
+        return mutated(data, rng)
+    end = 9 + int.from_bytes(data[5:9], "big")
+    text = as_json(data[9:end], rng)
+    return data[:5] + len(text).to_bytes(4, "big") + text + data[end:]
+
+
 def compressed_tar(data: bytes, rng: np.random.Generator) -> bytes:
     return gzip.compress(mutated_tar(gzip.decompress(data), rng), 1)
 
@@ -106,11 +115,12 @@ def write_av(path: Path, codec: str, rate: int) -> None:
 
 
 def write_tar(path: Path) -> None:
-    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
-        for number in range(3):
+    form = tarfile.GNU_FORMAT if path.name.endswith("gz") else tarfile.PAX_FORMAT
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w", format=form) as archive:
+        for key in ("clip", "a/b", "x" * 120):
             for suffix, content in (("wav", wav_bytes()), ("txt", b"ONE"), ("json", b'{"speaker": "a"}')):
-                info = tarfile.TarInfo(f"clip{number}.{suffix}")
-                info.size = len(content)
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size, info.pax_headers = len(content), {"comment": "é", "size": str(len(content))}
                 archive.addfile(info, io.BytesIO(content))
 
 
@@ -158,6 +168,15 @@ def model_files() -> tuple[bytes, bytes]:
 def write_model_folder(path: Path, files: Callable[[], tuple[bytes, bytes]] = model_files) -> None:
     for name, data in zip(("config.json", "model.safetensors"), files(), strict=True):
         (path.parent / name).write_bytes(data)
+
+
+def write_dac_config(path: Path) -> None:
+    path.write_text(Config(model=DACConfig(), quantizer=FSQQuantizerConfig(kbps=())).to_json())
+
+
+def read_config(path: Path) -> object:
+    config = Config.load(path)
+    return config.acting(), config.segment, config.hop, config.kbps(1), config.latency_ms, config.segment_samples
 
 
 @functools.cache
@@ -251,8 +270,10 @@ def by_ffmpeg(name: str, codec: str, rate: int) -> Target:
 TARGETS = {
     "codax": Target("a.codax", write_container, sealed_mutation, describe),
     "packets": Target("packets", write_packets, mutated, read_packets),
-    "ecdc": Target("a.ecdc", write_ecdc, mutated, describe),
+    "ecdc": Target("a.ecdc", write_ecdc, mutated_ecdc, describe),
     "config": Target("config.json", write_model_folder, as_json, lambda path: read_model(path.parent)),
+    "mimi": Target("a.json", lambda path: path.write_text(Config(model=MimiConfig()).to_json()), as_json, read_config),
+    "dac": Target("a.json", write_dac_config, as_json, read_config),
     "model": Target("model.safetensors", write_model_folder, mutated_safetensors, lambda path: describe(path.parent)),
     "safetensors": Target(
         "a.safetensors",

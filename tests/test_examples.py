@@ -1,13 +1,16 @@
 """The examples, run as a user runs them."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from codax.audio import from_int16, to_int16
 from codax.codec.codec import Codec
+from codax.errors import CodaxError
 from zoo import mimi_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -65,3 +68,16 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
     assert listener.returncode == 1
     assert said.decode().strip().endswith("which differs from tiny_mimi here")
     assert "Traceback" not in said.decode()
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"[" * 200, b'{"began": NaN}', b'{"began": ' + b"9" * 150 + b"}", b'{"began": []}', b"\xff\n", b"{}"]
+)
+def test_greetings_that_are_none_are_refused(line: bytes) -> None:
+    spec = importlib.util.spec_from_file_location("socket_call", EXAMPLES / "socket_call.py")
+    assert spec is not None and spec.loader is not None
+    call = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(call)
+    assert call.greeting(b'{"began": 12.5}\n') == 12.5
+    with pytest.raises(CodaxError, match="greeting: not the JSON that a caller sends"):
+        call.greeting(line)

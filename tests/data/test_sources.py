@@ -126,7 +126,7 @@ def test_a_wrong_rate_in_a_manifest_is_an_error(tmp_path, make_audio):
     ("name", "content", "message"),
     [
         ("a.csv", "name,text\na.wav,hello\n", r"a\.csv:2: no 'file' column"),
-        ("a.jsonl", '{"file": "a.wav"}\n{"file"\n', r"a\.jsonl: not JSON lines"),
+        ("a.jsonl", '{"file": "a.wav"}\n{"file"\n', r"a\.jsonl:2: not JSON lines"),
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: expected a JSON object"),
         ("a.csv", "file,sample_rate\na.wav,fast\n", r"a\.csv:2: sample_rate is 'fast'"),
         ("a.csv", "file\na.wav\n", r"1 unreadable \(a\.wav\)"),

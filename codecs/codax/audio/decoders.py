@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from codax.errors import CodaxError
+from codax.storage.files import refuse_pointer
 
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames if the header does not state it
 _ESTIMATED_LENGTH = ("MP3", "MPEG")  # formats whose frame count may be an estimate
@@ -59,6 +60,7 @@ def open_stream(path: Path) -> Iterator[Stream]:
     try:
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: empty file")
+        refuse_pointer(path, AudioError)
         _refuse_cut_container(path)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -75,9 +75,13 @@ class QuantizerConfig(Tagged):
         mine = copy.copy(self).of_class(other.kind)
         return dataclasses.replace(mine, **{name: getattr(other, name) for name in fields})
 
+    def least_values(self, dimension: int) -> int:
+        """Returns a lower bound of the number of values in the arrays, for a latent of `dimension` channels."""
+        return 0
+
     def checks(self) -> list[Check]:
         return [
-            *at_least(self, 1, "num_quantizers"),
+            Check(1 <= self.num_quantizers <= 1024, "num_quantizers", "1 to 1024"),
             Check(2 <= self.codebook_size <= 65536, "codebook_size", "2 to 65536"),
             Check(0 < self.decay < 1, "decay", "between 0 and 1"),
             *below_one(self, "alarm_coverage", "unquantized"),
@@ -110,6 +114,9 @@ class EMAQuantizerConfig(QuantizerConfig):
     beam: int = 1  # width of the beam search over levels in encoding; 1 = the nearest entry of each level
     semantic: int = 0
     projection: int = 0  # > 0: channels of linear projections before the codebooks, and inversely after them
+
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.codebook_size * (self.projection or dimension) + self.projection * dimension
 
     def checks(self) -> list[Check]:
         return [
@@ -144,6 +151,9 @@ class FactorisedQuantizerConfig(QuantizerConfig):
     gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     projection: int = 8  # channels of a level's projection
 
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.projection * (self.codebook_size + 2 * dimension)
+
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
@@ -164,6 +174,9 @@ class FSQQuantizerConfig(QuantizerConfig):
     def codebook_size(self) -> int:
         """Number of codes of a level: the product of `fsq_levels`."""
         return math.prod(self.fsq_levels)
+
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * len(self.fsq_levels) * 2 * dimension
 
     def checks(self) -> list[Check]:
         return [

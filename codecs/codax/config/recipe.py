@@ -24,7 +24,8 @@ from codax.config.section import Section, constant
 from codax.config.teachers import TeacherConfig
 from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
+from codax.storage import strict_json
 
 M = TypeVar("M", bound=ModelConfig)
 
@@ -158,7 +159,7 @@ class Config(Section):
             for ok, field, expected in section.checks():
                 if not ok:
                     value = _at(section, field)
-                    raise ConfigError(f"config field {section.place(field)} = {value!r}: must be {expected}")
+                    raise ConfigError(f"config field {section.place(field)} = {shown(value)}: must be {expected}")
         for kbps in self.quantizer.kbps:
             self.quantizers_for(kbps)
         return self
@@ -169,7 +170,9 @@ class Config(Section):
             for field in section.idle():
                 value = getattr(section, field.name)
                 needs = field.metadata["needs"]
-                raise ConfigError(f"config field {section.place(field.name)} = {value!r} does nothing without {needs}")
+                raise ConfigError(
+                    f"config field {section.place(field.name)} = {shown(value)} does nothing without {needs}"
+                )
         return self
 
     def acting(self) -> Self:
@@ -203,10 +206,7 @@ class Config(Section):
         Raises:
           ConfigError: naming the file.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not a readable config ({error})") from error
+        values = strict_json.read(path, "config", ConfigError)
         try:
             return Config.from_dict(values)
         except ConfigError as error:

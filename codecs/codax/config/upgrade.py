@@ -6,7 +6,7 @@ Fields of other families or kinds had no effect and are dropped.
 
 from typing import Any
 
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
 
 VERSION = 2
 
@@ -47,7 +47,7 @@ def upgraded(values: Any) -> Any:
         return values
     version = values.get("version", 1)
     if type(version) is not int or not 1 <= version <= VERSION:
-        raise ConfigError(f"config field version = {version!r}: this codax knows versions 1 to {VERSION}")
+        raise ConfigError(f"config field version = {shown(version)}: this codax knows versions 1 to {VERSION}")
     return _from_1(values) if version == 1 else values
 
 

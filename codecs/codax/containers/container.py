@@ -136,6 +136,8 @@ def check(meta: Meta) -> Meta:
     Raises:
       ContainerError: naming the impossible field.
     """
+    # A model has at most one frame per sample, at any rate that it may have; the last frame may be partial.
+    most_frames = min(2**32 - 1, -(-meta.num_samples * MAX_RATE // max(meta.sample_rate, 1)))
     limits = [
         ("sample rate", meta.sample_rate, 1, MAX_RATE),
         ("channels", meta.channels, 1, 255),
@@ -143,7 +145,7 @@ def check(meta: Meta) -> Meta:
         ("codebook size", meta.codebook_size, 2, 2**16),
         ("number of quantizers", meta.num_quantizers, 1, 255),
         ("streams", meta.streams, 1, min(meta.channels, 255)),
-        ("frames", meta.frames, 0 if meta.num_samples == 0 else 1, 2**32 - 1),
+        ("frames", meta.frames, min(meta.num_samples, 1), most_frames),
         ("segments", meta.segments, min(meta.frames, 1) if meta.scaled else 0, meta.frames if meta.scaled else 0),
     ]
     for name, value, low, high in limits:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from codax.codec import shipped
 from codax.containers.container import Meta, stored_name
 from codax.errors import CodaxError
+from codax.storage import strict_json
 from codax.storage.files import cache_folder, write_whole
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def _note(digest: bytes) -> Path:
 
 def _remembered(digest: bytes) -> Path | None:
     try:
-        return Path(json.loads(_note(digest).read_text(encoding="utf-8"))["path"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Path(strict_json.read(_note(digest), "note")["path"])
+    except (CodaxError, KeyError, TypeError):
         return None  # no note, or a damaged one
 
 
@@ -112,6 +113,6 @@ def _searched() -> Iterator[Path]:
 
 def _name(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("name", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(strict_json.read_object(folder / "config.json", "config").get("name", ""))
+    except CodaxError:
         return ""

@@ -22,6 +22,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from codax.audio import from_int16
 from codax.errors import CodaxError
+from codax.storage import strict_json
 from codax.storage.digests import file_sha256
 
 T = TypeVar("T")
@@ -49,9 +50,13 @@ def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
     if magic != _MAGIC or length > _MAX_HEADER or _PREFIX.size + length > len(record):
         raise ValueError("record is not codax audio")
     offset = _PREFIX.size + length
-    meta = json.loads(record[_PREFIX.size : offset])
+    try:
+        meta = strict_json.parse(record[_PREFIX.size : offset])
+    except strict_json.JSONError as error:
+        raise ValueError(str(error)) from error
     if not isinstance(meta, dict) or not all(
-        isinstance(meta.get(key), int) and meta[key] > 0 for key in ("sample_rate", "channels", "frames")
+        type(meta.get(key)) is int and 0 < meta[key] <= most
+        for key, most in (("sample_rate", 768_000), ("channels", 255), ("frames", 1 << 40))
     ):
         raise ValueError("record header lacks sample_rate, channels or frames")
     if len(record) - offset != 2 * meta["frames"] * meta["channels"]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from codax.errors import CodaxError
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _unfinished: set[Path] = set()  # temporary files that have not been renamed yet
 
 
@@ -29,6 +30,17 @@ def write_whole(path: Path, data: str | bytes) -> None:
         _publish(Path(name), path)
     finally:
         _discard(Path(name))
+
+
+def refuse_pointer(path: Path, error: type[CodaxError]) -> None:
+    """Raises `error` if the file is a Git-LFS pointer, which a clone without Git LFS has instead of a large file.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise error(f"{path}: a Git-LFS pointer instead of the file itself; `git lfs pull` fetches it")
 
 
 class Part:
