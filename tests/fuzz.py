@@ -33,7 +33,7 @@ import soundfile
 from codax import audio
 from codax.cli.info import describe
 from codax.codec.folder import read_model
-from codax.config import Config, DACConfig, DataConfig, FSQQuantizerConfig, MimiConfig, SoundStreamConfig
+from codax.config import Config, DACConfig, DataConfig, FSQQuantizerConfig, SoundStreamConfig, presets
 from codax.containers import ecdc, packets
 from codax.data import records
 from codax.data.sources import archives
@@ -272,7 +272,7 @@ TARGETS = {
     "packets": Target("packets", write_packets, mutated, read_packets),
     "ecdc": Target("a.ecdc", write_ecdc, mutated_ecdc, describe),
     "config": Target("config.json", write_model_folder, as_json, lambda path: read_model(path.parent)),
-    "mimi": Target("a.json", lambda path: path.write_text(Config(model=MimiConfig()).to_json()), as_json, read_config),
+    "mimi": Target("a.json", lambda path: path.write_text(presets.mimi_24khz().to_json()), as_json, read_config),
     "dac": Target("a.json", write_dac_config, as_json, read_config),
     "model": Target("model.safetensors", write_model_folder, mutated_safetensors, lambda path: describe(path.parent)),
     "safetensors": Target(

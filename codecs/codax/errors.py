@@ -15,7 +15,13 @@ def shown(value: object) -> str:
 
 
 class CodaxError(Exception):
-    """Bad input or environment. The message names the file or field and the reason; it is meant for the user."""
+    """Bad input or environment. The message names the file or field and the reason; it is meant for the user.
+
+    Characters of names in the input that would break the line, or that no terminal shows, are escaped.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(message)))
 
 
 class ConfigError(CodaxError):
