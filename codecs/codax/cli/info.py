@@ -9,6 +9,7 @@ from typing import Any
 
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.storage.files import require_file
 
 _MAX_HEADER = 100_000_000  # bytes; limit of the safetensors format
 
@@ -29,6 +30,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
     if path.suffix.lower() == SUFFIX:
         return _ecdc(path)
+    require_file(path)
     with path.open("rb") as file:
         is_container = file.read(len(MAGIC)) == MAGIC
     return _container(path) if is_container or path.suffix.lower() == ".codax" else _audio(path)

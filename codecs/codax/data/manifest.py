@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
-from codax.storage.files import write_whole
+from codax.storage.files import require_file, write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made
@@ -61,6 +61,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".jsonl":
@@ -98,6 +99,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     Raises:
       CodaxError: unreadable file, or a line without a tab.
     """
+    require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

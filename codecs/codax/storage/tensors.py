@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import write_whole
+from codax.storage.files import require_file, write_whole
 
 _CHECKSUM = "sha256"  # key in the header
 _MAPPED = 1 << 26  # bytes read before the file is reopened
@@ -53,6 +53,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the arrays of a safetensors file. Raises ModelError if it is unreadable or its checksum does not match."""
     from safetensors import SafetensorError, safe_open
 
+    require_file(path, ModelError)
     arrays, checksum, names = {}, None, None
     try:
         # The library maps the file into memory. Reopening it regularly releases the pages that were read, so that the
@@ -97,6 +98,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """
     if path.suffix == ".safetensors":
         return dict(read_safetensors(path))
+    require_file(path, ModelError)
     try:
         import torch
     except ImportError as error:
