@@ -9,24 +9,24 @@ import contextlib
 import functools
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from codax.audio.ffmpeg import RAW, open_ffmpeg
-from codax.audio.mpeg import begins_with_frames, open_mpeg
+from codax.audio.mpeg import begins_with, open_mpeg
 from codax.audio.stream import AudioError, Stream, check_range
 from codax.storage.files import require_file
 
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames if the header does not state it
-_MPEG = ("MP3", "MPEG")
-LOSSY = (*_MPEG, "OGG")  # formats that may hold a different number of frames than was written
+LOSSY = ("MP3", "MPEG", "OGG")  # formats that may hold a different number of frames than was written
 
 # The start of a stream, by format: files of these formats may be joined.
 _STARTS = {"OGG": b"OggS\0\2", "FLAC": b"fLaC\0\0\0\x22"}
-_CHUNK = 1 << 20  # bytes searched at once
+_CHUNK = 1 << 16  # bytes or frames read at once
 _LAST_PAGE = 10  # seconds
 # libsndfile silently shortens files, but logs the stated and the actual size.
 _SHORTENED = re.compile(r"(?:Data Size|riff|BODY) *: (\d+) \(should be (\d+)\)")
@@ -56,19 +56,23 @@ def _opened(path: Path, stack: contextlib.ExitStack, whole: bool) -> Stream:
     status, handle, reason = path.stat(), None, ""
     if status.st_size == 0:
         raise AudioError(f"{path}: empty file")
-    # libmpg123, which libsndfile would use, prints notes, and stops at its estimate of the length.
-    if begins_with_frames(path):
-        return open_mpeg(path, stack.enter_context(path.open("rb")))
+    file = stack.enter_context(path.open("rb"))
+    has_sync, has_frames = begins_with(file)
+    if has_frames:
+        return open_mpeg(path, file)
     _refuse_cut_container(path)
-    if path.suffix.lower() not in RAW:
+    # For a sync word or the suffix, libsndfile would use libmpg123, which prints notes and stops at its estimate of the
+    # length. It does not see the suffix of a file that is open.
+    if not has_sync and path.suffix.lower() not in RAW:
+        hidden = path.suffix.lower() == ".mp3"
         try:
-            handle = stack.enter_context(soundfile.SoundFile(str(path)))
+            name = stack.enter_context(path.open("rb")).fileno() if hidden else str(path)
+            handle = stack.enter_context(soundfile.SoundFile(name, closefd=False))
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
             reason = getattr(error, "error_string", str(error))
     if handle is None:
-        return stack.enter_context(open_ffmpeg(path, reason))
-    if handle.format in _MPEG:
-        return open_mpeg(path, stack.enter_context(path.open("rb")))
+        stream = stack.enter_context(open_ffmpeg(path, reason))
+        return open_mpeg(path, file) if stream.format == "mp3" else stream
     begin = _STARTS.get(handle.format) if whole or handle.format == "OGG" else None
     if begin and _joined(path, status.st_size, status.st_mtime_ns, begin):
         if handle.format == "FLAC":
@@ -79,27 +83,27 @@ def _opened(path: Path, stack: contextlib.ExitStack, whole: bool) -> Stream:
 
 
 def _stream(path: Path, handle: soundfile.SoundFile) -> Stream:
-    def chunks(size: int) -> Iterator[np.ndarray]:
-        while True:
-            try:
-                chunk = handle.read(size, dtype="float32", always_2d=True)
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise AudioError(f"{path}: damaged ({getattr(error, 'error_string', error)})") from error
-            if len(chunk):
-                yield chunk
-            if len(chunk) < size:
-                return
+    """The stream of a file that libsndfile reads."""
 
-    frames = handle.frames if handle.frames < _UNKNOWN_LENGTH else None
-    at_least = 0 if handle.format in LOSSY else frames or 0
+    def checked(use: Callable[..., Any], *values: int, **options: Any) -> Any:
+        try:
+            return use(*values, **options)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(f"{path}: damaged ({getattr(error, 'error_string', error)})") from error
+
+    def chunks(size: int) -> Iterator[np.ndarray]:
+        while len(chunk := checked(handle.read, size, dtype="float32", always_2d=True)):
+            yield chunk
 
     def seek(frame: int) -> None:
         # libsndfile misses its target within the last page of Vorbis, which lasts some seconds at most.
         last = max(0, handle.frames - _LAST_PAGE * handle.samplerate) if handle.subtype == "VORBIS" else frame
-        handle.seek(min(frame, last))
-        if frame > last:
-            handle.read(frame - last)
+        checked(handle.seek, min(frame, last))
+        for position in range(last, frame, _CHUNK):
+            checked(handle.read, min(_CHUNK, frame - position), dtype="float32")
 
+    frames = handle.frames if handle.frames < _UNKNOWN_LENGTH else None
+    at_least = 0 if handle.format in LOSSY else frames or 0
     seeks = frames is not None and handle.seekable()
     return Stream(handle.samplerate, handle.channels, frames, at_least, chunks, seek if seeks else None)
 

@@ -66,7 +66,7 @@ def open_ffmpeg(path: Path, reason: str = "") -> Iterator[Stream]:
             base = source.time_base or 0
             seconds = float(source.duration * base) if source.duration else (container.duration or 0) / av.time_base
             at_least = max(0, int((seconds - 0.5) * rate))  # tolerates priming and padding
-        yield Stream(rate, channels, frames, at_least, chunks)
+        yield Stream(rate, channels, frames, at_least, chunks, format=container.format.name)
 
 
 def _channels_of_aac(config: bytes | None) -> int:

@@ -91,13 +91,13 @@ class Index:
         return sum(part.length(self.first.samples) for part in self.parts)
 
 
-def begins_with_frames(path: Path) -> bool:
-    """Whether a file starts with MPEG audio, after tags."""
-    with path.open("rb") as file:
-        position = 0
-        while (head := _read(file, position, 10))[:3] == b"ID3" and len(head) == 10:
-            position += _tag_bytes(head)
-        return _confirmed(file, position, os.fstat(file.fileno()).st_size) is not None
+def begins_with(file: BinaryIO) -> tuple[bool, bool]:
+    """Whether a file starts with a sync word after its tags, and whether with frames of MPEG audio."""
+    position = 0
+    while (head := _read(file, position, 10))[:3] == b"ID3" and len(head) == 10:
+        position += _tag_bytes(head)
+    has_sync = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
+    return has_sync, _confirmed(file, position, os.fstat(file.fileno()).st_size) is not None
 
 
 def open_mpeg(path: Path, file: BinaryIO) -> Stream:

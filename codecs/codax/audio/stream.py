@@ -32,6 +32,7 @@ class Stream:
     at_least: int
     chunks: Callable[[int], Iterator[np.ndarray]]
     seek: Callable[[int], object] | None = None
+    format: str = ""  # FFmpeg's name, if it reads the file
 
 
 def out_of_range(rate: int, channels: int) -> str:
