@@ -14,6 +14,8 @@ from codax.audio import AudioError
 from codax.data.sources import scan
 from signals import noise, tones
 
+_NAMES = ("wav", "rf64", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3")
+FORMATS = {name: name.upper() for name in _NAMES} | {"sph": "NIST"}
 ID3V1 = b"TAG" + b"x" * 125
 APE = b"APETAGEX" + struct.pack("<II", 2000, 96) + bytes(16) + b"y" * 64 + b"APETAGEX" + bytes(24)
 
@@ -164,11 +166,7 @@ def test_excerpts_of_the_last_page_of_vorbis(tmp_path):
         np.testing.assert_allclose(audio.excerpt(tmp_path / "a.ogg", start, 700), whole[start : start + 700], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [("wav", "WAV"), ("rf64", "RF64"), ("w64", "W64"), ("aiff", "AIFF"), ("au", "AU"), ("caf", "CAF"), ("sph", "NIST")]
-    + [("flac", "FLAC"), ("ogg", "OGG"), ("mp3", "MP3")],
-)
+@pytest.mark.parametrize(("name", "form"), FORMATS.items())
 def test_headers_that_promise_more_than_the_file_has(tmp_path, name, form):
     path, half = tmp_path / f"a.{name}", tmp_path / f"half.{name}"
     soundfile.write(path, noise(16_000, level=0.1), 16_000, format=form)

@@ -63,9 +63,10 @@ class _Frame(NamedTuple):
 
 @dataclasses.dataclass
 class _Part:
-    """The frames of one of the joined files, of which `skip` samples are the encoder's delay.
+    """The frames of one of the joined files.
 
-    `promised` is the number of frames that its description states, 0 without one.
+    The encoder added `skip` samples before the audio and `padding` after it. `promised` is the number of frames that
+    the description states, 0 without one.
     """
 
     promised: int = 0
