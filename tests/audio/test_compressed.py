@@ -150,6 +150,13 @@ def test_chained_ogg_streams(tmp_path, name):
     assert len(check_every_reader(tmp_path / f"joined-{name}")) == pytest.approx(96_000, abs=2_000)
 
 
+def test_flac_after_a_tag(tmp_path):
+    audio.write(tmp_path / "a.flac", noise(9_000, 1, level=0.1), 16_000)
+    whole = check_every_reader(tmp_path / "a.flac")
+    (tmp_path / "tagged.flac").write_bytes(id3v2(300) + (tmp_path / "a.flac").read_bytes())
+    np.testing.assert_array_equal(check_every_reader(tmp_path / "tagged.flac"), whole)
+
+
 def test_joined_flac_files_are_refused(tmp_path):
     audio.write(tmp_path / "a.flac", noise(9_000, 1, level=0.1), 16_000)
     data = (tmp_path / "a.flac").read_bytes()

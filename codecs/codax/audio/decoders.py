@@ -57,13 +57,13 @@ def _opened(path: Path, stack: contextlib.ExitStack, whole: bool) -> Stream:
     if status.st_size == 0:
         raise AudioError(f"{path}: empty file")
     file = stack.enter_context(path.open("rb"))
-    has_sync, has_frames = begins_with(file)
-    if has_frames:
+    may_be_mpeg, is_mpeg = begins_with(file)
+    if is_mpeg:
         return open_mpeg(path, file)
     _refuse_cut_container(path)
-    # For a sync word or the suffix, libsndfile would use libmpg123, which prints notes and stops at its estimate of the
-    # length. It does not see the suffix of a file that is open.
-    if not has_sync and path.suffix.lower() not in RAW:
+    # For a tag, a sync word or the suffix, libsndfile would use libmpg123, which prints notes and stops at its estimate
+    # of the length. The suffix of a file that is open is hidden from it.
+    if not may_be_mpeg and path.suffix.lower() not in RAW:
         hidden = path.suffix.lower() == ".mp3"
         try:
             name = stack.enter_context(path.open("rb")).fileno() if hidden else str(path)
@@ -111,14 +111,12 @@ def _stream(path: Path, handle: soundfile.SoundFile) -> Stream:
 @functools.lru_cache(maxsize=1 << 12)
 def _joined(path: Path, size: int, changed: int, start: bytes) -> bool:
     """Whether a second stream begins in the file; `size` and `changed` are those of the file that was opened."""
+    kept, count = b"", 0
     with path.open("rb") as file:
-        file.seek(len(start))
-        kept = b""
-        while chunk := file.read(_CHUNK):
-            if start in kept + chunk:
-                return True
-            kept = chunk[1 - len(start) :]
-    return False
+        while count < 2 and (chunk := file.read(_CHUNK)):
+            count += (kept + chunk).count(start)
+            kept = (kept + chunk)[1 - len(start) :]
+    return count > 1
 
 
 def _refuse_shortened(path: Path, handle: soundfile.SoundFile) -> None:

@@ -18,7 +18,7 @@ _OPTIONS = {
     "mpegts,ogg,tta,voc,w64,wav,wv",
 }
 RAW = {".g722": "g722"}  # headerless: the extension determines the format
-_PROMISING = ("mov", "matroska", "asf", "ape", "wv", "tta", "caf")  # their duration is not an estimate
+_PROMISING = ("mov", "matroska", "asf", "ape", "wv", "tta", "caf", "flac")  # their duration is not an estimate
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64}
 
 

@@ -93,12 +93,13 @@ class Index:
 
 
 def begins_with(file: BinaryIO) -> tuple[bool, bool]:
-    """Whether a file starts with a sync word after its tags, and whether with frames of MPEG audio."""
+    """Whether a file may start with MPEG audio, by a tag or a sync word, and whether it does."""
     position = 0
     while (head := _read(file, position, 10))[:3] == b"ID3" and len(head) == 10:
         position += _tag_bytes(head)
-    has_sync = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
-    return has_sync, _confirmed(file, position, os.fstat(file.fileno()).st_size) is not None
+    tagged = position > 0 and head[:4] != b"fLaC"
+    synced = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
+    return tagged or synced, _confirmed(file, position, os.fstat(file.fileno()).st_size) is not None
 
 
 def open_mpeg(path: Path, file: BinaryIO) -> Stream:
