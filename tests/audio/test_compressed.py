@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import av
+import mutations
 import numpy as np
 import pytest
 import soundfile
@@ -244,3 +245,20 @@ def test_bounds_on_rates_and_channels(tmp_path, rate, channels, reason):
     for use in (audio.info, audio.read, lambda p: audio.excerpt(p, 0), lambda p: list(audio.blocks(p, 1.0))):
         with pytest.raises(AudioError, match=f"a.wav: .*{reason}"):
             use(path)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "webm"])
+def test_mutated_files_are_read_or_refused(tmp_path, name):
+    path = tmp_path / f"a.{name}"
+    if name == "webm":
+        write_packed(path, "libopus", 48_000, noise(4_800, 16, level=0.1), {"mapping_family": "255"})
+    else:
+        soundfile.write(path, noise(4_000, level=0.1), 16_000, format=FORMATS[name])
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(max(1, mutations.COUNT // 20)):
+        path.write_bytes(mutations.mutated(data, rng) or b"\0")
+        for use in (audio.info, audio.read, lambda p: audio.excerpt(p, 1000, 500)):
+            try:
+                use(path)
+            except AudioError as error:
+                assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
