@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from codax import audio
-from codax.audio.decoders import equal_blocks
+from codax.audio.stream import equal_blocks
 from codax.containers import codax_coding, container
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError

@@ -61,7 +61,7 @@ def _model(config: Path | None = None, weights: Path | None = None) -> Path:
         ("deep", "a.jsonl:1: not JSON lines (nested deeper than 64 levels)"),
         ("long", "a.jsonl:2: not JSON lines (longer than"),
         ("zero", "a.jsonl:1: the name of a file cannot hold a zero byte"),
-        ("rate", "a.jsonl:1: sample_rate is 'nan', expected a whole number up to 768000"),
+        ("rate", "a.jsonl:1: sample_rate is 'nan', not within 1000 to 768000"),
     ],
 )
 def test_manifests(refused, name, reason):

@@ -65,7 +65,7 @@ def test_round_trip_of_many_shapes():
         meta = _meta(
             model_id="x" * int(rng.integers(0, 26)),
             channels=int(rng.integers(streams, 9)),
-            sample_rate=int(rng.integers(1, container.MAX_RATE + 1)),
+            sample_rate=int(rng.integers(1_000, 768_001)),
             num_samples=int(rng.integers(1, 2**40)) if frames else 0,
             codebook_size=size,
             denoised=bool(rng.integers(2)),
@@ -251,7 +251,7 @@ def test_an_interrupted_writer_leaves_the_old_file(tmp_path):
 
 
 def test_reader_names_the_file(tmp_path):
-    for name, reason in (("none.codax", "no such file"), (".", "not a regular file")):
+    for name, reason in (("none.codax", "no such file"), (".", "is a folder, not a file")):
         with pytest.raises(ContainerError, match=f"{name}: {reason}"):
             ContainerReader(tmp_path / name if name != "." else name)
     path = tmp_path / "a.codax"

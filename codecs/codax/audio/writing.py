@@ -10,8 +10,9 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
-from codax.audio.decoders import LOSSY, AudioError
+from codax.audio.decoders import LOSSY
 from codax.audio.pcm import from_int16, to_int16
+from codax.audio.stream import AudioError
 from codax.storage.files import Part
 
 _CHUNK = 1 << 20  # frames written at once

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.storage.files import require_file
 
 if TYPE_CHECKING:
     from codax.config import Config
@@ -29,6 +30,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
     if path.suffix.lower() == SUFFIX:
         return _ecdc(path)
+    require_file(path)
     with path.open("rb") as file:
         is_container = file.read(len(MAGIC)) == MAGIC
     return _container(path) if is_container or path.suffix.lower() == ".codax" else _audio(path)

@@ -8,11 +8,10 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from codax.config.checks import Check, at_least, one_of, share
+from codax.config.checks import RATES, Check, at_least, one_of, share
 from codax.config.section import Section, Tagged, constant, option
 
 # Limits far beyond every published codec: whatever a config states, a step of the network stays small.
-_MAX_RATE = 768_000  # Hz
 _MAX_CHANNELS = 255
 _MAX_HOP = 1 << 20
 _MAX_LAYERS = 256
@@ -63,7 +62,7 @@ class ModelConfig(Tagged):
 
     def checks(self) -> list[Check]:
         return [
-            Check(0 < self.sample_rate <= _MAX_RATE, "sample_rate", f"1 to {_MAX_RATE} Hz"),
+            Check(0 < self.sample_rate <= RATES[1], "sample_rate", f"1 to {RATES[1]} Hz"),
             *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size"),
             *at_least(self, 0, "decoder_channels", "semantic_dimension"),
             Check(len(self.strides) > 0 and min(self.strides) >= 1, "strides", "one or more positive strides"),

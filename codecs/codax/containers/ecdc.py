@@ -23,6 +23,7 @@ from codax.audio.segments import bounds
 from codax.entropy.bitpack import BitPacker, packed_bytes, unpack
 from codax.errors import CodaxError, shown
 from codax.storage import strict_json
+from codax.storage.files import require_file
 
 SUFFIX = ".ecdc"
 MAGIC = b"ECDC"
@@ -251,6 +252,7 @@ def from_bytes(data: bytes) -> Ecdc:
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Reads a file's bytes. Raises EcdcError naming it."""
+    require_file(path, EcdcError)
     try:
         return Path(path).read_bytes()
     except OSError as error:

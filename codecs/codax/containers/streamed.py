@@ -16,7 +16,7 @@ from codax.containers import container
 from codax.containers.blocks import BlockPacker, BlockReader
 from codax.containers.container import ContainerError, Meta
 from codax.entropy import bitpack, coding
-from codax.storage.files import Part
+from codax.storage.files import Part, require_file
 
 _READ_BYTES = 1 << 20  # read at a time for the checksum
 
@@ -144,16 +144,11 @@ class ContainerReader:
         self.damaged: list[tuple[int, int]] = []  # first damaged frame, and the first frame after it
         self._conceal = conceal
         self._blocks: BlockReader | None = None
+        require_file(path, ContainerError)
         try:
-            if not self.path.exists():
-                raise ContainerError("no such file")
-            if not self.path.is_file():
-                raise ContainerError("not a regular file")
             self._file = self.path.open("rb")
         except OSError as error:
             raise ContainerError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except ContainerError as error:
-            raise ContainerError(f"{path}: {error}") from error
         try:
             self.file_bytes = os.fstat(self._file.fileno()).st_size
             self.meta, self._start = container.parse_header(self._file.read(container.MAX_OVERHEAD), self.file_bytes)

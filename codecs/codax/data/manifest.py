@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from codax.config.checks import MOST_CHANNELS, RATES
 from codax.errors import CodaxError
 from codax.storage import strict_json
-from codax.storage.files import write_whole
+from codax.storage.files import require_file, write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made
@@ -27,7 +28,8 @@ ALIASES = {
     "sample_rate": ("sample_rate", "sampling_rate"),
     "licence": ("licence", "license"),
 }
-_NUMBERS = {"sample_rate": 768_000, "record": 1 << 40, "frames": 1 << 40, "channels": 255}  # and their largest values
+# The numbers of a row and their bounds.
+_NUMBERS = {"sample_rate": RATES, "record": (0, 1 << 40), "frames": (0, 1 << 40), "channels": (1, MOST_CHANNELS)}
 _MAX_ROW = 1 << 20  # characters
 
 
@@ -50,20 +52,21 @@ def read(path: Path) -> list[dict[str, Any]]:
             raise CodaxError(f"{path}:{line}: the name of a file cannot hold a zero byte")
         row["file"] = os.path.normpath(path.parent / row["file"])
         row |= {"id": str(row["id"])} if row.get("id") else {}
-        for name, most in _NUMBERS.items():
+        for name, (least, most) in _NUMBERS.items():
             if row.get(name, "") == "":
                 row.pop(name, None)
                 continue
             try:
-                row[name] = strict_json.whole(row[name], 0, most)
+                row[name] = strict_json.whole(row[name], least, most)
             except ValueError as error:
                 shown = f"{row[name]!r:.40}"
-                raise CodaxError(f"{path}:{line}: {name} is {shown}, expected a whole number up to {most}") from error
+                raise CodaxError(f"{path}:{line}: {name} is {shown}, not within {least} to {most}") from error
         rows.append(row)
     return rows
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".jsonl":
@@ -105,6 +108,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     Raises:
       CodaxError: unreadable file, or a line without a tab.
     """
+    require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

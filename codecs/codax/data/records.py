@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from codax.audio import from_int16
+from codax.audio import from_int16, out_of_range
 from codax.errors import CodaxError
 from codax.storage import strict_json
 from codax.storage.digests import file_sha256
+from codax.storage.files import require_file
 
 T = TypeVar("T")
 SUFFIX = ".array_record"
@@ -54,11 +55,11 @@ def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
         meta = strict_json.parse(record[_PREFIX.size : offset])
     except strict_json.JSONError as error:
         raise ValueError(str(error)) from error
-    if not isinstance(meta, dict) or not all(
-        type(meta.get(key)) is int and 0 < meta[key] <= most
-        for key, most in (("sample_rate", 768_000), ("channels", 255), ("frames", 1 << 40))
-    ):
+    numbers = ("sample_rate", "channels", "frames")
+    if not isinstance(meta, dict) or not all(type(meta.get(key)) is int and meta[key] > 0 for key in numbers):
         raise ValueError("record header lacks sample_rate, channels or frames")
+    if reason := out_of_range(meta["sample_rate"], meta["channels"]):
+        raise ValueError(reason)
     if len(record) - offset != 2 * meta["frames"] * meta["channels"]:
         raise ValueError("record length differs from its header")
     return meta, offset
@@ -133,8 +134,7 @@ class Shard:
           CodaxError: missing, damaged or not an ArrayRecord file.
         """
         self.path = str(path)
-        if not os.path.isfile(self.path):
-            raise CodaxError(f"{path}: no such file")
+        require_file(self.path)
         try:
             self._reader = ArrayRecordReader(self.path, "readahead_buffer_size:0,max_parallelism:0")
             self._count = self._reader.num_records()

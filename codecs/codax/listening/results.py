@@ -13,6 +13,7 @@ from typing import Any
 from codax.errors import CodaxError, shown
 from codax.listening.manifest import Manifest
 from codax.storage import strict_json
+from codax.storage.files import require_file
 
 FORMAT = "codax-listening-result"
 VERSION = 1
@@ -117,6 +118,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _read_file(path: Path, manifest: Manifest) -> list[Session]:
+    require_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from codax.errors import CodaxError
@@ -15,6 +17,37 @@ _unfinished: set[Path] = set()  # temporary files that have not been renamed yet
 def cache_folder(cache_dir: str = "") -> Path:
     """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax."""
     return Path(cache_dir or os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax").expanduser()
+
+
+def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxError) -> None:
+    """Checks that a path is a regular file, or a link to one, before it is opened: opening a FIFO would wait for ever.
+
+    Raises:
+      CodaxError: as `error`: there is no such file, or it is a folder, a FIFO, a socket or a device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as failure:
+        raise error(f"{path}: no such file") from failure
+    except (OSError, ValueError) as failure:
+        raise error(f"{path}: cannot be read ({getattr(failure, 'strerror', None) or failure})") from failure
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+        kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+        raise error(f"{path}: is {kind}, not a file")
+
+
+def each_once(paths: Iterable[str]) -> list[str]:
+    """The paths in order, without those that lead to the same file as an earlier one through symbolic links."""
+    first: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
+        first.setdefault(real, path)
+    return list(first.values())
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

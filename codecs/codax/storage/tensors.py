@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict
 from codax.errors import shown
 from codax.storage import strict_json
 from codax.storage.digests import sha256
-from codax.storage.files import refuse_pointer, write_whole
+from codax.storage.files import refuse_pointer, require_file, write_whole
 from codax.storage.torch_files import ModelError, read_torch
 
 _CHECKSUM = "sha256"  # key in the header
@@ -59,6 +59,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the arrays of a safetensors file. Raises ModelError if it is unreadable or its checksum does not match."""
     from safetensors import SafetensorError, safe_open
 
+    require_file(path, ModelError)
     arrays, checksum, names = {}, None, None
     read_shapes(path)  # the library accepts types that NumPy does not have
     try:
@@ -148,6 +149,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         return _read_indexed(path)
     if path.suffix == ".safetensors":
         return dict(read_safetensors(path))
+    require_file(path, ModelError)
     return read_torch(path)
 
 
