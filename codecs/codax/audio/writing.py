@@ -12,7 +12,7 @@ import soundfile
 
 from codax.audio.decoders import LOSSY, AudioError
 from codax.audio.pcm import from_int16, to_int16
-from codax.storage.files import Part
+from codax.storage.files import open_part
 
 _CHUNK = 1 << 20  # frames written at once
 # extension: (libsndfile format, default subtype)
@@ -71,8 +71,7 @@ class AudioWriter:
             )
         self._format, default = _WRITERS[suffix]
         self._subtype = subtype or default
-        self._part = Part(self.path, AudioError)
-        os.close(self._part.number)
+        self._part = open_part(self.path, AudioError)
         try:
             self._file = soundfile.SoundFile(
                 str(self._part.temporary),
@@ -106,16 +105,15 @@ class AudioWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if kind is not None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
             self._discard()
-        else:
-            self._finish()
 
     def _finish(self) -> None:
         try:
             self._file.close()
-            with self._part.temporary.open("rb+") as file:
-                os.fsync(file.fileno())  # may be the first call to report a full disk
             # libsndfile does not report every failed write at close, so the stored length is checked.
             if self.frames and self._format not in LOSSY:
                 stored = soundfile.info(str(self._part.temporary)).frames
@@ -123,7 +121,6 @@ class AudioWriter:
                     raise OSError(f"{stored} of {self.frames} frames were stored; is the disk full?")
             self._part.publish()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            self._discard()
             raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
 
     def _discard(self) -> None:

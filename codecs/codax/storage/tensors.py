@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import write_whole
+from codax.storage.files import write_together
 
 _CHECKSUM = "sha256"  # key in the header
 _MAPPED = 1 << 26  # bytes read before the file is reopened
@@ -25,12 +25,11 @@ class ModelError(CodaxError):
 
 
 def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str = "model") -> None:
-    """Writes the files of a model in order, each one atomically. Raises ModelError."""
+    """Writes the files of a model; a failure leaves all earlier files. Raises ModelError."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_whole(folder / name, data)
+        write_together(folder, files)
     except OSError as error:
         raise ModelError(f"{folder}: cannot save the {kind} ({error.strerror or error})") from error
 
