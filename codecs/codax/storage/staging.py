@@ -46,6 +46,7 @@ def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             lock = stage.with_suffix(".lock")
             stack.enter_context(locked(lock, f"{out}: another command is writing its results there"))
+            stack.enter_context(unfinished(lock))
             _prepare(stage, target, fingerprint)
         except OSError as error:
             raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,10 @@ class Checkpoints:
         return CheckpointError(f"{where}: cannot be restored ({reason}{others})")
 
     def _failed(self, error: BaseException) -> CheckpointError:
+        self.saved_step = self._unsealed = None
+        if jax.process_index() == 0:
+            for folder in self.folder.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(folder, ignore_errors=True)
         return CheckpointError(f"{self.folder}: a checkpoint could not be written ({_reason(error)}); {self.kept()}")
 
     def __enter__(self) -> Checkpoints:
@@ -253,7 +258,7 @@ def alone_in(workdir: str | Path) -> Iterator[None]:
     """Locks a work directory, which is created, during the block; one process of a run does so for all.
 
     Raises:
-      CheckpointError: another run is training there, or the directory cannot be written.
+      CodaxError: another run is training there, or the directory cannot be written.
     """
     workdir = Path(workdir)
     with contextlib.ExitStack() as stack:
