@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -126,9 +125,7 @@ def build(shards: Iterable[str], teacher: Callable[[np.ndarray], np.ndarray], sa
     with Progress("features", sum(len(records.open_shard(shard)) for shard in missing), unit="records") as progress:
         for path in missing:
             shard = records.open_shard(path)
-            # A Beam runner may give the same shard to two machines.
-            temporary = beside(path).with_name(f".{beside(path).name}.{uuid.uuid4().hex}.part")
-            with records.ShardWriter(beside(path), temporary) as writer:
+            with records.ShardWriter(beside(path)) as writer:
                 for index in range(len(shard)):
                     signal = shard.read(index).mean(axis=1, keepdims=True)
                     signal = audio.resample(signal, shard.header(index)["sample_rate"], sample_rate)

@@ -17,8 +17,7 @@ from codax.config import Config, ConfigError, EncodecConfig, RecurrentSEANetConf
 from codax.errors import shown
 from codax.interop import encodec
 from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
-from codax.storage.files import write_whole
-from codax.storage.tensors import ModelError
+from codax.storage.tensors import ModelError, write_folder
 
 WEIGHTS = "SpeechTokenizer.pt"
 # SpeechTokenizer's field name, and the path in codax's config.
@@ -121,9 +120,4 @@ def export_speechtokenizer(codec: Codec, folder: str | Path) -> None:
         raise ModelError(f"{folder}: writing {WEIGHTS} needs PyTorch: pip install torch") from error
     buffer = io.BytesIO()
     torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, buffer)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS, buffer.getvalue())
-        write_whole(folder / "config.json", json.dumps(values, indent=2) + "\n")
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    write_folder(folder, {WEIGHTS: buffer.getvalue(), "config.json": json.dumps(values, indent=2) + "\n"})

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict
 from codax.errors import shown
 from codax.storage import strict_json
 from codax.storage.digests import sha256
-from codax.storage.files import refuse_pointer, require_file, write_whole
+from codax.storage.files import refuse_pointer, require_file, write_together
 from codax.storage.torch_files import ModelError, read_torch
 
 _CHECKSUM = "sha256"  # key in the header
@@ -31,12 +31,11 @@ _ITEM_BYTES = {
 
 
 def write_folder(folder: str | Path, files: Mapping[str, bytes | str], kind: str = "model") -> None:
-    """Writes the files of a model in order, each one atomically. Raises ModelError."""
+    """Writes the files of a model; a failure leaves all earlier files. Raises ModelError."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_whole(folder / name, data)
+        write_together(folder, files)
     except OSError as error:
         raise ModelError(f"{folder}: cannot save the {kind} ({error.strerror or error})") from error
 

@@ -17,7 +17,7 @@ from codax.quantizers.registry import make_quantizer
 from codax.teachers.open import open_teacher
 from codax.teachers.teacher import Teacher
 from codax.training import language
-from codax.training.checkpoints import Checkpoints, check_same_config, write_config
+from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
 from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
@@ -43,7 +43,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
       max_steps: stop at this step with a checkpoint, as after a signal; None = `train.steps`.
 
     Raises:
-      CodaxError: unusable config, data, work directory or checkpoint; full disk; too many non-finite steps.
+      CodaxError: unusable config, data, work directory or checkpoint; another run in the work directory; full disk;
+        too many non-finite steps.
     """
     config.validate()
     codec = None  # only for language models, which learn its codes
@@ -59,6 +60,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         terminal.say(f"{config.name} on {mapped.describe()}")
 
         # ---- Work directory -----------------------------------------------------------------------------------------
+        if is_first:
+            stack.enter_context(alone_in(workdir))
         checkpoints = stack.enter_context(
             Checkpoints(workdir, kept=config.train.checkpoints_kept, best=config.train.checkpoints_best)
         )
