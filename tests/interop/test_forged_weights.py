@@ -181,6 +181,7 @@ def test_weights_in_several_files(folders, tmp_path):
             np.testing.assert_array_equal(value, expected[name])
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -196,6 +197,7 @@ def test_forged_checkpoints(name, reason):
         formats.import_model(CASES / "torch" / name)
 
 
+@pytest.mark.peer
 def test_kinds_of_tensors(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "a.th"
@@ -221,6 +223,7 @@ def test_kinds_of_tensors(tmp_path):
     assert loaded["b"] == 3 and loaded["a"].dtype == loaded["c"]["d"].dtype == np.float32
 
 
+@pytest.mark.peer
 def test_a_bare_checkpoint_of_speechtokenizer(tmp_path):
     torch = pytest.importorskip("torch")
     with np.load(Path(__file__).parents[1] / "golden" / "speechtokenizer.npz") as stored:

@@ -17,9 +17,11 @@ def build(cls: type, values: object, prefix: str) -> typing.Any:
       ConfigError: naming an unknown or ill-typed field.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"config field {prefix.removesuffix('.') or '(root)'}: expected an object, got {values!r}")
-    if issubclass(cls, Tagged) and cls.tag in values:
-        cls = cls.named(values[cls.tag])
+        raise ConfigError(
+            f"config field {prefix.removesuffix('.') or '(root)'}: expected an object, got {shown(values)}"
+        )
+    if issubclass(cls, Tagged) and (cls.tag in values or not getattr(cls, cls.tag)):
+        cls = cls.named(values.get(cls.tag))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints, built = typing.get_type_hints(cls), {}
     for name, value in values.items():

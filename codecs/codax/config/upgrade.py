@@ -55,12 +55,14 @@ def _from_1(values: dict) -> dict:
     values = {**values, "version": VERSION}
     model, quantizer = values.get("model"), values.get("quantizer")
     if isinstance(model, dict):
-        family = model.get("family", "soundstream")
+        model = {"family": "soundstream"} | model
+        family = model["family"]
         model = values["model"] = _without_others(model, family, _FAMILIES)
         if family == "mimi" and isinstance(model.get("seanet"), dict):
             model["seanet"] = {k: v for k, v in model["seanet"].items() if k not in _SEANET_OF_ENCODEC}
     if isinstance(quantizer, dict):
-        values["quantizer"] = _without_others(quantizer, quantizer.get("kind", "average"), _KINDS)
+        quantizer = {"kind": "average"} | quantizer
+        values["quantizer"] = _without_others(quantizer, quantizer["kind"], _KINDS)
     return values
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -180,7 +180,7 @@ class Entries:
             raise LayoutError(f"{min(self._unused)} does not belong to the model")
 
 
-def is_array(value: object) -> bool:
+def is_array(value: object) -> TypeGuard[np.ndarray]:
     """Whether this is an array of real numbers or truth values; entries of checkpoints may be anything."""
     return isinstance(value, np.ndarray) and (value.dtype.kind in "biuf" or value.dtype.name == "bfloat16")
 

@@ -92,12 +92,12 @@ def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = 
     codebooks = sum(name.startswith("emb.") and name.endswith(".weight") for name in state)
     layers = sum(name.endswith(".self_attn.in_proj_weight") for name in state)
     entries, hidden = state.get("emb.0.weight"), state.get("transformer.layers.0.linear1.weight")
-    if not (is_array(entries) and is_array(hidden) and np.ndim(entries) == np.ndim(hidden) == 2):
+    if not (is_array(entries) and is_array(hidden) and entries.ndim == hidden.ndim == 2):
         raise LayoutError("not the weights of EnCodec's language model")
     past_context = PAST_CONTEXT.get(codebooks) if past_context is None else past_context
     if past_context is None:
         raise LayoutError(f"no released model has {codebooks} codebooks: say how many frames of the past it sees")
-    (size, dim), wide = np.shape(entries), len(hidden)  # pyright: ignore[reportArgumentType]
+    (size, dim), wide = entries.shape, len(hidden)
     return LMConfig(codebooks, size - 1, dim, layers, heads, wide, past_context).validate()
 
 

@@ -9,6 +9,7 @@ padding, shortcut, normalisation and trimming; `RecurrentSEANetConfig` has a fie
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -32,7 +33,7 @@ def facts(config: EncodecConfig) -> Facts:
     return Facts(pads_inside=True, start_frames=1 << (longest - 1).bit_length(), **sizes)
 
 
-def least_sizes(config: SEANetModelConfig) -> dict[str, int]:
+def least_sizes(config: SEANetModelConfig) -> dict[str, Any]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all layers."""
     c, net, values = config, config.seanet, 0
     sides = (c.channels, c.kernel_size, net.last_kernel_size), (c.decoder_channels, net.last_kernel_size, c.kernel_size)

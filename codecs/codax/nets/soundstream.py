@@ -55,7 +55,7 @@ def facts(config: SoundStreamConfig) -> Facts:
     return Facts(context_frames=-(-reach // rate), **sizes)
 
 
-def least_sizes(config: SoundStreamConfig) -> dict[str, int]:
+def least_sizes(config: SoundStreamConfig) -> dict[str, Any]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all convolutions."""
     c, values = config, 0
     stem = 2 * c.stem_stride if c.stem_stride > 1 else c.kernel_size

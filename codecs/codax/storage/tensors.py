@@ -109,16 +109,17 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def _shape(where: str, about: Any, available: int) -> tuple[int, ...]:
     """Checks an array's entry of a header against the number of bytes after it; returns its shape."""
     fields = about if isinstance(about, dict) else {}
-    dtype, shape, offsets = (fields.get(name) for name in ("dtype", "shape", "data_offsets"))
+    values: Any = [fields.get(name) for name in ("dtype", "shape", "data_offsets")]
+    dtype, shape, offsets = values
     lists = all(isinstance(one, list) and all(type(n) is int and n >= 0 for n in one) for one in (shape, offsets))
-    if not lists or len(offsets) != 2 or not isinstance(dtype, str):  # pyright: ignore[reportArgumentType]
+    if not lists or len(offsets) != 2 or not isinstance(dtype, str):
         raise ModelError(f"{where}: has no type, shape or place in the file")
     if dtype not in _ITEM_BYTES:
         raise ModelError(f"{where}: arrays of type {dtype[:20]} are not supported")
-    begin, end = offsets  # pyright: ignore[reportGeneralTypeIssues]
-    if end > available or end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:  # pyright: ignore[reportArgumentType]
+    begin, end = offsets
+    if end > available or end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
         raise ModelError(f"{where}: {end - begin} bytes do not hold {dtype}{shown(shape)}, or are not all in the file")
-    return tuple(shape)  # pyright: ignore[reportArgumentType]
+    return tuple(shape)
 
 
 def _aligned(value: np.ndarray) -> np.ndarray:
