@@ -239,6 +239,11 @@ def write_checksums(path: Path) -> None:
     checksums.write(path.parent)
 
 
+def check_checksums(path: Path) -> None:
+    if reason := checksums.problem(path.parent):
+        raise CodaxError(reason)
+
+
 def read_packets(path: Path) -> object:
     with path.open("rb") as file:
         return list(packets.read_packets(file.read, packets.read_header(file.read)))
@@ -303,7 +308,7 @@ TARGETS = {
         lambda path: read_results([path], read_manifest(path.parent / "test" / "manifest.json")),
     ),
     "listening": Target("manifest.json", write_listening_test, as_json, read_manifest),
-    "checksums": Target("checksums.json", write_checksums, as_json, lambda path: checksums.problem(path.parent)),
+    "checksums": Target("checksums.json", write_checksums, as_json, check_checksums),
     "wav": by_soundfile("a.wav"),
     "flac": by_soundfile("a.flac"),
     "ogg": by_soundfile("a.ogg", mutated_ogg),

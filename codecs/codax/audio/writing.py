@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -75,8 +76,9 @@ class AudioWriter:
         self._part = open_part(self.path, AudioError)
         self._output = _Output(self._part.number)
         try:
+            output: Any = self._output  # has the methods that libsndfile needs to write
             self._file = soundfile.SoundFile(
-                self._output,
+                output,
                 "w",
                 samplerate=rate,
                 channels=channels,
@@ -157,8 +159,8 @@ class _Output:
             self.failure = self.failure or error
         return len(data) - len(rest)
 
-    def seek(self, offset: int, whence: int) -> int:
-        return os.lseek(self._number, offset, whence)
+    def seek(self, offset: int, start: int) -> int:
+        return os.lseek(self._number, offset, start)
 
     def tell(self) -> int:
         return self.seek(0, os.SEEK_CUR)

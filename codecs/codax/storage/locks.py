@@ -2,7 +2,7 @@
 
 The kernel's lock of a file ends with its process. Some shared file systems have no locks, or locks that other machines
 do not see. The lock file therefore also names its holder, and the holder changes the file every few seconds: a holder
-of which nothing else is known is dead when the file no longer changes. No clocks of two machines are compared.
+without other signs of life is dead when the file no longer changes. No clocks of two machines are compared.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
+from codax.storage import strict_json
 
 try:
     import fcntl
@@ -179,8 +180,8 @@ def _first_line(path: str) -> str:
 
 def _parsed(record: bytes) -> dict[str, Any]:
     try:
-        holder = json.loads(record)
-    except (ValueError, RecursionError):
+        holder = strict_json.parse(record)
+    except strict_json.JSONError:
         return {}
     return holder if isinstance(holder, dict) else {}
 
