@@ -28,8 +28,9 @@ def checked_clips(audio: Any, lengths: Any = None) -> list[np.ndarray]:
     """
     if lengths is None and not _is_list_of_arrays(audio):
         return [as_batch(audio)]
-    if not isinstance(audio, list | tuple) and np.ndim(audio) != 3:
-        raise CodaxError(f"lengths need audio [batch, time, channels] or a list, got shape {np.shape(audio)}")
+    audio = audio if isinstance(audio, list | tuple) else np.asarray(audio)
+    if isinstance(audio, np.ndarray) and audio.ndim != 3:
+        raise CodaxError(f"lengths need audio [batch, time, channels] or a list, got shape {audio.shape}")
     items = [np.asarray(item) for item in audio]
     clips = []
     for i, (item, length) in enumerate(zip(items, _checked_lengths(lengths, items), strict=True)):

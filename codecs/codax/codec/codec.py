@@ -1,7 +1,7 @@
 """The trained codec: encode, decode, stream, save.
 
 codec = codax.load("runs/quickstart/export")
-tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
+tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [time], [time, channels] or [batch, time, channels]
 audio = codec.decode(tokens)                               # the same shape, at the same rate
 """
 
