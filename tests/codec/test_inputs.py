@@ -176,7 +176,7 @@ def test_an_array_of_codes_is_decoded(name: str) -> None:
             made.decode(bad)
 
 
-def test_tokens_that_contradict_themselves_are_refused() -> None:
+def test_tokens_that_contradict_themselves_are_rejected() -> None:
     made = codec("soundstream")
     tokens = made.encode(noise(2, 100, 3))
     for changes, message in (
@@ -186,6 +186,7 @@ def test_tokens_that_contradict_themselves_are_refused() -> None:
         ({"channels": 4}, "codes of 6 signals are not those of 1 x 4 channels"),
         ({"channels": 0}, "1 x 0 channels"),
         ({"lengths": np.ones(4, int), "frames": np.ones(4, int)}, "4 x 3 channels"),
+        ({"lengths": np.asarray([99, 101]), "frames": np.asarray([13, 12])}, "12 frames of codes: too few for 101"),
         ({"codes": tokens.codes - 32}, "codes must lie"),
     ):
         with pytest.raises(CodaxError, match=message):
@@ -197,7 +198,7 @@ def test_tokens_that_contradict_themselves_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_stream_that_refuses_a_piece_goes_on(name: str) -> None:
+def test_streams_that_reject_a_piece_continue(name: str) -> None:
     made = codec(name)
     hop, channels = made.config.hop, made.config.model.audio_channels
     audio = noise(1, 40 * hop, channels)
@@ -224,7 +225,7 @@ def test_a_stream_that_refuses_a_piece_goes_on(name: str) -> None:
     np.testing.assert_array_equal(restored[1], restored[0])
 
 
-def test_sessions_that_refuse_a_frame_go_on() -> None:
+def test_sessions_that_reject_a_frame_continue() -> None:
     made = codec("mimi")
     hop = made.config.hop
     audio = noise(2, 6 * hop, 1)

@@ -92,7 +92,7 @@ def spoiled_codes(codes: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["soundstream", "encodec_24khz"])
-def test_what_is_refused_leaves_streams_as_they_were(folders: Path, name: str) -> None:
+def test_rejected_input_leaves_streams_as_they_were(folders: Path, name: str) -> None:
     runtime, made = exported(folders, name), codec(name)
     audio = signal(made, 1, 20)
     codes = runtime.encode(audio)
@@ -111,7 +111,7 @@ def test_what_is_refused_leaves_streams_as_they_were(folders: Path, name: str) -
         np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=1e-5)
 
 
-def test_programs_refuse_invalid_audio_and_codes(folders: Path) -> None:
+def test_programs_reject_invalid_audio_and_codes(folders: Path) -> None:
     runtime, made = exported(folders, "encodec_24khz"), codec("encodec_24khz")
     audio = signal(made, 1, 16)
     for bad in (*spoiled_audio(audio), np.zeros((1, 1, 16_000)), np.zeros((1, 16_000))):

@@ -127,10 +127,10 @@ def as_codes(
 
 def as_rate(rate: Any) -> int:
     """Returns a sample rate in Hz. Raises CodaxError unless it is a whole number from 1,000 to 768,000."""
-    number = float(rate) if isinstance(rate, int | float | np.integer | np.floating) else np.nan
-    if not (LOWEST_RATE <= number <= HIGHEST_RATE and number.is_integer()):
+    within = isinstance(rate, int | float | np.integer | np.floating) and LOWEST_RATE <= rate <= HIGHEST_RATE
+    if not within or not float(rate).is_integer():
         raise CodaxError(f"sample rate {rate}: expected a whole number of Hz from {LOWEST_RATE} to {HIGHEST_RATE}")
-    return int(number)
+    return int(rate)
 
 
 def padded(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -61,7 +61,8 @@ def _checked_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
 
 def checked_rate(config: Config, rate: Any) -> int:
     """Returns the rate of audio in Hz, the model's for None. Raises CodaxError if it cannot be one."""
-    return config.model.sample_rate if rate is None else as_rate(rate)
+    own = config.model.sample_rate
+    return own if rate is None or rate == own else as_rate(rate)
 
 
 def checked_piece(config: Config, audio: Any, batch: int) -> np.ndarray:
@@ -99,8 +100,8 @@ def checked_semantic(config: Config, codes: Any) -> np.ndarray:
     return checked_codes(config, codes)
 
 
-def checked_tokens(config: Config, tokens: Any) -> Tokens:
-    """Returns tokens that the model can decode, also of an array of codes [batch, frames, quantizers].
+def checked_parts(config: Config, tokens: Any) -> list[Tokens]:
+    """Returns the clips of tokens (`Tokens.split`), or of an array of codes [batch, frames, quantizers].
 
     An array is decoded to whole frames at the model's rate.
 
@@ -108,16 +109,19 @@ def checked_tokens(config: Config, tokens: Any) -> Tokens:
       CodaxError: the codes, length, rate or channels are invalid, or the model needs more than an array.
     """
     model = config.model
-    if isinstance(tokens, Tokens):
-        codes, rate = checked_codes(config, tokens.codes), checked_rate(config, tokens.sample_rate)
-        channels, clips = tokens.channels, 1 if tokens.lengths is None else len(tokens.lengths)
-        streams = clips if channels == model.audio_channels else clips * channels
-        if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
-            raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")
-        if not 0 <= resampled_length(tokens.length, rate, model.sample_rate) <= codes.shape[1] * config.hop:
-            raise CodaxError(f"{codes.shape[1]} frames of codes: too few for {tokens.length} samples at {rate} Hz")
-        return dataclasses.replace(tokens, codes=codes, sample_rate=rate)
-    if config.segment[0] or model.normalize:
-        raise CodaxError(f"model {config.name} codes segments: decode its Tokens, which have the length and scales")
-    codes = checked_codes(config, tokens)
-    return Tokens(codes, codes.shape[1] * config.hop, model.sample_rate, model.audio_channels)
+    if not isinstance(tokens, Tokens):
+        if config.segment[0] or model.normalize:
+            raise CodaxError(f"model {config.name} codes segments: decode its Tokens, which have the length and scales")
+        codes = checked_codes(config, tokens)
+        return [Tokens(codes, codes.shape[1] * config.hop, model.sample_rate, model.audio_channels)]
+    codes, rate = checked_codes(config, tokens.codes), checked_rate(config, tokens.sample_rate)
+    channels, clips = tokens.channels, 1 if tokens.lengths is None else len(tokens.lengths)
+    streams = clips if channels == model.audio_channels else clips * channels
+    if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
+        raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")
+    parts = dataclasses.replace(tokens, codes=codes, sample_rate=rate).split()
+    for part in parts:
+        frames = part.codes.shape[1]
+        if not 0 <= resampled_length(part.length, rate, model.sample_rate) <= frames * config.hop:
+            raise CodaxError(f"{frames} frames of codes: too few for {part.length} samples at {rate} Hz")
+    return parts

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from codax.audio.arrays import padded
 from codax.codec import coder
-from codax.codec.checks import checked_clips, checked_codes, checked_rate, checked_semantic, checked_tokens
+from codax.codec.checks import checked_clips, checked_codes, checked_parts, checked_rate, checked_semantic
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
 from codax.codec.random_weights import random_variables
@@ -108,7 +108,7 @@ class Codec:
         Shorter clips of unequal lengths are followed by zeros. An array of codes [batch, frames, quantizers] gives
         whole frames at the model's rate.
         """
-        parts = checked_tokens(self.config, tokens).split()
+        parts = checked_parts(self.config, tokens)
         signals = coder.decode(self.engine, parts)
         return padded([from_signals(x, part, self.config.model) for x, part in zip(signals, parts, strict=True)])
 

@@ -129,8 +129,9 @@ def decode(engine: Engine, parts: Sequence[Tokens]) -> list[np.ndarray]:
 def _as_one_batch(engine: Engine, clips: Sequence[np.ndarray]) -> bool:
     """Returns whether to code clips of unequal lengths as one padded batch.
 
-    The padding cannot change what precedes it in a causal model whose layers do not pad the end themselves. On a CPU a
-    batch is not faster than its clips, whose codes are then equal bit for bit.
+    The padding cannot change what precedes it in a causal model whose layers do not pad the end themselves. Other
+    shapes round differently, though, which decides between equally near entries; on a CPU, where a batch is not faster,
+    each clip is coded alone and its codes are equal bit for bit.
     """
     return len(clips) > 1 and engine.streams and not engine.pads_inside and not _in_blocks()
 
