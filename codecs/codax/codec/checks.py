@@ -108,14 +108,18 @@ def checked_parts(config: Config, tokens: Any) -> list[Tokens]:
     Raises:
       CodaxError: the codes, length, rate or channels are invalid, or the model needs more than an array.
     """
-    model = config.model
+    model, codes = config.model, checked_codes(config, tokens.codes if isinstance(tokens, Tokens) else tokens)
+    if not codes.size:
+        raise CodaxError(f"codes must not be empty, got shape {codes.shape}")
     if not isinstance(tokens, Tokens):
         if config.segment[0] or model.normalize:
             raise CodaxError(f"model {config.name} codes segments: decode its Tokens, which have the length and scales")
-        codes = checked_codes(config, tokens)
         return [Tokens(codes, codes.shape[1] * config.hop, model.sample_rate, model.audio_channels)]
-    codes, rate = checked_codes(config, tokens.codes), checked_rate(config, tokens.sample_rate)
-    channels, clips = tokens.channels, 1 if tokens.lengths is None else len(tokens.lengths)
+    rate, channels, clips = (
+        checked_rate(config, tokens.sample_rate),
+        tokens.channels,
+        1 if tokens.lengths is None else len(tokens.lengths),
+    )
     streams = clips if channels == model.audio_channels else clips * channels
     if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
         raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")
