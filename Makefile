@@ -2,7 +2,7 @@
 # train:   starter corpus, quickstart recipe, evaluation; prints a table and where the audio is
 # test:    lint and the test suite
 # test-oldest: what the oldest Python and JAX do, and the live comparisons with PyTorch's models, in .venv311
-# test-nightly: pages in Chromium, and the live comparisons where the packages are installed
+# test-nightly: pages in Chromium, variants that take long, and the live comparisons where the packages are installed
 # lint:    formatting, style, types and layer rules
 
 PYTHON ?= $(shell sh tools/newest_python.sh 3.13 3.12 3.11)
@@ -51,7 +51,7 @@ test: install-test lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-nightly: install-test
-	$(BIN)/python -m pytest -m "peer or browser"
+	$(BIN)/python -m pytest -m "peer or browser or nightly"
 
 $(OLDEST)/.installed: setup.py
 	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)

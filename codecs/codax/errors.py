@@ -1,8 +1,27 @@
 """The one exception that means "your input is wrong", caught at the top of every command and shown as one line."""
 
+import reprlib
+
+_LONGEST = 200  # characters of a value in a message
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 4, _LONGEST, 60, _LONGEST
+_short.maxlist = _short.maxtuple = _short.maxdict = 20
+
+
+def shown(value: object) -> str:
+    """Returns `repr(value)` for a message, shortened if it is long."""
+    text = _short.repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
 
 class CodaxError(Exception):
-    """Bad input or environment. The message names the file or field and the reason; it is meant for the user."""
+    """Bad input or environment. The message names the file or field and the reason; it is meant for the user.
+
+    Characters of names in the input that would break the line, or that no terminal shows, are escaped.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(message)))
 
 
 class ConfigError(CodaxError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from codax import audio
 from codax.codec.codec import Codec, Tokens
-from codax.codec.voice_conversion import swap_levels
-from codax.config import Config
+from codax.codec.voice_conversion import check_content, swap_levels
+from codax.config import Config, presets
 from codax.errors import CodaxError
 
 
@@ -47,6 +49,7 @@ def test_what_does_not_fit() -> None:
 def model(tmp_path):
     config = Config(name="tiny")
     config.model.sample_rate, config.model.channels, config.model.strides, config.model.dimension = 8000, 2, (8, 10), 8
+    config.model.semantic_dimension = 4
     config.quantizer.num_quantizers, config.quantizer.codebook_size, config.quantizer.kbps = 3, 64, ()
     Codec.init_random(config, seed=1).save(tmp_path / "model")
     return tmp_path / "model"
@@ -74,3 +77,17 @@ def test_the_command(run_here, model) -> None:
     ):
         status, _, err = run_here("convert", *arguments, "--model", model)
         assert status == 1 and reason in err and len(err.splitlines()) == 1
+
+
+def test_models_whose_first_codebook_does_not_carry_the_content(run_here) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("said.wav", "voice.wav"):
+        audio.write(name, rng.normal(0, 0.1, (8000, 1)), 8000)
+    status, out, err = run_here("convert", "said.wav", "voice.wav", "out.wav", "--model", "soundstream-speech")
+    assert (status, out) == (1, "") and len(err.splitlines()) == 1
+    assert "its first codebook does not carry the content" in err
+    assert sorted(os.listdir()) == ["said.wav", "voice.wav"]
+    for config in (presets.speechtokenizer_16khz(), presets.mimi_24khz()):
+        check_content(config, "model")
+    with pytest.raises(CodaxError, match=r"^model x: its first codebook"):
+        check_content(presets.encodec_24khz(), "model x")

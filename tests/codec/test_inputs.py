@@ -171,6 +171,7 @@ def test_an_array_of_codes_is_decoded(name: str) -> None:
         tokens.codes.astype(float),
         tokens.codes[0],
         tokens.codes[..., 0],
+        tokens.codes[:, :0],
     ):
         with pytest.raises(CodaxError, match="codes must"):
             made.decode(bad)

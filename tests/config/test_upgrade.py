@@ -58,3 +58,11 @@ def test_present_files_may_not_have_fields_of_other_families():
     values["model"]["resample_stride"] = 1
     with pytest.raises(ConfigError, match=r"model\.resample_stride of family soundstream \(mimi only\)"):
         Config.from_dict(values)
+
+
+@pytest.mark.parametrize(("section", "tag"), [("model", "family"), ("quantizer", "kind")])
+def test_files_name_the_class_of_a_section(section, tag):
+    values = Config().to_dict() | {section: {}}
+    with pytest.raises(ConfigError, match=rf"{section}\.{tag} = None: must be"):
+        Config.from_dict(values)
+    assert Config.from_dict({section: {}}) == Config()  # version 1 had defaults

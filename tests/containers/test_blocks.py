@@ -188,9 +188,9 @@ def test_forged_files_cost_nothing(tmp_path):
     tracemalloc.start()
     try:
         for change, coded, reason in [
-            ({"frames": 60_000, "coding": {"block_frames": 60_000}}, None, "was not coded with this model"),
+            ({"frames": 60_000, "coding": {"block_frames": 60_000}}, None, "bytes cannot hold 120000 codes"),
             ({}, b"short", "impossible blocks"),
-            ({}, b"no words, that", "was not coded"),
+            ({}, b"no words, that", "bytes cannot hold"),
             ({}, bytes(80), "was not coded"),
         ]:
             try:
@@ -204,7 +204,9 @@ def test_forged_files_cost_nothing(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
-    with pytest.raises(ContainerError, match="impossible blocks"):
+    with pytest.raises(ContainerError, match="impossible frames"):
         _forge(data, {"frames": 2**32 - 1})
+    with pytest.raises(ContainerError, match="impossible blocks"):
+        _forge(data, {"frames": 2**32 - 1, "num_samples": 2**40 - 1})
     with pytest.raises(ContainerError, match="method 9 is newer"):
         _forge(data, {"coding": {"method": 9}})

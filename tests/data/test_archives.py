@@ -247,3 +247,17 @@ def test_parquet_without_pyarrow_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CodaxError, match=r"a\.parquet: parquet files need pyarrow: pip install 'codax\[parquet\]'"):
         build(tmp_path / "a.parquet", tmp_path / "out")
+
+
+def test_parquet_files_that_expand_too_far_are_refused(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    from codax.data.sources import parquet
+    from pyarrow.parquet import write_table
+
+    monkeypatch.setattr(parquet, "_ALWAYS", 1000)
+    for name, content in (("good", sound()), ("bomb", bytes(1 << 20))):
+        table = pyarrow.table({"audio": [{"bytes": content, "path": "a.flac"}]})
+        write_table(table, tmp_path / f"{name}.parquet", compression="zstd", use_dictionary=False)
+    assert len(list(parquet.members(str(tmp_path / "good.parquet")))) == 1
+    with pytest.raises(members.ArchiveError, match=r"bomb\.parquet: row group 0 declares \d+ bytes, more than"):
+        next(parquet.members(str(tmp_path / "bomb.parquet")))

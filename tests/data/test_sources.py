@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import struct
 
 import numpy as np
 import pytest
 from codax import audio
 from codax.config import DataConfig
+from codax.data import records
 from codax.data.shards.build import build_shards
-from codax.data.sources import scan
+from codax.data.sources import archives, scan
 from codax.data.sources.spec import load_utterances, open_source
 from codax.errors import CodaxError
 
@@ -30,6 +33,51 @@ def test_a_folder_is_divided_by_a_hash(tmp_path, make_audio):
     assert everything[0].id == "part0-0" and everything.seconds == pytest.approx(40.0)
     with pytest.raises(CodaxError, match="no split 'test'"):
         open_at_16k(tmp_path, split="test")
+
+
+def test_each_file_of_a_folder_with_links_is_listed_once(tmp_path, make_audio):
+    for i in range(12):
+        make_audio(tmp_path / "corpus" / f"part{i % 2}" / f"{i:02d}.wav", 0.4, seed=i)
+    make_audio(tmp_path / "elsewhere" / "more" / "a.wav", 0.4, seed=20)
+    alone = [entry.id for entry in open_at_16k(tmp_path / "corpus")]
+    links = {
+        "corpus/loop": tmp_path / "corpus",
+        "corpus/part0/up": "..",
+        "corpus/part0/back": "../part1/there",
+        "corpus/part1/there": "../part0",
+        "corpus/part1/same.wav": "01.wav",
+        "corpus/zelsewhere": tmp_path / "elsewhere",
+        "elsewhere/more/again": tmp_path / "elsewhere",
+        "corpus/self": "self",
+    }
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    everything = open_at_16k(tmp_path / "corpus")
+    assert [entry.id for entry in everything] == [*alone, "zelsewhere-more-a"]
+    parts = [open_at_16k(tmp_path / "corpus", split=split) for split in ("train", "validation")]
+    real = [{os.path.realpath(entry.file) for entry in part} for part in parts]
+    assert not real[0] & real[1] and sum(map(len, real)) == len(everything) == 13
+
+
+def test_each_shard_and_archive_of_a_pattern_is_listed_once(tmp_path, make_audio, config):
+    make_audio(tmp_path / "in" / "a.wav")
+    build_shards(str(tmp_path / "in"), tmp_path / "out" / "deep", sample_rate=16_000)
+    (tmp_path / "out" / "deep" / "loop").symlink_to("..")
+    assert len(open_at_16k(tmp_path / "out" / "**" / "*.array_record")) == 1
+    (tmp_path / "out" / "a.tar").touch()
+    assert archives.find(str(tmp_path / "out" / "**" / "*.tar")) == [str(tmp_path / "out" / "a.tar")]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(1, 1), (999, 1), (10**9, 1), (16_000, 256)])
+def test_rows_of_records_with_an_absurd_rate_or_channel_count(tmp_path, rate, channels):
+    row = {"file": "a.array_record", "record": 0, "sample_rate": rate, "channels": channels, "frames": 10**9}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    with pytest.raises(CodaxError, match=r"a\.jsonl:1: .*not within"):
+        open_at_16k(tmp_path / "a.jsonl")
+    header = json.dumps({"sample_rate": rate, "channels": channels, "frames": 1}).encode()
+    record = struct.pack("<4sI", b"CDX1", len(header)) + header + bytes(2 * channels)
+    with pytest.raises(ValueError, match="not within"):
+        records.decode_header(record)
 
 
 def test_unfit_files_are_skipped_with_one_warning(tmp_path, make_audio, caplog):
@@ -126,7 +174,7 @@ def test_a_wrong_rate_in_a_manifest_is_an_error(tmp_path, make_audio):
     ("name", "content", "message"),
     [
         ("a.csv", "name,text\na.wav,hello\n", r"a\.csv:2: no 'file' column"),
-        ("a.jsonl", '{"file": "a.wav"}\n{"file"\n', r"a\.jsonl: not JSON lines"),
+        ("a.jsonl", '{"file": "a.wav"}\n{"file"\n', r"a\.jsonl:2: not JSON lines"),
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: expected a JSON object"),
         ("a.csv", "file,sample_rate\na.wav,fast\n", r"a\.csv:2: sample_rate is 'fast'"),
         ("a.csv", "file\na.wav\n", r"1 unreadable \(a\.wav\)"),

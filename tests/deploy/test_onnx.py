@@ -209,7 +209,7 @@ def test_what_cannot_be_exported_is_refused(monkeypatch, tmp_path) -> None:
 
 
 def test_a_folder_that_is_damaged(folders: Path, tmp_path: Path) -> None:
-    with pytest.raises(CodaxError, match="codec.json: not the description of an exported codec"):
+    with pytest.raises(CodaxError, match="codec.json: not a readable description of an exported codec"):
         Runtime.load(tmp_path)
     export_onnx(codec("soundstream"), tmp_path, compare=False)
     (tmp_path / "decoder.onnx").write_bytes(b"no model")

@@ -90,6 +90,7 @@ def test_the_programs_are_for_all_platforms_and_lengths(folders: Path) -> None:
         assert export.is_symbolic_dim(program.in_avals[0].shape[0])
     whole = export.deserialize(bytearray((folder / "encoder.stablehlo").read_bytes()))
     assert str(whole.in_avals[0].shape) == "(batch, 8*frames, 1)"
-    # Both forms of the convolutions, but the weights once. The rest has the names of source files, long or short.
+    # Both forms of the convolutions, but the weights once, and no path of a source file.
     weights = sum(value.nbytes for key, value in made.flat().items() if "params.encoder" in key or "embedding" in key)
-    assert (folder / "encoder.stablehlo").stat().st_size < 1.5 * weights + 60_000
+    assert (folder / "encoder.stablehlo").stat().st_size < 1.2 * weights + 60_000
+    assert not any(b"codax/" in path.read_bytes() for path in files)

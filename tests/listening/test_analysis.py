@@ -171,11 +171,37 @@ def test_damaged_files_are_refused_or_read(built, tmp_path):
 
 def test_times_that_make_no_sense_are_no_matter(built, tmp_path):
     path = result_of(built, 1, SCORES, tmp_path / "r.json")
-    for seconds in ("NaN", "1e999", '"x"', "null", "-5"):
+    for seconds in ("1e99", '"x"', "null", "-5"):
         (tmp_path / "s.json").write_text(path.read_text().replace('"seconds": 12.5', f'"seconds": {seconds}'))
         analyze([tmp_path / "s.json"], read_manifest(built / "manifest.json"), tmp_path / "out")
         with (tmp_path / "out" / "mushra.csv").open(newline="") as file:
             assert {row["rating_time"] for row in csv.DictReader(file)} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"seconds": 12.5', '"seconds": NaN', "'seconds': NaN is not a number of JSON"),
+        ('"seconds": 12.5', '"seconds": 1e999', "'seconds': the number 1e999 is too large"),
+        ('"seconds": 12.5', f'"seconds": {"9" * 5000}', "'seconds': a number of more than 100 characters"),
+        ('"comment": "', '"comment": "\\ud800', "a lone surrogate"),
+        ('"version": 1', '"version": 1, "version": 1', "'version' occurs twice"),
+    ],
+)
+def test_forged_results_are_refused(built, tmp_path, old, new, message):
+    path = result_of(built, 1, SCORES, tmp_path / "r.json")
+    forged = path.read_text().replace(old, new)
+    assert forged != path.read_text()
+    path.write_text(forged)
+    with pytest.raises(CodaxError, match=rf"r\.json: is not JSON \(.*{message}"):
+        analyze([path], read_manifest(built / "manifest.json"), tmp_path / "out")
+
+
+def test_names_of_listeners_that_are_long_numbers(built, tmp_path):
+    paths = [result_of(built, 1, SCORES, tmp_path / "r.json"), result_of(built, 2, SCORES, tmp_path / "s.json")]
+    values = json.loads(paths[0].read_text())
+    paths[0].write_text(json.dumps(values | {"listener": "9" * 5000}))
+    analyze(paths, read_manifest(built / "manifest.json"), tmp_path / "out")
 
 
 def test_rule_that_leaves_nobody(built, tmp_path):
@@ -256,7 +282,7 @@ def test_evaluation_folder(material, tmp_path):
     assert (tmp_path / "a" / "rate_score.png").read_bytes()[:4] == b"\x89PNG"
     (tmp_path / "evaluation" / "results.json").write_text("{")
     result = run("build", "--evaluation", tmp_path / "evaluation", "--out", tmp_path / "t")
-    assert "results.json: cannot be read" in str(result.exception)
+    assert "results.json: not a readable table of results" in str(result.exception)
 
 
 def test_single_outliers_are_listed_and_count(built, tmp_path):

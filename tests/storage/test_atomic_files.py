@@ -36,12 +36,11 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
 
 def test_a_part_refuses_what_is_not_a_file_and_follows_links(tmp_path):
     with pytest.raises(CodaxError, match="not a regular file"):
-        files.Part(tmp_path, CodaxError)
+        files.open_part(tmp_path, CodaxError)
     with pytest.raises(CodaxError, match="does not exist"):
-        files.Part(tmp_path / "absent" / "x", CodaxError)
+        files.open_part(tmp_path / "absent" / "x", CodaxError)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    part = files.Part(tmp_path / "link", CodaxError)
-    os.close(part.number)
+    part = files.open_part(tmp_path / "link", CodaxError)
     part.publish()
     part.discard()  # of what has its name already: nothing happens
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").is_file()

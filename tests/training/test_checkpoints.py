@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 from codax.config import ConfigError
 from codax.config.recipe_files import load_recipe
+from codax.errors import CodaxError
 from codax.losses.balancer import BalancerState
-from codax.training.checkpoints import CheckpointError, Checkpoints, check_same_config, write_config
+from codax.runtime.program import quiet_checkpoints
+from codax.training.checkpoints import CheckpointError, Checkpoints, alone_in, check_same_config, write_config
 from codax.training.parallel import Parallel
 from codax.training.start import resume
 from codax.training.state import TrainState
-from tiny_run import ROOT, tiny_config
+from full_disk import small_file_system
+from tiny_run import ROOT, tiny_config, train_here
 
 OLD = json.loads((ROOT / "tests" / "golden" / "configs_version_1.json").read_text())
 STATE = {"weights": jnp.arange(12.0).reshape(3, 4), "step": jnp.int32(7), "flag": jnp.ones((), jnp.bool_), "none": {}}
@@ -135,6 +139,35 @@ def test_every_file_of_a_checkpoint_is_watched(tmp_path: Path, damage: str) -> N
                     checkpoints.restore(3, shapes(), numbers())
             path.write_bytes(content)
         checkpoints.restore(3, shapes(), numbers())
+
+
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*never awaited:RuntimeWarning")
+def test_a_full_disk_keeps_the_checkpoint_before_it(tmp_path: Path) -> None:
+    large = STATE | {"weights": jax.random.normal(jax.random.key(0), (1_000_000,))}
+    with small_file_system(tmp_path, 1 << 20), quiet_checkpoints():
+        with Checkpoints(tmp_path, kept=2) as checkpoints:
+            checkpoints.save(1, STATE, numbers(), {})
+            checkpoints.wait()
+            reason = (
+                r"a checkpoint could not be written \(No space left on device\); the checkpoint of step 1 is intact"
+            )
+            with pytest.raises(CheckpointError, match=reason):
+                checkpoints.save(2, large, numbers(), {})
+                checkpoints.wait()
+        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+        with Checkpoints(tmp_path, kept=2) as checkpoints:
+            assert checkpoints.latest() == 1
+            checkpoints.restore(1, shapes(), numbers())
+            checkpoints.save(2, STATE, numbers(), {})
+
+
+def test_two_runs_in_one_work_directory(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "run"):
+        with pytest.raises(CodaxError, match=rf"/run: another run is training there \(process {os.getpid()} on "):
+            train_here(tiny_config(), tmp_path / "run")
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_the_best_stay(tmp_path: Path) -> None:

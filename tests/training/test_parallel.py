@@ -51,10 +51,11 @@ def on_devices(config: Config, count: int = 2) -> tuple[dict[str, np.ndarray], d
     return mapped_steps(config, mapped, initial), one  # which takes the state's place
 
 
-def test_mimi_is_the_same_on_devices() -> None:
-    """Without discriminators, which the step above has: Mimi's network takes long to compile."""
+@pytest.mark.parametrize("adversary", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_mimi_is_the_same_on_devices(adversary: bool) -> None:
     config = mimi_config()
-    config.loss.adversarial = config.loss.feature = 0.0
+    if not adversary:
+        config.loss.adversarial = config.loss.feature = 0.0
     several, one = on_devices(config)
     dead = [one[f"step{i}['codebook/dead']"].sum() for i in range(3)]
     assert dead[0] > 0 and dead[1] == 0  # every other step
@@ -76,7 +77,9 @@ def test_dac_is_the_same_on_eight_devices() -> None:
     assert_close(several, one)
 
 
-@pytest.mark.parametrize("option", ["normalised", "fsq"])  # the others are above
+@pytest.mark.parametrize(  # the others are above
+    "option", ["normalised", "fsq", pytest.param("rotation", marks=pytest.mark.nightly)]
+)
 def test_options_of_the_quantizer_are_the_same_on_eight_devices(option: str) -> None:
     several, one = on_devices(option_config(option), 8)
     assert one["state.codebook['quantizer']['count']"].sum() > 0
@@ -84,12 +87,13 @@ def test_options_of_the_quantizer_are_the_same_on_eight_devices(option: str) -> 
     assert_close(several, one)
 
 
-def test_two_processes_of_four_devices_equal_one(one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["shard_map", pytest.param("pmap", marks=pytest.mark.nightly)])
+def test_two_processes_of_four_devices_equal_one(kind: str, one_device: dict[str, np.ndarray], tmp_path: Path) -> None:
     port, processes = free_port(), []
     for index in range(2):
         names = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
         env = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4", **names)
-        command = [sys.executable, str(WORKER), "steps", str(tmp_path / "out.npz")]
+        command = [sys.executable, str(WORKER), "steps", str(tmp_path / "out.npz"), kind]
         processes.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate(timeout=600)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors

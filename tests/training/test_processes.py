@@ -112,9 +112,8 @@ def test_processes_stop_together_and_one_goes_on(
                 assert ours[name] == pytest.approx(theirs[name], rel=tolerance), (name, ours["step"])
 
 
-def test_one_killed_process_ends_the_others_and_the_run_goes_on(
-    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("resuming", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_one_killed_process_ends_the_others_and_the_run_goes_on(config: Config, tmp_path: Path, resuming: int) -> None:
     workdir = tmp_path / "killed"
     processes = start(config, workdir, 2, "--parallel=pmap")
     wait_for_checkpoint(workdir, processes)
@@ -123,6 +122,6 @@ def test_one_killed_process_ends_the_others_and_the_run_goes_on(
     processes[0].communicate(timeout=300)
     assert processes[0].returncode != 0
     assert time.monotonic() - began < 200
-    train_here(config, workdir)
-    assert "resuming from the checkpoint of step" in capsys.readouterr().out
+    outputs = [process.communicate(timeout=300) for process in start(config, workdir, resuming, "--parallel=pmap")]
+    assert "resuming from the checkpoint of step" in outputs[0][0], outputs
     assert end_of(config, workdir)[".step"] == STEPS

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import codax
+import jax
 import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
-from tiny_run import WHOLE_STEP, tiny_config, train_here, write_corpus
+from codax.training.state import init_state
+from codax.training.step import make_step, phase_at
+from tiny_run import WHOLE_STEP, tiny_config, train_here, voices, write_corpus
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """Two steps at a rate of learning that changes nothing but the codebooks, from a model of random weights."""
+    """Two steps at a learning rate that changes nothing but the codebooks, from a model with random weights."""
     folder = tmp_path_factory.mktemp("start")
     config = tiny_config(str(write_corpus(folder / "corpus")), **WHOLE_STEP, train__steps=2, train__sample_files=0)
     config.loss.adversarial = config.loss.feature = 0.0
@@ -50,16 +55,76 @@ def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
-        ("model", "dilations", (3,), r"model\.dilations is \(1,\), not \(3,\)"),
-        ("quantizer", "num_quantizers", 3, r"codebook\.quantizer\.\w+ is float32\[4"),
         ("train", "start_from", "absent", "absent: no such model folder"),
-        ("quantizer", "start_step", 1, r"0 with train\.start_from"),
+        ("train", "start_from", "", r"train\.freeze .* must be empty without train\.start_from"),
+        ("train", "freeze", ("encoder", "quantiser"), "must be some of encoder, quantizer, decoder, not all of them"),
+        ("train", "freeze", ("encoder", "quantizer", "decoder"), "not all of them"),
     ],
 )
 def test_what_does_not_fit_is_refused(config: Config, tmp_path: Path, section, field, value, message) -> None:
     changed = Config.from_dict(dataclasses.asdict(config))
     setattr(getattr(changed, section), field, value)
-    changed.quantizer.kbps = ()
+    changed.train.freeze = changed.train.freeze or ("encoder",)
     with pytest.raises(CodaxError, match=message):
         train_here(changed, tmp_path / "run")
     assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_network_and_phases_are_those_of_the_model(config: Config, tmp_path: Path) -> None:
+    """A recipe with another network starts from the model all the same, and resumes when the model has gone."""
+    other = Config.from_dict(dataclasses.asdict(config))
+    other.model.dilations, other.quantizer.num_quantizers, other.quantizer.kbps = (3,), 3, ()
+    other.quantizer.start_step, other.loss.spectral_start_step = 5, 5
+    model = Path(shutil.copytree(config.train.start_from, tmp_path / "model"))
+    other.train.start_from = str(model)
+    train_here(other.validate(), tmp_path / "run", max_steps=1)
+    shutil.rmtree(model)
+    train_here(other, tmp_path / "run")
+    exported = codax.load(tmp_path / "run" / "export").config
+    assert (exported.model, exported.quantizer) == (config.model, config.quantizer)
+    assert exported.quantizer.decay == 0.999
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert "loss/spectral" in json.loads(lines[0]) and "codebook/perplexity" in json.loads(lines[0])
+
+
+@pytest.fixture(scope="module")
+def decoder_run(config: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """A run that trains the decoder alone, at a learning rate that changes it."""
+    decoder = Config.from_dict(dataclasses.asdict(config))
+    decoder.train.freeze, decoder.optimizer.learning_rate = ("encoder", "quantizer"), 1e-2
+    workdir = tmp_path_factory.mktemp("decoder") / "run"
+    train_here(decoder.validate(), workdir)
+    return decoder, workdir
+
+
+def test_a_frozen_encoder_and_quantizer_keep_every_code(decoder_run: tuple[Config, Path], tmp_path: Path) -> None:
+    before, after = codax.load(decoder_run[0].train.start_from), codax.load(decoder_run[1] / "export")
+    arrays, changed = before.flat(), after.flat()
+    for name, value in arrays.items():
+        is_frozen = not name.startswith("params.decoder")
+        assert np.array_equal(changed[name], value) == is_frozen, name
+    audio = voices(2, 4_000, 1)
+    codes = before.encode(audio, sample_rate=before.config.model.sample_rate).codes
+    np.testing.assert_array_equal(after.encode(audio, sample_rate=before.config.model.sample_rate).codes, codes)
+    assert after.config.codes_of == (before.hash.hex(),) and after.hash != before.hash
+    codax.audio.write(tmp_path / "a.wav", audio[0], before.config.model.sample_rate)
+    codax.encode_file(tmp_path / "a.wav", tmp_path / "a.codax", model=before)
+    codax.decode_file(tmp_path / "a.codax", tmp_path / "b.wav", model=after)
+    codax.encode_file(tmp_path / "a.wav", tmp_path / "c.codax", model=after)
+    with pytest.raises(CodaxError, match="encoded with model"):
+        codax.decode_file(tmp_path / "c.codax", tmp_path / "d.wav", model=before)
+
+
+def test_frozen_parts_have_no_optimiser_state_and_no_backward_pass(decoder_run: tuple[Config, Path]) -> None:
+    def operations(freeze: tuple[str, ...]) -> tuple[set[str], float]:
+        config = Config.from_dict(dataclasses.asdict(decoder_run[0]))
+        config.train.freeze = freeze
+        state = jax.eval_shape(lambda: init_state(config))
+        batch = {"audio": jax.ShapeDtypeStruct((4, config.segment_samples, 1), np.float32)}
+        lowered = jax.jit(make_step(config, phase_at(config, 0), None)).lower(state, batch)
+        return set(state.generator_optimizer[0].mu), lowered.cost_analysis()["flops"]
+
+    (everything, all_flops), (trained, flops) = operations(()), operations(("encoder", "quantizer"))
+    assert {"encoder", "decoder"} <= everything and trained == {"decoder"}
+    # A third of the encoder's operations are its forward pass; both networks have about as many.
+    assert flops < 0.8 * all_flops

@@ -87,6 +87,7 @@ def test_killed_and_stopped_runs_go_on_bit_for_bit(run: Path, place: Path) -> No
     killed = run_program(WORKER, "train", recipe, workdir, 7, "SIGKILL", env=env)
     assert killed.returncode == -signal.SIGKILL
     assert not (workdir / "export").exists()
+    assert (workdir / ".lock").exists()  # which the next process takes over
     # What a process leaves that is killed in the middle of a line and of a checkpoint.
     (workdir / "metrics.jsonl").open("a").write('{"step": 8, "ki')
     (workdir / "checkpoints" / "9.orbax-checkpoint-tmp" / "state").mkdir(parents=True)

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from codax.config.checks import MOST_CHANNELS, RATES
 from codax.errors import CodaxError
-
-MOST_CHANNELS = 255
-LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
 
 _INTEGERS = {"uint8": (128, 2.0**-7), "int16": (0, 2.0**-15), "int32": (0, 2.0**-31)}  # their zero and scale
 _SHORT = 8  # a signal has at most this many channels if it has fewer samples than channels
@@ -126,10 +124,10 @@ def as_codes(
 
 
 def as_rate(rate: Any) -> int:
-    """Returns a sample rate in Hz. Raises CodaxError unless it is a whole number from 1,000 to 768,000."""
-    within = isinstance(rate, int | float | np.integer | np.floating) and LOWEST_RATE <= rate <= HIGHEST_RATE
+    """Returns a sample rate in Hz. Raises CodaxError unless it is a whole number within those of audio files."""
+    within = isinstance(rate, int | float | np.integer | np.floating) and RATES[0] <= rate <= RATES[1]
     if not within or not float(rate).is_integer():
-        raise CodaxError(f"sample rate {rate}: expected a whole number of Hz from {LOWEST_RATE} to {HIGHEST_RATE}")
+        raise CodaxError(f"sample rate {rate}: expected a whole number of Hz from {RATES[0]} to {RATES[1]}")
     return int(rate)
 
 

@@ -1,8 +1,8 @@
 """Reads audio files as float32 arrays [time, channels]; raises `AudioError` for every file that cannot be used.
 
-soundfile (libsndfile) is tried first; PyAV (FFmpeg) decodes the rest: m4a, webm, AMR, raw G.722 and others. Files are
-not trusted: unreadable, empty and truncated files and non-finite samples are errors. 16-bit PCM maps exactly to
-integer / 32768, so that reading and writing is lossless.
+Compressed audio is read to the end of its stream, whatever an estimate of its length says. Files are not trusted:
+unreadable, empty and truncated files, absurd rates and channel counts, and non-finite samples are errors. 16-bit PCM
+maps exactly to integer / 32768, so that reading and writing is lossless.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from codax.audio.decoders import AudioError, Stream, open_stream
+from codax.audio.decoders import open_stream
 from codax.audio.resampling import StreamResampler, resample
+from codax.audio.stream import AudioError, Stream
 
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -99,16 +99,13 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
       AudioError: missing, unreadable or damaged file, or non-finite samples.
     """
     path = Path(path)
-    with open_stream(path) as stream:
+    with open_stream(path, whole=False) as stream:
         skip, parts, remaining = start, [np.zeros((0, stream.channels), np.float32)], frames
         if stream.seek is not None:
             if stream.frames is not None and start >= stream.frames:
                 return parts[0]
-            try:
-                skip = min(start, stream.preroll)
-                stream.seek(start - skip)
-            except (soundfile.LibsndfileError, RuntimeError):
-                return parts[0]  # beyond the end of a file with an estimated length
+            stream.seek(start)
+            skip = 0
         for chunk in stream.chunks(_CHUNK if remaining is None else min(_CHUNK, max(1, remaining + skip))):
             part = chunk[skip:] if remaining is None else chunk[skip : skip + remaining]
             skip = max(0, skip - len(chunk))
@@ -124,19 +121,32 @@ def excerpt(path: str | os.PathLike[str], start: int, frames: int | None = None)
 
 
 def info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Rate, channels and frames of a file; decodes it only if the header does not state the length.
+    """Rate, channels and frames of a file; decodes it only if the length is not known, or does not hold.
 
     Raises:
-      AudioError: missing, unreadable or empty file.
+      AudioError: missing, unreadable, empty or truncated file.
     """
     path = Path(path)
     with open_stream(path) as stream:
-        frames = stream.frames
-        if frames is None:
+        rate, channels, frames = stream.rate, stream.channels, stream.frames
+        whole = frames is not None and _reaches_end(stream, frames)
+    if not whole:
+        with open_stream(path) as stream:
             frames = sum(len(chunk) for chunk in _checked(path, stream, _CHUNK))
-        if frames <= 0:
-            raise AudioError(f"{path}: holds no audio")
-        return AudioInfo(stream.rate, stream.channels, frames)
+    if not frames:
+        raise AudioError(f"{path}: holds no audio")
+    return AudioInfo(rate, channels, frames)
+
+
+def _reaches_end(stream: Stream, frames: int) -> bool:
+    """Whether the last of the frames that a file promises can be read."""
+    if stream.seek is None or not frames:
+        return not frames
+    try:
+        stream.seek(frames - 1)
+        return next(stream.chunks(1), None) is not None
+    except AudioError:
+        return False
 
 
 def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:

@@ -11,9 +11,10 @@ import numpy as np
 import soundfile
 
 from codax.audio.arrays import as_floats
-from codax.audio.decoders import LOSSY, AudioError
+from codax.audio.decoders import LOSSY
 from codax.audio.pcm import to_int16
-from codax.storage.files import Part
+from codax.audio.stream import AudioError
+from codax.storage.files import open_part
 
 _CHUNK = 1 << 20  # frames written at once
 # extension: (libsndfile format, default subtype)
@@ -72,11 +73,11 @@ class AudioWriter:
             )
         self._format, default = _WRITERS[suffix]
         self._subtype = subtype or default
-        self._part = Part(self.path, AudioError)
-        os.close(self._part.number)
+        self._part = open_part(self.path, AudioError)
+        self._output = _Output(self._part.number)
         try:
             self._file = soundfile.SoundFile(
-                str(self._part.temporary),
+                self._output,
                 "w",
                 samplerate=rate,
                 channels=channels,
@@ -100,32 +101,35 @@ class AudioWriter:
         try:
             self._file.write(_samples_for(self._subtype, block))
         except (soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:
-            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+            raise AudioError(f"{self.path}: cannot be written ({self._reason(error)})") from error
         self.frames += len(block)
 
     def __enter__(self) -> AudioWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if kind is not None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
             self._discard()
-        else:
-            self._finish()
 
     def _finish(self) -> None:
         try:
             self._file.close()
-            with self._part.temporary.open("rb+") as file:
-                os.fsync(file.fileno())  # may be the first call to report a full disk
-            # libsndfile does not report every failed write at close, so the stored length is checked.
+            if self._output.failure:
+                raise self._output.failure
             if self.frames and self._format not in LOSSY:
                 stored = soundfile.info(str(self._part.temporary)).frames
                 if stored != self.frames:
                     raise OSError(f"{stored} of {self.frames} frames were stored; is the disk full?")
             self._part.publish()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            self._discard()
-            raise AudioError(f"{self.path}: cannot be written ({_reason(error)})") from error
+            raise AudioError(f"{self.path}: cannot be written ({self._reason(error)})") from error
+
+    def _reason(self, error: BaseException) -> str:
+        error = self._output.failure or error
+        return str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
 
     def _discard(self) -> None:
         if hasattr(self, "_file"):
@@ -134,11 +138,31 @@ class AudioWriter:
         self._part.discard()
 
 
-def _reason(error: BaseException) -> str:
-    text = str(getattr(error, "strerror", None) or getattr(error, "error_string", None) or error).rstrip(".")
-    if isinstance(error, AssertionError) or text == "System error":  # libsndfile's message for a failed write
-        return "incomplete write; is the disk full?"
-    return text
+class _Output:
+    """An open file that libsndfile writes to.
+
+    Attributes:
+      failure: of the first failed write. libsndfile does not report those of the last bytes of a file.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._number, rest) :]
+        except OSError as error:
+            self.failure = self.failure or error
+        return len(data) - len(rest)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return os.lseek(self._number, offset, whence)
+
+    def tell(self) -> int:
+        return self.seek(0, os.SEEK_CUR)
 
 
 def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ replaced.
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from codax import audio
 from codax.baselines.base import Baseline, BaselineError, Encoded
 from codax.config.parsing import build
 from codax.errors import CodaxError
+from codax.storage import strict_json
 
 _G192_SYNC = (0x6B21, 0x6B20)  # of a received and of a lost frame (ITU-T G.192)
 
@@ -66,7 +66,7 @@ class External(Baseline):
 
     def __init__(self, path: str | Path) -> None:
         try:
-            config = build(ExternalConfig, json.loads(Path(path).read_text(encoding="utf-8")), "")
+            config = build(ExternalConfig, strict_json.parse(Path(path).read_bytes()), "")
         except (OSError, ValueError, CodaxError) as error:
             raise BaselineError(f"external:{path}: {error}") from error
         for ok, message in (

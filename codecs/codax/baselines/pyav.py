@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.audio.ffmpeg import samples_of
 from codax.baselines.base import Baseline, BaselineError, Encoded
 
 
@@ -154,14 +155,13 @@ def decode(data: bytes, container: str | None = None) -> tuple[np.ndarray, int]:
     try:
         with av.open(io.BytesIO(data), "r", format=container) as source:
             stream = source.streams.audio[0]
-            converter = av.AudioResampler("fltp")
-            pieces = [out.to_ndarray().T for frame in source.decode(stream) for out in converter.resample(frame)]
+            pieces = [samples_of(frame) for frame in source.decode(stream)]
             rate = stream.codec_context.sample_rate
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise BaselineError(f"decoding failed ({_reason(error)})") from error
     if not pieces:
         raise BaselineError("decoding gave no audio")
-    return np.concatenate(pieces).astype(np.float32, copy=False), rate
+    return np.concatenate(pieces), rate
 
 
 def _reason(error: Exception) -> str:

@@ -22,13 +22,14 @@ def convert_command(
 ) -> None:
     """Convert the voice of IN to that of VOICE, by swapping levels of a model whose first codebook carries content."""
     from codax import audio
-    from codax.codec.voice_conversion import swap_levels
+    from codax.codec.voice_conversion import check_content, swap_levels
     from codax.containers.signals import refuse_same
 
     refuse_same(source, target)
     refuse_same(voice, target)
     signals = [audio.read(path) for path in (source, voice)]  # reports unreadable files before loading the model
     codec = codax.load(model)
+    check_content(codec.config, f"model {codec.model_id}")
     quantizers = codec.config.quantizers_for(kbps)
     utterance, speaker = (
         codec.encode(signal[None], sample_rate=rate, num_quantizers=quantizers) for signal, rate in signals

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import struct
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.storage.files import require_file
 
-_MAX_HEADER = 100_000_000  # bytes; limit of the safetensors format
+if TYPE_CHECKING:
+    from codax.config import Config
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
     if path.suffix.lower() == SUFFIX:
         return _ecdc(path)
+    require_file(path)
     with path.open("rb") as file:
         is_container = file.read(len(MAGIC)) == MAGIC
     return _container(path) if is_container or path.suffix.lower() == ".codax" else _audio(path)
@@ -131,7 +133,7 @@ def _model(folder: Path) -> dict[str, Any]:
         "name": config.name,
         "card": str(card) if card.is_file() else None,
         "family": config.model.family,
-        **_count(weights),
+        **_count(config, weights),
         "bytes": weights.stat().st_size,
         "sample_rate": config.model.sample_rate,
         "channels": config.model.audio_channels,
@@ -150,29 +152,17 @@ def _model(folder: Path) -> dict[str, Any]:
     }
 
 
-def _count(weights: Path) -> dict[str, int]:
+def _count(config: Config, weights: Path) -> dict[str, int]:
     """Number of trained parameters and codebook values of a safetensors file, from its header only."""
-    try:
-        with weights.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(_MAX_HEADER, weights.stat().st_size):
-                raise ValueError("header longer than the file")
-            tensors = json.loads(file.read(length))
-        tensors.pop("__metadata__", None)
-        sizes = {name: _product(tensor["shape"]) for name, tensor in tensors.items()}
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CodaxError(f"{weights}: not a readable safetensors file ({error})") from error
+    from codax.codec.folder import check_size
+    from codax.storage.tensors import read_shapes
+
+    sizes = {name: math.prod(shape) for name, shape in read_shapes(weights).items()}
+    check_size(config, len(sizes), sum(sizes.values()), weights)
     return {
         "parameters": sum(size for name, size in sizes.items() if name.startswith("params.")),
         "codebook_values": sum(size for name, size in sizes.items() if name.endswith(".embedding")),
     }
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for size in shape:
-        result *= int(size)
-    return result
 
 
 def _audio(path: Path) -> dict[str, Any]:

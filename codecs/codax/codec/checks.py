@@ -115,11 +115,8 @@ def checked_parts(config: Config, tokens: Any) -> list[Tokens]:
         if config.segment[0] or model.normalize:
             raise CodaxError(f"model {config.name} codes segments: decode its Tokens, which have the length and scales")
         return [Tokens(codes, codes.shape[1] * config.hop, model.sample_rate, model.audio_channels)]
-    rate, channels, clips = (
-        checked_rate(config, tokens.sample_rate),
-        tokens.channels,
-        1 if tokens.lengths is None else len(tokens.lengths),
-    )
+    rate, channels = checked_rate(config, tokens.sample_rate), tokens.channels
+    clips = 1 if tokens.lengths is None else len(tokens.lengths)
     streams = clips if channels == model.audio_channels else clips * channels
     if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
         raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")

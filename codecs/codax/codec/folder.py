@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from codax.config import Config
+from codax.nets import families
 from codax.storage.tensors import ModelError, read_safetensors, safetensors_bytes, write_folder
 
 CONFIG_FILE = "config.json"
@@ -40,6 +41,24 @@ def read_model(folder: Path) -> tuple[Config, dict[str, np.ndarray]]:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
     return Config.load(folder / CONFIG_FILE), read_safetensors(folder / WEIGHTS_FILE)
+
+
+def check_size(config: Config, arrays: int, values: int, path: Path) -> None:
+    """Checks that a model has as many arrays, with as many values, as its config needs at least.
+
+    Whatever the config states, what is built or traced from it is then no larger than the weights.
+
+    Raises:
+      ModelError: naming `path`, the weights.
+    """
+    model, facts = config.model, families.facts(config.model)
+    least = facts.least_values + config.quantizer.least_values(model.dimension)
+    least += model.semantic_dimension * model.dimension
+    if arrays < facts.least_arrays or values < least:
+        raise ModelError(
+            f"{path}: {arrays} arrays of {values} values; a model of this config has at least {facts.least_arrays} "
+            f"arrays of {least:.4g} values"
+        )
 
 
 def _half(folder: str | Path, name: str, value: np.ndarray) -> np.ndarray:

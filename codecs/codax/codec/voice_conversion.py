@@ -11,7 +11,25 @@ import dataclasses
 import numpy as np
 
 from codax.codec.tokens import Tokens
+from codax.config import Config
 from codax.errors import CodaxError
+
+
+def check_content(config: Config, name: str) -> None:
+    """Checks that the first codebook was trained to carry content.
+
+    Args:
+      config: of the model.
+      name: of the model, for the message.
+
+    Raises:
+      CodaxError: no features were distilled into the first codebook.
+    """
+    if not (config.model.semantic_dimension or config.quantizer.semantic):
+        raise CodaxError(
+            f"{name}: its first codebook does not carry the content alone, so the voice cannot be converted: it needs "
+            "a model whose first codebook was distilled, as SpeechTokenizer or Mimi"
+        )
 
 
 def swap_levels(content: Tokens, voice: Tokens, levels: int = 1) -> Tokens:

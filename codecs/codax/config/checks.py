@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+RATES = (1_000, 768_000)  # Hz, the sample rates of audio that codax reads; a model may have a lower one
+MOST_CHANNELS = 255  # of audio
+
 
 class Check(NamedTuple):
     """Result of checking a field.

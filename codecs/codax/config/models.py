@@ -8,8 +8,15 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from codax.config.checks import Check, at_least, one_of, share
+from codax.config.checks import RATES, Check, at_least, one_of, share
 from codax.config.section import Section, Tagged, constant, option
+
+# Limits far beyond every published codec: whatever a config states, a step of the network stays small.
+_MAX_CHANNELS = 255
+_MAX_HOP = 1 << 20
+_MAX_LAYERS = 256
+_MAX_CONTEXT = 1 << 16
+_MAX_SECONDS = 3600
 
 
 @dataclasses.dataclass
@@ -55,13 +62,23 @@ class ModelConfig(Tagged):
 
     def checks(self) -> list[Check]:
         return [
-            Check(self.sample_rate > 0, "sample_rate", "positive"),
+            Check(0 < self.sample_rate <= RATES[1], "sample_rate", f"1 to {RATES[1]} Hz"),
             *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size"),
             *at_least(self, 0, "decoder_channels", "semantic_dimension"),
             Check(len(self.strides) > 0 and min(self.strides) >= 1, "strides", "one or more positive strides"),
-            Check(all(x >= 1 for x in self.dilations), "dilations", "positive"),
+            Check(self.audio_channels <= _MAX_CHANNELS, "audio_channels", f"at most {_MAX_CHANNELS}"),
+            Check(
+                len(self.strides) <= _MAX_LAYERS and self.hop <= _MAX_HOP,
+                "strides",
+                f"at most {_MAX_LAYERS} strides; a frame, their product, has at most {_MAX_HOP} samples",
+            ),
+            Check(
+                len(self.dilations) <= _MAX_LAYERS and all(1 <= x <= _MAX_CONTEXT for x in self.dilations),
+                "dilations",
+                f"at most {_MAX_LAYERS} numbers of 1 to {_MAX_CONTEXT}",
+            ),
             Check(0 <= self.segment_overlap < 1, "segment_overlap", "0 or more and below 1"),
-            Check(self.segment_seconds >= 0, "segment_seconds", "0 or more"),
+            Check(0 <= self.segment_seconds <= _MAX_SECONDS, "segment_seconds", f"0 to {_MAX_SECONDS} s"),
             Check(
                 not self.normalize or self.segment_seconds > 0,
                 "segment_seconds",
@@ -221,6 +238,7 @@ class TransformerConfig(Section):
         return [
             *at_least(self, 0, "layers"),
             *at_least(self, 1, "heads", "hidden", "context"),
+            Check(self.context <= _MAX_CONTEXT, "context", f"at most {_MAX_CONTEXT} steps"),
             Check(self.period > 1, "period", "above 1"),
         ]
 

@@ -4,6 +4,7 @@ A kind outside the package subclasses `QuantizerConfig` and registers the class 
 `codax.quantizers.registry.register`.
 """
 
+import copy
 import dataclasses
 import math
 from typing import ClassVar
@@ -21,11 +22,31 @@ class QuantizerConfig(Tagged):
     Attributes:
       semantic: number of first levels that quantize in parallel to the others (split RVQ), and are always used.
       dead_every: steps between searches for dead entries.
+      training: fields that matter in training alone; all others decide the codes, or which rates a model has.
     """
 
     path: ClassVar[str] = "quantizer"
     tag: ClassVar[str] = "kind"
     classes: ClassVar[dict[str, type["QuantizerConfig"]]] = {}
+    training: ClassVar[frozenset[str]] = frozenset(
+        {
+            "decay",
+            "alarm_coverage",
+            "unquantized",
+            "dropout",
+            "dropout_share",
+            "dropout_kbps",
+            "start_step",
+            "gradient",
+            "epsilon",
+            "smoothing",
+            "kmeans_iterations",
+            "kmeans_alternate",
+            "dead_threshold",
+            "dead_ratio",
+            "dead_every",
+        }
+    )
     semantic = 0
     dead_every = 1
 
@@ -48,9 +69,19 @@ class QuantizerConfig(Tagged):
         """Number of entries of a level; a field of most kinds."""
         raise NotImplementedError
 
+    def with_codebooks_of(self, other: "QuantizerConfig") -> "QuantizerConfig":
+        """Returns the section that has the kind and codebooks of `other`, and is trained as this one says."""
+        fields = [field.name for field in dataclasses.fields(other) if field.init and field.name not in self.training]
+        mine = copy.copy(self).of_class(other.kind)
+        return dataclasses.replace(mine, **{name: getattr(other, name) for name in fields})
+
+    def least_values(self, dimension: int) -> int:
+        """Returns a lower bound of the number of values in the arrays, for a latent of `dimension` channels."""
+        return 0
+
     def checks(self) -> list[Check]:
         return [
-            *at_least(self, 1, "num_quantizers"),
+            Check(1 <= self.num_quantizers <= 1024, "num_quantizers", "1 to 1024"),
             Check(2 <= self.codebook_size <= 65536, "codebook_size", "2 to 65536"),
             Check(0 < self.decay < 1, "decay", "between 0 and 1"),
             *below_one(self, "alarm_coverage", "unquantized"),
@@ -83,6 +114,9 @@ class EMAQuantizerConfig(QuantizerConfig):
     beam: int = 1  # width of the beam search over levels in encoding; 1 = the nearest entry of each level
     semantic: int = 0
     projection: int = 0  # > 0: channels of linear projections before the codebooks, and inversely after them
+
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.codebook_size * (self.projection or dimension) + self.projection * dimension
 
     def checks(self) -> list[Check]:
         return [
@@ -117,6 +151,9 @@ class FactorisedQuantizerConfig(QuantizerConfig):
     gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     projection: int = 8  # channels of a level's projection
 
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * self.projection * (self.codebook_size + 2 * dimension)
+
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
@@ -137,6 +174,9 @@ class FSQQuantizerConfig(QuantizerConfig):
     def codebook_size(self) -> int:
         """Number of codes of a level: the product of `fsq_levels`."""
         return math.prod(self.fsq_levels)
+
+    def least_values(self, dimension: int) -> int:
+        return self.num_quantizers * len(self.fsq_levels) * 2 * dimension
 
     def checks(self) -> list[Check]:
         return [

@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -23,7 +24,8 @@ from codax.config.section import Section, constant
 from codax.config.teachers import TeacherConfig
 from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
+from codax.storage import strict_json
 
 M = TypeVar("M", bound=ModelConfig)
 
@@ -35,6 +37,7 @@ class Config(Section):
     version: int = constant(VERSION)  # of the file's format
     name: str = "soundstream_24khz"
     seed: int = 0
+    codes_of: tuple[str, ...] = ()  # hashes (hex) of models with the same encoder and codebooks, whose files it decodes
     model: ModelConfig = dataclasses.field(default_factory=SoundStreamConfig)
     quantizer: QuantizerConfig = dataclasses.field(default_factory=EMAQuantizerConfig)
     discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
@@ -110,6 +113,11 @@ class Config(Section):
         stored_features = self.teacher.precomputed and self.loss.distillation > 0
         return [
             Check(
+                all(re.fullmatch("[0-9a-f]{16}", each) for each in self.codes_of),
+                "codes_of",
+                "hashes of models: 16 hexadecimal digits each",
+            ),
+            Check(
                 not self.discriminator.per_kbps or quantizer.dropout_kbps,
                 "discriminator.per_kbps",
                 "false without quantizer.dropout_kbps",
@@ -136,11 +144,6 @@ class Config(Section):
             ),
             Check(self.segment_samples >= self.hop, "train.segment_seconds", "at least one frame long"),
             Check(not train.start_from or not self.lm.codec, "train.start_from", "empty for a language model"),
-            Check(
-                not train.start_from or quantizer.start_step == 0,
-                "quantizer.start_step",
-                "0 with train.start_from, which provides codebooks",
-            ),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),
             Check(
                 train.batch_size % self.memory.accumulate == 0,
@@ -156,7 +159,7 @@ class Config(Section):
             for ok, field, expected in section.checks():
                 if not ok:
                     value = _at(section, field)
-                    raise ConfigError(f"config field {section.place(field)} = {value!r}: must be {expected}")
+                    raise ConfigError(f"config field {section.place(field)} = {shown(value)}: must be {expected}")
         for kbps in self.quantizer.kbps:
             self.quantizers_for(kbps)
         return self
@@ -167,7 +170,9 @@ class Config(Section):
             for field in section.idle():
                 value = getattr(section, field.name)
                 needs = field.metadata["needs"]
-                raise ConfigError(f"config field {section.place(field.name)} = {value!r} does nothing without {needs}")
+                raise ConfigError(
+                    f"config field {section.place(field.name)} = {shown(value)} does nothing without {needs}"
+                )
         return self
 
     def acting(self) -> Self:
@@ -201,10 +206,7 @@ class Config(Section):
         Raises:
           ConfigError: naming the file.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not a readable config ({error})") from error
+        values = strict_json.read(path, "config", ConfigError)
         try:
             return Config.from_dict(values)
         except ConfigError as error:

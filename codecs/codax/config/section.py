@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, ClassVar, Self, TypeVar
 
 from codax.config.checks import Check
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ def option(default: Any, used: Callable[[Any], object], needs: str) -> Any:
 
 def nearest(name: str, names: Collection[str]) -> str:
     """Returns a suggestion for the end of a message: the closest name, if one is close."""
+    if len(name) > 100:
+        return ""
     near = difflib.get_close_matches(name, names, 1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -82,7 +84,9 @@ class Section:
             raise unknown_field(type(self), name)
         if not field.init and value != field.default:
             fixed = f"is {field.default!r} in {type(self).__name__}"
-            raise ConfigError(f"config field {self.place(name)} = {value!r}: {fixed}; give a section of another class")
+            raise ConfigError(
+                f"config field {self.place(name)} = {shown(value)}: {fixed}; give a section of another class"
+            )
         super().__setattr__(name, value)
 
 
@@ -110,7 +114,7 @@ class Tagged(Section):
             *most, last = cls.classes
             near = nearest(str(name), cls.classes)
             raise ConfigError(
-                f"config field {cls.place(cls.tag)} = {name!r}: must be {', '.join(most)} or {last}{near}"
+                f"config field {cls.place(cls.tag)} = {shown(name)}: must be {', '.join(most)} or {last}{near}"
             )
         return cls.classes[name]
 
@@ -143,4 +147,4 @@ def unknown_field(cls: type, name: str, prefix: str | None = None) -> ConfigErro
     if issubclass(cls, Tagged) and getattr(cls, cls.tag, ""):
         others = [key for key, other in cls.classes.items() if name in other.field_names()]
         suffix = f" of {cls.tag} {getattr(cls, cls.tag)}" + (f" ({', '.join(others)} only)" if others else "")
-    return ConfigError(f"unknown config field {prefix}{name}{suffix}{nearest(name, names)}")
+    return ConfigError(f"unknown config field {prefix}{name:.100}{suffix}{nearest(name, names)}")

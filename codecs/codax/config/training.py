@@ -6,6 +6,8 @@ from typing import ClassVar
 from codax.config.checks import Check, at_least, below_one, one_of
 from codax.config.section import Section, option
 
+PARTS = ("encoder", "quantizer", "decoder")
+
 
 @dataclasses.dataclass
 class OptimizerConfig(Section):
@@ -54,8 +56,10 @@ class TrainConfig(Section):
     eval_batches: int = 8
     sample_files: int = 4
     compute_dtype: str = "float32"  # or "bfloat16"
-    # Folder or shipped model whose network and codebooks initialise the run; "" = random initialisation.
+    # Folder or shipped model that the run starts from; its network and codebooks replace the recipe's, and all phases
+    # are active. "" = random initialisation.
     start_from: str = ""
+    freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run
 
@@ -65,6 +69,12 @@ class TrainConfig(Section):
             *at_least(self, 0, "checkpoints_best"),
             one_of(self, "compute_dtype", "float32", "bfloat16"),
             *below_one(self, "ema_decay"),
+            Check(
+                set(self.freeze) < set(PARTS),
+                "freeze",
+                f"some of {', '.join(PARTS)}, not all of them",
+            ),
+            Check(not self.freeze or bool(self.start_from), "freeze", "empty without train.start_from"),
         ]
 
 

@@ -6,7 +6,7 @@ Fields of other families or kinds had no effect and are dropped.
 
 from typing import Any
 
-from codax.errors import ConfigError
+from codax.errors import ConfigError, shown
 
 VERSION = 2
 
@@ -47,7 +47,7 @@ def upgraded(values: Any) -> Any:
         return values
     version = values.get("version", 1)
     if type(version) is not int or not 1 <= version <= VERSION:
-        raise ConfigError(f"config field version = {version!r}: this codax knows versions 1 to {VERSION}")
+        raise ConfigError(f"config field version = {shown(version)}: this codax knows versions 1 to {VERSION}")
     return _from_1(values) if version == 1 else values
 
 
@@ -55,12 +55,14 @@ def _from_1(values: dict) -> dict:
     values = {**values, "version": VERSION}
     model, quantizer = values.get("model"), values.get("quantizer")
     if isinstance(model, dict):
-        family = model.get("family", "soundstream")
+        model = {"family": "soundstream"} | model
+        family = model["family"]
         model = values["model"] = _without_others(model, family, _FAMILIES)
         if family == "mimi" and isinstance(model.get("seanet"), dict):
             model["seanet"] = {k: v for k, v in model["seanet"].items() if k not in _SEANET_OF_ENCODEC}
     if isinstance(quantizer, dict):
-        values["quantizer"] = _without_others(quantizer, quantizer.get("kind", "average"), _KINDS)
+        quantizer = {"kind": "average"} | quantizer
+        values["quantizer"] = _without_others(quantizer, quantizer["kind"], _KINDS)
     return values
 
 

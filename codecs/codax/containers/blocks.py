@@ -6,6 +6,7 @@ located, and a damaged block does not affect the others.
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -88,18 +89,22 @@ class BlockReader:
           ContainerError: the table is damaged, or does not match the blocks.
         """
         assert meta.coding is not None
-        self._file, self._start, self._meta, self._coding = file, start, meta, meta.coding
+        self._file, self._meta, self._coding = file, meta, meta.coding
         file.seek(start + meta.coding.coded_bytes)
         tail = file.read(meta.payload_bytes - meta.coding.coded_bytes)
         table = tail[len(tail) - meta.blocks * TABLE_ENTRY - CHECKSUM.size : -CHECKSUM.size]
         if CHECKSUM.pack(zlib.crc32(tail[: -CHECKSUM.size])) != tail[-CHECKSUM.size :]:
             raise ContainerError("checksum of the table of blocks does not match: the file is damaged")
         self._entries = list(_ENTRY.iter_unpack(table))
-        if sum(length for length, _ in self._entries) != meta.coding.coded_bytes:
+        self._offsets = list(itertools.accumulate((length for length, _ in self._entries), initial=start))
+        if self._offsets[-1] != start + meta.coding.coded_bytes:
             raise ContainerError("the table does not match the blocks: the file is damaged")
+        for number in range(len(self._entries)):
+            self._check_size(number)
         file.seek(start)
         checksums = [zlib.crc32(file.read(length), number) for number, (length, _) in enumerate(self._entries)]
         self.damaged = [number for number, (_, crc) in enumerate(self._entries) if crc != checksums[number]]
+        self._concealed = frozenset(self.damaged)
 
     def frames(self, number: int) -> tuple[int, int]:
         """Returns the first frame of a block and the first frame after it."""
@@ -122,7 +127,7 @@ class BlockReader:
         last = np.zeros((1, model.columns), np.int32)
         for first in range(0, len(self._entries), group):
             numbers = range(first, min(first + group, len(self._entries)))
-            good = [number for number in numbers if number not in self.damaged]
+            good = [number for number in numbers if number not in self._concealed]
             decoded = dict(zip(good, self._decoded(model, good), strict=True))
             for number in numbers:
                 codes = decoded[number] if number in decoded else np.repeat(last, self._count(number), axis=0)
@@ -138,10 +143,8 @@ class BlockReader:
         """Decodes undamaged blocks to int32 [frames, columns]."""
         messages = []
         for number in numbers:
-            length, _ = self._entries[number]
-            self._check_size(number, length, self._count(number) * model.columns)
-            self._file.seek(self._start + sum(before for before, _ in self._entries[:number]))
-            messages.append(self._file.read(length))
+            self._file.seek(self._offsets[number])
+            messages.append(self._file.read(self._entries[number][0]))
         decoded = []
         for number, codes in zip(
             numbers, coding.decode_blocks(model, messages, [*map(self._count, numbers)]), strict=True
@@ -151,11 +154,12 @@ class BlockReader:
             decoded.append(codes)
         return decoded
 
-    def _check_size(self, number: int, size: int, codes: int) -> None:
-        """Rejects blocks that are too short for their codes and would take long to decode into nonsense."""
+    def _check_size(self, number: int) -> None:
+        """Rejects a block that is too short for its codes, also a damaged one, so that the file bounds the work."""
+        size, codes = self._entries[number][0], self._count(number) * self._meta.streams * self._meta.num_quantizers
         least = codes * least_bits(self._meta.codebook_size) / 8
         if size + 8 < least or size % 4 or size < LEAST_BLOCK:
-            raise ContainerError(f"block {number} was not coded with this model")
+            raise ContainerError(f"block {number} of {size} bytes cannot hold {codes} codes")
 
 
 def new_coding(method: str, model: coding.Model, block_frames: int) -> Coding:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codax import audio
+from codax.audio.segments import bounds
 from codax.containers.blocks import new_coding
 from codax.containers.container import METHODS, Meta
 from codax.containers.frequencies import frequency_model
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from codax.config import Config
 
 _FADE_SECONDS = 0.005
+_ROUNDING = 2  # frames: a sample more, from rounding in the resampling, adds at most a frame to two segments
 
 
 def describe(codec: Codec, *, sample_rate: int, channels: int, num_quantizers: int, denoise: bool = False) -> Meta:
@@ -203,6 +205,13 @@ def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
         raise CodaxError(
             f"{source}: {meta.frames} frames of model {codec.model_id} cannot hold the {meta.seconds:g} seconds that "
             "the file claims"
+        )
+    length = audio.resampled_length(meta.num_samples, meta.sample_rate, config.model.sample_rate)
+    most = sum(-(-(stop - start) // config.hop) for start, stop in bounds(length, *config.segment))
+    if meta.frames > most + _ROUNDING:
+        raise CodaxError(
+            f"{source}: holds {meta.frames} frames of model {codec.model_id}, but its {meta.seconds:g} seconds of "
+            f"audio have {most}"
         )
 
 

@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from codax.config.checks import MOST_CHANNELS, RATES
 from codax.entropy import bitpack
 from codax.errors import CodaxError
 
@@ -26,7 +27,6 @@ CODED = 4  # flag: the codes are entropy-coded in blocks; see blocks.py
 KNOWN_FLAGS = DENOISED | SCALED | CODED
 HASH_BYTES = 8
 MAX_NAME = 25  # bytes; 64 without all other fields
-MAX_RATE = 768_000  # Hz; the limit keeps a forged rate from costing memory
 CHECKSUM = struct.Struct("<I")
 SEGMENTS = struct.Struct("<I")  # number of segments, after the name, if SCALED is set; the name is then shorter
 SCALE = np.dtype("<f4")
@@ -136,14 +136,16 @@ def check(meta: Meta) -> Meta:
     Raises:
       ContainerError: naming the impossible field.
     """
+    # A model has at most one frame per sample, at any rate that it may have; the last frame may be partial.
+    most_frames = min(2**32 - 1, -(-meta.num_samples * RATES[1] // max(meta.sample_rate, 1)))
     limits = [
-        ("sample rate", meta.sample_rate, 1, MAX_RATE),
-        ("channels", meta.channels, 1, 255),
+        ("sample rate", meta.sample_rate, *RATES),
+        ("channels", meta.channels, 1, MOST_CHANNELS),
         ("number of samples", meta.num_samples, 0, 2**40 - 1),
         ("codebook size", meta.codebook_size, 2, 2**16),
         ("number of quantizers", meta.num_quantizers, 1, 255),
         ("streams", meta.streams, 1, min(meta.channels, 255)),
-        ("frames", meta.frames, 0 if meta.num_samples == 0 else 1, 2**32 - 1),
+        ("frames", meta.frames, min(meta.num_samples, 1), most_frames),
         ("segments", meta.segments, min(meta.frames, 1) if meta.scaled else 0, meta.frames if meta.scaled else 0),
     ]
     for name, value, low, high in limits:

@@ -21,7 +21,9 @@ import numpy as np
 
 from codax.audio.segments import bounds
 from codax.entropy.bitpack import BitPacker, packed_bytes, unpack
-from codax.errors import CodaxError
+from codax.errors import CodaxError, shown
+from codax.storage import strict_json
+from codax.storage.files import require_file
 
 SUFFIX = ".ecdc"
 MAGIC = b"ECDC"
@@ -29,6 +31,9 @@ BITS = 10
 _HEAD = struct.Struct("!4sBI")
 SCALE = struct.Struct("!f")
 _LONGEST_TEXT = 4096  # bytes of JSON that are accepted
+# Of codes that the language model compressed.
+_CODES_PER_BYTE = 48_000  # upper bound: the likeliest code has a probability of 1 - 2046 / 2**24
+_LEAST_STREAM = 3  # bytes of a segment
 
 
 class EcdcError(CodaxError):
@@ -184,10 +189,10 @@ class Header:
 
 
 def parse_header(data: bytes) -> Header:
-    """Reads the header at the start of a file's bytes.
+    """Reads the header of a file's bytes.
 
     Raises:
-      EcdcError: the header is damaged, or names an unknown model.
+      EcdcError: the header is damaged, names an unknown model, or a length that the bytes after it cannot hold.
     """
     if len(data) < _HEAD.size or not data.startswith(MAGIC):
         raise EcdcError("not an .ecdc file")
@@ -197,16 +202,31 @@ def parse_header(data: bytes) -> Header:
     if size > min(_LONGEST_TEXT, len(data) - _HEAD.size):
         raise EcdcError("the header is damaged or cut off")
     try:
-        meta = json.loads(data[_HEAD.size : _HEAD.size + size])
+        meta = strict_json.parse(data[_HEAD.size : _HEAD.size + size])
         model, length, codebooks, compressed = (meta[key] for key in ("m", "al", "nc", "lm"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (strict_json.JSONError, KeyError, TypeError) as error:
         raise EcdcError("the header is not the JSON that .ecdc files have") from error
     kind = _kind(model)
     if type(length) is not int or type(codebooks) is not int or length < 1 or not 1 <= codebooks <= kind.codebooks:
-        raise EcdcError(f"impossible length of {length!r} samples or number of {codebooks!r} codebooks")
+        raise EcdcError(f"impossible length of {shown(length)} samples or number of {shown(codebooks)} codebooks")
     if type(compressed) is not bool:
         raise EcdcError("the header is not the JSON that .ecdc files have")
-    return Header(model, length, codebooks, compressed, _HEAD.size + size)
+    header = Header(model, length, codebooks, compressed, _HEAD.size + size)
+    _check_length(header, len(data) - header.size)
+    return header
+
+
+def _check_length(header: Header, available: int) -> None:
+    """Rejects a length that the data cannot hold, before anything of that length is made."""
+    kind, length = header.kind, header.length
+    if header.compressed:
+        segments = -(-length // kind.stride) if kind.stride else 1
+        least = segments * (_LEAST_STREAM + SCALE.size * kind.scaled)
+        least = max(least, length // kind.hop * header.codebooks // _CODES_PER_BYTE)
+    else:
+        least = length * header.codebooks * BITS // (8 * kind.hop)
+    if least > available:
+        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, got {available}")
 
 
 def from_bytes(data: bytes) -> Ecdc:
@@ -219,10 +239,6 @@ def from_bytes(data: bytes) -> Ecdc:
     if header.compressed:
         raise EcdcError("its codes are compressed by EnCodec's language model, which is needed to read them")
     kind, length, codebooks = header.kind, header.length, header.codebooks
-    # Before anything is allocated, reject a length that the data cannot hold.
-    least = length * codebooks * BITS // (8 * kind.hop)
-    if least > len(data) - header.size:
-        raise EcdcError(f"cut off: {length} samples need at least {least} bytes, got {len(data) - header.size}")
     file = Ecdc(header.model, length, codebooks, data[header.size :])
     size = sum(_segment_bytes(kind, count, codebooks) for count in file.frames)
     if len(file.payload) < size:
@@ -236,6 +252,7 @@ def from_bytes(data: bytes) -> Ecdc:
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Reads a file's bytes. Raises EcdcError naming it."""
+    require_file(path, EcdcError)
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -253,5 +270,5 @@ def read(path: str | os.PathLike[str]) -> Ecdc:
 
 def _kind(model: object) -> Kind:
     if not isinstance(model, str) or model not in KINDS:
-        raise EcdcError(f"model {model!r} is not a model of .ecdc files ({', '.join(KINDS)})")
+        raise EcdcError(f"model {shown(model)} is not a model of .ecdc files ({', '.join(KINDS)})")
     return KINDS[model]

@@ -34,8 +34,6 @@ from codax.entropy import arithmetic
 Predict = Callable[[np.ndarray], np.ndarray]
 # Begins a sequence with this number of codebooks.
 Begin = Callable[[int], Predict]
-_CODES_PER_BYTE = 48_000  # upper bound: the likeliest code has a probability of 1 - 2046 / 2**24
-_FIRST_BYTES = 3  # minimum size of a stream
 
 
 def compress(file: Ecdc, begin: Begin) -> bytes:
@@ -70,7 +68,6 @@ def decompress(data: bytes, begin: Begin) -> Ecdc:
     header = parse_header(data)
     if not header.compressed:
         return from_bytes(data)
-    _check_length(header, len(data) - header.size)
     kind, position = header.kind, header.size
     builder = Builder(header.model, header.codebooks)
     frame = 0
@@ -108,13 +105,3 @@ def _cdfs(predict: Predict, previous: np.ndarray) -> np.ndarray:
             f"the language model gives probabilities {probabilities.shape}, expected {(len(previous), 1 << BITS)}"
         )
     return arithmetic.quantized_cdf(probabilities)
-
-
-def _check_length(header: Header, available: int) -> None:
-    """Rejects a length that the data cannot hold, before anything is allocated."""
-    kind = header.kind
-    segments = -(-header.length // kind.stride) if kind.stride else 1
-    least = segments * (_FIRST_BYTES + SCALE.size * kind.scaled)
-    least = max(least, header.length // kind.hop * header.codebooks // _CODES_PER_BYTE)
-    if least > available:
-        raise EcdcError(f"cut off: {header.length} samples need at least {least} bytes, got {available}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from codax.codec import shipped
 from codax.containers.container import Meta, stored_name
 from codax.errors import CodaxError
+from codax.storage import strict_json
 from codax.storage.files import cache_folder, write_whole
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.Pat
     if model is not None:
         is_name = isinstance(model, str | os.PathLike)
         codec = load(os.fspath(model)) if is_name else model
-        if codec.hash != meta.model_hash:
+        if not decodes(codec, meta):
             actual = f"{os.fspath(model)} is " if is_name else "the model given is "
             raise CodaxError(
                 f"{source}: encoded with {expected}, but {actual}{codec.model_id} with weights {codec.hash.hex()}"
@@ -49,13 +50,18 @@ def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.Pat
         except CodaxError as error:
             messages.append(str(error))
             continue
-        if codec.hash == meta.model_hash:
+        if decodes(codec, meta):
             return codec
         messages.append(f"{folder} has weights {codec.hash.hex()}")
     tried = f" ({'; '.join(messages)})" if messages else ""
     raise CodaxError(
         f"{source}: encoded with {expected}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
     )
+
+
+def decodes(codec: Codec, meta: Meta) -> bool:
+    """Whether a model decodes a container: it wrote it, or has the same encoder and codebooks as the model that did."""
+    return meta.model_hash in (codec.hash, *map(bytes.fromhex, codec.config.codes_of))
 
 
 def candidates(meta: Meta) -> Iterator[Path]:
@@ -90,8 +96,8 @@ def _note(digest: bytes) -> Path:
 
 def _remembered(digest: bytes) -> Path | None:
     try:
-        return Path(json.loads(_note(digest).read_text(encoding="utf-8"))["path"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Path(strict_json.read(_note(digest), "note")["path"])
+    except (CodaxError, KeyError, TypeError):
         return None  # no note, or a damaged one
 
 
@@ -107,6 +113,6 @@ def _searched() -> Iterator[Path]:
 
 def _name(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("name", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(strict_json.read_object(folder / "config.json", "config").get("name", ""))
+    except CodaxError:
         return ""

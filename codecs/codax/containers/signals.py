@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio
-from codax.audio.decoders import equal_blocks
+from codax.audio.stream import equal_blocks
 from codax.config import Config
 from codax.errors import CodaxError
 

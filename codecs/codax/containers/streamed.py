@@ -16,7 +16,7 @@ from codax.containers import container
 from codax.containers.blocks import BlockPacker, BlockReader
 from codax.containers.container import ContainerError, Meta
 from codax.entropy import bitpack, coding
-from codax.storage.files import Part
+from codax.storage.files import open_part, require_file
 
 _READ_BYTES = 1 << 20  # read at a time for the checksum
 
@@ -51,8 +51,8 @@ class ContainerWriter:
         self._packer = self._blocks or bitpack.BitPacker(meta.bits_per_code)
         self._frames = 0
         self._crc = 0
-        self._part = Part(self.path, ContainerError)
-        self._file = os.fdopen(self._part.number, "wb")
+        self._part = open_part(self.path, ContainerError)
+        self._file = os.fdopen(self._part.number, "wb", closefd=False)
         self._write(bytes(len(header)))  # zeros are not a valid header, so an unfinished file is not a container
 
     def write(self, codes: np.ndarray) -> None:
@@ -103,8 +103,6 @@ class ContainerWriter:
         try:
             self._file.seek(0)
             self._file.write(header)
-            self._file.flush()
-            os.fsync(self._file.fileno())  # a full disk may raise only here
             self._file.close()
             self._part.publish()
         except OSError as error:
@@ -144,16 +142,11 @@ class ContainerReader:
         self.damaged: list[tuple[int, int]] = []  # first damaged frame, and the first frame after it
         self._conceal = conceal
         self._blocks: BlockReader | None = None
+        require_file(path, ContainerError)
         try:
-            if not self.path.exists():
-                raise ContainerError("no such file")
-            if not self.path.is_file():
-                raise ContainerError("not a regular file")
             self._file = self.path.open("rb")
         except OSError as error:
             raise ContainerError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except ContainerError as error:
-            raise ContainerError(f"{path}: {error}") from error
         try:
             self.file_bytes = os.fstat(self._file.fileno()).st_size
             self.meta, self._start = container.parse_header(self._file.read(container.MAX_OVERHEAD), self.file_bytes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from codax.data.sources.entries import Entry
 from codax.data.sources.spec import Source
 from codax.errors import CodaxError
 from codax.runtime.progress import Progress
+from codax.storage import strict_json
 from codax.storage.files import write_whole
 
 SUFFIX = ".features"
@@ -68,7 +68,7 @@ def read_about(folder: Path) -> About:
     """Reads `features.json` of a folder. Raises CodaxError."""
     path = folder / NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = strict_json.parse(path.read_bytes())
         kinds = {
             "teacher": str,
             "sha256": str,
@@ -80,7 +80,7 @@ def read_about(folder: Path) -> About:
         about = About(**{name: kind(fields[name]) for name, kind in kinds.items()})
     except FileNotFoundError as error:
         raise CodaxError(f"{path}: no such file: make features with codax data build --teacher") from error
-    except (OSError, ValueError, TypeError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, strict_json.JSONError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise CodaxError(f"{path}: does not describe features ({error})") from error
     if not (about.frame_rate > 0 and about.dimension > 0):
         raise CodaxError(f"{path}: frame_rate and dimension must be positive")
@@ -125,9 +125,7 @@ def build(shards: Iterable[str], teacher: Callable[[np.ndarray], np.ndarray], sa
     with Progress("features", sum(len(records.open_shard(shard)) for shard in missing), unit="records") as progress:
         for path in missing:
             shard = records.open_shard(path)
-            # A Beam runner may give the same shard to two machines.
-            temporary = beside(path).with_name(f".{beside(path).name}.{uuid.uuid4().hex}.part")
-            with records.ShardWriter(beside(path), temporary) as writer:
+            with records.ShardWriter(beside(path)) as writer:
                 for index in range(len(shard)):
                     signal = shard.read(index).mean(axis=1, keepdims=True)
                     signal = audio.resample(signal, shard.header(index)["sample_rate"], sample_rate)

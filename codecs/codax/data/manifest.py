@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from codax.config.checks import MOST_CHANNELS, RATES
 from codax.errors import CodaxError
-from codax.storage.files import write_whole
+from codax.storage import strict_json
+from codax.storage.files import require_file, write_whole
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
 NAME = "manifest.jsonl"  # of a folder that `codax data build` made
@@ -26,7 +28,9 @@ ALIASES = {
     "sample_rate": ("sample_rate", "sampling_rate"),
     "licence": ("licence", "license"),
 }
-_NUMBERS = ("sample_rate", "record", "frames", "channels")
+# The numbers of a row and their bounds.
+_NUMBERS = {"sample_rate": RATES, "record": (0, 1 << 40), "frames": (0, 1 << 40), "channels": (1, MOST_CHANNELS)}
+_MAX_ROW = 1 << 20  # characters
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -44,33 +48,31 @@ def read(path: Path) -> list[dict[str, Any]]:
                 row[name] = values[0]
         if not isinstance(row.get("file"), str) or not row["file"]:
             raise CodaxError(f"{path}:{line}: no 'file' column")
+        if "\0" in row["file"]:
+            raise CodaxError(f"{path}:{line}: the name of a file cannot hold a zero byte")
         row["file"] = os.path.normpath(path.parent / row["file"])
-        for name in _NUMBERS:
+        row |= {"id": str(row["id"])} if row.get("id") else {}
+        for name, (least, most) in _NUMBERS.items():
             if row.get(name, "") == "":
                 row.pop(name, None)
                 continue
             try:
-                number = float(row[name])
-            except (TypeError, ValueError):
-                number = -1.0
-            if number < 0 or number != int(number):
-                raise CodaxError(f"{path}:{line}: {name} is {row[name]!r}, expected a whole number")
-            row[name] = int(number)
+                row[name] = strict_json.whole(row[name], least, most)
+            except ValueError as error:
+                shown = f"{row[name]!r:.40}"
+                raise CodaxError(f"{path}:{line}: {name} is {shown}, not within {least} to {most}") from error
         rows.append(row)
     return rows
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".jsonl":
-                for line, text in enumerate(file, 1):
-                    if not text.strip():
-                        continue
-                    row = json.loads(text)
-                    if not isinstance(row, dict):
-                        raise CodaxError(f"{path}:{line}: expected a JSON object")
-                    yield line, row
+                for line, text in enumerate(iter(lambda: file.readline(_MAX_ROW + 1), ""), 1):
+                    if text.strip():
+                        yield line, _object(text, f"{path}:{line}")
             else:
                 tsv = path.suffix == ".tsv"
                 reader = csv.DictReader(
@@ -78,10 +80,18 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 )
                 for row in reader:
                     yield reader.line_num, row
-    except json.JSONDecodeError as error:
-        raise CodaxError(f"{path}: not JSON lines ({error})") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CodaxError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        row = strict_json.parse(text.strip(), most=_MAX_ROW)
+    except strict_json.JSONError as error:
+        raise CodaxError(f"{where}: not JSON lines ({error})") from error
+    if not isinstance(row, dict):
+        raise CodaxError(f"{where}: expected a JSON object")
+    return row
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -98,6 +108,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     Raises:
       CodaxError: unreadable file, or a line without a tab.
     """
+    require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,6 @@ channels interleaved. Records are written alone (`group_size:1`) and uncompresse
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -20,9 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from codax.audio import from_int16
+from codax.audio import from_int16, out_of_range
 from codax.errors import CodaxError
+from codax.storage import strict_json
 from codax.storage.digests import file_sha256
+from codax.storage.files import open_part, require_file
 
 T = TypeVar("T")
 SUFFIX = ".array_record"
@@ -49,11 +50,15 @@ def decode_header(record: bytes) -> tuple[dict[str, Any], int]:
     if magic != _MAGIC or length > _MAX_HEADER or _PREFIX.size + length > len(record):
         raise ValueError("record is not codax audio")
     offset = _PREFIX.size + length
-    meta = json.loads(record[_PREFIX.size : offset])
-    if not isinstance(meta, dict) or not all(
-        isinstance(meta.get(key), int) and meta[key] > 0 for key in ("sample_rate", "channels", "frames")
-    ):
+    try:
+        meta = strict_json.parse(record[_PREFIX.size : offset])
+    except strict_json.JSONError as error:
+        raise ValueError(str(error)) from error
+    numbers = ("sample_rate", "channels", "frames")
+    if not isinstance(meta, dict) or not all(type(meta.get(key)) is int and meta[key] > 0 for key in numbers):
         raise ValueError("record header lacks sample_rate, channels or frames")
+    if reason := out_of_range(meta["sample_rate"], meta["channels"]):
+        raise ValueError(reason)
     if len(record) - offset != 2 * meta["frames"] * meta["channels"]:
         raise ValueError("record length differs from its header")
     return meta, offset
@@ -70,14 +75,14 @@ class ShardWriter:
     After the block `bytes` and `sha256` describe the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None):
-        """Opens a temporary file, `temporary` (on the same disk) or one beside `path`. Raises CodaxError."""
+    def __init__(self, path: str | os.PathLike[str], folder: Path | None = None):
+        """Opens a temporary file in `folder` (on the same disk), or beside `path`. Raises CodaxError."""
         self.path = Path(path)
         self.count, self.bytes, self.sha256 = 0, 0, ""
-        self._temporary = Path(temporary) if temporary else self.path.with_name(f".{self.path.name}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = ArrayRecordWriter(str(self._temporary), "group_size:1,uncompressed")
+            self._part = open_part(self.path, CodaxError, folder)
+            self._writer = ArrayRecordWriter(str(self._part.temporary), "group_size:1,uncompressed")
         except (OSError, RuntimeError, ValueError) as error:
             raise CodaxError(f"{path}: cannot be written ({error})") from error
 
@@ -98,24 +103,28 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if kind is not None:
-            with contextlib.suppress(Exception):
-                self._writer.close()
-            self._temporary.unlink(missing_ok=True)
-            return
         try:
             self._writer.close()
-            if self.count == 0:
-                raise CodaxError(f"{self.path}: no records to write")
-            stored = len(Shard(self._temporary))
-            if stored != self.count:
-                raise CodaxError(f"{self.path}: {stored} of {self.count} records were stored; is the disk full?")
-            self.bytes, self.sha256 = self._temporary.stat().st_size, file_sha256(self._temporary)
-            os.replace(self._temporary, self.path)
+            if kind is None:
+                self._finish()
         except (OSError, RuntimeError, ValueError) as error:
-            raise CodaxError(f"{self.path}: cannot be written ({error})") from error
+            if kind is None:
+                raise CodaxError(f"{self.path}: cannot be written ({error})") from error
         finally:
-            self._temporary.unlink(missing_ok=True)
+            self._part.discard()
+
+    def _finish(self) -> None:
+        temporary = self._part.temporary
+        if self.count == 0:
+            raise CodaxError(f"{self.path}: no records to write")
+        try:
+            stored = len(Shard(temporary))
+        except CodaxError:
+            stored = 0  # of a file without an index
+        if stored != self.count:
+            raise CodaxError(f"{self.path}: {stored} of {self.count} records were stored; is the disk full?")
+        self.bytes, self.sha256 = temporary.stat().st_size, file_sha256(temporary)
+        self._part.publish()
 
 
 class Shard:
@@ -128,8 +137,7 @@ class Shard:
           CodaxError: missing, damaged or not an ArrayRecord file.
         """
         self.path = str(path)
-        if not os.path.isfile(self.path):
-            raise CodaxError(f"{path}: no such file")
+        require_file(self.path)
         try:
             self._reader = ArrayRecordReader(self.path, "readahead_buffer_size:0,max_parallelism:0")
             self._count = self._reader.num_records()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from codax.audio.arrays import as_chunk, as_codes
 from codax.errors import CodaxError
+from codax.storage import strict_json
 
 ABOUT = "codec.json"
 
@@ -47,9 +47,9 @@ class Runtime:
         """Loads a folder written by `codax export --format onnx`. Raises CodaxError naming the file."""
         path = Path(folder) / ABOUT
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = strict_json.read(path, "description of an exported codec")
             files = {name: str(path.with_name(program["file"])) for name, program in facts["programs"].items()}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CodaxError(f"{path}: not the description of an exported codec ({error})") from error
         return Runtime(facts, files)
 

@@ -6,7 +6,8 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,4 +46,16 @@ def _exported(function: Callable[..., Any], inputs: dict[str, Any]) -> bytes:
     def either(*arrays: jax.Array) -> Any:
         return jax.lax.platform_dependent(*arrays, cpu=traced_for("cpu"), default=traced_for("gpu"))
 
-    return bytes(export.export(jax.jit(either), platforms=PLATFORMS)(*inputs.values()).serialize())
+    with _without_source_files():
+        return bytes(export.export(jax.jit(either), platforms=PLATFORMS)(*inputs.values()).serialize())
+
+
+@contextlib.contextmanager
+def _without_source_files() -> Iterator[None]:
+    """Operations do not name the source files that they come from: these are paths on the machine that exports."""
+    limit = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)

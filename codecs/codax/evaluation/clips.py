@@ -11,6 +11,7 @@ from codax import audio
 from codax.audio.spectrograms import spectrograms
 from codax.evaluation.results import Results, Row
 from codax.metrics import registry
+from codax.storage.files import write_whole
 
 FOLDER = "spectrograms"
 _EXTREMES = 2  # number of worst and of best clips
@@ -94,6 +95,6 @@ def draw(clips: list[Clip], labels: dict[str, str], folder: Path) -> list[Clip]:
         path = f"{FOLDER}/{number:02d}.png" if signals else ""
         if signals:
             (folder / FOLDER).mkdir(exist_ok=True)
-            (folder / path).write_bytes(spectrograms(signals, rate)[0])
+            write_whole(folder / path, spectrograms(signals, rate)[0])
         drawn.append(dataclasses.replace(clip, picture=path))
     return drawn

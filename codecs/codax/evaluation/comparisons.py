@@ -16,6 +16,7 @@ from pathlib import Path
 from codax.evaluation.results import Results, Row
 from codax.evaluation.statistics import Interval, difference_interval
 from codax.metrics import registry
+from codax.storage.files import write_whole
 
 NAME = "comparisons.csv"
 
@@ -86,4 +87,4 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 
 def write(comparisons: Sequence[Comparison], folder: Path) -> None:
     """Writes comparisons.csv."""
-    (folder / NAME).write_text(to_csv(comparisons), encoding="utf-8")
+    write_whole(folder / NAME, to_csv(comparisons))

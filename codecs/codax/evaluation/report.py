@@ -13,6 +13,7 @@ from codax.evaluation.clips import Clip
 from codax.evaluation.comparisons import Comparison
 from codax.evaluation.results import Results
 from codax.metrics import registry
+from codax.storage.files import write_whole
 
 SPLIT = "information_split.png"
 MAX_ROWS = 3000  # of the per-file table; per_file.csv has all rows
@@ -32,7 +33,7 @@ def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -
     labels = {system.key: system.label for system in results.systems}
     chosen = clips.draw(clips.choose(results), labels, folder)
     text = page(results, (folder / "rate_quality.png").read_bytes(), split, compared, chosen)
-    (folder / "report.html").write_text(text, encoding="utf-8")
+    write_whole(folder / "report.html", text)
 
 
 def page(

@@ -17,6 +17,7 @@ from codax.evaluation.systems import System
 from codax.metrics import builtin, registry, wer
 from codax.metrics.codebooks import CodebookUse
 from codax.metrics.wer import ErrorCounts
+from codax.storage.files import write_whole
 
 FORMAT = "codax-results"
 VERSION = 1
@@ -159,8 +160,8 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Writes results.json and per_file.csv."""
-        (folder / "results.json").write_text(self.to_json(), encoding="utf-8")
-        (folder / "per_file.csv").write_text(self.to_csv(), encoding="utf-8")
+        write_whole(folder / "results.json", self.to_json())
+        write_whole(folder / "per_file.csv", self.to_csv())
 
 
 def summarize(

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError, EncodecConfig, presets
-from codax.interop.encodec import NORMS, PADS, LayoutError
+from codax.errors import shown
+from codax.interop.encodec import BAD_VALUES, NORMS, PADS, LayoutError, backwards, powers
 
 _NORMS = {**NORMS, "none": "none"}
+_LONGEST_TEXT = 1 << 18
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -26,6 +28,8 @@ def config_of(text: str) -> Config:
     """
     import yaml
 
+    if len(text) > _LONGEST_TEXT:
+        raise LayoutError(f"the configuration is longer than {_LONGEST_TEXT} characters")
     try:
         values = _Values(yaml.safe_load(text))
         config = presets.encodec_24khz()
@@ -36,8 +40,8 @@ def config_of(text: str) -> Config:
         model.causal = values("encodec.causal")
         model.channels, model.dimension = values("seanet.n_filters"), values("seanet.dimension")
         model.kernel_size = values("seanet.kernel_size")
-        model.strides = tuple(reversed(values("seanet.ratios")))
-        model.dilations = tuple(values("seanet.dilation_base") ** i for i in range(values("seanet.n_residual_layers")))
+        model.strides = backwards(values("seanet.ratios"))
+        model.dilations = powers(values("seanet.dilation_base"), values("seanet.n_residual_layers"))
         net.residual_kernel_size, net.last_kernel_size = (
             values("seanet.residual_kernel_size"),
             values("seanet.last_kernel_size"),
@@ -56,13 +60,13 @@ def config_of(text: str) -> Config:
             ("seanet.decoder.final_activation", None),
         ):
             if values(name) != supported:
-                raise LayoutError(f"{name} = {values(name)!r}: codax imports {supported!r} only")
+                raise LayoutError(f"{name} = {shown(values(name))}: codax imports {supported!r} only")
         levels = config.quantizer.num_quantizers
         config.quantizer.kbps = tuple(config.kbps(2**i) for i in range(levels.bit_length()) if 2**i <= levels)
         return Config.from_dict(config.to_dict())
     except ConfigError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *BAD_VALUES) as error:
         raise LayoutError(f"not the configuration of an audiocraft codec ({type(error).__name__}: {error})") from error
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.config import Config, ConfigError, DACConfig, FactorisedQuantizerConfig, presets
-from codax.interop.encodec import Entries, LayoutError, plain_name
+from codax.interop.encodec import BAD_VALUES, Entries, LayoutError, plain_name
 from codax.nets.weightnorm import fold, normed
 
 State = dict[str, np.ndarray]
@@ -94,9 +94,12 @@ def _units(model: DACConfig, layout: Layout, side: str, prefix: str, ours: str):
 
 def _take_kernel(entries: Entries, prefix: str) -> np.ndarray:
     """A convolution's kernel; weight normalisation, if any, is folded: its norm is over all axes but the first."""
+    order = (0, 1, 2)
     if not entries.has(f"{prefix}.weight_g"):
-        return entries.take(f"{prefix}.weight")
-    direction, scale = (jnp.asarray(entries.take(f"{prefix}.weight_{part}")) for part in "vg")
+        return entries.take(f"{prefix}.weight", order)
+    direction, scale = (jnp.asarray(entries.take(f"{prefix}.weight_{part}", order)) for part in "vg")
+    if scale.shape != (len(direction), 1, 1):
+        raise LayoutError(f"{prefix}.weight_g has the shape {list(scale.shape)}, expected [{len(direction)}, 1, 1]")
     return np.asarray(normed(direction, scale))
 
 
@@ -110,31 +113,23 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     flat: dict[str, Any] = {}
     for ours, theirs, order in parts(config.model_of(DACConfig), layout):
         if order == _ALPHA:
-            flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha").reshape(-1)
+            flat[f"params.{ours}.alpha"] = entries.take(f"{theirs}.alpha", (0, 1, 2)).reshape(-1)
         else:
-            kernel = _take_kernel(entries, theirs)
-            if kernel.ndim != 3:
-                raise LayoutError(f"{theirs}.weight has the shape {list(kernel.shape)}: three axes are expected")
-            flat[f"params.{ours}.kernel"] = kernel.transpose(order)
-            flat[f"params.{ours}.bias"] = entries.take(f"{theirs}.bias")
+            flat[f"params.{ours}.kernel"] = _take_kernel(entries, theirs).transpose(order)
+            flat[f"params.{ours}.bias"] = entries.take(f"{theirs}.bias", (0,))
     levels = [f"quantizer.quantizers.{level}" for level in range(config.quantizer.num_quantizers)]
     for ours, theirs in (("inward", "in_proj"), ("outward", "out_proj")):
         kernels = [_take_kernel(entries, f"{prefix}.{theirs}") for prefix in levels]
-        flat[f"params.quantizer.{ours}.kernel"] = _stack([k.reshape(k.shape[:2]).T for k in kernels], theirs)
-        biases = [entries.take(f"{prefix}.{theirs}.bias") for prefix in levels]
-        flat[f"params.quantizer.{ours}.bias"] = _stack(biases, theirs)
-    books = [entries.take(f"{prefix}.codebook.weight") for prefix in levels]
-    flat["params.quantizer.embedding"] = _stack(books, "codebook")
+        if {kernel.shape for kernel in kernels} != {(*kernels[0].shape[:2], 1)}:
+            raise LayoutError(f"{theirs} does not have the same shape, of width 1, at all levels")
+        flat[f"params.quantizer.{ours}.kernel"] = np.stack([kernel[..., 0].T for kernel in kernels])
+        flat[f"params.quantizer.{ours}.bias"] = entries.stack((f"{prefix}.{theirs}.bias" for prefix in levels), (0,))
+    books = (f"{prefix}.codebook.weight" for prefix in levels)
+    flat["params.quantizer.embedding"] = entries.stack(books, (0, 1))
     entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
     count = np.ones((len(levels), config.quantizer.codebook_size), np.float32)
     return flat | {"codebook.quantizer.count": count, "codebook.quantizer.initialised": np.asarray(True)}
-
-
-def _stack(values: list[np.ndarray], name: str) -> np.ndarray:
-    if len({value.shape for value in values}) != 1:
-        raise LayoutError(f"{name} does not have the same shape at all levels")
-    return np.stack(values)
 
 
 def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -> State:
@@ -201,7 +196,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         return config.validate()
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a DAC ({type(error).__name__}: {error})") from error
 
 

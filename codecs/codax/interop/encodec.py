@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -23,11 +23,30 @@ State = dict[str, np.ndarray]
 _LSTM_NAMES = (("kernel", "weight_ih"), ("recurrent", "weight_hh"))
 _BIAS, _SECOND_BIAS = "bias_ih", "bias_hh"
 _ORDERS = {"conv": (2, 1, 0), "convtr": (2, 0, 1)}  # permutation of PyTorch's axes to [width, in, out]
-_BOOK = (("embedding", "embed"), ("total", "embed_avg"), ("count", "cluster_size"))
+# Name in codax and in the layouts, and the axes.
+_BOOK = (("embedding", "embed", (0, 1)), ("total", "embed_avg", (0, 1)), ("count", "cluster_size", (0,)))
+
+
+# What the conversion of a config raises for values of the wrong kind.
+BAD_VALUES = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
 
 
 class LayoutError(CodaxError):
     """Weights or a config do not follow the layout; the message names the entry."""
+
+
+def powers(base: int, count: int) -> tuple[int, ...]:
+    """Returns the dilations base**0, base**1, ... of a config. Raises ValueError for more than 16, or beyond 2**16."""
+    if not 0 <= count <= 16 or not 0 <= base <= 1 << 16:
+        raise ValueError(f"{count} dilations that are powers of {base}")
+    return tuple(base**i for i in range(count))
+
+
+def backwards(ratios: Sequence[int]) -> tuple[int, ...]:
+    """Returns strides in the encoder's order from those of a config. Raises ValueError for more than 64."""
+    if len(ratios) > 64:
+        raise ValueError(f"{len(ratios)} strides")
+    return tuple(reversed(ratios))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +63,7 @@ class Layout:
 NATIVE = Layout(
     "{side}.model.{index}{sub}", ".conv.conv", ".convtr.convtr", "norm", "quantizer.vq.layers.{level}._codebook"
 )
+STEM = "encoder.model.0.conv.conv"
 HUGGINGFACE = Layout("{side}.layers.{index}{sub}", ".conv", ".conv", "norm", "quantizer.layers.{level}.codebook")
 
 
@@ -124,11 +144,31 @@ class Entries:
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
         self._unused = dict(state)
 
-    def take(self, name: str) -> np.ndarray:
-        """Removes and returns an entry as float32. Raises LayoutError if it is missing."""
+    def take(self, name: str, order: tuple[int, ...] | None = None) -> np.ndarray:
+        """Removes and returns an entry as float32, with its axes in this order; None = any number of axes.
+
+        Raises:
+          LayoutError: it is missing, not an array of real numbers, or has another number of axes.
+        """
         if name not in self._unused:
             raise LayoutError(f"{name} is missing")
-        return np.asarray(self._unused.pop(name), np.float32)
+        value = self._unused.pop(name)
+        if not is_array(value):
+            raise LayoutError(f"{name} is not an array of numbers, but {type(value).__name__}")
+        if order is None:
+            return np.asarray(value, np.float32)
+        if value.ndim != len(order):
+            raise LayoutError(f"{name} has the shape {list(value.shape)}, expected {len(order)} axes")
+        return np.asarray(value, np.float32).transpose(order)
+
+    def stack(self, names: Iterable[str], order: tuple[int, ...], axis: int = 0) -> np.ndarray:
+        """Takes entries of one shape and stacks them along `axis`. Raises LayoutError as `take`."""
+        names = list(names)
+        parts = [self.take(name, order) for name in names]
+        for name, part in zip(names, parts, strict=True):
+            if part.shape != parts[0].shape:
+                raise LayoutError(f"{name} does not have the shape of {names[0]}, the same part of another level")
+        return np.stack(parts, axis)
 
     def has(self, name: str) -> bool:
         """Whether there is an unused entry of this name."""
@@ -138,6 +178,11 @@ class Entries:
         """Raises LayoutError if an entry was not used."""
         if self._unused:
             raise LayoutError(f"{min(self._unused)} does not belong to the model")
+
+
+def is_array(value: object) -> TypeGuard[np.ndarray]:
+    """Whether this is an array of real numbers or truth values; entries of checkpoints may be anything."""
+    return isinstance(value, np.ndarray) and (value.dtype.kind in "biuf" or value.dtype.name == "bfloat16")
 
 
 def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) -> dict[str, Any]:
@@ -150,19 +195,17 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
-        flat[ours] = take(theirs).transpose(order)
+        flat[ours] = take(theirs, order)
         if _BIAS in theirs:
-            flat[ours] = flat[ours] + take(theirs.replace(_BIAS, _SECOND_BIAS))
+            second = take(theirs.replace(_BIAS, _SECOND_BIAS), order)
+            if second.shape != flat[ours].shape:
+                raise LayoutError(f"{theirs} and the second bias have several shapes")
+            flat[ours] = flat[ours] + second
 
-    books: dict[str, list[np.ndarray]] = {ours: [] for ours, _ in _BOOK}
-    inited = []
-    for level in range(config.quantizer.num_quantizers):
-        prefix = layout.codebook.format(level=level)
-        for ours, theirs in _BOOK:
-            books[ours].append(take(f"{prefix}.{theirs}"))
-        inited.append(bool(take(f"{prefix}.inited").all()))
-    for ours, _ in _BOOK:
-        flat[f"codebook.quantizer.{ours}"] = np.stack(books[ours])
+    prefixes = [layout.codebook.format(level=level) for level in range(config.quantizer.num_quantizers)]
+    for ours, theirs, order in _BOOK:
+        flat[f"codebook.quantizer.{ours}"] = entries.stack((f"{prefix}.{theirs}" for prefix in prefixes), order)
+    inited = [bool(take(f"{prefix}.inited").all()) for prefix in prefixes]
     entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
     return flat | {"codebook.quantizer.initialised": np.asarray(all(inited))}
@@ -189,7 +232,7 @@ def from_codax(flat: Mapping[str, np.ndarray], config: Config, layout: Layout) -
     inited = np.asarray([float(flat["codebook.quantizer.initialised"])], np.float32)
     for level in range(config.quantizer.num_quantizers):
         prefix = layout.codebook.format(level=level)
-        for ours, theirs in _BOOK:
+        for ours, theirs, _ in _BOOK:
             state[f"{prefix}.{theirs}"] = flat[f"codebook.quantizer.{ours}"][level]
         state[f"{prefix}.inited"] = inited
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
@@ -211,16 +254,15 @@ def config_of_state(state: Mapping[str, np.ndarray]) -> Config:
     Raises:
       LayoutError: these are not EnCodec's weights.
     """
-    stem = next(
-        (state[k] for k in ("encoder.model.0.conv.conv.weight_v", "encoder.model.0.conv.conv.weight") if k in state),
-        None,
-    )
+    entries = Entries({plain_name(name): value for name, value in state.items()})
+    stem = next((f"{STEM}.{name}" for name in ("weight_v", "weight") if entries.has(f"{STEM}.{name}")), None)
     levels = sum(name.startswith("quantizer.vq.layers.") and name.endswith("._codebook.embed") for name in state)
-    if stem is None or stem.ndim != 3 or not levels:
+    if stem is None or not levels:
         raise LayoutError("not the weights of an EnCodec model")
-    config = presets.encodec_48khz() if stem.shape[1] == 2 else presets.encodec_24khz()
-    config.model.channels = stem.shape[0]
-    book = state["quantizer.vq.layers.0._codebook.embed"]
+    channels, audio_channels, _ = entries.take(stem, (0, 1, 2)).shape
+    config = presets.encodec_48khz() if audio_channels == 2 else presets.encodec_24khz()
+    config.model.channels = channels
+    book = entries.take(f"{NATIVE.codebook.format(level=0)}.embed", (0, 1))
     config.quantizer.codebook_size, config.model.dimension = book.shape
     config.quantizer.num_quantizers = levels
     config.quantizer.kbps = tuple(k for k in config.quantizer.kbps if k <= config.kbps(levels))
@@ -261,8 +303,8 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
             setattr(model, ours, values[theirs])
         for theirs, ours in _HF_SEANET:
             setattr(net, ours, values[theirs])
-        model.strides = tuple(reversed(values["upsampling_ratios"]))
-        model.dilations = tuple(values["dilation_growth_rate"] ** i for i in range(values["num_residual_layers"]))
+        model.strides = backwards(values["upsampling_ratios"])
+        model.dilations = powers(values["dilation_growth_rate"], values["num_residual_layers"])
         model.segment_seconds = float(values["chunk_length_s"] or 0.0)
         if values["overlap"] is not None:
             model.segment_overlap = float(values["overlap"])
@@ -277,7 +319,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         return Config.from_dict(config.to_dict())
     except ConfigError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of an EnCodec model ({type(error).__name__}: {error})") from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from codax.config import Config, presets
 from codax.errors import CodaxError
-from codax.interop.encodec import Entries, LayoutError, State
+from codax.interop.encodec import Entries, LayoutError, State, is_array
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
 from codax.storage.files import write_whole
@@ -56,14 +56,13 @@ def to_codax(state: Mapping[str, np.ndarray], config: LMConfig) -> State:
       LayoutError: an entry is missing or unknown, or the codebooks' shapes differ.
     """
     entries = Entries(state)
-    take = entries.take
-    flat = {ours: np.ascontiguousarray(take(theirs).T) for ours, theirs in arrays(config.layers)}
+    flat = {}
+    for ours, theirs in arrays(config.layers):
+        flat[ours] = np.ascontiguousarray(entries.take(theirs, (1, 0) if ours.endswith("kernel") else (0,)))
     for ours, theirs, axis in _STACKED:
         # Only the kernels of the heads are transposed: from [size, dim] to [dim, codebooks, size].
-        parts = [take(theirs.format(k)) for k in range(config.codebooks)]
-        if len({part.shape for part in parts}) > 1:
-            raise LayoutError(f"{theirs.format('*')} have several shapes")
-        flat[ours] = np.stack([part.T if axis else part for part in parts], axis)
+        order = (1, 0) if axis else (0,) if ours.endswith("bias") else (0, 1)
+        flat[ours] = entries.stack((theirs.format(k) for k in range(config.codebooks)), order, axis)
     entries.check_empty()
     return flat
 
@@ -93,13 +92,13 @@ def config_of_state(state: Mapping[str, np.ndarray], past_context: int | None = 
     codebooks = sum(name.startswith("emb.") and name.endswith(".weight") for name in state)
     layers = sum(name.endswith(".self_attn.in_proj_weight") for name in state)
     entries, hidden = state.get("emb.0.weight"), state.get("transformer.layers.0.linear1.weight")
-    if entries is None or hidden is None or np.ndim(entries) != 2 or np.ndim(hidden) != 2:
+    if not (is_array(entries) and is_array(hidden) and entries.ndim == hidden.ndim == 2):
         raise LayoutError("not the weights of EnCodec's language model")
     past_context = PAST_CONTEXT.get(codebooks) if past_context is None else past_context
     if past_context is None:
         raise LayoutError(f"no released model has {codebooks} codebooks: say how many frames of the past it sees")
-    size, dim = entries.shape
-    return LMConfig(codebooks, size - 1, dim, layers, heads, hidden.shape[0], past_context).validate()
+    (size, dim), wide = entries.shape, len(hidden)
+    return LMConfig(codebooks, size - 1, dim, layers, heads, wide, past_context).validate()
 
 
 def is_lm(state: Mapping[str, Any]) -> bool:

@@ -12,16 +12,18 @@ from codax.codec.loading import from_weights
 from codax.config import Config, DACConfig, EncodecConfig, MimiConfig, presets
 from codax.errors import CodaxError
 from codax.interop import audiocraft, dac, encodec, mimi, mimi_config, speechtokenizer
-from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes, write_folder
+from codax.storage import strict_json
+from codax.storage.tensors import INDEX, ModelError, read_tensors, safetensors_bytes, write_folder
 
-KYUTAI_CONFIG = "mimi_config.json"
+CONFIG, KYUTAI_CONFIG = "config.json", "mimi_config.json"
 
 
 def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
     """Imports a model of another project.
 
     Args:
-      source: a Hugging Face folder of `EncodecModel`, `MimiModel` or `DacModel` (safetensors or .bin), a checkpoint of
+      source: a Hugging Face folder of `EncodecModel`, `MimiModel` or `DacModel` (safetensors or .bin, in one file or in
+        several with an index), one of its weights files with config.json beside it, a checkpoint of
         the `encodec` package or of Descript's (DAC), an export of audiocraft, a folder of SpeechTokenizer, or Kyutai's
         weights of Mimi (a .safetensors file, with mimi_config.json beside it unless it is the released model; or their
         folder).
@@ -50,10 +52,9 @@ def is_foreign(path: str | Path) -> bool:
     if not path.is_dir():
         return False
     try:
-        values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return "quantizer" not in strict_json.read_object(path / CONFIG, "config")
+    except CodaxError:
         return (path / KYUTAI_CONFIG).is_file()
-    return isinstance(values, dict) and "quantizer" not in values
 
 
 _Imported = tuple[Config, dict[str, Any], Path]
@@ -65,18 +66,41 @@ def _from_folder(folder: Path) -> _Imported:
         if not files:
             raise ModelError(f"{folder}: has {KYUTAI_CONFIG}, but no mimi*.safetensors")
         return _from_file(files[0], None)
-    values, weights = _read_json(folder / "config.json"), _weights_file(folder)
+    values, weights = strict_json.read_object(folder / CONFIG, "config", ModelError), _weights_file(folder)
+    if not _is_known(values):
+        raise ModelError(
+            f"{folder / CONFIG}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"
+        )
+    return *_converted(values, read_tensors(weights)), weights
+
+
+def _is_known(values: Mapping[str, Any]) -> bool:
+    return values.get("model_type") in ("encodec", "mimi", "dac") or speechtokenizer.is_config(values)
+
+
+def _converted(values: Mapping[str, Any], arrays: Mapping[str, Any]) -> tuple[Config, dict[str, Any]]:
+    """The config and the arrays of a model that a known config.json describes."""
     if speechtokenizer.is_config(values):
         config = speechtokenizer.config_of(values)
-        return config, encodec.to_codax(read_tensors(weights), config, encodec.NATIVE), weights
+        return config, encodec.to_codax(arrays, config, encodec.NATIVE)
     if values["model_type"] == "mimi":
         config = mimi_config.config_from_huggingface(values)
-        return config, mimi.to_codax(read_tensors(weights), config, mimi.HUGGINGFACE), weights
+        return config, mimi.to_codax(arrays, config, mimi.HUGGINGFACE)
     if values["model_type"] == "dac":
         config = dac.config_from_huggingface(values)
-        return config, dac.to_codax(read_tensors(weights), config, dac.HUGGINGFACE), weights
+        return config, dac.to_codax(arrays, config, dac.HUGGINGFACE)
     config = encodec.config_from_huggingface(values)
-    return config, encodec.to_codax(read_tensors(weights), config, encodec.HUGGINGFACE), weights
+    return config, encodec.to_codax(arrays, config, encodec.HUGGINGFACE)
+
+
+def _config_beside(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The content of config.json in the weights' folder, if it describes weights with such names."""
+    try:
+        values = strict_json.read_object(path.with_name(CONFIG), "config")
+    except CodaxError:
+        return None  # weights may lie beside other files of this name
+    native = any(name.startswith(encodec.STEM) for name in arrays)
+    return values if _is_known(values) and speechtokenizer.is_config(values) == native else None
 
 
 def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
@@ -85,43 +109,27 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
         config_file = path.parent / KYUTAI_CONFIG
         config = presets.mimi_24khz()
         if config_file.is_file():
-            config = mimi_config.config_from_kyutai(_json_object(config_file))
+            config = mimi_config.config_from_kyutai(strict_json.read_object(config_file, "config", ModelError))
         return config, mimi.to_codax(arrays, config, mimi.KYUTAI), path
     if dac.is_checkpoint(arrays):
         config, arrays = dac.read_checkpoint(arrays)
         return config, dac.to_codax(arrays, config, dac.DESCRIPT), path
     if audiocraft.is_export(arrays):
         config, arrays = audiocraft.config_of(arrays["xp.cfg"]), arrays["best_state"]
+    elif (values := _config_beside(path, arrays)) is not None:
+        return *_converted(values, arrays), path
     else:
         config = encodec.config_of_state(arrays)
     return config, encodec.to_codax(arrays, config, encodec.NATIVE), path
 
 
 def _weights_file(folder: Path) -> Path:
-    names = ("model.safetensors", "pytorch_model.bin", speechtokenizer.WEIGHTS)
+    files = ("model.safetensors", "pytorch_model.bin")
+    names = (*files, *(f"{name}{INDEX}" for name in files), speechtokenizer.WEIGHTS)
     for name in names:
         if (folder / name).is_file():
             return folder / name
     raise ModelError(f"{folder}: has none of {', '.join(names)}")
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a readable config ({error})") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: not a config but a {type(values).__name__}")
-    return values
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    values = _json_object(path)
-    if values.get("model_type") not in ("encodec", "mimi", "dac") and not speechtokenizer.is_config(values):
-        raise ModelError(
-            f"{path}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"
-        )
-    return values
 
 
 def export_huggingface(codec: Codec, folder: str | Path) -> None:

@@ -163,21 +163,24 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
     take = entries.take
     flat: dict[str, Any] = {}
     for ours, theirs, order in arrays(config, layout):
-        flat[ours] = take(theirs).transpose(order)
+        flat[ours] = take(theirs, order)
     for side, layer in _transformer_layers(config):
         name = f"params.{side}.transformer.layer{layer}.attention.kernel"
         if name in flat:
             flat[name] = _reordered(flat[name], config.model_of(MimiConfig).transformer.heads, halves)
         else:
             prefix = layout.transformer.format(side=side, layer=layer)
-            flat[name] = np.concatenate([take(f"{prefix}.self_attn.{part}.weight").T for part in _QKV], axis=1)
+            parts = entries.stack((f"{prefix}.self_attn.{part}.weight" for part in _QKV), (1, 0), axis=1)
+            flat[name] = parts.reshape(len(parts), -1)
     if config.model_of(MimiConfig).resample_stride > 1:
         flat["params.decoder.upsample.kernel"] = _each_channel(take(layout.upsample), layout.upsample)
     for ours, theirs in _projections(layout):
-        flat[ours] = take(theirs)[:, :, 0].T
+        flat[ours] = _pointwise(take(theirs, (2, 1, 0)), theirs)
     books = list(_books(config, layout))
-    total = np.stack([take(f"{prefix}.{layout.total}") for prefix in books])
-    count = np.stack([take(f"{prefix}.{layout.count}") for prefix in books])
+    total = entries.stack((f"{prefix}.{layout.total}" for prefix in books), (0, 1))
+    count = entries.stack((f"{prefix}.{layout.count}" for prefix in books), (0,))
+    if count.shape != total.shape[:2]:
+        raise LayoutError("the counts do not have the sizes of the codebooks")
     initialised = [bool(take(f"{prefix}.{layout.initialised}").all()) for prefix in books]
     entries.check_empty()
     flat = {name: np.ascontiguousarray(value) for name, value in flat.items()}
@@ -187,6 +190,12 @@ def to_codax(state: Mapping[str, np.ndarray], config: Config, layout: Layout) ->
         "codebook.quantizer.count": count,
         "codebook.quantizer.initialised": np.asarray(all(initialised)),
     }
+
+
+def _pointwise(kernel: np.ndarray, name: str) -> np.ndarray:
+    if kernel.shape[0] != 1:
+        raise LayoutError(f"{name} has a width of {kernel.shape[0]}, expected 1")
+    return kernel[0]
 
 
 def _usual_name(name: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config, ConfigError, EMAQuantizerConfig, MimiConfig, presets
-from codax.interop.encodec import LayoutError
+from codax.errors import shown
+from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
 
 # Field name of transformers' MimiConfig, and the path in codax's config.
 _HF = (
@@ -69,16 +70,14 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
     try:
         for name, supported in _HF_FIXED.items():
             if values.get(name, supported) != supported:
-                raise LayoutError(f"{name} is {values[name]!r}: codax supports {supported!r} only")
+                raise LayoutError(f"{name} is {shown(values[name])}: codax supports {supported!r} only")
         for theirs, ours in _HF:
             _set(config, ours, values.get(theirs, _get(config, ours)))
         heads = model.transformer.heads
         if (values.get("num_key_value_heads") or heads) != heads:
             raise LayoutError("num_key_value_heads is not num_attention_heads")
-        model.strides = tuple(reversed(values.get("upsampling_ratios") or (8, 6, 5, 4)))
-        model.dilations = tuple(
-            values.get("dilation_growth_rate", 2) ** i for i in range(values.get("num_residual_layers", 1))
-        )
+        model.strides = backwards(values.get("upsampling_ratios") or (8, 6, 5, 4))
+        model.dilations = powers(values.get("dilation_growth_rate", 2), values.get("num_residual_layers", 1))
         model.seanet.shortcut = "conv" if values.get("use_conv_shortcut", False) else "identity"
         rotary = values.get("rope_parameters") or {}
         model.transformer.period = float(rotary.get("rope_theta", values.get("rope_theta", 10_000.0)))
@@ -90,7 +89,7 @@ def config_from_huggingface(values: Mapping[str, Any]) -> Config:
         return _completed(config)
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
 
 
@@ -172,15 +171,15 @@ def config_from_kyutai(values: Mapping[str, Any]) -> Config:
                 value = value[part]
             _set(config, ours, type(_get(config, ours))(value))
         net = values["seanet"]
-        model.strides = tuple(reversed(net["ratios"]))
-        model.dilations = tuple(net["dilation_base"] ** i for i in range(net["n_residual_layers"]))
+        model.strides = backwards(net["ratios"])
+        model.dilations = powers(net["dilation_base"], net["n_residual_layers"])
         model.seanet.shortcut = "identity" if net.get("true_skip", True) else "conv"
         config.quantizer.semantic = int(values["quantizer"].get("n_q_semantic", 1))
         model.resample_stride = round(config.frame_rate * model.resample_stride / float(values["frame_rate"]))
         return _completed(config)
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a Mimi model ({type(error).__name__}: {error})") from error
 
 

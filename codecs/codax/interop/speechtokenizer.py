@@ -14,10 +14,10 @@ from typing import Any
 
 from codax.codec.codec import Codec
 from codax.config import Config, ConfigError, EncodecConfig, RecurrentSEANetConfig, presets
+from codax.errors import shown
 from codax.interop import encodec
-from codax.interop.encodec import LayoutError
-from codax.storage.files import write_whole
-from codax.storage.tensors import ModelError
+from codax.interop.encodec import BAD_VALUES, LayoutError, backwards, powers
+from codax.storage.tensors import ModelError, write_folder
 
 WEIGHTS = "SpeechTokenizer.pt"
 # SpeechTokenizer's field name, and the path in codax's config.
@@ -45,15 +45,15 @@ def config_of(values: Mapping[str, Any]) -> Config:
     model = config.model_of(EncodecConfig)
     try:
         if values.get("activation", "ELU") != "ELU":
-            raise LayoutError(f"activation {values['activation']!r}: codax supports ELU only")
+            raise LayoutError(f"activation {shown(values['activation'])}: codax supports ELU only")
         for theirs, ours in _MODEL:
             setattr(model, ours, values[theirs])
         for theirs, ours in _SEANET:
             setattr(model.seanet, ours, values[theirs])
         for theirs, ours in _QUANTIZER:
             setattr(config.quantizer, ours, values[theirs])
-        model.strides = tuple(reversed(values["strides"]))
-        model.dilations = tuple(values["dilation_base"] ** i for i in range(values["n_residual_layers"]))
+        model.strides = backwards(values["strides"])
+        model.dilations = powers(values["dilation_base"], values["n_residual_layers"])
         # A head with the width of the latent is the identity, without weights.
         wide = values["semantic_dimension"]
         model.semantic_dimension = 0 if wide == values["dimension"] else wide
@@ -64,7 +64,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
         return Config.from_dict(config.to_dict())
     except (ConfigError, LayoutError):
         raise
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+    except BAD_VALUES as error:
         raise LayoutError(f"not the config of a SpeechTokenizer ({type(error).__name__}: {error})") from error
 
 
@@ -120,9 +120,4 @@ def export_speechtokenizer(codec: Codec, folder: str | Path) -> None:
         raise ModelError(f"{folder}: writing {WEIGHTS} needs PyTorch: pip install torch") from error
     buffer = io.BytesIO()
     torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, buffer)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS, buffer.getvalue())
-        write_whole(folder / "config.json", json.dumps(values, indent=2) + "\n")
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    write_folder(folder, {WEIGHTS: buffer.getvalue(), "config.json": json.dumps(values, indent=2) + "\n"})

@@ -27,6 +27,7 @@ from codax.listening.statistics import (
     permutation_test,
     summarize,
 )
+from codax.storage.files import write_whole
 from codax.storage.staging import staged
 
 FORMAT = "codax-listening-analysis"
@@ -163,7 +164,7 @@ def analyze(
     }
     with staged(out) as folder:
         _write(folder, about)
-        (folder / "mushra.csv").write_text(to_csv(sessions, manifest), encoding="utf-8", newline="")
+        write_whole(folder / "mushra.csv", to_csv(sessions, manifest))
         _plot(folder, kept, overall, {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps})
     return Analysis(about, overall, comparisons, [], dropped, notes)
 
@@ -269,4 +270,4 @@ def _facts(summary: Summary) -> dict[str, Any]:
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / "analysis.json").write_text(text, encoding="utf-8")
+    write_whole(folder / "analysis.json", text)

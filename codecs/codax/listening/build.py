@@ -18,6 +18,7 @@ from codax.listening import page
 from codax.listening.manifest import FORMAT, VERSION
 from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
 from codax.storage.digests import sha256
+from codax.storage.files import write_whole
 from codax.storage.staging import staged
 
 LARGE_PAGE = 150_000_000  # bytes; larger single files are too much for many browsers
@@ -126,15 +127,15 @@ def build(
 def _write(out: Path, manifest: dict[str, Any], html: str, audio: Mapping[str, bytes]) -> None:
     """Writes the page, its audio folder if there is `audio`, and the manifest, which gets the hashes of the files."""
     with staged(out) as folder:
-        (folder / "index.html").write_text(html, encoding="utf-8")
+        write_whole(folder / "index.html", html)
         files = {"index.html": html.encode()}
         if audio:
             (folder / "audio").mkdir()
         for blind, data in audio.items():
             files[f"audio/{blind}.js"] = page.side_script(blind, data)
-            (folder / "audio" / f"{blind}.js").write_bytes(files[f"audio/{blind}.js"])
+            write_whole(folder / "audio" / f"{blind}.js", files[f"audio/{blind}.js"])
         manifest["files"] = {name: sha256(data).hexdigest() for name, data in files.items()}
-        (folder / "manifest.json").write_text(_as_json(manifest) + "\n", encoding="utf-8")
+        write_whole(folder / "manifest.json", _as_json(manifest) + "\n")
 
 
 class _BlindIds:

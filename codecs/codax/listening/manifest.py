@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, shown
 from codax.listening.material import REFERENCE
+from codax.storage import strict_json
 
 FORMAT = "codax-listening-test"
 VERSION = 1
@@ -50,16 +49,11 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
       CodaxError: not a manifest of a listening test; the message gives the reason.
     """
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CodaxError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise CodaxError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    data = strict_json.read_object(path, "manifest")
+    if data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a manifest of `codax mushra build`")
     if data.get("version") != VERSION:
-        raise CodaxError(f"{path}: version {data.get('version')} of the manifest; this program reads {VERSION}")
+        raise CodaxError(f"{path}: version {shown(data.get('version'))} of the manifest; this program reads {VERSION}")
     try:
         manifest = Manifest(
             path=path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from codax import audio as audio_files
 from codax.baselines.anchors import EDGES, anchor
 from codax.errors import CodaxError
 from codax.listening.loudness import integrated_loudness
+from codax.storage import strict_json
 from codax.storage.digests import file_sha256
 
 REFERENCE = "reference"
@@ -118,7 +118,7 @@ def rates_of_evaluation(folder: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     try:
-        systems = json.loads(path.read_text(encoding="utf-8"))["systems"]
+        systems = strict_json.read_object(path, "table of results")["systems"]
         rates = {entry["key"]: entry["bits_per_second"] for entry in systems}
         return {key: round(rate["mean"] / 1000, 4) for key, rate in rates.items() if rate is not None}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codax.listening.statistics import Summary
+from codax.storage.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +54,7 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
     axes.set_xlim(0.4, len(scores) + 0.75)
     axes.set_xticks(positions, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
     axes.legend(loc="lower left", frameon=False, fontsize="small")
-    figure.savefig(path, metadata={"Software": None})
+    _save(figure, path)
 
 
 def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path: Path) -> None:
@@ -78,7 +80,13 @@ def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("measured kbps")
-    figure.savefig(path, metadata={"Software": None})
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_whole(path, picture.getvalue())
 
 
 def _figure(width: float) -> tuple[Figure, Axes]:

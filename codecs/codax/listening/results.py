@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, shown
 from codax.listening.manifest import Manifest
+from codax.storage import strict_json
+from codax.storage.files import require_file
 
 FORMAT = "codax-listening-result"
 VERSION = 1
@@ -117,6 +118,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _read_file(path: Path, manifest: Manifest) -> list[Session]:
+    require_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -135,13 +137,13 @@ def _read_file(path: Path, manifest: Manifest) -> list[Session]:
 
 def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
     try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = strict_json.parse(text)
+    except strict_json.JSONError as error:
         raise CodaxError(f"{path}: is not JSON ({error})") from error
     if data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a result of a listening test")
     if data.get("version") != VERSION:
-        raise CodaxError(f"{path}: version {data.get('version')} of the result; this program reads {VERSION}")
+        raise CodaxError(f"{path}: version {shown(data.get('version'))} of the result; this program reads {VERSION}")
     _check_test(path, str(data.get("test")), manifest)
     try:
         session = Session(
@@ -153,7 +155,7 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
         for trial in data["trials"]:
             blind, comment, seconds = str(trial["trial"]), str(trial["comment"]), _seconds(trial["seconds"])
             if blind not in manifest.items:
-                raise CodaxError(f"{path}: unknown trial {blind}")
+                raise CodaxError(f"{path}: unknown trial {blind:.80}")
             if manifest.kind == "abx":
                 session.answers.append(_answer(path, blind, trial["answer"], manifest))
                 continue
@@ -199,7 +201,7 @@ def _seconds(value: Any) -> float:
 
 def _check_test(path: Path, test: str, manifest: Manifest) -> None:
     if test != manifest.test:
-        raise CodaxError(f"{path}: belongs to test {test}, but {manifest.path} is of test {manifest.test}")
+        raise CodaxError(f"{path}: belongs to test {test!s:.80}, but {manifest.path} is of test {manifest.test}")
 
 
 def _add(
@@ -213,16 +215,16 @@ def _add(
         item = trial
         names = manifest.names[next(blind for blind, name in manifest.items.items() if name == trial)]
     else:
-        raise CodaxError(f"{where}: unknown trial {trial}")
+        raise CodaxError(f"{where}: unknown trial {trial!s:.80}")
     stimulus = names.get(signal, signal)
     if stimulus not in names.values():
-        raise CodaxError(f"{where}: unknown signal {signal} in trial {trial}")
+        raise CodaxError(f"{where}: unknown signal {signal!s:.80} in trial {trial}")
     try:
         value = float(score)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0 <= value <= 100:
-        raise CodaxError(f"{where}: score {score} of signal {signal} in trial {trial}; must be 0 to 100")
+        raise CodaxError(f"{where}: score {shown(score)} of signal {signal} in trial {trial}; must be 0 to 100")
     if any(rating.item == item and rating.stimulus == stimulus for rating in session.ratings):
         raise CodaxError(f"{where}: signal {signal} in trial {trial} is rated twice by session {session.session}")
     session.ratings.append(Rating(item, stimulus, value, seconds, comment))
@@ -230,7 +232,7 @@ def _add(
 
 def _answer(path: Path, trial: str, answer: object, manifest: Manifest) -> Answer:
     if answer not in ("a", "b"):
-        raise CodaxError(f"{path}: answer {answer} in trial {trial}; must be a or b")
+        raise CodaxError(f"{path}: answer {shown(answer)} in trial {trial}; must be a or b")
     system = next(name for name in manifest.names[trial].values() if name != "reference")
     return Answer(manifest.items[trial], system, answer == manifest.keys[trial])
 
@@ -245,7 +247,7 @@ def _check_complete(session: Session, manifest: Manifest) -> None:
 
 
 def _natural(listener: str) -> tuple[bool, int, str]:
-    return (False, int(listener), "") if listener.isdecimal() else (True, 0, listener)
+    return (False, int(listener), "") if listener.isdecimal() and len(listener) < 20 else (True, 0, listener)
 
 
 def to_csv(sessions: Sequence[Session], manifest: Manifest) -> str:

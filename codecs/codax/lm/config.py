@@ -31,9 +31,18 @@ class LMConfig:
             raise ConfigError(f"config field lm.codebook_size = {self.codebook_size}: must be 2 to 65536")
         if self.dim < 4 or self.dim % 2 or self.dim % self.heads:
             raise ConfigError(f"config field lm.dim = {self.dim}: must be even, at least 4, a multiple of lm.heads")
+        for field, most in (("past_context", 1 << 16), ("codebooks", 255)):
+            if getattr(self, field) > most:
+                raise ConfigError(f"config field lm.{field} = {getattr(self, field)}: must be at most {most}")
         if self.period <= 0:
             raise ConfigError(f"config field lm.period = {self.period}: must be positive")
         return self
+
+    @property
+    def least_values(self) -> int:
+        """A lower bound of the number of values in the arrays, quantized or not."""
+        layer = (4 * self.dim + 2 * self.hidden) * self.dim
+        return 2 * self.codebooks * self.codebook_size * self.dim + self.layers * layer
 
     def checked_codebooks(self, count: int | None) -> int:
         """Returns `count`, or the number of all codebooks for None. Raises `ConfigError` if `count` is out of range."""

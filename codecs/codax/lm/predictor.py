@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel
-from codax.storage.tensors import check_arrays
+from codax.storage.tensors import ModelError, check_arrays
 
 State = Any  # keys, values and positions of every layer, of constant shape
 
@@ -104,11 +104,19 @@ def parameter_shapes(config: LMConfig) -> dict[str, tuple[int, ...]]:
     return {name: value.shape for name, value in flatten_dict(_shapes(config), sep=".").items()}
 
 
+def check_size(arrays: Mapping[str, np.ndarray], config: LMConfig, source: Path) -> None:
+    """Raises ModelError if there are fewer arrays or values than the config needs, so that nothing larger is built."""
+    values = sum(np.size(value) for value in arrays.values())
+    if values < config.least_values or len(arrays) < config.layers:
+        raise ModelError(f"{source}: {values} values; a model of this config has at least {config.least_values:.4g}")
+
+
 def from_weights(weights: Mapping[str, np.ndarray], config: LMConfig, source: Path) -> LM:
     """Builds a language model from arrays named as in `LM.flat`; `source` is their file, for error messages.
 
     Raises:
       ModelError: an array is missing or unknown, or does not fit the config.
     """
+    check_size(weights, config, source)
     check_arrays(weights, _shapes(config.validate()), source)
     return LM(config, unflatten_dict(dict(weights), sep=".")["params"])

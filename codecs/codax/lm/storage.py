@@ -10,8 +10,9 @@ import numpy as np
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.lm.config import LMConfig
-from codax.lm.predictor import LM, from_weights, parameter_shapes
+from codax.lm.predictor import LM, check_size, from_weights, parameter_shapes
 from codax.lm.quantize import Arrays, quantize
+from codax.storage import strict_json
 from codax.storage.tensors import ModelError, read_safetensors, safetensors_bytes, write_folder
 
 BLOCK_SECONDS = 5.0  # length of an independently coded block
@@ -53,9 +54,10 @@ def has_lm(folder: str | Path) -> bool:
 def load_config(folder: str | Path) -> LMConfig:
     """Reads lm.json. Raises ModelError naming it."""
     path = Path(folder) / _CONFIG
+    values = strict_json.read_object(path, "description of a language model", ModelError)
     try:
-        return LMConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))["lm"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return LMConfig.from_dict(values["lm"])
+    except KeyError as error:
         raise ModelError(f"{path}: not the description of a language model ({error})") from error
     except CodaxError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -71,6 +73,7 @@ def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
     """Loads the config and the arrays of `lm.quantize`. Raises ModelError naming the file and the reason."""
     path, config = Path(folder) / _INTEGERS, load_config(folder)
     arrays = read_safetensors(path)
+    check_size(arrays, config, path)
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1
     # Quantized zeros have the names, shapes and types that this config needs.
     zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}

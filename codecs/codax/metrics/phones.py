@@ -105,7 +105,7 @@ class LabelFolder:
         self.name = f"label files in {folder}"
         self._files: dict[str, Path] = {}
         for path in sorted(Path(folder).rglob("*")):
-            if path.suffix.lower() in (".textgrid", ".phn"):
+            if path.suffix.lower() in (".textgrid", ".phn") and path.is_file():
                 self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
         if not self._files:
             raise CodaxError(f"{folder}: has no .TextGrid or .phn files")

@@ -14,8 +14,12 @@ class Facts:
         non-causal networks; None = the whole signal.
       pads_inside: whether the layers pad the end of the signal to whole frames, and must be given its length.
       start_frames: number of frames, a power of two, that streaming must collect before it can code the first ones.
+      least_arrays, least_values: lower bounds of the number of the networks' arrays, and of the values in them. They
+        tell cheaply that a config does not belong to weights; 0 = unknown.
     """
 
     context_frames: int | None = None
     pads_inside: bool = False
     start_frames: int = 1
+    least_arrays: int = 0
+    least_values: int = 0

@@ -20,7 +20,11 @@ from codax.nets.rotary import RotaryTransformer
 
 def facts(config: MimiConfig) -> Facts:
     """Causal, and padded from outside."""
-    return Facts()
+    dim, t, sizes = config.dimension, config.transformer, seanet.least_sizes(config)
+    return Facts(
+        least_arrays=sizes["least_arrays"] + 8 * t.layers,
+        least_values=sizes["least_values"] + 2 * t.layers * (4 * dim + 2 * t.hidden) * dim,
+    )
 
 
 def _transformer(config: MimiConfig, dtype: jnp.dtype | None, remat: bool) -> RotaryTransformer:

@@ -9,6 +9,7 @@ padding, shortcut, normalisation and trimming; `RecurrentSEANetConfig` has a fie
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -24,11 +25,27 @@ from codax.nets.lstm import SkipLSTM
 def facts(config: EncodecConfig) -> Facts:
     """Reflection at the signal's start looks ahead: so far must streaming gather first."""
     net = config.seanet
+    sizes = least_sizes(config)
     if net.pad_mode != "reflect":
-        return Facts(pads_inside=True)
+        return Facts(pads_inside=True, **sizes)
     residual = 1 + (net.residual_kernel_size - 1) * max(config.dilations, default=1)
     longest = max(config.kernel_size, net.last_kernel_size, residual)
-    return Facts(pads_inside=True, start_frames=1 << (longest - 1).bit_length())
+    return Facts(pads_inside=True, start_frames=1 << (longest - 1).bit_length(), **sizes)
+
+
+def least_sizes(config: SEANetModelConfig) -> dict[str, Any]:
+    """Lower bounds of the sizes in `Facts`, from the kernels of all layers."""
+    c, net, values = config, config.seanet, 0
+    sides = (c.channels, c.kernel_size, net.last_kernel_size), (c.decoder_channels, net.last_kernel_size, c.kernel_size)
+    for base, stem, latent in sides:
+        widths = [(base or c.channels) * 2**i for i in range(len(c.strides) + 1)]
+        values += stem * c.audio_channels * widths[0] + latent * c.dimension * widths[-1]
+        values += 8 * net.lstm_layers * widths[-1] ** 2
+        for width, stride in zip(widths, c.strides, strict=False):
+            values += 4 * stride * width**2
+            values += len(c.dilations) * net.residual_kernel_size * width * (width // net.compress)
+    arrays = len(c.strides) * (1 + 2 * len(c.dilations)) + 3 * net.lstm_layers
+    return {"least_arrays": 2 * arrays, "least_values": values}
 
 
 def _conv(config: SEANetModelConfig, dtype: jnp.dtype | None):

@@ -42,8 +42,9 @@ SOUNDSTREAM = Variant(activation=lambda name: elu, short=False, finish=lambda x:
 
 def facts(config: SoundStreamConfig) -> Facts:
     """The receptive field on either side; models with segments code them as a whole."""
+    sizes = least_sizes(config)
     if config.segment_seconds:
-        return Facts()
+        return Facts(**sizes)
     rate = config.stem_stride  # samples per step of the layer
     reach = 2 * rate if rate > 1 else config.kernel_size // 2  # samples
     for stride in config.strides:
@@ -51,7 +52,19 @@ def facts(config: SoundStreamConfig) -> Facts:
         reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
         rate *= stride
     reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # convolutions to and from the latent
-    return Facts(context_frames=-(-reach // rate))
+    return Facts(context_frames=-(-reach // rate), **sizes)
+
+
+def least_sizes(config: SoundStreamConfig) -> dict[str, Any]:
+    """Lower bounds of the sizes in `Facts`, from the kernels of all convolutions."""
+    c, values = config, 0
+    stem = 2 * c.stem_stride if c.stem_stride > 1 else c.kernel_size
+    for base, latent in ((c.channels, c.latent_kernel_size), (c.decoder_channels or c.channels, c.kernel_size)):
+        widths = block_channels(c, base)
+        values += stem * c.audio_channels * widths[0] + latent * widths[-1] * c.dimension
+        for width, wider, stride in zip(widths, widths[1:], c.strides, strict=False):
+            values += 2 * stride * width * wider + len(c.dilations) * c.kernel_size * width**2
+    return {"least_arrays": 2 * len(c.strides) * (1 + 2 * len(c.dilations)), "least_values": values}
 
 
 def block_channels(config: SoundStreamConfig, base: int) -> list[int]:

@@ -1,14 +1,27 @@
-"""The cache folder, and files that are written atomically."""
+"""The cache folder, and files that are written atomically.
+
+Every file of the package is written to a temporary file beside it, flushed to the disk, and renamed, so that a reader
+sees the old or the new content, and a full disk or a killed process leaves the old file.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import glob
 import os
+import shutil
+import stat
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from codax.errors import CodaxError
+from codax.storage.locks import try_lock
 
-_unfinished: set[Path] = set()  # temporary files that have not been renamed yet
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_unfinished: set[Path] = set()  # temporary files and folders that are discarded if the process ends now
+_publishing: dict[Path, Path] = {}  # complete temporary files that are being renamed together -> their targets
 
 
 def cache_folder(cache_dir: str = "") -> Path:
@@ -16,74 +29,185 @@ def cache_folder(cache_dir: str = "") -> Path:
     return Path(cache_dir or os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax").expanduser()
 
 
+def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxError) -> None:
+    """Checks that a path is a regular file, or a link to one, before it is opened: opening a FIFO would wait for ever.
+
+    Raises:
+      CodaxError: as `error`: there is no such file, or it is a folder, a FIFO, a socket or a device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as failure:
+        raise error(f"{path}: no such file") from failure
+    except (OSError, ValueError) as failure:
+        raise error(f"{path}: cannot be read ({getattr(failure, 'strerror', None) or failure})") from failure
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+        kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+        raise error(f"{path}: is {kind}, not a file")
+
+
+def each_once(paths: Iterable[str]) -> list[str]:
+    """The paths in order, without those that lead to the same file as an earlier one through symbolic links."""
+    first: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
+        first.setdefault(real, path)
+    return list(first.values())
+
+
 def write_whole(path: Path, data: str | bytes) -> None:
     """Writes a file atomically: a reader sees the old or the new content, and a failure leaves the old file.
 
     Raises:
-      OSError: the folder does not exist, cannot be written, or is full.
+      OSError: the target is not a regular file, or its folder does not exist, cannot be written, or is full.
     """
-    number, name = _temporary_beside(path)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-        _publish(Path(name), path)
-    finally:
-        _discard(Path(name))
+    write_together(path.parent, {path.name: data})
+
+
+def write_together(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Writes files of a folder; none replaces an earlier file before all are complete.
+
+    Raises:
+      OSError: as `write_whole`; all earlier files are then unchanged.
+    """
+    complete = {}
+    with contextlib.ExitStack() as stack:
+        for name, data in files.items():
+            part = Part(folder / name)
+            stack.callback(part.discard)
+            with os.fdopen(part.number, "wb", closefd=False) as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+            part.flush()
+            complete[part.temporary] = folder / name
+        _publish(complete)
+
+
+def refuse_pointer(path: Path, error: type[CodaxError]) -> None:
+    """Raises `error` if the file is a Git-LFS pointer, which a clone without Git LFS has instead of a large file.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise error(f"{path}: a Git-LFS pointer instead of the file itself; `git lfs pull` fetches it")
 
 
 class Part:
-    """The temporary file of a file that is written in steps; `publish` renames it to its final name.
+    """The temporary file of a file that is written in steps, to the path `temporary` or the descriptor `number`.
 
-    `number` is the open file descriptor of the temporary file; the caller closes it.
+    `publish` renames the file to its final name; `discard`, afterwards or instead of it, closes the descriptor. The
+    descriptor has a lock: the next part of the same target removes temporary files without one, which killed processes
+    have left.
     """
 
-    def __init__(self, path: Path, error: type[CodaxError]) -> None:
-        """Checks the target and creates an empty temporary file beside it.
+    def __init__(self, target: Path, folder: Path | None = None) -> None:
+        """Checks the target and creates an empty temporary file.
 
         Args:
-          path: the final file; if it is a link, the file it points to is replaced.
-          error: exception class to raise.
+          target: the final file.
+          folder: of the temporary file, on the same disk; None = that of the final file.
+
+        Raises:
+          OSError: as `write_whole`.
         """
-        self._target = Path(os.path.realpath(path))
-        if self._target.exists() and not self._target.is_file():
-            raise error(f"{path}: exists and is not a regular file")
-        if not self._target.parent.is_dir():
-            raise error(f"{path}: the folder {self._target.parent} does not exist")
+        if target.exists() and not target.is_file():
+            raise FileExistsError(errno.EEXIST, "exists and is not a regular file", str(target))
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"the folder {target.parent} does not exist", str(target))
+        self._target, folder = target, folder or target.parent
+        prefix, suffix = f".{target.name[:100]}.", ".part"
+        for path in folder.glob(f"{glob.escape(prefix)}*{suffix}"):
+            _discard_if_abandoned(path)
+        while True:
+            self.number, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
+            self.temporary = Path(name)
+            if try_lock(self.number) is not False and self.temporary.exists():
+                break
+            os.close(self.number)  # another process took the file for an abandoned one before it was locked
+        _unfinished.add(self.temporary)
+
+    def flush(self) -> None:
+        """Writes the bytes to the disk, since a full disk may raise only here. Raises OSError."""
         try:
-            self.number, name = _temporary_beside(self._target)
-        except OSError as failure:
-            raise error(f"{path}: cannot be written ({failure.strerror or failure})") from failure
-        self.temporary = Path(name)
+            os.fsync(self.number)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without this operation
+                raise
 
     def publish(self) -> None:
-        """Renames the finished file to its final name, replacing an earlier file. Raises OSError."""
-        _publish(self.temporary, self._target)
+        """Flushes the complete file and renames it to its final name, replacing an earlier file. Raises OSError."""
+        self.flush()
+        _publish({self.temporary: self._target})
 
     def discard(self) -> None:
-        """Removes the temporary file, if it exists."""
-        _discard(self.temporary)
+        """Closes the descriptor, and removes the temporary file if it was not published."""
+        if self.number >= 0:
+            self.temporary.unlink(missing_ok=True)
+            os.close(self.number)
+            self.number = -1
+        _unfinished.discard(self.temporary)
+
+
+def open_part(path: Path, error: type[CodaxError], folder: Path | None = None) -> Part:
+    """The `Part` of a path that the user gave; if it is a link, the file it points to is replaced. Raises `error`."""
+    try:
+        return Part(Path(os.path.realpath(path)), folder)
+    except (FileExistsError, FileNotFoundError) as failure:
+        raise error(f"{path}: {failure.strerror}") from failure
+    except OSError as failure:
+        raise error(f"{path}: cannot be written ({failure.strerror or failure})") from failure
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """Lets `discard_unfinished` remove the folder during the block."""
+    _unfinished.add(folder)
+    try:
+        yield
+    finally:
+        _unfinished.discard(folder)
 
 
 def discard_unfinished() -> None:
-    """Removes all temporary files of this process, before an immediate exit."""
+    """Removes the temporary files and folders of this process, before an immediate exit.
+
+    Complete files that were being renamed together are all renamed, so that the files of a model stay together.
+    """
+    for temporary, target in list(_publishing.items()):
+        with contextlib.suppress(OSError):
+            os.replace(temporary, target)
     for path in list(_unfinished):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _temporary_beside(path: Path) -> tuple[int, str]:
-    number, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    _unfinished.add(Path(name))
-    return number, name
-
-
-def _discard(temporary: Path) -> None:
-    temporary.unlink(missing_ok=True)
-    _unfinished.discard(temporary)
-
-
-def _publish(temporary: Path, target: Path) -> None:
+def _publish(complete: Mapping[Path, Path]) -> None:
+    """Renames complete temporary files to their targets."""
     mask = os.umask(0)
     os.umask(mask)
-    temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
-    os.replace(temporary, target)
-    _unfinished.discard(temporary)
+    for temporary in complete:
+        temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
+    _publishing.update(complete)
+    try:
+        for temporary, target in complete.items():
+            os.replace(temporary, target)
+    finally:
+        for temporary in complete:
+            _publishing.pop(temporary, None)
+
+
+def _discard_if_abandoned(temporary: Path) -> None:
+    """Removes a temporary file whose process is dead, which is certain where the file system has locks."""
+    with contextlib.suppress(OSError):
+        number = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if try_lock(number):
+                temporary.unlink()
+        finally:
+            os.close(number)

@@ -8,15 +8,16 @@ run with the same fingerprint.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from codax.errors import CodaxError
+from codax.storage.files import unfinished, write_whole
+from codax.storage.locks import locked
 
-_FINGERPRINT, _LOCK = ".fingerprint", ".lock"
+_FINGERPRINT, _REPLACED = ".fingerprint", ".replaced"
 
 
 @contextlib.contextmanager
@@ -28,60 +29,75 @@ def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
     starts with an empty folder.
 
     Args:
-      out: the folder of the results; created if it does not exist.
+      out: the folder of the results, or a link to it; created if it does not exist.
       fingerprint: see above; None = nothing is kept.
 
     Raises:
-      CodaxError: the folder cannot be created or written, the disk is full, or another process is writing to it. The
-        staging folder is then removed, also if the block itself raises a CodaxError.
+      CodaxError: the folder cannot be created or written, the disk is full, another process is writing to it, or the
+        place of the staging folder is occupied. The staging folder is removed, also if the block itself raises a
+        CodaxError.
     """
-    target = Path(out)
+    target = Path(os.path.realpath(out))
     if target.exists() and not target.is_dir():
-        raise CodaxError(f"{target}: is a file, not a folder for results")
-    stage = target.absolute().parent / f".{target.name}.part"
-    lock = None
-    try:
-        stage.mkdir(parents=True, exist_ok=True)
-        lock = (stage / _LOCK).open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _empty_unless(stage, fingerprint)
-    except BlockingIOError as error:
-        raise CodaxError(f"{target}: another command is writing its results there") from error
-    except OSError as error:
-        raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
-    try:
-        yield stage
-        _move(stage, target)
-    except BaseException as error:
-        if fingerprint is None or isinstance(error, CodaxError | OSError):
-            shutil.rmtree(stage, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
-        raise
-    else:
+        raise CodaxError(f"{out}: is a file, not a folder for results")
+    stage = target.parent / f".{target.name}.part"
+    with contextlib.ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = stage.with_suffix(".lock")
+            stack.enter_context(locked(lock, f"{out}: another command is writing its results there"))
+            stack.enter_context(unfinished(lock))
+            _prepare(stage, target, fingerprint)
+        except OSError as error:
+            raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error
+        try:
+            with contextlib.nullcontext() if fingerprint else unfinished(stage):
+                yield stage
+            _move(stage, target)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                _restore(stage, target)
+            if fingerprint is None or isinstance(error, CodaxError | OSError):
+                shutil.rmtree(stage, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error
+            raise
         shutil.rmtree(stage, ignore_errors=True)
-    finally:
-        lock.close()
 
 
-def _empty_unless(stage: Path, fingerprint: str | None) -> None:
+def _prepare(stage: Path, target: Path, fingerprint: str | None) -> None:
+    """Creates the staging folder, or empties one that an earlier block left, unless it has the same fingerprint."""
     note = stage / _FINGERPRINT
-    if fingerprint and note.exists() and note.read_text(encoding="utf-8") == fingerprint:
+    if stage.is_symlink() or (stage.exists() and not stage.is_dir()):
+        raise CodaxError(f"{stage}: must be removed: unfinished results need this name, and it is not a folder")
+    stage.mkdir(exist_ok=True)
+    if not note.is_file() and any(stage.iterdir()):
+        raise CodaxError(f"{stage}: must be moved: unfinished results need this name, and it holds other files")
+    note.touch()
+    _restore(stage, target)
+    if fingerprint and note.is_file() and note.read_text(encoding="utf-8") == fingerprint:
         return
     for entry in stage.iterdir():
-        if entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != _LOCK:
+        elif entry != note:
             entry.unlink()
-    if fingerprint:
-        note.write_text(fingerprint, encoding="utf-8")
+    write_whole(note, fingerprint or "")
+
+
+def _restore(stage: Path, target: Path) -> None:
+    """Moves folders back that a process moved away without moving their successors into place."""
+    replaced = stage / _REPLACED
+    for entry in replaced.iterdir() if replaced.is_dir() else ():
+        if not (target / entry.name).exists():
+            os.replace(entry, target / entry.name)
 
 
 def _move(stage: Path, target: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     target.mkdir(exist_ok=True, mode=0o777 & ~mask)
-    replaced = stage / ".replaced"
+    replaced = stage / _REPLACED
     replaced.mkdir(exist_ok=True)
     for entry in sorted(stage.iterdir()):
         if entry.name.startswith("."):

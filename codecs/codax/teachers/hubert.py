@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from codax.config.parsing import build
-from codax.errors import CodaxError, ConfigError
+from codax.errors import CodaxError, ConfigError, shown
+from codax.storage import strict_json
 from codax.storage.tensors import read_tensors
 from codax.teachers import wavlm
 from codax.teachers.teacher import TeacherError
@@ -65,14 +65,14 @@ def config_of(values: Mapping[str, Any]) -> HubertConfig:
       TeacherError: another kind of model, or unsupported options.
     """
     if values.get("model_type") not in ("hubert", "wavlm"):
-        raise TeacherError(f"a model of type {values.get('model_type')!r}, neither hubert nor wavlm")
+        raise TeacherError(f"a model of type {shown(values.get('model_type'))}, neither hubert nor wavlm")
     for name, supported in (
         ("hidden_act", _ACTIVATION),
         ("feat_extract_activation", _ACTIVATION),
         ("conv_pos_batch_norm", False),
     ):
         if values.get(name, supported) != supported:
-            raise TeacherError(f"{name} = {values[name]!r} is not supported")
+            raise TeacherError(f"{name} = {shown(values[name])} is not supported")
     known = {field.name for field in dataclasses.fields(HubertConfig)}
     if values["model_type"] == "wavlm":
         values = {"num_buckets": 320} | dict(values)
@@ -215,14 +215,13 @@ def load(folder: Path) -> tuple[HubertConfig, dict[str, np.ndarray], bool]:
     Raises:
       TeacherError: naming the file and the reason.
     """
-    path = folder / "config.json"
+    path, preprocessor = folder / "config.json", folder / "preprocessor_config.json"
+    values, normalise = strict_json.read_object(path, "config", TeacherError), True
+    if preprocessor.is_file():
+        normalise = bool(strict_json.read_object(preprocessor, "config", TeacherError).get("do_normalize", True))
     try:
-        config = config_of(json.loads(path.read_text(encoding="utf-8")))
-        preprocessor = folder / "preprocessor_config.json"
-        normalise = True
-        if preprocessor.is_file():
-            normalise = bool(json.loads(preprocessor.read_text(encoding="utf-8")).get("do_normalize", True))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        config = config_of(values)
+    except (ValueError, TypeError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise TeacherError(f"{path}: not a readable config ({error})") from error
     except TeacherError as error:
         raise TeacherError(f"{path}: {error}") from error

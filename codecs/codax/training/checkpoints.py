@@ -6,9 +6,12 @@ the files of a killed process are never mistaken for a checkpoint. Checksums are
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from codax.config import Config, ConfigError
 from codax.data.batches import PositionError
 from codax.errors import CodaxError
 from codax.storage.files import write_whole
+from codax.storage.locks import locked
 from codax.training import checksums
 
 CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
 FOLDER = "checkpoints"
 
 # Fields that a resumed run may change: they do not change the numbers that a step computes. train.steps may, through
@@ -184,6 +189,10 @@ class Checkpoints:
         return CheckpointError(f"{where}: cannot be restored ({reason}{others})")
 
     def _failed(self, error: BaseException) -> CheckpointError:
+        self.saved_step = self._unsealed = None
+        if jax.process_index() == 0:
+            for folder in self.folder.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(folder, ignore_errors=True)
         return CheckpointError(f"{self.folder}: a checkpoint could not be written ({_reason(error)}); {self.kept()}")
 
     def __enter__(self) -> Checkpoints:
@@ -242,6 +251,23 @@ def _reason(error: BaseException) -> str:
         if os.strerror(code) in text:
             return os.strerror(code)
     return text[:200] or type(error).__name__
+
+
+@contextlib.contextmanager
+def alone_in(workdir: str | Path) -> Iterator[None]:
+    """Locks a work directory, which is created, during the block; one process of a run does so for all.
+
+    Raises:
+      CodaxError: another run is training there, or the directory cannot be written.
+    """
+    workdir = Path(workdir)
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(workdir / LOCK_FILE, f"{workdir}: another run is training there"))
+        except OSError as error:
+            raise CheckpointError(f"{workdir}: cannot be locked ({error.strerror or error})") from error
+        yield
 
 
 def check_same_config(workdir: str | Path, config: Config) -> None:

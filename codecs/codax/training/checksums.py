@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from codax.errors import CodaxError
+from codax.storage import strict_json
 from codax.storage.digests import file_sha256
 from codax.storage.files import write_whole
 
@@ -30,8 +32,8 @@ def problem(folder: Path) -> str:
     if not path.exists():
         return ""
     try:
-        expected = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        expected = strict_json.read_object(path, "list of checksums")
+    except CodaxError:
         return f"{FILE} is damaged"
     present = _digests(folder)
     for name, digest in expected.items():

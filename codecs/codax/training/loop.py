@@ -17,12 +17,12 @@ from codax.quantizers.registry import make_quantizer
 from codax.teachers.open import open_teacher
 from codax.teachers.teacher import Teacher
 from codax.training import language
-from codax.training.checkpoints import Checkpoints, check_same_config, write_config
+from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
 from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.reporting import Log
-from codax.training.start import resume, start_from
+from codax.training.start import adopt, resume, start_from
 from codax.training.state import TrainState, init_state
 from codax.training.step import Phase, make_codebook_init, make_step, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
@@ -43,7 +43,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
       max_steps: stop at this step with a checkpoint, as after a signal; None = `train.steps`.
 
     Raises:
-      CodaxError: unusable config, data, work directory or checkpoint; full disk; too many non-finite steps.
+      CodaxError: unusable config, data, work directory or checkpoint; another run in the work directory; full disk;
+        too many non-finite steps.
     """
     config.validate()
     codec = None  # only for language models, which learn its codes
@@ -59,11 +60,15 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         terminal.say(f"{config.name} on {mapped.describe()}")
 
         # ---- Work directory -----------------------------------------------------------------------------------------
+        if is_first:
+            stack.enter_context(alone_in(workdir))
         checkpoints = stack.enter_context(
             Checkpoints(workdir, kept=config.train.checkpoints_kept, best=config.train.checkpoints_best)
         )
         stop = stack.enter_context(StopRequest(checkpoints.kept))
         start = checkpoints.latest()
+        if config.train.start_from:
+            config = adopt(config, workdir if start is not None else None)
         if start is not None:
             check_same_config(workdir, config)
         if is_first:
@@ -97,7 +102,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             state = mapped.initialise(make_state)
             if config.train.start_from:
                 state = start_from(config, state, mapped.state_sharding)
-                terminal.say(f"starting from {config.train.start_from}")
+                terminal.say(
+                    f"starting from {config.train.start_from}, with its network and codebooks instead of the recipe's"
+                )
         else:
             state, saved = resume(checkpoints, start, mapped.abstract(make_state), data)
             terminal.say(f"resuming from the checkpoint of step {start:,}")

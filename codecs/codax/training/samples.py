@@ -14,6 +14,7 @@ from codax.audio.spectrograms import spectrograms
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.errors import CodaxError
+from codax.storage.files import write_whole
 from codax.training.logs import TensorBoard
 from codax.training.validation import Reconstructor
 
@@ -68,7 +69,7 @@ class Samples:
     ) -> None:
         rate = self._config.model.sample_rate
         png, size = spectrograms({name: np.mean(x, axis=1) for name, x in signals.items()}, rate)
-        (folder / f"{index:02d}.png").write_bytes(png)
+        write_whole(folder / f"{index:02d}.png", png)
         for name, signal in signals.items():
             audio.write(folder / f"{index:02d}_{name}.wav", np.clip(signal, -1.0, 1.0), rate)
             if index < _TENSORBOARD_FILES:

@@ -11,10 +11,10 @@ from flax.traverse_util import unflatten_dict
 
 from codax.codec.loading import load
 from codax.config import Config
-from codax.errors import CodaxError
 from codax.losses.balancer import BalancerState, carry_over, init_balancer
 from codax.storage.tensors import check_arrays
-from codax.training.checkpoints import Checkpoints
+from codax.training.checkpoints import CONFIG_FILE, Checkpoints
+from codax.training.frozen import keeps_codes
 from codax.training.state import TrainState
 
 
@@ -39,20 +39,44 @@ def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -
     return state.replace(balancer=carry_over(state.balancer, fresh)), log
 
 
+def adopt(config: Config, workdir: Path | None) -> Config:
+    """Returns the config with network and quantizer of the model that `train.start_from` names, with all phases active.
+
+    Args:
+      workdir: the run to resume, whose config.json has them, so that it does not need the model; None = a new run.
+
+    Raises:
+      CodaxError: there is no such model, or it does not suit the recipe.
+    """
+    if workdir is not None:
+        theirs = Config.load(workdir / CONFIG_FILE)
+        codes_of = theirs.codes_of
+    else:
+        codec = load(config.train.start_from)
+        theirs = codec.config
+        codes_of = (codec.hash.hex(), *theirs.codes_of) if keeps_codes(config) else ()
+    return dataclasses.replace(
+        config,
+        model=theirs.model,
+        quantizer=dataclasses.replace(config.quantizer.with_codebooks_of(theirs.quantizer), start_step=0),
+        loss=dataclasses.replace(config.loss, spectral_start_step=0),
+        codes_of=codes_of,
+    ).validate()
+
+
 def start_from(config: Config, state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
     """Copies network and codebooks of the model that `train.start_from` names into a fresh state.
 
     Optimisers, discriminators and all counters remain fresh. The averaged weights start equal to the network's.
 
+    Args:
+      config: from `adopt`.
+
     Raises:
-      CodaxError: no such model exists, or it does not fit the config's network and quantizer.
+      CodaxError: there is no such model, or it has changed since.
     """
     name = config.train.start_from
     codec = load(name)
-    for field in dataclasses.fields(config.model):
-        mine, theirs = (getattr(c.model, field.name) for c in (config, codec.config))
-        if mine != theirs and not field.name.startswith("segment_"):
-            raise CodaxError(f"train.start_from = {name}: model.{field.name} is {theirs}, not {mine}")
     fresh = {"params": state.generator, "codebook": state.codebook}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
     arrays = codec.flat()

@@ -14,6 +14,7 @@ from codax.config import Config
 from codax.discriminators.ensemble import Discriminators, members_of
 from codax.losses import terms
 from codax.losses.balancer import BalancerState, init_balancer
+from codax.training.frozen import divide
 from codax.training.optimizers import make_optimizers
 from codax.training.randomness import Purpose, make_key
 
@@ -82,7 +83,7 @@ def init_state(config: Config) -> TrainState:
         discriminator=discriminator,
         codebook=codebook,
         average=jax.tree.map(jnp.copy, generator),  # a copy, since no buffer can be donated twice
-        generator_optimizer=generator_optimizer.init(generator),
+        generator_optimizer=generator_optimizer.init(divide(config, generator)[0]),
         discriminator_optimizer=discriminator_state,
         balancer=init_balancer(balanced_losses(config)) if config.loss.balancer else None,
         bad_steps=jnp.zeros((), jnp.int32),

@@ -21,6 +21,7 @@ from codax.codec.module import CodecModel
 from codax.config import Config
 from codax.discriminators.ensemble import Discriminators
 from codax.losses import adversarial, balancer, terms
+from codax.training.frozen import divide
 from codax.training.optimizers import make_optimizers
 from codax.training.randomness import Purpose, draw_bypass, draw_denoising, draw_levels, draw_rate, make_key
 from codax.training.state import TrainState, has_adversary, set_rate, take_rate, update_ema
@@ -84,7 +85,7 @@ class Reconstruction(NamedTuple):
     target: jax.Array  # [batch, samples, channels]
     audio: jax.Array  # [batch, samples, channels]
     losses: Losses  # the terms computed inside the forward pass
-    backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) -> of the parameters
+    backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) -> trained parameters'
     codebook: Any  # the codebook collection after the pass
     metrics: Metrics
 
@@ -105,12 +106,14 @@ def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis:
         "revive": state.step % config.quantizer.dead_every == 0,
     }
 
+    trained, frozen = divide(config, state.generator)
+
     def generate(params: Any) -> tuple[tuple[jax.Array, Losses], tuple[Metrics, Any]]:
         output, updated = nets.model.apply(
-            {"params": params, "codebook": state.codebook},
+            {"params": params | frozen, "codebook": state.codebook},
             source,
             quantize=phase.quantize,
-            update=phase.quantize,
+            update=phase.quantize and "quantizer" not in config.train.freeze,
             axis=axis,
             condition=condition,
             mutable=["codebook"],
@@ -119,7 +122,7 @@ def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis:
         losses = inner_losses(config, batch, vars(output)) if phase.quantize else {}
         return (output.audio, losses), (output.metrics, updated["codebook"])
 
-    (audio, losses), backward, (metrics, codebook) = jax.vjp(generate, state.generator, has_aux=True)
+    (audio, losses), backward, (metrics, codebook) = jax.vjp(generate, trained, has_aux=True)
     metrics = {f"codebook/{name}": value for name, value in metrics.items()}
     return Reconstruction(target, audio, losses, backward, codebook, metrics)
 
@@ -246,12 +249,14 @@ def update_generator(
     inner = {name: jnp.asarray(weights[name], value.dtype) for name, value in made.losses.items()}
     (gradients,) = made.backward((gradient, inner))
     total, losses, gradients = mean_over((total, losses, gradients), axis)
-    updates, optimizer_state = nets.generator_optimizer.update(gradients, state.generator_optimizer, state.generator)
-    generator = optax.apply_updates(state.generator, updates)
+    before, frozen = divide(config, state.generator)
+    updates, optimizer_state = nets.generator_optimizer.update(gradients, state.generator_optimizer, before)
+    trained: Any = optax.apply_updates(before, updates)
+    average = update_ema(divide(config, state.average)[0], trained, state.step, config.train.ema_decay)
     new = state.replace(
-        generator=generator,
+        generator=trained | frozen,
         generator_optimizer=optimizer_state,
-        average=update_ema(state.average, generator, state.step, config.train.ema_decay),
+        average=average | frozen,
         codebook=made.codebook,
     )
     metrics = {"loss/generator": total, "gradient/generator": optax.tree.norm(gradients)}

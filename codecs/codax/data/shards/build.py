@@ -8,6 +8,7 @@ uninterrupted one, with any combination of engines.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import json
 import logging
@@ -108,6 +109,9 @@ def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
     if skipped:
         _log.warning("%s: %s", options.spec, _described(skipped))
     if not rows:
+        shutil.rmtree(out / plan.WORK, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it has other contents
+            out.rmdir()
         reasons = [f"{path}: {reason}" for path, reason in damaged.items()][: scan.NAMES_SHOWN]
         raise CodaxError(f"{options.spec}: nothing to build: {'; '.join([*reasons, _described(skipped)])}")
     by_split: dict[str, dict[str, Any]] = {}

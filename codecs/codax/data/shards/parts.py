@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,9 +205,7 @@ class _Writers:
         if writer is None:
             name = f"{split}-{self._name}-{self._count[split]:02d}{records.SUFFIX}"
             self._count[split] += 1
-            # Another machine may work on the same part, if the runner considers this one dead.
-            temporary = self._out / plan.WORK / f"{name}.{uuid.uuid4().hex}.part"
-            writer, written = records.ShardWriter(self._out / name, temporary), 0
+            writer, written = records.ShardWriter(self._out / name, self._out / plan.WORK), 0
         index = writer.write(meta, samples)
         facts = {"frames": len(samples), "channels": samples.shape[1], "split": split}
         self.rows.append({"file": writer.path.name, "record": index, **meta, **facts})

@@ -8,11 +8,11 @@ their part by its byte position.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +24,7 @@ from codax.data.sources import archives, entries, scan
 from codax.data.sources.spec import listing
 from codax.errors import CodaxError
 from codax.storage.digests import file_sha256
+from codax.storage.files import open_part
 
 WORK = ".build"  # in the folder of an unfinished build
 _NAME = "plan.jsonl"
@@ -107,17 +108,18 @@ def prepare(out: Path, options: Options) -> list[PlannedPart]:
     planned = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{_NAME}.{uuid.uuid4().hex}.part")
-        with temporary.open("wb") as file:
-            file.write(_line(options.row()))
-            for part in itertools.chain([first], parts):
-                planned.append(PlannedPart(file.tell(), out / WORK / part.report))
-                file.write(_line(dataclasses.asdict(part)))
-        if not path.exists():
-            os.replace(temporary, path)
-            return planned
-        is_same = file_sha256(path) == file_sha256(temporary)
-        temporary.unlink()
+        with contextlib.ExitStack() as stack:
+            new = open_part(path, CodaxError)
+            stack.callback(new.discard)
+            with os.fdopen(new.number, "wb", closefd=False) as file:
+                file.write(_line(options.row()))
+                for part in itertools.chain([first], parts):
+                    planned.append(PlannedPart(file.tell(), out / WORK / part.report))
+                    file.write(_line(dataclasses.asdict(part)))
+            if not path.exists():
+                new.publish()
+                return planned
+            is_same = file_sha256(path) == file_sha256(new.temporary)
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
     if not is_same:

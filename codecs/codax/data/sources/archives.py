@@ -13,7 +13,7 @@ from pathlib import Path
 
 from codax.data.sources import parquet, tars
 from codax.data.sources.members import Member
-from codax.errors import CodaxError
+from codax.storage.files import each_once, require_file
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
@@ -29,13 +29,14 @@ def is_archive(spec: str) -> bool:
 
 
 def _matches(spec: str) -> list[str]:
-    return sorted(path for path in glob.glob(os.path.expanduser(spec), recursive=True) if os.path.isfile(path))
+    paths = sorted(glob.glob(os.path.expanduser(spec), recursive=True))
+    return each_once(path for path in paths if os.path.isfile(path))
 
 
 def find(spec: str) -> list[str]:
     """The files of a glob pattern, sorted. Raises CodaxError if there are none."""
     if not (paths := _matches(spec)):
-        raise CodaxError(f"{spec}: no such file")
+        require_file(os.path.expanduser(spec))
     return paths
 
 
@@ -52,8 +53,9 @@ def members(path: str) -> Iterator[Member]:
 
     Raises:
       ArchiveError: the file is damaged, perhaps after some members.
-      CodaxError: an optional package that reads it is missing.
+      CodaxError: not a file, or an optional package that reads it is missing.
     """
+    require_file(path)
     if path.lower().endswith(PARQUET_SUFFIX):
         return parquet.members(path)
     return tars.members(path)

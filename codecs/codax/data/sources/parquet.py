@@ -14,6 +14,8 @@ from codax.data import manifest
 from codax.data.sources.members import MAX_AUDIO_BYTES, ArchiveError, Member, known_facts
 from codax.errors import CodaxError
 
+_EXPANSION = 64  # of a row group by compression, beyond `_ALWAYS` bytes; audio shrinks far less
+_ALWAYS = 1 << 27
 _ROWS = 16  # read at once, with their audio
 _COLUMNS = ("text", "language", "speaker", "licence", "split")
 
@@ -37,6 +39,10 @@ def members(path: str) -> Iterator[Member]:
             kind = schema.field("audio").type if "audio" in schema.names else None
             if kind is None or not pyarrow.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
                 raise ArchiveError(path, "has no column 'audio' of struct{bytes, path}")
+            for group in range(file.num_row_groups):
+                stated = file.metadata.row_group(group).total_byte_size
+                if stated > max(_ALWAYS, _EXPANSION * os.path.getsize(path)):
+                    raise ArchiveError(path, f"row group {group} declares {stated} bytes, more than the file can hold")
             known = {alias for name in _COLUMNS for alias in manifest.ALIASES.get(name, (name,))}
             columns = [name for name in schema.names if name == "audio" or name in known]
             for batch in file.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False):

@@ -29,6 +29,7 @@ from codax.storage.files import write_whole
 _WHOLE_SECONDS = 60.0  # files up to this length are measured completely
 _EXCERPT_SECONDS = 10.0
 _FULL_SCALE = 32766.0 / 32768.0
+_READER = "to the end"  # changes if audio files are read differently, so that they are measured again
 NAMES_SHOWN = 3
 _log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
       threads: 0 = one per processor.
     """
     stamps = [file_stamp(path) for path in paths]
-    store = cache / "scans" / f"{sha256(name).hexdigest()[:24]}.json"
+    store = cache / "scans" / f"{sha256(_READER, name).hexdigest()[:24]}.json"
     cached = _load(store)
     result: list[Measurement | None] = []
     for path, stamp in zip(paths, stamps, strict=True):

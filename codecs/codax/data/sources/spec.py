@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.audio import AUDIO_SUFFIXES, from_int16
+from codax.audio import AUDIO_SUFFIXES, from_int16, out_of_range
 from codax.config import DataConfig
 from codax.data import manifest, records, splits
 from codax.data.sources import archives, entries, scan
@@ -30,7 +30,7 @@ from codax.data.sources.entries import Entry
 from codax.data.starter import corpus
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import cache_folder
+from codax.storage.files import cache_folder, each_once, require_file
 
 SPLITS = ("train", "validation", "test")
 _log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
     if name == "starter":
         return _starter(spec, parts, sample_rate, config)
     if spec.endswith(records.SUFFIX):
-        shards = sorted(glob.glob(str(path), recursive=True))
+        shards = each_once(sorted(glob.glob(str(path), recursive=True)))
         if not shards:
             raise CodaxError(f"{spec}: no such file")
         return _shards(shards)
@@ -220,11 +220,12 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
     if path.is_dir():
         if (path / manifest.NAME).is_file():
             return _manifest(path / manifest.NAME)
-        if shards := sorted(str(p) for p in path.glob(f"*{records.SUFFIX}")):
+        if shards := each_once(sorted(str(p) for p in path.glob(f"*{records.SUFFIX}"))):
             return _shards(shards)
         return _folder(path)
-    if not path.is_file():
+    if not path.exists():
         raise CodaxError(f"{spec}: no such file or folder (a source is 'starter', a folder, a manifest or shards)")
+    require_file(path)
     if path.suffix.lower() in manifest.SUFFIXES:
         return _manifest(path)
     return Listing([{"file": str(path), "id": entries.relative_id(path.name)}], str(path.resolve()))
@@ -248,22 +249,33 @@ def _starter(spec: str, parts: list[str], sample_rate: int, config: DataConfig) 
 
 
 def _folder(folder: Path) -> Listing:
-    """All audio files below a folder, sorted."""
+    """All audio files below a folder, sorted; links are followed, and each file is listed once."""
     texts = {}
     if (folder / "transcripts.tsv").is_file():
         for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
             texts[os.path.normpath(name)] = text
     rows: list[dict[str, Any]] = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith(".") or os.path.splitext(name)[1].lower() not in AUDIO_SUFFIXES:
-                continue
-            path = os.path.join(parent, name)
-            relative = os.path.relpath(path, folder)
-            text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
-            rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
+    for path in each_once(_paths_below(folder)):
+        relative = os.path.relpath(path, folder)
+        text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
+        rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
     return Listing(rows, str(folder.resolve()))
+
+
+def _paths_below(folder: Path) -> Iterator[str]:
+    """The audio files below a folder, in order; each folder is entered once, although links may form loops."""
+    entered = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
+                yield os.path.join(parent, name)
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith(".") and real not in entered:
+                kept.append(name)
+                entered.add(real)
+        folders[:] = kept
 
 
 def _manifest(path: Path) -> Listing:
@@ -345,6 +357,8 @@ def _check_rate(file: str, stated: int | None, actual: int) -> None:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
+    if reason := out_of_range(row["sample_rate"], row["channels"]):
+        raise CodaxError(f"{row['file']}: {reason}")
     texts = {key: str(row[key]) for key in ("split", "language", "speaker", "text", "licence") if row.get(key)}
     return Entry(
         str(row["id"]),

@@ -291,6 +291,6 @@ def _build_resampled(masters: Path, folder: Path, sample_rate: int) -> None:
         name = Path(row["file"]).name
         rows.append({**row, "file": name, "sample_rate": sample_rate, "frames": frames[name, row["record"]]})
     manifest.write(folder / manifest.NAME, rows)
-    shutil.copyfile(masters / "LICENSES.txt", folder / "LICENSES.txt")
+    write_whole(folder / "LICENSES.txt", (masters / "LICENSES.txt").read_bytes())
     facts = {**facts, "sample_rate": sample_rate, "shards": shards}
     write_whole(folder / "build.json", json.dumps(facts, ensure_ascii=False, indent=1))
