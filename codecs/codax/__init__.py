@@ -1,7 +1,7 @@
 """codax: neural audio codecs in JAX.
 
 codec = codax.load("soundstream-speech")
-tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
+tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [time], [time, channels] or [batch, time, channels]
 codax.encode_file("in.wav", "out.codax")
 """
 

@@ -240,9 +240,6 @@ def test_denoising_switch_reaches_the_output(side):
 
 
 def test_wrong_input_is_refused(plain):
-    for bad in (np.zeros((5, 3)), np.zeros((1, 0, 1)), np.full((1, 9, 1), np.nan)):
-        with pytest.raises(CodaxError):
-            plain.encode(bad)
     with pytest.raises(CodaxError, match="not trained to denoise"):
         plain.encode(signal(), denoise=True)
     with pytest.raises(CodaxError, match="kbps"):

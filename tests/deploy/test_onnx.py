@@ -63,6 +63,68 @@ def test_frame_by_frame(folders: Path, name: str) -> None:
     np.testing.assert_allclose(restored, made.engine.decode_piece(codes, False), atol=1e-5)
 
 
+def test_integers_are_floats_of_their_type(folders: Path) -> None:
+    runtime, made = exported(folders, "soundstream"), codec("soundstream")
+    samples = np.rint(8_000 * signal(made, 1, 16)).clip(-32768, 32767).astype(np.int16)
+    codes = made.encode(samples).codes
+    np.testing.assert_array_equal(runtime.encode(samples), codes)
+    np.testing.assert_array_equal(runtime.encode(samples[0]), codes)
+    np.testing.assert_array_equal(runtime.decode(codes.astype(np.int64)), runtime.decode(codes))
+    stream = runtime.stream("encoder")
+    np.testing.assert_array_equal(stream.push(samples[:, : made.config.hop]), codes[:, :1])
+
+
+def spoiled_audio(audio: np.ndarray) -> list[np.ndarray]:
+    values = [np.where(np.arange(audio.shape[1])[:, None] == 3, value, audio) for value in (np.nan, -np.inf, 1e30)]
+    return [*values, audio.astype(np.int64), np.moveaxis(audio, 1, 2), audio[..., :0]]
+
+
+def spoiled_codes(codes: np.ndarray) -> list[np.ndarray]:
+    return [
+        codes - 32,
+        codes + 32,
+        codes.astype(np.int64) + 2**32,
+        codes * np.nan,
+        codes[0],
+        codes[..., :0],
+        codes[:, :0],
+    ]
+
+
+@pytest.mark.parametrize("name", ["soundstream", "encodec_24khz"])
+def test_rejected_input_leaves_streams_as_they_were(folders: Path, name: str) -> None:
+    runtime, made = exported(folders, name), codec(name)
+    audio = signal(made, 1, 20)
+    codes = runtime.encode(audio)
+    for side, whole, unit, spoiled, expected in (
+        ("encoder", audio, made.config.hop, spoiled_audio, codes),
+        ("decoder", codes, 1, spoiled_codes, runtime.decode(codes)),
+    ):
+        stream, parts, start = runtime.stream(side), [], 0
+        while start < whole.shape[1]:
+            part = whole[:, start : start + stream.frames * unit]
+            for bad in (*spoiled(part), np.concatenate([part, part]), np.concatenate([part, part], axis=1)):
+                with pytest.raises(CodaxError, match="^(audio|codes) "):
+                    stream.push(bad)
+            parts.append(stream.push(part))
+            start += part.shape[1]
+        np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=1e-5)
+
+
+def test_programs_reject_invalid_audio_and_codes(folders: Path) -> None:
+    runtime, made = exported(folders, "encodec_24khz"), codec("encodec_24khz")
+    audio = signal(made, 1, 16)
+    for bad in (*spoiled_audio(audio), np.zeros((1, 1, 16_000)), np.zeros((1, 16_000))):
+        with pytest.raises(CodaxError, match="^audio "):
+            runtime.encode(bad)
+    codes = runtime.encode(audio)
+    for bad in spoiled_codes(codes)[:-1]:
+        with pytest.raises(CodaxError, match="^codes must"):
+            runtime.decode(bad)
+    with pytest.raises(CodaxError, match="7 frames of codes: the program needs at least 8"):
+        runtime.decode(codes[:, :7])
+
+
 def test_a_hundred_clips(folders: Path) -> None:
     runtime, made = exported(folders, "soundstream"), codec("soundstream")
     audio = signal(made, 100, 64, seed=1000)

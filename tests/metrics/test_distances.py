@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from codax.metrics import distances
-from codax.metrics.signals import MetricError
+from codax.metrics.signals import MetricError, mono
 
 
 def test_si_sdr_by_hand():
@@ -71,7 +71,22 @@ def test_floor_of_the_logarithm():
     assert np.isfinite(distances.mel_distance(np.ones(4096), silence, 24_000))
 
 
+@pytest.mark.parametrize("name,zero,scale", [("int16", 0, 2**15), ("int32", 0, 2**31), ("uint8", 128, 128)])
+def test_integers_are_scaled_by_their_type(name, zero, scale):
+    reference, noise = np.random.default_rng(0).normal(0, 0.1, size=(2, 8000)).clip(-0.4, 0.4)
+    integers = [np.rint(x * scale + zero).astype(name) for x in (reference, reference + noise)]
+    floats = [(x.astype(float) - zero) / scale for x in integers]
+    for distance in (distances.snr, distances.stft_distance):
+        assert distance(*integers) == distance(*floats)
+        assert distance(floats[0], integers[1]) == distance(*floats)
+    np.testing.assert_array_equal(mono(integers[0][:, None]), np.float32(floats[0]))
+
+
 def test_bad_input():
+    with pytest.raises(MetricError, match="int64 has no full scale"):
+        distances.snr(np.ones(4, int), np.ones(4))
+    with pytest.raises(MetricError, match=r"must be \[time\] or \[time, channels\], got shape \(1, 16000\)"):
+        distances.snr(np.ones((1, 16000)), np.ones((1, 16000)))
     with pytest.raises(MetricError, match="shapes"):
         distances.snr(np.ones(4), np.ones(5))
     with pytest.raises(MetricError, match="finite"):

@@ -298,6 +298,12 @@ def check_equal(found, expected, tolerance):
                 np.testing.assert_allclose(*values, rtol=0, atol=loose.get(field.name, tolerance), err_msg=field.name)
 
 
+def test_integers_are_floats_of_their_type():
+    signal = np.rint(syllables(2) * 32768).astype(np.int16)
+    scores = [visqol(x, 0.9 * signal / 32768, 16000, mapping="exponential").moslqo for x in (signal, signal / 32768)]
+    assert scores[0] == scores[1]
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -307,7 +313,7 @@ class TestErrors:
             (lambda x: np.where(np.arange(len(x)) == 7, np.nan, x), "finite"),
             (lambda x: np.where(np.arange(len(x)) == 7, np.inf, x), "finite"),
             (lambda x: x[:1280], "too short"),
-            (lambda x: (x * 32768).astype(np.int16), "floats"),
+            (lambda x: (x * 32768).astype(np.int64), "floats"),
             (lambda x: x.reshape(-1, 2, 2), "shape"),
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
+from codax.audio.arrays import as_floats
 from codax.audio.decoders import AudioError
 
 
@@ -23,7 +24,7 @@ def resample(audio: np.ndarray, source_rate: int, target_rate: int) -> np.ndarra
     """
     if source_rate <= 0 or target_rate <= 0:
         raise AudioError(f"cannot resample from {source_rate} to {target_rate} Hz")
-    audio = np.asarray(audio, np.float32)
+    audio = as_floats(audio)
     if source_rate == target_rate or len(audio) == 0:
         return audio
     length = resampled_length(len(audio), source_rate, target_rate)
@@ -53,7 +54,7 @@ class StreamResampler:
 
     def __call__(self, block: np.ndarray, *, last: bool = False) -> np.ndarray:
         """Takes float32 [time, channels] (0 frames allowed); returns the output that is available so far."""
-        block = np.ascontiguousarray(block, np.float32)
+        block = np.ascontiguousarray(as_floats(block))
         if self._stream is None:
             return block
         out = np.asarray(self._stream.resample_chunk(block, last=last), np.float32).reshape(-1, self._channels)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from codax.audio.arrays import as_floats
 from codax.audio.decoders import LOSSY
-from codax.audio.pcm import from_int16, to_int16
+from codax.audio.pcm import to_int16
 from codax.audio.stream import AudioError
 from codax.storage.files import open_part
 
@@ -91,7 +92,7 @@ class AudioWriter:
             raise AudioError(f"{path}: cannot write {channels} channels at {rate} Hz ({reason})") from error
 
     def write(self, block: np.ndarray) -> None:
-        """Appends float or int16 samples [time, channels] (or [time] for one channel)."""
+        """Appends float or integer samples [time, channels] (or [time] for one channel)."""
         block = np.asarray(block)
         if block.ndim == 1:
             block = block[:, None]
@@ -173,7 +174,7 @@ def _samples_for(subtype: str, block: np.ndarray) -> np.ndarray:
     """
     if subtype == "PCM_16":
         return to_int16(block)
-    block = from_int16(block) if block.dtype == np.int16 else block
+    block = as_floats(block, None)
     if subtype == "PCM_24":
         return (np.clip(np.rint(block.astype(np.float64) * 2**23), -(2**23), 2**23 - 1)).astype(np.int32) << 8
     if subtype in ("FLOAT", "DOUBLE"):

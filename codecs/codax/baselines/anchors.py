@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
+from codax.audio.arrays import as_floats
 from codax.errors import CodaxError
 
 EDGES = {"anchor35": 3500.0, "anchor70": 7000.0}  # Hz: end of the pass band
@@ -48,6 +49,6 @@ def anchor(name: str, audio: np.ndarray, rate: int) -> np.ndarray:
     """The anchor of a reference [time, channels] at `rate` Hz: float32, of the same shape and without delay."""
     taps = anchor_filter(name, rate)
     # "full" is cropped here, because "same" keeps the centre of the longer input, which can be the filter.
-    filtered = signal.fftconvolve(np.asarray(audio, np.float64), taps[:, None], mode="full", axes=0)
+    filtered = signal.fftconvolve(as_floats(audio, np.float64), taps[:, None], mode="full", axes=0)
     start = len(taps) // 2
     return filtered[start : start + len(audio)].astype(np.float32)

@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
+from codax.audio.arrays import as_batch, as_chunk, as_codes, as_rate, as_signal
+from codax.audio.resampling import resampled_length
+from codax.codec.tokens import Tokens
 from codax.config import Config
 from codax.errors import CodaxError
 
 
-def checked_audio(audio: Any) -> np.ndarray:
-    """Returns audio as float32 [batch, time, channels]. Raises CodaxError if it is empty, not finite or misshapen."""
-    audio = np.asarray(audio, np.float32)
-    if audio.ndim != 3 or 0 in audio.shape:
-        raise CodaxError(f"audio must be [batch, time, channels] and not empty, got shape {audio.shape}")
-    if not np.isfinite(audio).all():
-        raise CodaxError("audio has values that are not finite")
-    return audio
+def checked_clips(audio: Any, lengths: Any = None) -> list[np.ndarray]:
+    """Returns audio as clips float32 [batch, time, channels] that are coded independently of each other.
+
+    An array is a single clip, whose signals have one length.
+
+    Args:
+      audio: as in `Codec.encode`.
+      lengths: the samples of each item of `audio`, if later ones are padding.
+
+    Raises:
+      CodaxError: audio or lengths are invalid, or the clips differ in their number of channels.
+    """
+    if lengths is None and not _is_list_of_arrays(audio):
+        return [as_batch(audio)]
+    audio = audio if isinstance(audio, list | tuple) else np.asarray(audio)
+    if isinstance(audio, np.ndarray) and audio.ndim != 3:
+        raise CodaxError(f"lengths need audio [batch, time, channels] or a list, got shape {audio.shape}")
+    items = [np.asarray(item) for item in audio]
+    clips = []
+    for i, (item, length) in enumerate(zip(items, _checked_lengths(lengths, items), strict=True)):
+        try:
+            clips.append(as_signal(item[:length])[None])
+        except CodaxError as error:
+            raise CodaxError(f"clip {i}: {error}") from error
+        if clips[i].shape[2] != clips[0].shape[2]:
+            raise CodaxError(f"clip {i} has {clips[i].shape[2]} channels, the first has {clips[0].shape[2]}")
+    return clips
+
+
+def _is_list_of_arrays(audio: Any) -> bool:
+    return isinstance(audio, list | tuple) and bool(audio) and all(getattr(item, "shape", ()) for item in audio)
+
+
+def _checked_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
+    longest = [item.shape[0] if item.ndim else 0 for item in items]
+    if lengths is None:
+        return longest
+    lengths = np.asarray(lengths)
+    if lengths.dtype.kind not in "iu" or lengths.shape != (len(items),) or not len(items):
+        raise CodaxError(f"lengths must be {len(items)} integers, got {lengths.dtype} of shape {lengths.shape}")
+    if (lengths < 1).any() or (lengths > longest).any():
+        raise CodaxError(f"lengths must lie in 1 to {max(longest)}, the samples of the audio, got {lengths.tolist()}")
+    return lengths.tolist()
+
+
+def checked_rate(config: Config, rate: Any) -> int:
+    """Returns the rate of audio in Hz, the model's for None. Raises CodaxError if it cannot be one."""
+    own = config.model.sample_rate
+    return own if rate is None or rate == own else as_rate(rate)
+
+
+def checked_piece(config: Config, audio: Any, batch: int) -> np.ndarray:
+    """Returns the next samples of a stream, float32 [batch, time, channels]. Raises CodaxError as `as_chunk`."""
+    return as_chunk(audio, batch=batch, channels=config.model.audio_channels)
 
 
 def checked_denoise(config: Config, denoise: bool) -> bool:
@@ -37,14 +87,42 @@ def checked_levels(config: Config, levels: int | None) -> int:
     return levels
 
 
-def checked_codes(config: Config, codes: Any, batch: int | None = None) -> np.ndarray:
-    """Returns codes as int32 [batch, frames, quantizers]. Raises CodaxError if the model cannot decode them."""
+def checked_codes(config: Config, codes: Any, batch: int | None = None, **expected: Any) -> np.ndarray:
+    """Returns codes as int32 [batch, frames, quantizers]. Raises CodaxError as `as_codes` with `expected`."""
     quantizer = config.quantizer
-    codes = np.asarray(codes, np.int32)
-    has_shape = codes.ndim == 3 and 1 <= codes.shape[2] <= quantizer.num_quantizers
-    if not has_shape or (batch is not None and codes.shape[0] != batch):
-        expected = f"[{'batch' if batch is None else batch}, frames, 1 to {quantizer.num_quantizers}]"
-        raise CodaxError(f"codes must be {expected}, got {codes.shape}")
-    if codes.size and not (codes.min() >= 0 and codes.max() < quantizer.codebook_size):
-        raise CodaxError(f"codes must lie in 0 to {quantizer.codebook_size - 1}")
-    return codes
+    return as_codes(codes, quantizer.codebook_size, quantizer.num_quantizers, batch=batch, **expected)
+
+
+def checked_semantic(config: Config, codes: Any) -> np.ndarray:
+    """Returns `checked_codes`. Raises CodaxError also if the model has no head for features."""
+    if not config.model.semantic_dimension:
+        raise CodaxError(f"model {config.name} was not distilled: it has no semantic features")
+    return checked_codes(config, codes)
+
+
+def checked_parts(config: Config, tokens: Any) -> list[Tokens]:
+    """Returns the clips of tokens (`Tokens.split`), or of an array of codes [batch, frames, quantizers].
+
+    An array is decoded to whole frames at the model's rate.
+
+    Raises:
+      CodaxError: the codes, length, rate or channels are invalid, or the model needs more than an array.
+    """
+    model, codes = config.model, checked_codes(config, tokens.codes if isinstance(tokens, Tokens) else tokens)
+    if not codes.size:
+        raise CodaxError(f"codes must not be empty, got shape {codes.shape}")
+    if not isinstance(tokens, Tokens):
+        if config.segment[0] or model.normalize:
+            raise CodaxError(f"model {config.name} codes segments: decode its Tokens, which have the length and scales")
+        return [Tokens(codes, codes.shape[1] * config.hop, model.sample_rate, model.audio_channels)]
+    rate, channels = checked_rate(config, tokens.sample_rate), tokens.channels
+    clips = 1 if tokens.lengths is None else len(tokens.lengths)
+    streams = clips if channels == model.audio_channels else clips * channels
+    if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
+        raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")
+    parts = dataclasses.replace(tokens, codes=codes, sample_rate=rate).split()
+    for part in parts:
+        frames = part.codes.shape[1]
+        if not 0 <= resampled_length(part.length, rate, model.sample_rate) <= frames * config.hop:
+            raise CodaxError(f"{frames} frames of codes: too few for {part.length} samples at {rate} Hz")
+    return parts

@@ -1,7 +1,7 @@
 """The trained codec: encode, decode, stream, save.
 
 codec = codax.load("runs/quickstart/export")
-tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [batch, time, channels]
+tokens = codec.encode(audio, sample_rate=44_100, kbps=6)   # audio [time], [time, channels] or [batch, time, channels]
 audio = codec.decode(tokens)                               # the same shape, at the same rate
 """
 
@@ -10,20 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
-from codax.audio import resampled_length
+from codax.audio.arrays import padded
 from codax.codec import coder
-from codax.codec.checks import checked_audio, checked_codes
+from codax.codec.checks import checked_clips, checked_codes, checked_parts, checked_rate, checked_semantic
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
 from codax.codec.random_weights import random_variables
 from codax.codec.sessions import Sessions
 from codax.codec.streaming import StreamDecoder, StreamEncoder
-from codax.codec.tokens import Tokens, from_signals, to_signals
+from codax.codec.tokens import Tokens, from_clips, from_signals, to_signals
 from codax.config import Config
-from codax.errors import CodaxError
 
 
 class Codec:
@@ -76,38 +75,42 @@ class Codec:
 
     def encode(
         self,
-        audio: np.ndarray | jax.Array,
+        audio: ArrayLike,
         *,
         sample_rate: int | None = None,
         kbps: float | None = None,
         num_quantizers: int | None = None,
         denoise: bool = False,
+        lengths: ArrayLike | None = None,
     ) -> Tokens:
         """Encodes audio.
 
         Args:
-          audio: float [batch, time, channels], full scale 1.
+          audio: [batch, time, channels], or [time] or [time, channels] for one signal, or a list of such signals of
+            unequal lengths. Floats of full scale 1, or int16, int32 or uint8, which are scaled by their type.
           sample_rate: rate of the audio, Hz; None = the model's. Audio of other rates is resampled.
           kbps: bit rate per coded signal, kilobits per second; None = the model's highest.
           num_quantizers: bit rate as a number of quantizers, instead of `kbps`.
           denoise: remove noise; the model must have FiLM.
+          lengths: int [batch], samples of each signal of a padded batch. Each has the codes that it has alone.
 
         Raises:
-          CodaxError: the model does not have this bit rate, or the audio has the wrong shape.
+          CodaxError: the model does not have this bit rate, or audio, rate or lengths are invalid.
         """
-        audio = checked_audio(audio)
-        rate = sample_rate or self.config.model.sample_rate
+        clips, rate, model = checked_clips(audio, lengths), checked_rate(self.config, sample_rate), self.config.model
         levels = num_quantizers if num_quantizers is not None else self.config.quantizers_for(kbps)
-        signals = to_signals(audio, rate, self.config.model)
-        codes, scales = coder.encode(self.engine, signals, levels, denoise)
-        return Tokens(codes, audio.shape[1], rate, audio.shape[2], denoise, scales)
+        coded = coder.encode(self.engine, [to_signals(clip, rate, model) for clip in clips], levels, denoise)
+        return from_clips(coded, clips, rate, denoise)
 
-    def decode(self, tokens: Tokens) -> np.ndarray:
-        """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels."""
-        model, codes = self.config.model, checked_codes(self.config, tokens.codes)
-        length = resampled_length(tokens.length, tokens.sample_rate, model.sample_rate)
-        signals = coder.decode(self.engine, codes, tokens.scales, length, tokens.denoise)
-        return from_signals(signals, tokens, model)
+    def decode(self, tokens: Tokens | ArrayLike) -> np.ndarray:
+        """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels.
+
+        Shorter clips of unequal lengths are followed by zeros. An array of codes [batch, frames, quantizers] gives
+        whole frames at the model's rate.
+        """
+        parts = checked_parts(self.config, tokens)
+        signals = coder.decode(self.engine, parts)
+        return padded([from_signals(x, part, self.config.model) for x, part in zip(signals, parts, strict=True)])
 
     def stream_encoder(
         self, *, num_quantizers: int | None = None, batch: int = 1, denoise: bool = False
@@ -148,6 +151,4 @@ class Codec:
         Raises:
           CodaxError: the model has no head for features.
         """
-        if not self.config.model.semantic_dimension:
-            raise CodaxError(f"model {self.model_id} was not distilled: it has no semantic features")
-        return self.engine.semantic(checked_codes(self.config, tokens.codes))
+        return self.engine.semantic(checked_semantic(self.config, tokens.codes))

@@ -7,13 +7,18 @@ single segment (`codec/segments.py`). Codes and audio do not depend on how the s
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from codax.audio import resampled_length
+from codax.audio.arrays import padded
 from codax.codec.engine import Engine
 from codax.codec.segments import SegmentDecoder, SegmentEncoder
 from codax.codec.streaming import StreamDecoder, StreamEncoder
+from codax.codec.tokens import Tokens
 from codax.codec.windows import WindowDecoder, WindowEncoder
 from codax.runtime.platforms import platform
 
@@ -84,18 +89,51 @@ def decoder(
     return SegmentDecoder(engine, length=length, frames=frames, scales=scales, batch=batch, denoise=denoise)
 
 
-def encode(engine: Engine, signals: np.ndarray, levels: int, denoise: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns codes and scales of whole signals [batch, time, channels] at the model's rate. Raises as `encoder`."""
-    make = encoder if _in_blocks() else SegmentEncoder
-    coder = make(engine, num_quantizers=levels, batch=len(signals), denoise=denoise)
-    return coder.finish(signals), coder.scales
+def encode(
+    engine: Engine, clips: Sequence[np.ndarray], levels: int, denoise: bool
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Returns the codes and scales of clips [batch, time, channels] at the model's rate, as each has them alone.
+
+    Raises as `encoder`.
+    """
+
+    def alone(clip: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        make = encoder if _in_blocks() else SegmentEncoder
+        coder = make(engine, num_quantizers=levels, batch=len(clip), denoise=denoise)
+        return coder.finish(clip), coder.scales
+
+    if not _as_one_batch(engine, clips):
+        return [alone(clip) for clip in clips]
+    codes, _ = alone(padded(clips))
+    rows = np.split(codes, np.cumsum([len(clip) for clip in clips])[:-1])
+    return [(row[:, : -(-clip.shape[1] // engine.config.hop)], None) for row, clip in zip(rows, clips, strict=True)]
 
 
-def decode(engine: Engine, codes: np.ndarray, scales: np.ndarray | None, length: int, denoise: bool) -> np.ndarray:
-    """Inverts `encode`, for signals of `length` samples. Raises as `decoder`."""
-    make = decoder if _in_blocks() else SegmentDecoder
-    coder = make(engine, length=length, frames=codes.shape[1], scales=scales, batch=len(codes), denoise=denoise)
-    return coder.finish(codes)
+def decode(engine: Engine, parts: Sequence[Tokens]) -> list[np.ndarray]:
+    """Inverts `encode`: returns the signals of tokens that are not joined. Raises as `decoder`."""
+
+    def alone(part: Tokens) -> np.ndarray:
+        make = decoder if _in_blocks() else SegmentDecoder
+        codes, length = part.codes, resampled_length(part.length, part.sample_rate, engine.config.model.sample_rate)
+        options = {"scales": part.scales, "batch": len(codes), "denoise": part.denoise}
+        return make(engine, length=length, frames=codes.shape[1], **options).finish(codes)
+
+    codes = [part.codes for part in parts]
+    if not _as_one_batch(engine, codes):
+        return [alone(part) for part in parts]
+    signals = alone(dataclasses.replace(parts[0], codes=padded(codes)))
+    rows = np.split(signals, np.cumsum([len(part) for part in codes])[:-1])
+    return [row[:, : part.shape[1] * engine.config.hop] for row, part in zip(rows, codes, strict=True)]
+
+
+def _as_one_batch(engine: Engine, clips: Sequence[np.ndarray]) -> bool:
+    """Returns whether to code clips of unequal lengths as one padded batch.
+
+    The padding cannot change what precedes it in a causal model whose layers do not pad the end themselves. Other
+    shapes round differently, though, which decides between equally near entries; on a CPU, where a batch is not faster,
+    each clip is coded alone and its codes are equal bit for bit.
+    """
+    return len(clips) > 1 and engine.streams and not engine.pads_inside and not _in_blocks()
 
 
 def _in_blocks() -> bool:

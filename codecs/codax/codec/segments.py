@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codax.audio.segments import Cutter, OverlapAdder, bounds
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels
+from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
 from codax.codec.engine import Engine
 from codax.dsp.distances import rms_scale
 from codax.errors import CodaxError
@@ -29,12 +29,12 @@ class SegmentEncoder:
 
     def push(self, audio: np.ndarray) -> np.ndarray:
         """Takes audio float32 [batch, time, channels]; codes complete segments to int32 [batch, frames, quantizers]."""
-        return self._codes(self._cutter.push(audio))
+        return self._codes(self._cutter.push(checked_piece(self._engine.config, audio, self._batch)))
 
     def finish(self, audio: np.ndarray | None = None) -> np.ndarray:
         """Returns the codes of the audio held back and of an optional last piece."""
-        segments = self._cutter.push(audio) if audio is not None else []
-        return self._codes(segments + self._cutter.finish())
+        done = [] if audio is None else [self.push(audio)]
+        return np.concatenate([*done, self._codes(self._cutter.finish())], axis=1)
 
     def _codes(self, segments: list[np.ndarray]) -> np.ndarray:
         parts = [np.zeros((self._batch, 0, self._levels), np.int32)]
@@ -85,6 +85,8 @@ class SegmentDecoder:
         if shape != ((batch, len(parts)) if engine.config.model.normalize else None):
             expected = f"[{batch}, {len(parts)}]" if engine.config.model.normalize else "None"
             raise CodaxError(f"scales must be {expected}, got {shape}")
+        if scales is not None and not np.isfinite(scales).all():
+            raise CodaxError("scales must be finite")
         self._engine, self._denoise, self.scales = engine, denoise, scales
         self._parts, self._next = parts, 0
         self._adder = OverlapAdder(stride) if segment else None

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.audio.arrays import as_chunk
 from codax.codec.checks import checked_codes, checked_levels
 from codax.codec.engine import Engine
 from codax.codec.module import CodecModel
@@ -106,23 +107,22 @@ class Sessions:
         """Encodes one frame of each session.
 
         Args:
-          audio: float32 [slots, hop, channels] at the model's rate; rows outside `slots` are ignored.
+          audio: float32 [slots, hop, channels] at the model's rate; rows outside `slots` are ignored. Audio that is
+            rejected (see `codax.audio.arrays`) leaves every session as it was.
           slots: bool [slots], the sessions that have a frame; None = all busy ones.
 
         Returns:
           Codes int32 [slots, 1, quantizers]; 0 in the other rows.
         """
-        audio = np.asarray(audio, np.float32)
-        if audio.shape != self._shape:
-            raise CodaxError(f"audio must be {list(self._shape)}, got {list(audio.shape)}")
-        return self._encoder.run(audio, self._chosen(slots))
+        chosen = self._chosen(slots)
+        batch, time, channels = self._shape
+        return self._encoder.run(as_chunk(audio, batch=batch, time=time, channels=channels, rows=chosen), chosen)
 
     def decode(self, codes: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
         """Decodes codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
-        codes = checked_codes(self._engine.config, codes, len(self.busy))
-        if codes.shape[1] != 1:
-            raise CodaxError(f"codes must have one frame, got {codes.shape[1]}")
-        return self._decoder.run(self._engine.dequantize(codes), self._chosen(slots))
+        chosen = self._chosen(slots)
+        codes = checked_codes(self._engine.config, codes, len(self.busy), frames=1, rows=chosen)
+        return self._decoder.run(self._engine.dequantize(codes), chosen)
 
     def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
         if slots is None:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels
+from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
 from codax.codec.engine import Engine
 from codax.errors import CodaxError
 from codax.runtime.platforms import platform
@@ -117,7 +117,10 @@ class StreamEncoder(_Stream):
         self._prepare(sizes, run)
 
     def push(self, audio: np.ndarray) -> np.ndarray:
-        """Takes audio float32 [batch, time, channels] of any length; returns int32 [batch, frames, quantizers]."""
+        """Takes audio float32 [batch, time, channels] of any length; returns int32 [batch, frames, quantizers].
+
+        Audio that is rejected (see `codax.audio.arrays`) leaves the stream as it was.
+        """
         hop = self._engine.config.hop
         audio = self._with_rest(audio)
         frames = self._ready(audio.shape[1] // hop)
@@ -147,9 +150,7 @@ class StreamEncoder(_Stream):
 
     def _with_rest(self, audio: np.ndarray) -> np.ndarray:
         self._check_open()
-        audio = np.asarray(audio, np.float32)
-        if audio.ndim != 3 or (audio.shape[0], audio.shape[2]) != (self._rest.shape[0], self._rest.shape[2]):
-            raise CodaxError(f"audio must be [{self._rest.shape[0]}, time, {self._rest.shape[2]}], got {audio.shape}")
+        audio = checked_piece(self._engine.config, audio, len(self._rest))
         return np.concatenate([self._rest, audio], axis=1)
 
     def _codes(self, audio: np.ndarray, frames: int) -> np.ndarray:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from codax.audio import resample
+from codax.audio.arrays import padded
 from codax.config import ModelConfig
 from codax.errors import CodaxError
 
@@ -24,6 +26,8 @@ class Tokens:
       denoise: whether noise was removed; models that condition their decoder need it in decoding too.
       scales: float32 [batch, segments], by which a model that normalises divided each segment; `codes` has the
         segments' frames in sequence.
+      lengths, frames: int [clips], samples per channel and frames of each of several clips; `length` is that of the
+        longest, and zeros follow the codes and scales of the others. None = all signals have `length`.
     """
 
     codes: np.ndarray
@@ -32,6 +36,36 @@ class Tokens:
     channels: int = 1
     denoise: bool = False
     scales: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+    frames: np.ndarray | None = None
+
+    def split(self) -> list[Tokens]:
+        """Returns the tokens of each clip as it has them alone; those of one length stay together."""
+        if self.lengths is None or self.frames is None:
+            return [self]
+        parts, streams = [], len(self.codes) // len(self.lengths)
+        for i, (length, frames) in enumerate(zip(self.lengths, self.frames, strict=True)):
+            rows = slice(i * streams, (i + 1) * streams)
+            # A scale is positive, also that of silence.
+            scales = None if self.scales is None else self.scales[rows, : np.count_nonzero(self.scales[rows][0])]
+            codes = self.codes[rows, :frames]
+            parts.append(
+                dataclasses.replace(self, codes=codes, length=int(length), scales=scales, lengths=None, frames=None)
+            )
+        return parts
+
+
+def from_clips(
+    coded: Sequence[tuple[np.ndarray, np.ndarray | None]], clips: Sequence[np.ndarray], sample_rate: int, denoise: bool
+) -> Tokens:
+    """Returns the tokens of clips [batch, time, channels] with these (codes, scales); inverts `Tokens.split`."""
+    codes, scales = [c for c, _ in coded], [s for _, s in coded if s is not None]
+    lengths, channels = np.asarray([clip.shape[1] for clip in clips]), clips[0].shape[2]
+    joined = padded(scales) if scales else None
+    tokens = Tokens(padded(codes), int(lengths.max()), sample_rate, channels, denoise, joined)
+    if len(clips) == 1:
+        return tokens
+    return dataclasses.replace(tokens, lengths=lengths, frames=np.asarray([part.shape[1] for part in codes]))
 
 
 def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig) -> np.ndarray:

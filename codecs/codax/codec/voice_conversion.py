@@ -44,6 +44,7 @@ def swap_levels(content: Tokens, voice: Tokens, levels: int = 1) -> Tokens:
       CodaxError: `levels` leaves none to replace, or `voice` has fewer levels or no frames.
     """
     frames, quantizers = content.codes.shape[1:]
+    voice = voice.split()[0]
     if not 1 <= levels < quantizers:
         raise CodaxError(f"{levels} of {quantizers} codebooks: at least one must be kept and one replaced")
     if voice.codes.shape[2] < quantizers or not voice.codes.shape[1]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels
+from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
 from codax.codec.engine import Engine
 from codax.errors import CodaxError
 from codax.runtime.platforms import platform
@@ -29,6 +29,7 @@ class _Windows:
 
     Args:
       engine: the model's engine.
+      check: returns a valid piece, or raises CodaxError.
       run: maps a window to its result [batch, time in other units, channels].
       length_in: length of a frame in the signal.
       length_out: length of a frame in the result.
@@ -40,6 +41,7 @@ class _Windows:
     def __init__(
         self,
         engine: Engine,
+        check: Callable[[np.ndarray], np.ndarray],
         run: Callable[[np.ndarray], np.ndarray],
         length_in: int,
         length_out: int,
@@ -47,7 +49,8 @@ class _Windows:
     ) -> None:
         if engine.context_frames is None:
             raise CodaxError(f"model {engine.config.name} cannot be run in windows: each frame depends on all others")
-        self._run, self._length_in, self._length_out, self._empty = run, length_in, length_out, empty
+        self._check, self._run = check, run
+        self._length_in, self._length_out, self._empty = length_in, length_out, empty
         self._context = engine.context_frames
         at_once = _CPU_PIECE_SAMPLES if platform() == "cpu" else _PIECE_SAMPLES
         self._size = max(_CONTEXTS * self._context, at_once // (engine.config.hop * len(empty)), 1)
@@ -57,6 +60,7 @@ class _Windows:
 
     def push(self, piece: np.ndarray) -> np.ndarray:
         """Returns the result of the frames whose context this piece completes."""
+        piece = self._check(piece)
         held = self._held = piece if self._held is None else np.concatenate([self._held, piece], axis=1)
         parts, window = [self._empty], self._size + 2 * self._context
         whole = self._start + held.shape[1] // self._length_in
@@ -93,10 +97,13 @@ class WindowEncoder(_Windows):
         checked_denoise(engine.config, denoise)
         levels = checked_levels(engine.config, num_quantizers)
 
+        def check(audio: np.ndarray) -> np.ndarray:
+            return checked_piece(engine.config, audio, batch)
+
         def run(audio: np.ndarray) -> np.ndarray:
             return engine.encode_piece(audio, denoise, levels)
 
-        super().__init__(engine, run, engine.config.hop, 1, np.zeros((batch, 0, levels), np.int32))
+        super().__init__(engine, check, run, engine.config.hop, 1, np.zeros((batch, 0, levels), np.int32))
 
 
 class WindowDecoder(_Windows):
@@ -105,8 +112,11 @@ class WindowDecoder(_Windows):
     def __init__(self, engine: Engine, *, batch: int = 1, denoise: bool = False) -> None:
         checked_denoise(engine.config, denoise)
 
+        def check(codes: np.ndarray) -> np.ndarray:
+            return checked_codes(engine.config, codes, batch)
+
         def run(codes: np.ndarray) -> np.ndarray:
-            return engine.decode_piece(checked_codes(engine.config, codes, batch), denoise)
+            return engine.decode_piece(codes, denoise)
 
         empty = np.zeros((batch, 0, engine.config.model.audio_channels), np.float32)
-        super().__init__(engine, run, 1, engine.config.hop, empty)
+        super().__init__(engine, check, run, 1, engine.config.hop, empty)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.audio.arrays import as_chunk, as_codes
 from codax.errors import CodaxError
 from codax.storage import strict_json
 
@@ -57,7 +58,12 @@ class Runtime:
         return "encoder_step" in self._sessions
 
     def encode(self, audio: np.ndarray, *, denoise: bool = False) -> np.ndarray:
-        """Encodes audio float32 [batch, time, channels] to codes int32 [batch, frames, quantizers]; pads the end."""
+        """Encodes audio [batch, time, channels] to codes int32 [batch, frames, quantizers]; pads the end.
+
+        Raises:
+          CodaxError: the audio is invalid, see `codax.audio.arrays`.
+        """
+        audio = as_chunk(audio, batch=None, channels=self.facts["channels"])
         hop, length = self.facts["hop"], audio.shape[1]
         frames = max(-(-length // hop), self.facts["least_frames"])
         audio = np.pad(audio, ((0, 0), (0, frames * hop - length), (0, 0)))
@@ -65,7 +71,14 @@ class Runtime:
         return codes[:, : -(-length // hop)]
 
     def decode(self, codes: np.ndarray, *, denoise: bool = False) -> np.ndarray:
-        """Decodes codes int32 [batch, frames, first quantizers] to audio float32 [batch, frames * hop, channels]."""
+        """Decodes codes int32 [batch, frames, first quantizers] to audio float32 [batch, frames * hop, channels].
+
+        Raises:
+          CodaxError: the codes are invalid, or fewer frames than the program accepts.
+        """
+        codes, least = self._codes(codes), self.facts["least_frames"]
+        if codes.shape[1] < least:
+            raise CodaxError(f"{codes.shape[1]} frames of codes: the program needs at least {least}")
         return self._run("decoder", {"codes": codes}, denoise=denoise)[0]
 
     def stream(self, side: str, batch: int = 1, *, denoise: bool = False) -> Stream:
@@ -73,6 +86,9 @@ class Runtime:
         if not self.streams:
             raise CodaxError(f"model {self.facts['model']} is not causal and cannot stream")
         return Stream(self, side, batch, denoise)
+
+    def _codes(self, codes: np.ndarray, **expected: Any) -> np.ndarray:
+        return as_codes(codes, self.facts["codebook_size"], self.facts["quantizers"], **expected)
 
     def _run(self, program: str, given: dict[str, np.ndarray], *, length: int = 0, denoise: bool = False) -> list[Any]:
         names = [tensor["name"] for tensor in self.facts["programs"][program]["inputs"]]
@@ -85,7 +101,7 @@ class Stream:
     """Codes one side, frame by frame."""
 
     def __init__(self, runtime: Runtime, side: str, batch: int, denoise: bool) -> None:
-        self._runtime, self._side, self._denoise = runtime, side, denoise
+        self._runtime, self._side, self._batch, self._denoise = runtime, side, batch, denoise
         self._step, self._first = (runtime.facts["programs"].get(f"{side}_{part}") for part in ("step", "start"))
         self._state: dict[str, np.ndarray] = {}
         if self._first is None:
@@ -102,10 +118,18 @@ class Stream:
         return (self._step if self._state else self._first)["frames"]
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """Encodes the audio of `frames` frames, or decodes their codes."""
-        program = f"{self._side}_{'step' if self._state else 'start'}"
-        name = "audio" if self._side == "encoder" else "codes"
-        y, *after = self._runtime._run(program, {name: x} | self._state, length=x.shape[1], denoise=self._denoise)
+        """Encodes the audio of `frames` frames, or decodes their codes; the state is unchanged if they are rejected.
+
+        Raises:
+          CodaxError: the audio or the codes are invalid.
+        """
+        program, facts = f"{self._side}_{'step' if self._state else 'start'}", self._runtime.facts
+        length = self.frames * facts["hop"]
+        if self._side == "encoder":
+            inputs = {"audio": as_chunk(x, batch=self._batch, time=length, channels=facts["channels"])}
+        else:
+            inputs = {"codes": self._runtime._codes(x, batch=self._batch, frames=self.frames)}
+        y, *after = self._runtime._run(program, inputs | self._state, length=length, denoise=self._denoise)
         states = self._runtime.facts["programs"][program]["states"]
         self._state = {pair["input"]: value for pair, value in zip(states, after, strict=True)}
         return y

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 
+from codax.audio.arrays import as_floats, as_signal
 from codax.errors import CodaxError
 
 
@@ -18,24 +19,24 @@ def pair(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.nd
     """Two signals as float64 [time, channels], of the same shape.
 
     Args:
-      reference: [time] or [time, channels].
+      reference: [time] or [time, channels]; floats of full scale 1, or integers (see `codax.audio.arrays`).
       estimate: the same shape.
 
     Raises:
       MetricError: the shapes differ, a signal is empty, or a value is not finite.
     """
-    ref, est = (np.asarray(x, np.float64) for x in (reference, estimate))
+    try:
+        ref, est = (as_signal(x, np.float64) for x in (reference, estimate))
+    except CodaxError as error:
+        raise MetricError(str(error)) from error
     if ref.shape != est.shape:
         raise MetricError(f"signals of different shapes {ref.shape} and {est.shape}: align and resample them first")
-    if ref.ndim not in (1, 2) or ref.size == 0:
-        raise MetricError(f"expected audio [time] or [time, channels], got shape {ref.shape}")
-    if not (np.isfinite(ref).all() and np.isfinite(est).all()):
-        raise MetricError("a signal holds values that are not finite")
-    return (ref[:, None], est[:, None]) if ref.ndim == 1 else (ref, est)
+    return ref, est
 
 
 def mono(audio: np.ndarray) -> np.ndarray:
     """Mean over channels: [time, channels] or [time] -> [time]."""
+    audio = as_floats(audio, None)
     return audio if audio.ndim == 1 else audio.mean(axis=1)
 
 

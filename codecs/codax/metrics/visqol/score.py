@@ -18,6 +18,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from codax.audio.arrays import as_signal
+from codax.errors import CodaxError
 from codax.metrics.visqol import literal, search
 from codax.metrics.visqol.alignment import align
 from codax.metrics.visqol.errors import VisqolError
@@ -194,18 +196,11 @@ def _bank(mode: str, sample_rate: int, dtype: DTypeLike) -> FilterBank:
 
 def _mono(signal: ArrayLike, role: Literal["reference", "degraded"]) -> np.ndarray:
     """Checks a signal and returns its channel mean, float64 [time]."""
-    samples = np.asarray(signal)
-    if samples.dtype.kind != "f":
-        raise VisqolError(f"samples must be floats of full scale 1, not {samples.dtype}", role)
-    if samples.ndim not in (1, 2):
-        raise VisqolError(f"expected [time] or [time, channels], got an array of shape {samples.shape}", role)
-    if not samples.size:
-        raise VisqolError("the signal is empty", role)
-    samples = samples.astype(np.float64)
-    if not np.isfinite(samples).all():
-        raise VisqolError("a sample is not a finite number", role)
-    if samples.ndim == 2:
-        samples = samples.sum(axis=1) / samples.shape[1]
+    try:
+        samples = as_signal(signal, np.float64)
+    except CodaxError as error:
+        raise VisqolError(str(error), role) from error
+    samples = samples.sum(axis=1) / samples.shape[1]
     if not samples.any():
         raise VisqolError("the signal is silent", role)
     return samples
