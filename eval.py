@@ -12,6 +12,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, also of other projects; empty = baselines only.")
 flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
 flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
+flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
 flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
 flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
