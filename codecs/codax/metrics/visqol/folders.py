@@ -99,7 +99,8 @@ def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
         else:
             scores.append(row["moslqo"])
     if scores:
-        print(f"codax: {len(scores)} files, mean MOS-LQO {sum(scores) / len(scores):.4f}", file=sys.stderr)
+        of = f"{len(scores)} of {len(scores) + len(errors)}" if errors else str(len(scores))
+        print(f"codax: {of} files, mean MOS-LQO {sum(scores) / len(scores):.4f}", file=sys.stderr)
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise CodaxError(errors[0] + more)
