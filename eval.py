@@ -6,7 +6,7 @@ from absl import app, flags, logging
 from codax.errors import CodaxError
 from codax.metrics import registry
 from codax.runtime.allocator import use_huge_pages
-from codax.runtime.program import program
+from codax.runtime.program import named_devices, program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, also of other projects; empty = baselines only.")
@@ -32,7 +32,7 @@ flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, o
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
-        with program():
+        with program(), named_devices():
             from codax.cli import evaluation
 
             evaluation.run(FLAGS)

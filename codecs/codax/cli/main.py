@@ -25,6 +25,7 @@ from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.runtime.program import named_devices
 from codax.storage.files import claim_output, discard_unfinished
 
 app = typer.Typer(
@@ -269,7 +270,8 @@ def main() -> None:
     """Runs the command line. Invalid input and problems of the machine give one line on stderr and status 1."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        with named_devices():
+            app()
     except CodaxError as error:
         _fail(str(error))
     except BrokenPipeError:

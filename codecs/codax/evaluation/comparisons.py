@@ -6,9 +6,7 @@ cancels what the utterances have in common.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import math
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from codax.evaluation.results import Results, Row, errors_and_lengths, with_floored
 from codax.evaluation.statistics import Interval, difference_interval
 from codax.metrics import registry
+from codax.storage import csv_text
 
 NAME = "comparisons.csv"
 
@@ -75,16 +74,13 @@ def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """One line per comparison."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances", "of", "floored"]
-    )
+    header = ["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances", "of", "floored"]
+    rows: list[list[object]] = []
     for c in comparisons:
         value, d = registry.VALUES[c.metric], c.difference
         numbers = [f"{x:.6g}" for x in (d.mean, d.low, d.high)]
-        writer.writerow([c.metric, value.unit, value.better, c.first, c.second, *numbers, d.n, d.of, d.floored])
-    return out.getvalue()
+        rows.append([c.metric, value.unit, value.better, c.first, c.second, *numbers, d.n, d.of, d.floored])
+    return csv_text.to_csv([header, *rows])
 
 
 def write(comparisons: Sequence[Comparison], folder: Path) -> None:

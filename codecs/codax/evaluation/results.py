@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,6 +16,7 @@ from codax.evaluation.systems import System
 from codax.metrics import builtin, registry, wer
 from codax.metrics.codebooks import CodebookUse
 from codax.metrics.wer import ErrorCounts
+from codax.storage import csv_text
 
 FORMAT = "codax-results"
 VERSION = 1
@@ -145,9 +144,7 @@ class Results:
         for key in text:
             header += [key, f"{key}_substitutions", f"{key}_deletions", f"{key}_insertions", f"{key}_reference"]
         header += ["transcript", "heard", "floored", "errors"]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
+        lines = [header]
         for row in self.rows:
             bps = None if row.file_bytes is None else 8 * row.file_bytes / row.seconds
             line: list[Any] = [row.system, row.utterance, row.audio, f"{row.seconds:.4f}"]
@@ -158,10 +155,8 @@ class Results:
                 line.append(_number(row.value(key)))
                 line += [c.substitutions, c.deletions, c.insertions, c.reference_length] if c else [None] * 4
             problems = "; ".join(f"{metric}: {reason}" for metric, reason in row.errors.items())
-            writer.writerow(
-                ["" if x is None else x for x in [*line, row.transcript, row.heard, " ".join(row.floored), problems]]
-            )
-        return out.getvalue()
+            lines.append([*line, row.transcript, row.heard, " ".join(row.floored), problems])
+        return csv_text.to_csv(lines)
 
     def write(self, folder: Path) -> None:
         """Writes results.json and per_file.csv."""
