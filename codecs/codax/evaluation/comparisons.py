@@ -68,7 +68,7 @@ def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int
     else:
         scores = [[row.scores.get(key, math.nan) for row in side] for side in sides]
         ones = [1.0] * len(pairs)
-        difference = difference_interval(*scores, ones, ones, seed=seed)
+        difference = difference_interval(scores[0], scores[1], ones, ones, seed=seed)
     return with_floored(difference, sum(key in a.floored or key in b.floored for a, b in pairs))
 
 
