@@ -44,7 +44,7 @@ $(VENV)/.installed-test: setup.py | $(BIN)/python
 
 train: install
 	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
-	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation \
+	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation --overwrite \
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
 
 test: install-test lint

@@ -6,12 +6,13 @@ from absl import app, flags, logging
 from codax.errors import CodaxError
 from codax.metrics import registry
 from codax.runtime.allocator import use_huge_pages
-from codax.runtime.program import program
+from codax.runtime.program import named_devices, program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, also of other projects; empty = baselines only.")
 flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
 flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
+flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
 flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
 flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
@@ -31,7 +32,7 @@ flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, o
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
-        with program():
+        with program(), named_devices():
             from codax.cli import evaluation
 
             evaluation.run(FLAGS)

@@ -1,10 +1,12 @@
 """Trains a codec: python train.py --config=configs/quickstart.py --workdir=runs/quickstart [--config.train.steps=9]"""
 
+import sys
+
 from absl import app, flags
 from codax.config import recipe_flags
 from codax.errors import CodaxError
 from codax.runtime.allocator import use_huge_pages
-from codax.runtime.program import program, quiet_checkpoints
+from codax.runtime.program import named_devices, program, quiet_checkpoints
 
 _CONFIG = recipe_flags.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; an interrupted run resumes from it.")
@@ -21,7 +23,8 @@ _HEARTBEAT = flags.DEFINE_integer(
 def main(argv: list[str]) -> None:
     with program(), quiet_checkpoints():
         try:
-            train(argv)
+            with named_devices():
+                train(argv)
         except CodaxError as error:
             recipe_flags.fail(error)
 
@@ -29,7 +32,7 @@ def main(argv: list[str]) -> None:
 def train(argv: list[str]) -> None:
     if len(argv) > 1:
         raise CodaxError(f"unexpected argument {argv[1]!r}")
-    config = recipe_flags.checked(_CONFIG.value)
+    config = recipe_flags.checked(_CONFIG.value, sys.argv)
     if not _WORKDIR.value:
         raise CodaxError("--workdir is missing: give a folder for the run")
     # JAX is imported once the command line is known to be right.

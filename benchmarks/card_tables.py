@@ -21,11 +21,12 @@ DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
 
 
 def cell(metrics: dict, name: str) -> str:
-    """Mean and half of the interval."""
+    """Mean and half of the interval, and the note of a mean over fewer utterances."""
     if (interval := metrics.get(name)) is None:
         return ""
     digits = DIGITS.get(name, 2)
-    return f"{interval['mean']:.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}"
+    note = f" ({interval['note']})" if "note" in interval else ""
+    return f"{interval['mean']:.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}{note}"
 
 
 def table(results: dict) -> list[str]:

@@ -78,7 +78,7 @@ def evaluate(name: str, folder: Path, *, limit: int, metrics: str) -> dict:
     evaluation = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"metrics": {}}
     if not keys <= set(evaluation["metrics"]):
         model = f"--model={name}={folder / 'run' / 'export'}"
-        options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}"]
+        options = [f"--out={results.parent}", f"--limit={limit}", f"--metrics={metrics}", "--overwrite"]
         run("eval.py", model, "--data=starter", *options)
         evaluation = json.loads(results.read_text(encoding="utf-8"))
     return evaluation
@@ -90,8 +90,11 @@ def rows(name: str, results: dict) -> list[list[str]]:
     for system in results["systems"]:
         if system["kind"] != "codec":
             continue
-        values = [(system["metrics"].get(key) or {}).get("mean") for key, *_ in COLUMNS]
-        cells = ["" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in zip(values, COLUMNS, strict=True)]
+        cells = []
+        for key, *_, digits in COLUMNS:
+            value = system["metrics"].get(key)
+            note = f" ({value['note']})" if value and "note" in value else ""
+            cells.append(f"{value['mean']:.{digits}f}{note}" if value else "")
         cells_of_rates.append([VARIANTS[name][0], f"{system['nominal_kbps']:g}", *cells])
     return cells_of_rates
 

@@ -79,6 +79,11 @@ def test_wav_files_and_the_rate(make, tmp_path) -> None:
     [
         ({"encode": "no-such-program {input} {output}"}, "no-such-program is not installed"),
         ({"decode": "cat {input}"}, "decode must contain {input} and {output}"),
+        ({"encode": "cat '{input} {output}"}, "encode is no command line .No closing quotation"),
+        ({"decode": 'cat "{input} {output}'}, "decode is no command line"),
+        ({"decode": "cat {input} {output} \\"}, "decode is no command line"),
+        ({"encode": "cat\0 {input} {output}"}, "must not contain NUL"),
+        ({"suffix": "/../../x"}, "suffix must consist of"),
         ({"kbps": 0.0}, "kbps must be positive"),
         ({"name": ""}, "name, encode and decode must be given"),
         ({"format": "flac"}, "format must be wav or s16"),

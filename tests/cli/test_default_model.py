@@ -55,7 +55,7 @@ def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
     )
     for beam in (1, 8):
         options = ("--kbps", "6", "--beam", str(beam))
-        status, _, err = run_here("encode", "in.wav", "a.codax", *options)
+        status, _, err = run_here("encode", "in.wav", "a.codax", "--overwrite", *options)
         assert (status, err) == (0, "")
         codes = container.unpack(Path("a.codax").read_bytes())[0]
         errors[beam] = float(np.mean((codec.vectors(codes) - latent) ** 2))

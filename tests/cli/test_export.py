@@ -32,7 +32,7 @@ def test_onnx(run, model, tmp_path) -> None:
     assert out.startswith(f"{tmp_path / 'out'}: onnx, 100.00% of ") and "codes equal those of JAX, audio within" in out
     audio = noise(1, 800, 1)
     np.testing.assert_array_equal(Runtime.load(tmp_path / "out").encode(audio), codax.load(model).encode(audio).codes)
-    status, out, _ = run("export", model, tmp_path / "out", "--format", "onnx", "--no-compare")
+    status, out, _ = run("export", model, tmp_path / "out", "--format", "onnx", "--no-compare", "--overwrite")
     assert status == 0 and "not compared" in out
 
 
@@ -65,5 +65,5 @@ def test_a_missing_package_is_one_line(run, model, tmp_path, monkeypatch, missin
 
 def test_a_folder_that_cannot_be_written(run, model, tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    status, out, err = run("export", model, tmp_path / "file", "--format", "stablehlo")
+    status, out, err = run("export", model, tmp_path / "file", "--format", "stablehlo", "--overwrite")
     assert (status, out) == (1, "") and "cannot save the model" in err and err.count("\n") == 1

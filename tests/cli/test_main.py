@@ -62,7 +62,7 @@ def test_encode_and_decode(run, work, models):
 def test_rates(run, work, models):
     sizes = {}
     for kbps in ("16", "32", "48"):
-        assert run("encode", "in.wav", "a.codax", "--model", "fake", "--kbps", kbps)[0] == 0
+        assert run("encode", "in.wav", "a.codax", "--model", "fake", "--kbps", kbps, "--overwrite")[0] == 0
         sizes[kbps] = os.path.getsize("a.codax")
     assert sizes == {kbps: 2 * int(kbps) * 1000 * 0.5 / 8 + 39 + len("fake") for kbps in sizes}
     _fails(run("encode", "in.wav", "b.codax", "--model", "fake", "--kbps", "20"), "20 kbps cannot be made")
@@ -160,11 +160,15 @@ def test_unwritable_outputs(run, work, models):
     before = sorted(os.listdir())
     _fails(run("encode", "in.wav", "none/a.codax", "--model", "fake"), "none/a.codax: the folder")
     _fails(run("decode", "a.codax", "none/b.wav", "--model", "fake"), "none/b.wav: the folder")
-    _fails(run("encode", "in.wav", ".", "--model", "fake"), "not a regular file")
-    _fails(run("encode", "in.wav", "/dev/full", "--model", "fake"), "not a regular file")
+    os.mkdir("folder.codax")
+    before = sorted(os.listdir())
+    _fails(run("encode", "in.wav", "folder.codax", "--model", "fake"), "not a regular file")
+    os.symlink("/dev/full", "full.codax")
+    _fails(run("encode", "in.wav", "full.codax", "--model", "fake"), "not a regular file")
+    os.unlink("full.codax")
     _fails(run("decode", "a.codax", "b.xyz", "--model", "fake"), "b.xyz: cannot write '.xyz' files")
     _fails(run("encode", "in.wav", "in.wav", "--model", "fake"), "same file")
-    _fails(run("encode", "in.wav", "a" * 300, "--model", "fake"), "File name too long")
+    _fails(run("encode", "in.wav", "a" * 300 + ".codax", "--model", "fake"), "File name too long")
     assert sorted(os.listdir()) == before
 
 
@@ -179,9 +183,10 @@ def test_a_full_disk_leaves_the_earlier_files(run, work, models):
         for limit in (10, 100_000, len(before["long.codax"]) - 1):  # Python ignores SIGXFSZ: writes give EFBIG
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
             _fails(
-                run("encode", "long.wav", "a.codax", "--model", "fake"), "a.codax: cannot be written (File too large)"
+                run("encode", "long.wav", "a.codax", "--model", "fake", "--overwrite"),
+                "a.codax: cannot be written (File too large)",
             )
-            _fails(run("decode", "long.codax", "b.wav", "--model", "fake"), "b.wav: cannot")
+            _fails(run("decode", "long.codax", "b.wav", "--model", "fake", "--overwrite"), "b.wav: cannot")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {name: (work / name).read_bytes() for name in sorted(os.listdir())} == before
@@ -204,7 +209,7 @@ def test_the_model_is_found_by_its_hash(run, work, models, monkeypatch, tmp_path
     _fails(run("decode", "a.codax", "c.wav"), "(--model, CODAX_MODELS)")
     for places in (str(folder), str(tmp_path / "models"), f"/nowhere:{tmp_path / 'models'}"):
         monkeypatch.setenv("CODAX_MODELS", places)
-        assert run("decode", "a.codax", "c.wav")[0] == 0
+        assert run("decode", "a.codax", "c.wav", "--overwrite")[0] == 0
 
 
 def test_a_model_that_was_trained_on_is_noticed(run, work, models, tmp_path):

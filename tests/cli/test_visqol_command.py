@@ -130,7 +130,7 @@ def test_folders(tmp_path):
         assert "(and 2 more)" in str(result.exception)
         rows = list(csv.DictReader(result.stdout.splitlines()))
         assert [row["file"] for row in rows] == ["a.wav", "b.wav", "silent.wav", "sub/c.wav", "bad.wav", "only.wav"]
-        assert result.stderr.startswith("codax: 3 files, mean MOS-LQO ")
+        assert result.stderr.startswith("codax: 3 of 6 files, mean MOS-LQO ")
         for row in rows:
             if row["file"] in ("bad.wav", "only.wav", "silent.wav"):
                 assert row["error"]

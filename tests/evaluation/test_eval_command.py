@@ -68,3 +68,17 @@ def test_unreadable_audio(tmp_path):
     assert "noise.wav" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_existing_results_are_kept(program, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "bitrates.csv").write_text("mine")
+    for report, reason in (("quality", "out: the folder is not empty"), ("bitrates", "bitrates.csv: already exists")):
+        arguments = [f"--data={folder}", f"--out={tmp_path / 'out'}", "--baselines=opus:12", f"--report={report}"]
+        with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
+            program.FLAGS(["eval.py", *arguments])
+            program.main([])
+        assert reason in str(stop.value.code) and "--overwrite" in str(stop.value.code)
+    assert (tmp_path / "out" / "bitrates.csv").read_text() == "mine"
+    done = run(f"--data={folder}", f"--out={tmp_path / 'out'}", "--metrics=snr", "--baselines=opus:12", "--overwrite")
+    assert done.returncode == 0 and (tmp_path / "out" / "report.html").is_file()

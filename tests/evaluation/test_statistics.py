@@ -16,7 +16,7 @@ def test_mean_and_missing_values():
 
 
 def test_one_value_has_no_width():
-    assert mean_interval([2.5]) == Interval(2.5, 2.5, 2.5, 1)
+    assert mean_interval([2.5]) == Interval(2.5, 2.5, 2.5, 1, of=1)
 
 
 def test_ratio_is_pooled():

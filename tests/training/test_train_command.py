@@ -157,6 +157,23 @@ def test_mistakes_give_one_line_and_status_1(flag: str, message: str, place: Pat
     assert message in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [(), ("--workdir=run",), ("--config=",), ("--config.train.steps=3",)])
+def test_a_recipe_is_asked_for(arguments: tuple[str, ...]) -> None:
+    done = run_program("train.py", *arguments, env=environment())
+    expected = "error: --config is missing: give a recipe such as --config=configs/quickstart.py\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_the_help_lists_the_recipe_and_its_fields() -> None:
+    text = run_program("train.py", "--help", env=environment()).stdout
+    assert "--config: Recipe: a Python file" in text and "--workdir: " in text
+    for section in Config().sections():
+        for field in dataclasses.fields(section):
+            if not dataclasses.is_dataclass(getattr(section, field.name)) and (section.path or field.name != "version"):
+                assert f"--config.{section.place(field.name)}=" in text
+    assert "--config.model.family=soundstream (or dac, encodec, mimi)" in text
+
+
 def test_steps_that_stay_infinite_stop_the_run_after_the_limit(place: Path, tmp_path: Path) -> None:
     config = Config.load(place / "recipe.json")
     config.optimizer.learning_rate = 1e38  # the first update makes the second step infinite

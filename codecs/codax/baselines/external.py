@@ -10,6 +10,7 @@ replaced.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import shutil
 import subprocess
@@ -75,6 +76,8 @@ class External(Baseline):
             (config.rates and min(config.rates) > 0, "rates must be positive"),
             (config.format in ("wav", "s16"), "format must be wav or s16"),
             (config.format == "wav" or config.mono, "raw samples have one channel: mono must be true"),
+            (re.fullmatch(r"[\w.-]*", config.suffix), "suffix must consist of letters, digits, dots and dashes"),
+            ("\0" not in config.encode + config.decode, "encode and decode must not contain NUL"),
             (config.size in ("file", "g192"), "size must be file or g192"),
             (config.delay >= 0 and config.timeout_seconds > 0, "delay and timeout_seconds must not be negative"),
         ):
@@ -82,7 +85,10 @@ class External(Baseline):
                 raise BaselineError(f"external:{path}: {message}")
         self._commands = []
         for field in ("encode", "decode"):
-            command = shlex.split(getattr(config, field))
+            try:
+                command = shlex.split(getattr(config, field))
+            except ValueError as error:
+                raise BaselineError(f"external:{path}: {field} is no command line ({error})") from error
             if "{input}" not in " ".join(command) or "{output}" not in " ".join(command):
                 raise BaselineError(f"external:{path}: {field} must contain {{input}} and {{output}}")
             if shutil.which(command[0]) is None:

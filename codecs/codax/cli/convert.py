@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import codax
-from codax.cli.options import Kbps, Model
+from codax.cli.options import Kbps, Model, Overwrite
 
 
 def convert_command(
@@ -19,14 +19,14 @@ def convert_command(
     content: Annotated[
         int, typer.Option(min=1, help="Number of codebooks taken from IN, from the first; the others are VOICE's.")
     ] = 1,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert the voice of IN to that of VOICE, by swapping levels of a model whose first codebook carries content."""
     from codax import audio
     from codax.codec.voice_conversion import check_content, swap_levels
-    from codax.containers.signals import refuse_same
+    from codax.storage.files import claim_output
 
-    refuse_same(source, target)
-    refuse_same(voice, target)
+    claim_output(target, source, voice, overwrite=overwrite)
     signals = [audio.read(path) for path in (source, voice)]  # reports unreadable files before loading the model
     codec = codax.load(model)
     check_content(codec.config, f"model {codec.model_id}")

@@ -11,6 +11,7 @@ import typer
 
 from codax.config import DataConfig, TeacherConfig
 from codax.errors import CodaxError
+from codax.storage.files import claim_output
 
 data_app = typer.Typer(no_args_is_help=True, help="Build and inspect training data.")
 
@@ -62,6 +63,7 @@ def build(
     interrupted build of shards also resumes when the same command is run again.
     """
     from codax.data import manifest
+    from codax.data.shards import plan
     from codax.data.shards.build import build_shards
     from codax.data.starter import corpus
 
@@ -89,6 +91,8 @@ def build(
     elif part:
         raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
     else:
+        if not (out / plan.WORK).is_dir():  # an unfinished build resumes
+            claim_output(out, spec, overwrite=None)
         config = DataConfig(cache_dir=cache_dir)
         path = build_shards(
             spec,

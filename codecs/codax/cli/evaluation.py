@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
+from codax.storage.files import claim_output
 
 
 def run(flags: Any) -> None:
@@ -12,11 +14,15 @@ def run(flags: Any) -> None:
     if flags.report == "bitrates":
         from codax.evaluation import bitrates
 
+        if flags.out:
+            claim_output(Path(flags.out) / bitrates.NAME, overwrite=flags.overwrite)
+
         rates = bitrates.measure(flags.model, flags.recipes, flags.data, seconds=flags.seconds, split=flags.split)
         bitrates.report(rates, flags.out or None)
         return
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
+    claim_output(flags.out, flags.data, *(flags.model or []), overwrite=flags.overwrite)
     from codax.evaluation import runner, table
 
     results = runner.evaluate(

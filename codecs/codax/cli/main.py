@@ -19,13 +19,14 @@ import codax
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
 from codax.cli.mushra import mushra_app
-from codax.cli.options import Kbps, Model
+from codax.cli.options import Kbps, Model, Overwrite
 from codax.cli.plan import plan_command
 from codax.cli.stream import stream_app
 from codax.cli.visqol import visqol_command
 from codax.codec import shipped
 from codax.errors import CodaxError
-from codax.storage.files import discard_unfinished
+from codax.runtime.program import named_devices
+from codax.storage.files import claim_output, discard_unfinished
 
 app = typer.Typer(
     name="codax",
@@ -113,12 +114,14 @@ def encode(
         int | None,
         typer.Option(min=1, help="Beam width of the codebook search: better and slower. Default: the model's."),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Encode an audio file to a .codax file, or with an EnCodec model to EnCodec's .ecdc format."""
     from codax import audio
-    from codax.containers.whole_files import encode_file
+    from codax.containers.whole_files import SUFFIXES, encode_file
     from codax.runtime.progress import Progress
 
+    claim_output(target, source, overwrite=overwrite, suffixes=SUFFIXES)
     seconds = audio.info(source).seconds  # reports an unreadable file before the model is loaded
     codec = codax.load(model, beam=beam)
     with Progress("encode", seconds, unit="s", brief=True) as progress:
@@ -150,11 +153,13 @@ def decode(
     damaged: Annotated[
         Damage, typer.Option(help="Handling of damaged blocks in entropy-coded files; conceal: output silence.")
     ] = Damage.refuse,
+    overwrite: Overwrite = False,
 ) -> None:
     """Decode a .codax file to an audio file of the original rate, channel count and length; or an .ecdc file."""
     from codax.containers.whole_files import decode_file, seconds_in
     from codax.runtime.progress import Progress
 
+    claim_output(target, source, overwrite=overwrite)
     conceal = damaged is Damage.conceal
     seconds = seconds_in(source, conceal=conceal)  # reports a damaged file before JAX is imported
     with Progress("decode", seconds, unit="s", brief=True) as progress:
@@ -185,6 +190,7 @@ def import_command(
         ),
     ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert a codec or EnCodec's language model to a model folder of codax, without executing any of its code."""
     from codax.interop.encodec_lm import codec_of, import_lm, is_lm
@@ -192,6 +198,7 @@ def import_command(
     from codax.lm.storage import save_lm
     from codax.storage.tensors import read_tensors
 
+    claim_output(target, source, overwrite=overwrite)
     state = read_tensors(Path(source)) if Path(source).is_file() else None
     if state is not None and is_lm(state):
         lm = import_lm(source, state=state)
@@ -220,6 +227,7 @@ def export_command(
         bool, typer.Option("--compare/--no-compare", help="Run ONNX programs and compare them with JAX first.")
     ] = True,
     half: Annotated[bool, typer.Option("--half", help="safetensors: 16-bit floats, half the size.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Export a model for another project, or for use without codax."""
     from codax.codec.codec import Codec
@@ -238,6 +246,7 @@ def export_command(
     }
     if half and form is not ExportFormat.safetensors:
         raise CodaxError(f"--half: --format {form.value} writes 32-bit floats")
+    claim_output(target, model, overwrite=overwrite)
     report = exporters[form](codax.load(model), target)
     print(f"{target}: {form.value}" + (f", {report}" if report else ""))
 
@@ -261,7 +270,8 @@ def main() -> None:
     """Runs the command line. Invalid input and problems of the machine give one line on stderr and status 1."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        with named_devices():
+            app()
     except CodaxError as error:
         _fail(str(error))
     except BrokenPipeError:

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from codax.cli.options import Overwrite
 from codax.errors import CodaxError
+from codax.storage.files import claim_output
 
 mushra_app = typer.Typer(no_args_is_help=True, help="Listening tests: MUSHRA (ITU-R BS.1534-3) and ABX.")
 
@@ -51,6 +53,7 @@ def build(
     embed: Annotated[
         bool, typer.Option("--embed/--side-folder", help="Audio inside the page, or in a folder beside it.")
     ] = True,
+    overwrite: Overwrite = False,
 ) -> None:
     """Build a page that runs in any browser without a server, and the manifest that identifies its signals.
 
@@ -77,6 +80,7 @@ def build(
         if name in folders:
             raise CodaxError(f"--systems {text}: {name} is given twice")
         folders[name] = Path(folder)
+    claim_output(out, reference, *folders.values(), overwrite=overwrite)
     plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats)
     built = build_test(reference, folders, out, plan, Rules(lufs_tolerance, match_loudness), kbps=kbps)
     for warning in built.warnings:
@@ -115,12 +119,14 @@ def analyze(
     ] = Screening.bs1534,
     correction: Annotated[Correction, typer.Option(help="Correction for multiple comparisons.")] = Correction.hochberg,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutation tests.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Merge results, drop listeners by a rule, and compare the systems."""
     from codax.cli.listening_tables import show
     from codax.listening.analysis import analyze as analyze_results
     from codax.listening.manifest import read_manifest
 
+    claim_output(out, *results, overwrite=overwrite)
     analysis = analyze_results(
         results, read_manifest(manifest), out, screening=screening.value, correction=correction.value, seed=seed
     )

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from codax.cli.options import Overwrite
 from codax.errors import CodaxError
 from codax.planning.chips import GIB
-from codax.storage.files import write_whole
+from codax.storage.files import claim_output, write_whole
 
 
 class Level(enum.StrEnum):
@@ -36,11 +37,14 @@ def plan_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compile the training step for a TPU slice or for CPU devices, which need not be present, and report its needs.
 
     Fields of the recipe are overridden as in training: --config.train.batch_size=64.
     """
+    if out is not None:
+        claim_output(out, config, overwrite=overwrite)
     # Before JAX starts: nothing here runs on an accelerator.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from codax.config import recipe_flags

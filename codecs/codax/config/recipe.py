@@ -6,6 +6,7 @@ fields; a recipe or a command line that sets a field without effect is rejected 
 
 import copy
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -158,10 +159,14 @@ class Config(Section):
         for section in (*sections, whole):
             for ok, field, expected in section.checks():
                 if not ok:
-                    value = _at(section, field)
-                    raise ConfigError(f"config field {section.place(field)} = {shown(value)}: must be {expected}")
+                    about = f"config field {section.place(field)} = {shown(_at(section, field))}"
+                    raise ConfigError(f"{about}: must be {expected}{_origin(section, field)}")
         for kbps in self.quantizer.kbps:
-            self.quantizers_for(kbps)
+            try:
+                self.quantizers_for(kbps)
+            except ConfigError as error:
+                field = f"config field quantizer.kbps = {self.quantizer.kbps!r}"
+                raise ConfigError(f"{field}: {error}{_origin(self, 'quantizer.kbps')}") from error
         return self
 
     def refuse_idle(self) -> Self:
@@ -213,7 +218,14 @@ class Config(Section):
             raise ConfigError(f"{path}: {error}") from error
 
 
+def _origin(section: Section, path: str) -> str:
+    """The end of a message about a field: nothing, or that its value is a default."""
+    place, _, name = path.rpartition(".")
+    owner = _at(section, place) if place else section
+    field = type(owner).__dataclass_fields__[name]
+    default = field.default_factory() if callable(field.default_factory) else field.default
+    return f"; this is the default of {type(owner).__name__}" if getattr(owner, name) == default else ""
+
+
 def _at(section: Any, path: str) -> Any:
-    for name in path.split("."):
-        section = getattr(section, name)
-    return section
+    return functools.reduce(getattr, path.split("."), section)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import re
 from pathlib import Path
 
 from codax.config import Config, ConfigError
+from codax.config.section import Section, nearest, unknown_field
 
 
 def load_recipe(path: str | Path) -> Config:
@@ -18,18 +21,34 @@ def load_recipe(path: str | Path) -> Config:
       ConfigError: the file does not exist, or running it fails; the message names the file.
     """
     name, has_argument, argument = str(path).partition(":")
+    if not Path(name).is_file():
+        recipes = itertools.chain(Path(name).parent.glob("*.py"), Path("configs").glob("*.py"))
+        raise ConfigError(f"{name}: no such recipe{nearest(name, [str(recipe) for recipe in recipes])}")
     spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-    if not Path(name).is_file() or spec is None or spec.loader is None:
-        raise ConfigError(f"{name}: no such recipe")
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{name}: not a recipe, which is a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise ConfigError(f"has no get_config(){nearest('get_config', list(vars(module)))}")
         config = module.get_config(*[argument] * bool(has_argument))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{name}: get_config() failed ({reason})") from error
+        raise ConfigError(f"{name}: {_of_section(reason) or f'get_config() failed ({reason})'}") from error
     if not isinstance(config, Config):
         raise ConfigError(f"{name}: get_config() must return a codax.config.Config, not {type(config).__name__}")
     return config
+
+
+def _of_section(reason: str) -> str:
+    """The message for an unknown argument of a section's class; "" for other errors."""
+    match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", reason)
+    classes = {cls.__name__: cls for cls in _subclasses(Section)}
+    return str(unknown_field(classes[match[1]], match[2])) if match and match[1] in classes else ""
+
+
+def _subclasses(cls: type[Section]) -> list[type[Section]]:
+    return [cls, *itertools.chain.from_iterable(map(_subclasses, cls.__subclasses__()))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import sys
 import typing
 from collections.abc import Sequence
@@ -42,16 +43,27 @@ def read(recipe: str, overrides: Sequence[str]) -> Config:
     rest = _parse(argv, values)
     if len(rest) > 1:
         raise CodaxError(f"unexpected argument {rest[1]!r}")
-    return checked(holder.value)
+    return checked(holder.value, argv)
 
 
-def checked(config: Config) -> Config:
+def checked(config: Config, argv: Sequence[str] = ("",)) -> Config:
     """Returns a validated config; rejects ill-typed fields and fields that were set without effect.
 
+    Args:
+      config: of the recipe, with the overrides.
+      argv: the command line that it was read from.
+
     Raises:
-      ConfigError: naming the field.
+      ConfigError: naming the field, and the flag that set it or the recipe.
     """
-    return Config.from_dict(config.to_dict()).refuse_idle()
+    try:
+        return Config.from_dict(config.to_dict()).refuse_idle()
+    except ConfigError as error:
+        sources = [_recipe(argv)]
+        for field, value in _overrides(argv):
+            if re.search(rf"\b{re.escape(field)}\b", str(error)):
+                sources.append(f"--config.{field}={value}")
+        raise ConfigError(f"{sources[-1]}: {error}" if sources[-1] else str(error)) from error
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -71,6 +83,8 @@ def _define(values: flags.FlagValues, argv: list[str]) -> flags.FlagHolder[Confi
     """Defines `--config` with the overrides of a command line."""
 
     def recipe(path: str) -> Config:
+        if not path:
+            raise ConfigError(_MISSING)
         config, overrides = load_recipe(path), _overrides(argv)
         for field, value in overrides:
             _choose_class(config, field, value)
@@ -78,18 +92,44 @@ def _define(values: flags.FlagValues, argv: list[str]) -> flags.FlagHolder[Confi
             _check_field(config, field)
         return config
 
-    return config_flags.DEFINE_config_dataclass(
+    holder = config_flags.DEFINE_config_dataclass(
         "config",
         Config(),
-        help_string="Recipe: a Python file with get_config() -> Config.",
+        help_string=_help(),
         flag_values=values,
         sys_argv=argv if _has_recipe(argv) else [""],  # without a recipe there is nothing to override
         parse_fn=recipe,
     )
+    values["config"].default_as_str = ""  # its fields are in the help
+    values.register_key_flag_for_module(argv[0], values["config"])  # a flag of the program, which --help lists
+    return holder
+
+
+def _help() -> str:
+    """Describes `--config` with all fields of a config and their defaults."""
+    lines = ["Recipe: a Python file with get_config() -> Config. Its fields can be set; without a recipe they are:"]
+    for section in Config().sections():
+        for field in dataclasses.fields(section):
+            value, place = getattr(section, field.name), section.place(field.name)
+            if isinstance(section, Tagged) and field.name == section.tag:
+                lines.append(f"--config.{place}={value} (or {', '.join(sorted({*section.classes} - {value}))})")
+            elif field.init and not isinstance(value, Section):
+                lines.append(f"--config.{place}={value}")
+    return "\n".join(lines)
 
 
 def _has_recipe(argv: Sequence[str]) -> bool:
     return any(argument.partition("=")[0] in ("--config", "-config") for argument in argv[1:])
+
+
+def _recipe(argv: Sequence[str]) -> str:
+    """The recipe file of a command line: the last value of `--config`."""
+    recipe = ""
+    for argument, following in zip(argv[1:], [*argv[2:], ""], strict=True):
+        name, has_value, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name == "config":
+            recipe = value if has_value else following
+    return recipe
 
 
 def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -120,10 +160,16 @@ def _check_field(config: Config, field: str) -> None:
         if not isinstance(section, Section):
             raise ConfigError(f"unknown config field {field}")
         if part not in section.field_names():
-            raise unknown_field(type(section), part)
+            raise _elsewhere(config, part) or unknown_field(type(section), part)
         section = getattr(section, part)
     if isinstance(section, dict):
         raise ConfigError(f"config field {field}: set one of {', '.join(section) or 'its entries in the recipe'}")
+
+
+def _elsewhere(config: Config, name: str) -> ConfigError | None:
+    """The error for a field that exists in one other section only."""
+    places = [s.place(name) for s in config.sections() if name in s.field_names()]
+    return ConfigError(f"unknown config field {name}; did you mean {places[0]}?") if len(places) == 1 else None
 
 
 def _parse(argv: list[str], values: flags.FlagValues) -> list[str]:

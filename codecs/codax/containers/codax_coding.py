@@ -21,7 +21,6 @@ from codax.containers.signals import (
     block_samples,
     join_streams,
     model_blocks,
-    refuse_same,
     split_streams,
 )
 from codax.containers.streamed import ContainerReader, ContainerWriter
@@ -82,7 +81,6 @@ def encode(
     Raises:
       AudioError, ContainerError: naming the file.
     """
-    refuse_same(source, target)
     described, config = audio.info(source), codec.config
     meta = describe(
         codec, sample_rate=described.rate, channels=described.channels, num_quantizers=num_quantizers, denoise=denoise
@@ -133,7 +131,6 @@ def decode(
     Raises:
       AudioError, ContainerError, CodaxError: naming the file.
     """
-    refuse_same(source, target)
     with ContainerReader(source, conceal=conceal) as reader:
         meta = reader.meta
         with audio.AudioWriter(target, meta.sample_rate, meta.channels) as writer:

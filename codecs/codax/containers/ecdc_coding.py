@@ -12,7 +12,7 @@ import numpy as np
 from codax import audio
 from codax.config import Config
 from codax.containers import ecdc, ecdc_lm
-from codax.containers.signals import Progress, Report, block_samples, model_blocks, refuse_same
+from codax.containers.signals import Progress, Report, block_samples, model_blocks
 from codax.errors import CodaxError
 from codax.storage.files import write_whole
 
@@ -54,7 +54,6 @@ def encode(
     Raises:
       CodaxError: naming the file.
     """
-    refuse_same(source, target)
     described = audio.info(source)
     rate, channels = codec.config.model.sample_rate, codec.config.model.audio_channels
     begin = time.perf_counter()
@@ -103,7 +102,6 @@ def decode(
     Raises:
       CodaxError: naming the file; also if the model has another architecture than the one that the file names.
     """
-    refuse_same(source, target)
     if kind_of(codec.config) != file.model:
         raise CodaxError(f"{source}: written by {file.model}; model {codec.model_id} has another shape")
     if file.codebooks > codec.config.quantizer.num_quantizers:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
 from codax import audio
 from codax.audio.stream import equal_blocks
 from codax.config import Config
-from codax.errors import CodaxError
 
 _BLOCK_SECONDS = 8.0  # of audio per call of the model, over all streams
 
@@ -37,12 +35,6 @@ class Report:
     def real_time_factor(self) -> float:
         """Seconds of audio per second of work."""
         return self.seconds / max(self.elapsed, 1e-9)
-
-
-def refuse_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Raises CodaxError if both names are the same existing file, which would be lost."""
-    if Path(source).exists() and Path(target).exists() and os.path.samefile(source, target):
-        raise CodaxError(f"{target}: input and output are the same file")
 
 
 def split_streams(block: np.ndarray, group: int) -> np.ndarray:

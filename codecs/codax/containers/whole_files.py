@@ -13,9 +13,12 @@ from codax.containers.frequencies import find_lm
 from codax.containers.signals import Progress, Report
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
+from codax.storage.files import claim_output
 
 if TYPE_CHECKING:
     from codax.codec.codec import Codec
+
+SUFFIXES = (".codax", SUFFIX)  # of the names of containers
 
 Name = str | os.PathLike[str]
 
@@ -50,8 +53,9 @@ def encode_file(
       Seconds of audio, bytes of the container, and elapsed seconds.
 
     Raises:
-      CodaxError: naming the file, or the option that the model does not support.
+      CodaxError: naming the file, such as a target with another suffix, or the option that the model does not support.
     """
+    claim_output(target, source, overwrite=True, suffixes=SUFFIXES)
     codec = _load(model) if isinstance(model, str | os.PathLike) else model
     if denoise and codec.config.model.film == "none":
         raise CodaxError(f"denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
@@ -102,6 +106,7 @@ def decode_file(
     Raises:
       CodaxError: naming the file.
     """
+    claim_output(target, source, overwrite=True)
     if os.fspath(source).lower().endswith(SUFFIX):
         if model is None:
             raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it (--model)")

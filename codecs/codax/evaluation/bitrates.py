@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from codax.containers.whole_files import decode_file, encode_file
 from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
 from codax.evaluation.codecs import find_models
+from codax.storage import csv_text
 from codax.storage.files import write_whole
 
 NAME = "bitrates.csv"
@@ -190,14 +189,9 @@ _COLUMNS = (
 
 def to_csv(rates: Sequence[Rate]) -> str:
     """One line per rate, with empty fields for missing values."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     names = [field.name for field in dataclasses.fields(Rate)]
-    writer.writerow(names)
-    for rate in rates:
-        values = (getattr(rate, name) for name in names)
-        writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values])
-    return out.getvalue()
+    rows = [[getattr(rate, name) for name in names] for rate in rates]
+    return csv_text.to_csv([names, *([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)])
 
 
 def report(rates: Sequence[Rate], out: str | None) -> None:

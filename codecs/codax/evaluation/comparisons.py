@@ -6,16 +6,16 @@ cancels what the utterances have in common.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from codax.evaluation.results import Results, Row
+from codax.evaluation.results import Results, Row, errors_and_lengths, with_floored
 from codax.evaluation.statistics import Interval, difference_interval
 from codax.metrics import registry
+from codax.storage import csv_text
 from codax.storage.files import write_whole
 
 NAME = "comparisons.csv"
@@ -29,6 +29,7 @@ class Comparison:
       metric: key of the value.
       first, second: keys of the systems.
       difference: first minus second, over the utterances that both have; error rates are pooled, in per cent.
+        `floored` counts the pairs in which a signal could not be measured.
     """
 
     metric: str
@@ -60,29 +61,27 @@ def compare(results: Results, *, seed: int = 0) -> list[Comparison]:
 def _difference(first: Sequence[Row], second: Sequence[Row], key: str, seed: int) -> Interval | None:
     both = {row.utterance: row for row in second}
     pairs = [(row, both[row.utterance]) for row in first if row.utterance in both]
-    counts = [(a.counts[key], b.counts[key]) for a, b in pairs if key in a.counts and key in b.counts]
-    if counts:
-        errors = ([pair[i].errors for pair in counts] for i in range(2))
-        lengths = ([pair[i].reference_length for pair in counts] for i in range(2))
-        difference = difference_interval(*errors, *lengths, seed=seed)
-        return None if difference is None else difference.scaled(100)
-    scores = [(a.scores[key], b.scores[key]) for a, b in pairs if key in a.scores and key in b.scores]
-    if not scores:
-        return None
-    ones = [1.0] * len(scores)
-    return difference_interval([a for a, _ in scores], [b for _, b in scores], ones, ones, seed=seed)
+    sides = [[pair[i] for pair in pairs] for i in range(2)]
+    if any(key in row.counts for row in first):
+        (errors, lengths), (other_errors, other_lengths) = (errors_and_lengths(side, key) for side in sides)
+        difference = difference_interval(errors, other_errors, lengths, other_lengths, seed=seed)
+        difference = None if difference is None else difference.scaled(100)
+    else:
+        scores = [[row.scores.get(key, math.nan) for row in side] for side in sides]
+        ones = [1.0] * len(pairs)
+        difference = difference_interval(scores[0], scores[1], ones, ones, seed=seed)
+    return with_floored(difference, sum(key in a.floored or key in b.floored for a, b in pairs))
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """One line per comparison."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances"])
+    header = ["metric", "unit", "better", "first", "second", "difference", "low", "high", "utterances", "of", "floored"]
+    rows: list[list[object]] = []
     for c in comparisons:
         value, d = registry.VALUES[c.metric], c.difference
         numbers = [f"{x:.6g}" for x in (d.mean, d.low, d.high)]
-        writer.writerow([c.metric, value.unit, value.better, c.first, c.second, *numbers, d.n])
-    return out.getvalue()
+        rows.append([c.metric, value.unit, value.better, c.first, c.second, *numbers, d.n, d.of, d.floored])
+    return csv_text.to_csv([header, *rows])
 
 
 def write(comparisons: Sequence[Comparison], folder: Path) -> None:

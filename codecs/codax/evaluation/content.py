@@ -46,12 +46,14 @@ class ContentScorer:
         self._series: dict[str, _Coded] = {}
         self._values: dict[str, dict[str, Interval | None]] = {}
         self._done: set[str] = set()  # series already added for the current utterance
+        self._utterances = 0
         self.error = ""
 
     def start(self, utterance: Utterance) -> None:
         """Starts the next utterance."""
         self._segments, self._speaker, self.error = [], utterance.entry.speaker, ""
         self._done.clear()
+        self._utterances += 1
         try:
             self._segments = self._labels(utterance)
         except CodaxError as error:
@@ -87,7 +89,9 @@ class ContentScorer:
             return {}
         if series not in self._values:
             values = _counted(coded, seed) if self._counts else {}
-            self._values[series] = values | (_compared(coded, seed) if self._abx else {})
+            values |= _compared(coded, seed) if self._abx else {}
+            of = self._utterances
+            self._values[series] = {key: v and dataclasses.replace(v, of=of) for key, v in values.items()}
         return self._values[series]
 
 

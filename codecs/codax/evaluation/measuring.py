@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
-from codax.evaluation.systems import CodecSystem, Output, System
-from codax.metrics.measures import TEXTS, Measure
+from codax.evaluation.systems import CodecSystem, Original, Output, System
+from codax.metrics.measures import TEXTS, Measure, Value
 from codax.metrics.registry import Selection
 
 
@@ -76,6 +77,7 @@ class _Bench:
         self._rate, self.seconds = utterance.sample_rate, utterance.seconds
         self._selection, self._scorer = selection, scorer
         self._error, self._text_error = "", ""
+        self._measurable: set[str] = set()  # keys of values that the original has
         heard = [v.key for m in selection.measures if set(TEXTS).intersection(m.needs) for v in m.values]
         self._text_key = "wer" if "wer" in selection.keys else next(iter(heard), "wer")  # key of transcription errors
         try:
@@ -105,25 +107,38 @@ class _Bench:
         row.elapsed = time.perf_counter() - begin
         row.file_bytes, row.payload_bytes = output.file_bytes, output.payload_bytes
         if not np.isfinite(output.audio).all():
-            row.errors["system"] = "the decoded audio holds values that are not finite"
-            return None
+            row.errors["audio"] = "the decoded audio holds values that are not finite: it counts as silence"
+            output = dataclasses.replace(output, audio=np.zeros_like(output.audio))
         inputs = self._signals(output.audio) | self._texts(output.audio, row) | _codes(system, output)
         for measure in self._selection.measures:
             self._apply(measure, inputs, row)
+        if isinstance(system, Original):
+            self._measurable = {*row.scores, *row.counts}
         return output
 
     def _apply(self, measure: Measure, inputs: dict[str, Any], row: Row) -> None:
-        keys = [value.key for value in measure.values if value.key in self._selection.keys]
+        """Computes the values of a measure; those that only the original has get their floor."""
+        scores, reason = {}, row.errors.get("audio", "")
         try:
             if "degraded" in measure.needs and measure.rate:
                 inputs = inputs | self._signals(inputs["degraded"], measure.rate)
             if any(name not in inputs for name in measure.needs):
                 return  # the system has no codes, or the row has the reason for a missing transcript
-            scores = measure.compute(*(inputs[name] for name in measure.needs))
+            if not reason or "degraded" not in measure.needs:
+                scores = measure.compute(*(inputs[name] for name in measure.needs))
         except Exception as error:
-            row.errors[keys[0]] = _reason(error)
-            return
-        row.scores.update({key: float(scores[key]) for key in keys})
+            reason = _reason(error)
+        for value in measure.values:
+            if value.key not in self._selection.keys:
+                continue
+            score = float(scores.get(value.key, math.nan))
+            if not math.isfinite(score):
+                row.errors[value.key] = reason or f"{value.label} is not a finite number"
+                if value.key not in self._measurable or not math.isfinite(score := _floor(value, measure, inputs)):
+                    continue
+                row.errors[value.key] += f"; counts as {score:.3g}, the floor"
+                row.floored.append(value.key)
+            row.scores[value.key] = score
 
     def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
         """The inputs `measures.SIGNALS`, resampled to `rate` if given."""
@@ -145,9 +160,26 @@ class _Bench:
             row.counts = self._scorer.counts(heard, self._selection.keys)
         except Exception as error:
             row.errors[self._text_key] = _reason(error)
-            return {}
+            if not self._measurable:
+                return {}
+            heard = ""  # a signal that cannot be recognised has no words
+            row.errors[self._text_key] += "; counts as no words"
+            row.counts = self._scorer.counts(heard, self._selection.keys)
+        if "audio" in row.errors or self._text_key in row.errors:
+            row.floored += row.counts
         row.heard = heard
         return self._scorer.inputs(heard)
+
+
+def _floor(value: Value, measure: Measure, inputs: dict[str, Any]) -> float:
+    """The floor of a value: its own, or that of silence; NaN if silence cannot be measured."""
+    if value.floor is not None:
+        return value.floor
+    silence = inputs | {"degraded": np.zeros_like(inputs["degraded"])}
+    try:
+        return float(measure.compute(*(silence[name] for name in measure.needs))[value.key])
+    except Exception:
+        return math.nan
 
 
 def _codes(system: System, output: Output) -> dict[str, Any]:

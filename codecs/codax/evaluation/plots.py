@@ -23,6 +23,7 @@ _WITH_ORIGINAL = ("wer", "cer", "speaker")  # metrics whose best value is that o
 _SPLIT = ("wer", "speaker")
 _HIDDEN = ("codebook_use", "perplexity", "entropy_kbps")  # not measures of quality
 _COLUMNS = 3
+_Point = tuple[float, float, float, float, str]  # x, value, low, high, note of a mean over fewer utterances
 
 
 def rate_quality(results: Results, path: Path) -> None:
@@ -86,7 +87,9 @@ def information_split(results: Results, path: Path) -> None:
     for index, key in enumerate(_SPLIT):
         axes = figure.add_subplot(1, len(_SPLIT), index + 1)
         for name, group in series.items():
-            points = [(_codebooks(s), v.mean, v.low, v.high) for s in group if (v := s.metrics[key]) is not None]
+            points = [
+                (_codebooks(s), v.mean, v.low, v.high, v.note) for s in group if (v := s.metrics[key]) is not None
+            ]
             _line(axes, points, name, handles, _style(results, name))
         _finish(axes, results, key, handles)
         axes.set_xlabel("number of codebooks", fontsize=8)
@@ -102,10 +105,10 @@ def _drawable(results: Results, key: str) -> bool:
     return any(_point(system, key) is not None for system in results.systems)
 
 
-def _point(system: SystemResult, key: str) -> tuple[float, float, float, float] | None:
-    """(kbps, value, low, high) of a system, or None."""
+def _point(system: SystemResult, key: str) -> _Point | None:
+    """The point of a system, its rate in kbps, or None."""
     value, rate = system.metrics.get(key), system.bits_per_second
-    return None if value is None or rate is None else (rate.mean / 1000, value.mean, value.low, value.high)
+    return None if value is None or rate is None else (rate.mean / 1000, value.mean, value.low, value.high, value.note)
 
 
 def _panel(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> None:
@@ -118,9 +121,9 @@ def _panel(axes: Axes, results: Results, key: str, handles: dict[str, Any]) -> N
     axes.set_xlim(0, 1.06 * max(1e-3, *(s.bits_per_second.mean / 1000 for s in results.systems if s.bits_per_second)))
 
 
-def _line(axes: Axes, points: Sequence[tuple[float, ...]], name: str, handles: dict[str, Any], style: int) -> None:
-    """Draws (x, value, low, high) with intervals, in the given style."""
-    x, y, low, high = zip(*points, strict=True)
+def _line(axes: Axes, points: Sequence[_Point], name: str, handles: dict[str, Any], style: int) -> None:
+    """Draws points with intervals and notes, in the given style."""
+    x, y, low, high, notes = zip(*points, strict=True)
     handles[name] = axes.errorbar(
         x,
         y,
@@ -135,6 +138,8 @@ def _line(axes: Axes, points: Sequence[tuple[float, ...]], name: str, handles: d
         capsize=3,
         elinewidth=1,
     )
+    for where, note in zip(zip(x, y, strict=True), notes, strict=True):
+        axes.annotate(note, where, (4, 4), textcoords="offset points", fontsize=6)
 
 
 def _style(results: Results, series: str) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from codax.evaluation.systems import System
 from codax.metrics import builtin, registry, wer
 from codax.metrics.codebooks import CodebookUse
 from codax.metrics.wer import ErrorCounts
+from codax.storage import csv_text
 from codax.storage.files import write_whole
 
 FORMAT = "codax-results"
@@ -40,7 +40,8 @@ class Row:
     counts: dict[str, ErrorCounts] = dataclasses.field(default_factory=dict)
     transcript: str = ""
     heard: str = ""
-    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # metric, or "system" -> reason
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # metric, "audio" or "system" -> reason
+    floored: list[str] = dataclasses.field(default_factory=list)  # values of a signal that could not be measured
 
     def value(self, key: str) -> float | None:
         """A reported value; error rates in per cent."""
@@ -119,6 +120,8 @@ class Results:
                 continue
             about = registry.VALUES[key]
             value.update({"unit": about.unit, "better": about.better})
+            if note := system.metrics[key].note:  # pyright: ignore[reportOptionalMemberAccess]
+                value["note"] = note
             if about.mapping:
                 value["mapping"] = about.mapping
             if key in counts:
@@ -141,10 +144,8 @@ class Results:
         header = ["system", "utterance", "audio", "seconds", "file_bytes", "payload_bytes", "bits_per_second", *plain]
         for key in text:
             header += [key, f"{key}_substitutions", f"{key}_deletions", f"{key}_insertions", f"{key}_reference"]
-        header += ["transcript", "heard", "errors"]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
+        header += ["transcript", "heard", "floored", "errors"]
+        lines = [header]
         for row in self.rows:
             bps = None if row.file_bytes is None else 8 * row.file_bytes / row.seconds
             line: list[Any] = [row.system, row.utterance, row.audio, f"{row.seconds:.4f}"]
@@ -155,8 +156,8 @@ class Results:
                 line.append(_number(row.value(key)))
                 line += [c.substitutions, c.deletions, c.insertions, c.reference_length] if c else [None] * 4
             problems = "; ".join(f"{metric}: {reason}" for metric, reason in row.errors.items())
-            writer.writerow(["" if x is None else x for x in [*line, row.transcript, row.heard, problems]])
-        return out.getvalue()
+            lines.append([*line, row.transcript, row.heard, " ".join(row.floored), problems])
+        return csv_text.to_csv(lines)
 
     def write(self, folder: Path) -> None:
         """Writes results.json and per_file.csv."""
@@ -185,21 +186,23 @@ def summarize(
     """
     metrics: dict[str, Interval | None] = {}
     counts: dict[str, ErrorCounts] = {}
+    coded = sum(row.payload_bytes is not None for row in rows)
     for key in keys:
         if key in _TEXT_KEYS:
-            scored = [row.counts[key] for row in rows if key in row.counts]
-            rate = ratio_interval([c.errors for c in scored], [c.reference_length for c in scored], seed=seed)
+            rate = ratio_interval(*errors_and_lengths(rows, key), seed=seed)
             metrics[key] = None if rate is None else rate.scaled(100)
-            if scored:
+            if scored := [row.counts[key] for row in rows if key in row.counts]:
                 counts[key] = wer.pooled(scored)
         elif key in _CONTENT_KEYS:
             metrics[key] = (content or {}).get(key)
         elif key in _CODE_STATISTICS:
-            metrics[key] = None if codebooks is None else _corpus_statistic(_CODE_STATISTICS[key](codebooks), len(rows))
+            metrics[key] = (
+                None if codebooks is None else _corpus_statistic(_CODE_STATISTICS[key](codebooks), coded, len(rows))
+            )
         else:
             metrics[key] = mean_interval([row.scores.get(key) for row in rows], seed=seed)
-    coded = [row for row in rows if row.file_bytes is not None and row.payload_bytes is not None]
-    seconds = [row.seconds for row in coded]
+        metrics[key] = with_floored(metrics[key], sum(key in row.floored for row in rows))
+    seconds = [row.seconds for row in rows]
     speeds = [row.seconds / row.elapsed for row in rows if row.elapsed]
     return SystemResult(
         key=system.key,
@@ -212,8 +215,8 @@ def summarize(
         utterances=len(rows),
         failed=sum(bool(row.errors) for row in rows),
         seconds=sum(row.seconds for row in rows),
-        bits_per_second=ratio_interval([8.0 * (row.file_bytes or 0) for row in coded], seconds, seed=seed),
-        payload_bits_per_second=ratio_interval([8.0 * (row.payload_bytes or 0) for row in coded], seconds, seed=seed),
+        bits_per_second=ratio_interval([_bits(row.file_bytes) for row in rows], seconds, seed=seed),
+        payload_bits_per_second=ratio_interval([_bits(row.payload_bytes) for row in rows], seconds, seed=seed),
         real_time_factor=float(np.median(speeds)) if speeds and system.kind != "original" else None,
         metrics=metrics,
         counts=counts,
@@ -228,9 +231,24 @@ _CODE_STATISTICS = {
 }
 
 
-def _corpus_statistic(value: float, n: int) -> Interval:
+def _corpus_statistic(value: float, n: int, of: int) -> Interval:
     """A statistic of the whole corpus. It has no interval, because resampling utterances would bias the entropy."""
-    return Interval(value, value, value, n)
+    return Interval(value, value, value, n, of)
+
+
+def errors_and_lengths(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
+    """Errors and reference lengths of an error rate, one per row; NaN where it was not measured."""
+    counts = [row.counts.get(key) for row in rows]
+    return [c.errors if c else math.nan for c in counts], [c.reference_length if c else math.nan for c in counts]
+
+
+def with_floored(interval: Interval | None, count: int) -> Interval | None:
+    """An interval with the number of its values that are the metric's floor."""
+    return None if interval is None else dataclasses.replace(interval, floored=count)
+
+
+def _bits(size: int | None) -> float:
+    return math.nan if size is None else 8.0 * size
 
 
 def _number(value: float | None) -> str | None:

@@ -19,15 +19,29 @@ LEVEL = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A statistic with its 95 % bootstrap interval over `n` utterances."""
+    """A statistic with its 95 % bootstrap interval.
+
+    Attributes:
+      n: utterances with a value.
+      of: utterances of the evaluation.
+      floored: utterances whose value is the metric's floor, because the decoded signal could not be measured.
+    """
 
     mean: float
     low: float
     high: float
     n: int
+    of: int = 0
+    floored: int = 0
+
+    @property
+    def note(self) -> str:
+        """Such as "12 of 13, 1 at the floor"; "" if every utterance was measured."""
+        notes = [f"{self.n} of {self.of}"] if self.n < self.of else []
+        return ", ".join([*notes, f"{self.floored} at the floor"] if self.floored else notes)
 
     def scaled(self, factor: float) -> Interval:
-        return Interval(self.mean * factor, self.low * factor, self.high * factor, self.n)
+        return dataclasses.replace(self, mean=self.mean * factor, low=self.low * factor, high=self.high * factor)
 
 
 def mean_interval(values: Sequence[float | None] | np.ndarray, *, seed: int = 0, draws: int = DRAWS) -> Interval | None:
@@ -60,9 +74,7 @@ def ratio_interval(
     Returns:
       The interval; None if the denominators add up to 0.
     """
-    top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    kept = np.isfinite(top) & np.isfinite(bottom)
-    return _interval(_ratio, top[kept], bottom[kept], seed=seed, draws=draws)
+    return _interval(_ratio, numerators, denominators, seed=seed, draws=draws)
 
 
 def difference_interval(
@@ -77,7 +89,7 @@ def difference_interval(
     """Ratio of the first system minus ratio of the second, over the same utterances, with the same draws for both.
 
     Args:
-      first, second: numerators, one per utterance.
+      first, second: numerators, one per utterance; utterances with NaN are ignored.
       first_weights, second_weights: denominators; ones give the difference of means.
       seed: seed of the draws.
       draws: number of bootstrap samples.
@@ -103,8 +115,9 @@ def _ratio(top: np.ndarray, bottom: np.ndarray, axis: int) -> np.ndarray:
 def _interval(
     statistic: Callable[..., np.ndarray], *samples: Sequence[float] | np.ndarray, seed: int, draws: int
 ) -> Interval | None:
-    """A statistic of paired samples, which have one value per utterance; None if it is not finite."""
-    arrays = [np.asarray(sample, np.float64) for sample in samples]
+    """A statistic of paired samples, which have one value per utterance, without NaN; None if it is not finite."""
+    complete = np.stack([np.asarray(sample, np.float64) for sample in samples])
+    arrays = list(complete[:, np.isfinite(complete).all(axis=0)])
     count = len(arrays[0])
     estimate = float(statistic(*arrays, axis=0)) if count else math.nan
     if not math.isfinite(estimate):
@@ -114,4 +127,4 @@ def _interval(
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
     drawn = statistic(*(array[chosen] for array in arrays), axis=1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(estimate, float(low), float(high), count)
+    return Interval(estimate, float(low), float(high), count, complete.shape[1])

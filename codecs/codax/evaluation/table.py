@@ -19,18 +19,22 @@ MISSING = "-"
 
 
 def cell(interval: Interval | None, key: str) -> str:
-    """A value with half the width of its interval, for example `3.46 ±0.05`."""
+    """A value with half the width of its interval, for example `3.46 ±0.05`, and the note of a partial mean."""
     if interval is None:
         return MISSING
     digits = registry.VALUES[key].digits
     text = f"{interval.mean:.{digits}f}"
     half = f"{(interval.high - interval.low) / 2:.{digits}f}"
-    return f"{text} ±{half}" if float(half) > 0 else text
+    return _noted(f"{text} ±{half}" if float(half) > 0 else text, interval)
 
 
 def kbps(interval: Interval | None) -> str:
     """Bits per second as kilobits with two decimals."""
-    return MISSING if interval is None else f"{interval.mean / 1000:.2f}"
+    return MISSING if interval is None else _noted(f"{interval.mean / 1000:.2f}", interval)
+
+
+def _noted(text: str, interval: Interval) -> str:
+    return f"{text} ({interval.note})" if interval.note else text
 
 
 def heading(key: str) -> str:

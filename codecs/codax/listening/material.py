@@ -12,7 +12,8 @@ import numpy as np
 from codax import audio as audio_files
 from codax.baselines.anchors import EDGES, anchor
 from codax.errors import CodaxError
-from codax.listening.loudness import integrated_loudness
+from codax.listening.alignment import delay
+from codax.listening.loudness import BLOCK, integrated_loudness
 from codax.storage import strict_json
 from codax.storage.digests import file_sha256
 
@@ -22,6 +23,7 @@ RESERVED = (REFERENCE, *ANCHORS)
 MOST_SIGNALS = 12  # per trial: hidden reference, two anchors, nine systems (BS.1534-3)
 MOST_SECONDS = 12.0
 FEWEST_ITEMS = 5
+LATEST = 0.02  # seconds by which a system's signal may be late or early without a warning
 SLACK = 0.1  # seconds by which the length of a system's signal may differ
 
 
@@ -188,11 +190,20 @@ def _load_item(name: str, files: Mapping[str, Path], roots: Mapping[str, Path], 
         notes.append(f"{files[REFERENCE]}: {len(original) / rate:.1f} s; BS.1534-3 asks for at most {MOST_SECONDS:g} s")
     versions: dict[str, tuple[np.ndarray, float]] = {REFERENCE: (original, 0.0)}
     target = integrated_loudness(original, rate)
+    if _is_silent(original, rate, target):
+        raise CodaxError(f"{files[REFERENCE]}: is silent, so nothing can be rated against it")
     for system, path in files.items():
         if system == REFERENCE:
             continue
         signal, note = _read_like(path, files[REFERENCE], original, rate)
-        gain, warning = _level(path, integrated_loudness(signal, rate), target, rules)
+        loudness = integrated_loudness(signal, rate)
+        if _is_silent(signal, rate, loudness):
+            raise CodaxError(f"{path}: is silent, and the reference is not")
+        gain, warning = _level(path, loudness, target, rules)
+        late = delay(original, signal, rate)
+        if abs(late) > LATEST:
+            shift = f"about {abs(late) * 1000:.0f} ms {'later' if late > 0 else 'earlier'}"
+            notes.append(f"{path}: {shift} than {files[REFERENCE]}; BS.1534-3 asks for aligned signals")
         versions[system] = (signal * np.float32(10 ** (gain / 20)), gain)
         notes += [line for line in (note, warning) if line]
     for anchor_name in ANCHORS if rules.anchors else ():
@@ -247,12 +258,15 @@ def _read_like(path: Path, reference_path: Path, reference: np.ndarray, rate: in
     return np.pad(signal[: len(reference)], ((0, max(0, -excess)), (0, 0))), note
 
 
+def _is_silent(signal: np.ndarray, rate: int, loudness: float) -> bool:
+    """Whether nothing is audible: no sample of 16 bits, or all below the gate of the loudness (-70 LUFS)."""
+    return not audio_files.to_int16(signal).any() or (len(signal) >= BLOCK * rate and not math.isfinite(loudness))
+
+
 def _level(path: Path, loudness: float, target: float, rules: Rules) -> tuple[float, str]:
     """Gain in dB for a system's signal, and a warning."""
-    if not math.isfinite(target):
+    if not (math.isfinite(target) and math.isfinite(loudness)):  # too short for a loudness
         return 0.0, ""
-    if not math.isfinite(loudness):
-        raise CodaxError(f"{path}: is silent, and the reference is not")
     difference = loudness - target
     if abs(difference) <= rules.tolerance:
         return 0.0, ""

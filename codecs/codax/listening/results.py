@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from codax.errors import CodaxError, shown
 from codax.listening.manifest import Manifest
-from codax.storage import strict_json
+from codax.storage import csv_text, strict_json
 from codax.storage.files import require_file
 
 FORMAT = "codax-listening-result"
@@ -168,15 +168,15 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
 
 
 def _from_csv(path: Path, text: str, manifest: Manifest) -> list[Session]:
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    columns = rows.fieldnames or []
+    columns, *lines = csv_text.read(text) or [[]]
     if missing := [name for name in (*_BEFORE, *_AFTER[:4]) if name not in columns]:
         raise CodaxError(f"{path}: is not a result of a listening test: no column {missing[0]}")
     if manifest.kind != "mushra":
         raise CodaxError(f"{path}: ratings, but {manifest.path} is of an ABX test")
     questions = [name for name in columns if name not in (*_BEFORE, *_AFTER)]
     sessions: dict[str, Session] = {}
-    for row in rows:
+    for line in lines:
+        row = dict(itertools.zip_longest(columns, line[: len(columns)], fillvalue=""))
         _check_test(path, row["session_test_id"], manifest)
         uuid = row["session_uuid"] or ""
         if uuid not in sessions:
@@ -253,13 +253,11 @@ def _natural(listener: str) -> tuple[bool, int, str]:
 def to_csv(sessions: Sequence[Session], manifest: Manifest) -> str:
     """All ratings in webMUSHRA's columns, with the names of items and signals; times in ms."""
     questions = list(dict.fromkeys(key for session in sessions for key in session.questionnaire))
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([*_BEFORE, "listener", *questions, *_AFTER])
+    rows: list[list[object]] = [[*_BEFORE, "listener", *questions, *_AFTER]]
     for session in sessions:
         answers = [session.questionnaire.get(key, "") for key in questions]
         for r in sorted(session.ratings, key=lambda r: (r.item, r.stimulus)):
             score = int(r.score) if r.score == int(r.score) else r.score
             row = [session.session, r.item, r.stimulus, score, round(1000 * r.seconds), r.comment]
-            writer.writerow([manifest.test, session.listener, *answers, *row])
-    return out.getvalue()
+            rows.append([manifest.test, session.listener, *answers, *row])
+    return csv_text.to_csv(rows, end="\r\n")

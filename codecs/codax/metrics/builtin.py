@@ -41,7 +41,9 @@ _PITCH = "frames voiced in original and decoded signal, both tracked by pYIN (li
 MEASURES: tuple[Measure, ...] = (
     Measure(
         (
-            Value("visqol", "ViSQOL", "higher", f"{_VISQOL}; {_SPEECH}, lattice mapping.", "MOS", 2, "lattice"),
+            Value(
+                "visqol", "ViSQOL", "higher", f"{_VISQOL}; {_SPEECH}, lattice mapping.", "MOS", 2, "lattice", floor=1.0
+            ),
             Value(
                 "visqol_exponential",
                 "ViSQOL (exponential)",
@@ -50,8 +52,11 @@ MEASURES: tuple[Measure, ...] = (
                 "MOS",
                 2,
                 "exponential",
+                floor=1.0,
             ),
-            Value("nsim", "NSIM", "higher", f"Mean similarity of ViSQOL's gammatone patches, {_SPEECH}.", "", 3),
+            Value(
+                "nsim", "NSIM", "higher", f"Mean similarity of ViSQOL's gammatone patches, {_SPEECH}.", "", 3, floor=0.0
+            ),
         ),
         _visqol_speech,
         rate=16_000,
@@ -66,6 +71,7 @@ MEASURES: tuple[Measure, ...] = (
                 "MOS",
                 2,
                 "svr",
+                floor=1.0,
             ),
         ),
         _visqol_audio,
@@ -80,13 +86,39 @@ MEASURES: tuple[Measure, ...] = (
                 "Scale-invariant signal-to-distortion ratio, means removed, mean over channels, limited to ±100 dB.",
                 "dB",
                 1,
+                floor=-distances.LIMIT_DB,
             ),
         ),
         lambda r, d, _: {"si_sdr": distances.si_sdr(r, d)},
     ),
     Measure(
-        (Value("snr", "SNR", "higher", "Signal-to-noise ratio, mean over channels, limited to ±100 dB.", "dB", 1),),
+        (
+            Value(
+                "snr",
+                "SNR",
+                "higher",
+                "Signal-to-noise ratio, mean over channels, limited to ±100 dB.",
+                "dB",
+                1,
+                floor=-distances.LIMIT_DB,
+            ),
+        ),
         lambda r, d, _: {"snr": distances.snr(r, d)},
+    ),
+    Measure(
+        (
+            Value(
+                "level",
+                "Level difference",
+                "",
+                "Root mean square of the decoded signal over that of the original, of all samples and channels, "
+                "limited to ±100 dB; negative = too soft.",
+                "dB",
+                1,
+                floor=-distances.LIMIT_DB,
+            ),
+        ),
+        lambda r, d, _: {"level": distances.level_difference(r, d)},
     ),
     Measure(
         (
@@ -121,33 +153,40 @@ MEASURES: tuple[Measure, ...] = (
                 "onsets (librosa), weighted by their strength; at the evaluation's sample rate.",
                 "dB",
                 1,
+                floor=onsets.RANGE_DB,
             ),
             Value(
-                "steady_distance", "Steady distance", "lower", "As the onset distance, over all other frames.", "dB", 1
+                "steady_distance",
+                "Steady distance",
+                "lower",
+                "As the onset distance, over all other frames.",
+                "dB",
+                1,
+                floor=onsets.RANGE_DB,
             ),
         ),
         onsets.onset_distance,
     ),
     Measure(
-        (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3),),
+        (Value("stoi", "STOI", "higher", "Short-time objective intelligibility (pystoi), 16 kHz.", "", 3, floor=0.0),),
         lambda r, d, _: {"stoi": intelligibility.stoi(r, d)},
         rate=intelligibility.SAMPLE_RATE,
         packages=(("pystoi", "metrics"),),
     ),
     Measure(
-        (Value("estoi", "ESTOI", "higher", "Extended STOI (pystoi), 16 kHz.", "", 3),),
+        (Value("estoi", "ESTOI", "higher", "Extended STOI (pystoi), 16 kHz.", "", 3, floor=0.0),),
         lambda r, d, _: {"estoi": intelligibility.stoi(r, d, extended=True)},
         rate=intelligibility.SAMPLE_RATE,
         packages=(("pystoi", "metrics"),),
     ),
     Measure(
-        (Value("pesq", "PESQ wb", "higher", "Wide-band PESQ (ITU-T P.862.2), 16 kHz.", "MOS"),),
+        (Value("pesq", "PESQ wb", "higher", "Wide-band PESQ (ITU-T P.862.2), 16 kHz.", "MOS", floor=1.0),),
         lambda r, d, _: {"pesq": intelligibility.pesq(r, d)},
         rate=intelligibility.SAMPLE_RATE,
         packages=(("pesq", "metrics"),),
     ),
     Measure(
-        (Value("pesq_nb", "PESQ nb", "higher", "Narrow-band PESQ (ITU-T P.862.1), 16 kHz.", "MOS"),),
+        (Value("pesq_nb", "PESQ nb", "higher", "Narrow-band PESQ (ITU-T P.862.1), 16 kHz.", "MOS", floor=1.0),),
         lambda r, d, _: {"pesq_nb": intelligibility.pesq(r, d, wide_band=False)},
         rate=intelligibility.SAMPLE_RATE,
         packages=(("pesq", "metrics"),),
@@ -162,6 +201,7 @@ MEASURES: tuple[Measure, ...] = (
                 "silences, 16 kHz; 1 = the same voice.",
                 "",
                 3,
+                floor=0.0,
             ),
         ),
         lambda r, d, _: {"speaker": speakers.similarity(r, d)},
@@ -170,16 +210,32 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         (
-            Value("f0_correlation", "F0 correlation", "higher", f"Pearson's, of frequencies in Hz; {_PITCH}.", "", 3),
-            Value("f0_rmse", "F0 RMSE", "lower", f"Of frequencies; {_PITCH}.", "cents", 0),
-            Value("voicing_error", "Voicing error", "lower", "Frames voiced in one signal only, pYIN, 16 kHz.", "%", 1),
+            Value(
+                "f0_correlation",
+                "F0 correlation",
+                "higher",
+                f"Pearson's, of frequencies in Hz; {_PITCH}.",
+                "",
+                3,
+                floor=0.0,
+            ),
+            Value("f0_rmse", "F0 RMSE", "lower", f"Of frequencies; {_PITCH}.", "cents", 0, floor=pitch.RANGE_CENTS),
+            Value(
+                "voicing_error",
+                "Voicing error",
+                "lower",
+                "Frames voiced in one signal only, pYIN, 16 kHz.",
+                "%",
+                1,
+                floor=100.0,
+            ),
         ),
         lambda r, d, _: pitch.f0(r, d),
         rate=pitch.SAMPLE_RATE,
     ),
     Measure(
         tuple(
-            Value(key, label, "higher", f"{label}: {what} (speechmos), without the original, 16 kHz.", "MOS")
+            Value(key, label, "higher", f"{label}: {what} (speechmos), without the original, 16 kHz.", "MOS", floor=1.0)
             for key, label, what in (
                 ("dnsmos", "DNSMOS", "DNSMOS P.835, overall quality"),
                 ("dnsmos_sig", "DNSMOS speech", "DNSMOS P.835, quality of the speech"),
@@ -194,8 +250,9 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
+_LOST = 100.0  # per cent: no word is recognised
 TEXT_VALUES: tuple[Value, ...] = (
-    Value("wer", "WER", "lower", f"Words of the recogniser against the transcript, {_TEXT}.", "%", 1),
+    Value("wer", "WER", "lower", f"Words of the recogniser against the transcript, {_TEXT}.", "%", 1, floor=_LOST),
     Value(
         "dwer",
         "dWER",
@@ -203,9 +260,10 @@ TEXT_VALUES: tuple[Value, ...] = (
         f"Words of the recogniser against its words for the original, {_TEXT}; needs no transcripts.",
         "%",
         1,
+        floor=_LOST,
     ),
-    Value("cer", "CER", "lower", f"As WER, over characters with spaces, {_TEXT}.", "%", 1),
-    Value("dcer", "dCER", "lower", f"As dWER, over characters with spaces, {_TEXT}.", "%", 1),
+    Value("cer", "CER", "lower", f"As WER, over characters with spaces, {_TEXT}.", "%", 1, floor=_LOST),
+    Value("dcer", "dCER", "lower", f"As dWER, over characters with spaces, {_TEXT}.", "%", 1, floor=_LOST),
 )
 CODE_VALUES: tuple[Value, ...] = (
     Value("codebook_use", "Codebook use", "higher", "Entries that occur / entries, mean over quantizers.", "%", 0),
@@ -261,6 +319,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "visqol_audio": ("visqol_audio",),
     "si_sdr": ("si_sdr",),
     "snr": ("snr",),
+    "level": ("level",),
     "stft": ("stft",),
     "mel": ("mel",),
     "onsets": ("onset_distance", "steady_distance"),
@@ -276,4 +335,4 @@ NAMES: dict[str, tuple[str, ...]] = {
     "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
     "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
 }
-DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "stft", "mel", "stoi", "pesq", "codebooks")
+DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "level", "stft", "mel", "stoi", "pesq", "codebooks")

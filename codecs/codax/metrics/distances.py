@@ -9,6 +9,7 @@ signals, without the codec's delay.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -52,6 +53,22 @@ def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
     if not ref.any(axis=0).all():
         raise MetricError("SNR is not defined: a channel of the reference is silent")
     return _mean_over_channels(distances.snr, ref, est)
+
+
+def level_difference(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Level of the estimate above that of the reference in dB: ratio of root mean squares over all samples, +-100 dB.
+
+    Args:
+      reference: [time] or [time, channels].
+      estimate: the same shape.
+
+    Raises:
+      MetricError: the reference is silent or the shapes differ.
+    """
+    ref, est = (float(distances.rms(x, None)) for x in pair(reference, estimate))
+    if ref == 0:
+        raise MetricError("level difference is not defined: the reference is silent")
+    return float(np.clip(20 * math.log10(est / ref), -LIMIT_DB, LIMIT_DB)) if est > 0 else -LIMIT_DB
 
 
 def stft_distance(reference: np.ndarray, estimate: np.ndarray) -> float:

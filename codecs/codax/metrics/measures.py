@@ -22,6 +22,7 @@ class Value:
       unit: "" for numbers without unit.
       digits: number of decimals shown.
       mapping: name of the mapping from ViSQOL's similarity to an opinion score, or "".
+      floor: the value of a decoded signal that cannot be measured although the original can; None = that of silence.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Value:
     unit: str = ""
     digits: int = 2
     mapping: str = ""
+    floor: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

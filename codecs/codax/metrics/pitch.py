@@ -5,6 +5,8 @@ Both are tracked by pYIN (Mauch and Dixon, 2014; librosa) from 60 to 500 Hz at 1
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from codax.dsp.distances import rms
@@ -12,6 +14,7 @@ from codax.metrics.signals import MetricError, mono, pair
 
 SAMPLE_RATE = 16_000  # Hz
 _LOWEST, _HIGHEST = 60.0, 500.0  # Hz
+RANGE_CENTS = 1200 * math.log2(_HIGHEST / _LOWEST)  # the largest possible difference
 _WINDOW, _HOP = 1024, 256  # samples
 _FEWEST = 10  # smallest number of frames voiced in both signals
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 
+from codax.errors import CodaxError
 from codax.runtime.allocator import kept_memory
 from codax.runtime.compilation import kept_programs, sound_fusions
 
@@ -24,6 +26,36 @@ def program() -> Iterator[None]:
     """
     with kept_memory(), kept_programs(), sound_fusions():
         yield
+
+
+@contextlib.contextmanager
+def named_devices() -> Iterator[None]:
+    """Reports devices that JAX cannot open, such as those of JAX_PLATFORMS, in one line.
+
+    Raises:
+      CodaxError: the block failed, and JAX has no devices.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        if reason := _missing_devices():
+            raise CodaxError(reason) from error
+        raise
+
+
+def _missing_devices() -> str:
+    """Why JAX has no devices; "" if it has some or has not been imported."""
+    if "jax" not in sys.modules:
+        return ""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that a platform without a plugin does not occur
+        cause = str(error).partition(" (set JAX_PLATFORMS")[0]
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        return f"JAX_PLATFORMS={platforms}: this machine has no such device" + (f" ({cause})" if cause else "")
+    return ""
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from codax.errors import CodaxError
@@ -58,6 +58,39 @@ def each_once(paths: Iterable[str]) -> list[str]:
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
         first.setdefault(real, path)
     return list(first.values())
+
+
+def claim_output(
+    target: str | os.PathLike[str],
+    *inputs: str | os.PathLike[str],
+    overwrite: bool | None,
+    suffixes: Sequence[str] = (),
+) -> None:
+    """Checks the output of a command before any work: existing files are kept.
+
+    Args:
+      target: the file or folder to write. A folder counts as existing if it is not empty; names that begin with a dot
+        do not count.
+      inputs: of the command; none of them can be the output, even with `overwrite`.
+      overwrite: whether existing files may be replaced; None = the command never does.
+      suffixes: the possible extensions of a file; empty = any.
+
+    Raises:
+      CodaxError: naming the target and the reason.
+    """
+    path = Path(target)
+    for source in inputs:
+        if Path(source).exists() and path.exists() and os.path.samefile(source, path):
+            raise CodaxError(f"{target}: input and output are the same {'folder' if path.is_dir() else 'file'}")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise CodaxError(f"{target}: the name of the output must end in {' or '.join(suffixes)}")
+    if overwrite or not path.exists():
+        return
+    remedy = "use another name" if overwrite is None else "use another name, or --overwrite"
+    if path.is_file():
+        raise CodaxError(f"{target}: already exists; {remedy}")
+    if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
+        raise CodaxError(f"{target}: the folder is not empty; {remedy}")
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import csv
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codax.errors import CodaxError
+from codax.storage.csv_text import to_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,22 +84,22 @@ def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
     Raises:
         CodaxError: after all rows, if a file could not be scored.
     """
-    table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     scores, errors = [], []
     for row in rows:
         if as_json:
             print(json.dumps(row))
         else:
             if not scores and not errors:
-                table.writeheader()
-            table.writerow(row)
+                print(to_csv([COLUMNS]), end="")
+            print(to_csv([[row.get(column) for column in COLUMNS]]), end="")
         sys.stdout.flush()
         if "error" in row:
             errors.append(row["error"])
         else:
             scores.append(row["moslqo"])
     if scores:
-        print(f"codax: {len(scores)} files, mean MOS-LQO {sum(scores) / len(scores):.4f}", file=sys.stderr)
+        of = f"{len(scores)} of {len(scores) + len(errors)}" if errors else str(len(scores))
+        print(f"codax: {of} files, mean MOS-LQO {sum(scores) / len(scores):.4f}", file=sys.stderr)
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise CodaxError(errors[0] + more)
