@@ -28,7 +28,7 @@ def config(name: str) -> Config:
     quantizer = made.quantizer = made.quantizer.of_class("factorised" if name == "dac" else "average")
     quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 32, ()
     if name == "beam":
-        quantizer.beam = 3
+        quantizer.beam, model.gains_db = 3, (3.0, 2.0, 1.0, -1.0)
     elif name == "denoise":
         model.film, made.data.noise_source = "encoder", "starter-noise"
     elif name == "encodec_48khz":
@@ -41,6 +41,7 @@ def config(name: str) -> Config:
         model.transformer.layers, model.transformer.heads, model.transformer.hidden = 2, 2, 24
         model.transformer.context = 5
         quantizer.semantic, quantizer.projection = 1, 8
+        model.gains_db = (1.0, 0.0, -1.0, 2.0)
     elif name == "dac":
         model.causal, model.weight_norm, model.strides = False, True, (2, 5)
         quantizer.projection = 4

@@ -117,7 +117,7 @@ def test_denoise_needs_a_model_for_it(run, work, models):
         ("none.wav", None, "none.wav: no such file"),
         ("empty.wav", b"", "empty.wav: empty file"),
         ("text.wav", b"this is no audio\n" * 100, "text.wav: not a readable audio file"),
-        ("no\nline.wav", b"\0", "no line.wav"),
+        ("no\nline.wav", b"\0", "no\\nline.wav"),
         (".", None, "is a folder"),
     ],
 )

@@ -89,7 +89,12 @@ class Engine:
     def decode_piece(self, codes: np.ndarray, denoise: bool) -> np.ndarray:
         """Inverts `encode_piece`: returns audio float32 [batch, frames * hop, channels] at the model's rate."""
         decoded = self._decode(self.folded, self._padded_latent(codes), denoise)
-        return np.asarray(decoded)[:, : codes.shape[1] * self.config.hop]
+        return self.amplified(np.asarray(decoded)[:, : codes.shape[1] * self.config.hop], codes.shape[-1])
+
+    def amplified(self, audio: np.ndarray, levels: int) -> np.ndarray:
+        """Applies `model.gains_db` to the decoder's output for codes of this many quantizers."""
+        gains = self.config.model.gains_db
+        return audio * np.float32(10 ** (gains[levels - 1] / 20)) if gains else audio
 
     def dequantize(self, codes: np.ndarray) -> jax.Array:
         """Returns the latent float32 [batch, frames, dimension] of codes; compiles once for each shape."""

@@ -93,7 +93,7 @@ class CodecModel(nn.Module):
 
     def decode(self, codes: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         """Maps codes of any number of quantizers to audio."""
-        return self.decode_latent(self.quantizer.decode(codes), condition)
+        return amplified(self.config, self.decode_latent(self.quantizer.decode(codes), condition), codes)
 
     def semantic(self, codes: jax.Array) -> jax.Array:
         """Maps the first codes of [batch, frames, n] to features [batch, frames, semantic_dimension]."""
@@ -147,6 +147,15 @@ class CodecModel(nn.Module):
         decoded = self._in_pieces(CodecModel.decode_latent, out.quantized, condition) * scale
         semantic = self.transform(out.first) if self.config.model.semantic_dimension else None
         return ForwardOutput(decoded, out.commitment, out.codes, semantic, out.metrics, out.codebook)
+
+
+def amplified(config: Config, audio: jax.Array, codes: jax.Array) -> jax.Array:
+    """Applies `model.gains_db` to audio that was decoded from codes; their number of levels may be symbolic."""
+    if not config.model.gains_db:
+        return audio
+    gains = jnp.asarray([10 ** (gain / 20) for gain in config.model.gains_db], jnp.float32)
+    levels = jnp.sum(jnp.ones_like(codes[0, 0]))
+    return audio * jnp.sum(jnp.where(jnp.arange(1, len(gains) + 1) == levels, gains, 0.0))
 
 
 def init_variables(config: Config, seed: jax.Array | int = 0) -> Any:

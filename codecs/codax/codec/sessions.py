@@ -122,7 +122,8 @@ class Sessions:
         """Decodes codes int32 [slots, 1, quantizers] to audio float32 [slots, hop, channels]; see `encode`."""
         chosen = self._chosen(slots)
         codes = checked_codes(self._engine.config, codes, len(self.busy), frames=1, rows=chosen)
-        return self._decoder.run(self._engine.dequantize(codes), chosen)
+        decoded = self._decoder.run(self._engine.dequantize(codes), chosen)
+        return self._engine.amplified(decoded, codes.shape[-1])
 
     def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
         if slots is None:

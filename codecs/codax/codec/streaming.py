@@ -215,7 +215,7 @@ class StreamDecoder(_Stream):
         """Runs codes, padded to `frames`."""
         self._sizes.add(frames)
         codes = np.pad(codes, ((0, 0), (0, frames - codes.shape[1]), (0, 0)))
-        return self._run(self._engine.dequantize(codes))
+        return self._engine.amplified(self._run(self._engine.dequantize(codes)), codes.shape[-1])
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         empty = np.zeros((self._batch, 0, self._engine.config.model.audio_channels), np.float32)

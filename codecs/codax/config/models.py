@@ -54,6 +54,10 @@ class ModelConfig(Tagged):
     kernel_size: int = 7  # of the first, last and dilated convolutions
     dilations: tuple[int, ...] = (1, 3, 9)
     semantic_dimension: int = 0  # > 0: output channels of a linear head on the first quantizer's output
+    # Gains of the decoded audio (dB), by number of quantizers; () = none. A decoder that was trained on differences of
+    # waveforms is too quiet, the more so the fewer bits it has: the audio that minimises the squared error has the
+    # signal's energy minus that of the error.
+    gains_db: tuple[float, ...] = ()
 
     @property
     def hop(self) -> int:
@@ -77,6 +81,7 @@ class ModelConfig(Tagged):
                 "dilations",
                 f"at most {_MAX_LAYERS} numbers of 1 to {_MAX_CONTEXT}",
             ),
+            Check(all(-20 <= x <= 20 for x in self.gains_db), "gains_db", "-20 to 20 dB"),
             Check(0 <= self.segment_overlap < 1, "segment_overlap", "0 or more and below 1"),
             Check(0 <= self.segment_seconds <= _MAX_SECONDS, "segment_seconds", f"0 to {_MAX_SECONDS} s"),
             Check(

@@ -143,6 +143,11 @@ class Config(Section):
                 "data.noise_source",
                 "set when model.film is: denoising needs noise",
             ),
+            Check(
+                len(model.gains_db) in (0, quantizer.num_quantizers),
+                "model.gains_db",
+                f"empty, or one gain for each of 1 to {quantizer.num_quantizers} quantizers",
+            ),
             Check(self.segment_samples >= self.hop, "train.segment_seconds", "at least one frame long"),
             Check(not train.start_from or not self.lm.codec, "train.start_from", "empty for a language model"),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import export
 
 from codax.codec.codec import Codec
-from codax.codec.module import CodecModel
+from codax.codec.module import CodecModel, amplified
 from codax.errors import CodaxError
 
 Struct = jax.ShapeDtypeStruct
@@ -103,7 +103,10 @@ def _apply_decoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, 
     codes = given["codes"]
     latent, variables = _dequantized(codec, codes), {**codec.engine.folded, **stream}
     condition = _condition(given, codes.shape[0], codes.shape[1])
-    return codec.module.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
+    audio = codec.module.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
+    if not options:
+        return amplified(codec.config, audio, codes)
+    return amplified(codec.config, audio[0], codes), audio[1]  # with the state of a stream
 
 
 _encode = _Side("encoder", _encoder_inputs, "codes", False, _apply_encoder)

@@ -57,7 +57,8 @@ def adopt(config: Config, workdir: Path | None) -> Config:
         codes_of = (codec.hash.hex(), *theirs.codes_of) if keeps_codes(config) else ()
     return dataclasses.replace(
         config,
-        model=theirs.model,
+        # Gains were measured with the decoder as it was.
+        model=theirs.model if "decoder" in config.train.freeze else dataclasses.replace(theirs.model, gains_db=()),
         quantizer=dataclasses.replace(config.quantizer.with_codebooks_of(theirs.quantizer), start_step=0),
         loss=dataclasses.replace(config.loss, spectral_start_step=0),
         codes_of=codes_of,
