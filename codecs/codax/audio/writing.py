@@ -75,7 +75,7 @@ class AudioWriter:
         self._output = _Output(self._part.number)
         try:
             self._file = soundfile.SoundFile(
-                self._output,
+                self._output,  # pyright: ignore[reportArgumentType]
                 "w",
                 samplerate=rate,
                 channels=channels,
@@ -156,8 +156,8 @@ class _Output:
             self.failure = self.failure or error
         return len(data) - len(rest)
 
-    def seek(self, offset: int, whence: int) -> int:
-        return os.lseek(self._number, offset, whence)
+    def seek(self, offset: int, origin: int) -> int:
+        return os.lseek(self._number, offset, origin)
 
     def tell(self) -> int:
         return self.seek(0, os.SEEK_CUR)

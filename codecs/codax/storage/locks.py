@@ -1,8 +1,8 @@
 """Locks that one process at a time holds, also on file systems that several machines share.
 
 The kernel's lock of a file ends with its process. Some shared file systems have no locks, or locks that other machines
-do not see. The lock file therefore also names its holder, and the holder changes the file every few seconds: a holder
-of which nothing else is known is dead when the file no longer changes. No clocks of two machines are compared.
+do not see. The lock file therefore also names its holder, and the holder changes the file every few seconds: if no
+lock shows whether the holder lives, it is dead when the file no longer changes. No clocks of two machines are compared.
 """
 
 from __future__ import annotations
