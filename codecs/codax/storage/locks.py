@@ -98,7 +98,11 @@ def _acquire(path: Path, refusal: str, mine: dict[str, Any]) -> int:
                 raise CodaxError(f"{refusal} ({_described(holder)})")
             is_dead = not record or alive is False or time.monotonic() - since > DEAD_SECONDS
             if is_dead and _is_at(path, number):
-                _write(number, mine)
+                try:
+                    _write(number, mine)
+                except OSError:
+                    path.unlink(missing_ok=True)  # an empty file, on a full disk
+                    raise
                 return number
         except BaseException:
             os.close(number)
