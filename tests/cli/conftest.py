@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from codax.runtime import progress
 from command import Run, run  # noqa: F401 (a fixture)
 
 
@@ -12,7 +15,8 @@ def run_here(
     monkeypatch,
     tmp_path,
 ) -> Run:
-    """`run` in a folder of its own, with a cache of its own."""
+    """`run` in a folder of its own, with a cache of its own, and without progress, which depends on the time."""
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", math.inf)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
     return run

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -160,6 +161,17 @@ def test_a_link_is_not_followed(path, tmp_path):
     with pytest.raises(OSError, match="symbolic link"), locks.locked(path, "in use"):
         pass
     assert (tmp_path / "precious").read_text() == "x"
+
+
+def test_a_full_disk_leaves_no_file(path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"), locks.locked(path, "in use"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not path.exists()
 
 
 def test_one_at_a_time(path):

@@ -160,8 +160,8 @@ class _Output:
             self.failure = self.failure or error
         return len(data) - len(rest)
 
-    def seek(self, offset: int, start: int) -> int:
-        return os.lseek(self._number, offset, start)
+    def seek(self, offset: int, origin: int) -> int:
+        return os.lseek(self._number, offset, origin)
 
     def tell(self) -> int:
         return self.seek(0, os.SEEK_CUR)

@@ -1,8 +1,8 @@
 """Locks that one process at a time holds, also on file systems that several machines share.
 
 The kernel's lock of a file ends with its process. Some shared file systems have no locks, or locks that other machines
-do not see. The lock file therefore also names its holder, and the holder changes the file every few seconds: a holder
-without other signs of life is dead when the file no longer changes. No clocks of two machines are compared.
+do not see. The lock file therefore also names its holder, and the holder changes the file every few seconds: if no
+lock shows whether the holder lives, it is dead when the file no longer changes. No clocks of two machines are compared.
 """
 
 from __future__ import annotations
@@ -99,7 +99,11 @@ def _acquire(path: Path, refusal: str, mine: dict[str, Any]) -> int:
                 raise CodaxError(f"{refusal} ({_described(holder)})")
             is_dead = not record or alive is False or time.monotonic() - since > DEAD_SECONDS
             if is_dead and _is_at(path, number):
-                _write(number, mine)
+                try:
+                    _write(number, mine)
+                except OSError:
+                    path.unlink(missing_ok=True)  # an empty file, on a full disk
+                    raise
                 return number
         except BaseException:
             os.close(number)
