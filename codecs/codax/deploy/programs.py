@@ -103,7 +103,7 @@ def _apply_decoder(codec: Codec, given: dict[str, jax.Array], stream: dict[str, 
     codes = given["codes"]
     latent, variables = _dequantized(codec, codes), {**codec.engine.folded, **stream}
     condition = _condition(given, codes.shape[0], codes.shape[1])
-    audio = codec.module.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
+    audio: Any = codec.module.apply(variables, latent, condition, method=CodecModel.decode_latent, **options)
     if not options:
         return amplified(codec.config, audio, codes)
     return amplified(codec.config, audio[0], codes), audio[1]  # with the state of a stream
