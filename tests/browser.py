@@ -34,9 +34,9 @@ class Browser:
         self, folder: Path, *, width: int = 1280, height: int = 900, dark: bool = False, more: Sequence[str] = ()
     ):
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for this machine itself
-        found = programs()
-        assert found is not None, MISSING
-        browser, driver = found
+        actual = programs()
+        assert actual is not None, MISSING
+        browser, driver = actual
         self._process = subprocess.Popen(
             [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -64,9 +64,9 @@ class Browser:
             "args": arguments,
             "prefs": {"download.default_directory": str(folder), "download.prompt_for_download": False},
         }
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        expected = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         try:
-            session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": expected}})
         except BaseException:
             self._process.kill()
             raise
@@ -114,15 +114,15 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A click of the mouse on the one element that is meant."""
-        self._call("POST", f"/element/{self._found(selector)}/click", {})
+        self._call("POST", f"/element/{self._actual(selector)}/click", {})
 
     def choose(self, selector: str, path: Path) -> None:
         """Gives a file, or a folder, to an input that asks for one."""
-        self._call("POST", f"/element/{self._found(selector)}/value", {"text": str(path)})
+        self._call("POST", f"/element/{self._actual(selector)}/value", {"text": str(path)})
 
-    def _found(self, selector: str) -> str:
-        found = self._call("POST", "/element", {"using": "css selector", "value": selector})
-        return next(iter(found.values()))
+    def _actual(self, selector: str) -> str:
+        actual = self._call("POST", "/element", {"using": "css selector", "value": selector})
+        return next(iter(actual.values()))
 
     def press(self, *keys: str) -> None:
         """Keys one after the other, to whatever has the focus."""

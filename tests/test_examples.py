@@ -39,13 +39,13 @@ def test_a_call_over_a_socket(tmp_path: Path) -> None:
             check=False,
             timeout=120,
         )
-        heard, said = listener.communicate(timeout=120)
+        heard, stderr_text = listener.communicate(timeout=120)
     assert talker.returncode == 0, talker.stderr
-    assert listener.returncode == 0, said
+    assert listener.returncode == 0, stderr_text
     audio = from_int16(samples)[None, :, None]
     expected = to_int16(codec.decode(codec.encode(audio, kbps=6))[0, :, 0])
     np.testing.assert_allclose(np.frombuffer(heard, "<i2"), expected, atol=1)
-    text = said.decode()
+    text = stderr_text.decode()
     assert "1.00 s heard" in text
     bits, wire = (int(n) for n in re.findall(r"(\d+) bits per second of codes, (\d+) with", text)[0])
     assert 5_900 < bits < 6_100 and wire > bits

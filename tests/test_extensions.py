@@ -146,7 +146,7 @@ def extensions() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A recipe as it would be in a file, with a balancer over two losses, one of which is from here."""
+    """A recipe as it would be in a file, with a balancer over two losses; one is from here."""
     corpus = write_corpus(tmp_path_factory.mktemp("extensions") / "corpus")
     config = tiny_config(str(corpus), **WHOLE_STEP, loss__adversarial=0.0, loss__feature=0.0)
     config.quantizer = config.quantizer.of_class("signs")

@@ -17,7 +17,7 @@ def put(path: Path, text: str = RUNS, mode: int = 0o755) -> str:
     return str(path)
 
 
-def found(home: Path, *versions: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def actual(home: Path, *versions: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {"HOME": str(home), "PATH": f"{home / 'shims'}:{home / 'bin dir'}"} | environment
     command = ["/bin/sh", str(SCRIPT), *versions]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -29,28 +29,28 @@ def found(home: Path, *versions: str, **environment: str) -> subprocess.Complete
 def test_one_that_runs_is_found(tmp_path: Path, place: str) -> None:
     put(tmp_path / "shims" / "python3.13", FAILS)
     put(tmp_path / "bin dir" / "python3.12")
-    wanted = put(tmp_path / place / "python3.13")
-    assert found(tmp_path, "3.13", "3.12").stdout == wanted + "\n"
+    expected = put(tmp_path / place / "python3.13")
+    assert actual(tmp_path, "3.13", "3.12").stdout == expected + "\n"
 
 
 def test_an_older_one_is_taken_where_the_newer_does_not_run(tmp_path: Path) -> None:
     put(tmp_path / "shims" / "python3.13", FAILS)
     put(tmp_path / "bin dir" / "python3.13", mode=0o644)
-    wanted = put(tmp_path / "bin dir" / "python3.12")
-    assert found(tmp_path, "3.13", "3.12").stdout == wanted + "\n"
-    assert found(tmp_path, "3.12", "3.13").stdout == wanted + "\n"
+    expected = put(tmp_path / "bin dir" / "python3.12")
+    assert actual(tmp_path, "3.13", "3.12").stdout == expected + "\n"
+    assert actual(tmp_path, "3.12", "3.13").stdout == expected + "\n"
 
 
 def test_other_folders_of_pyenv_and_uv(tmp_path: Path) -> None:
     pyenv = put(tmp_path / "a" / "versions" / "3.13.9" / "bin" / "python3.13")
     uv = put(tmp_path / "b" / "cpython-3.12" / "bin" / "python3.12")
     folders = {"PYENV_ROOT": str(tmp_path / "a"), "UV_PYTHON_INSTALL_DIR": str(tmp_path / "b")}
-    assert found(tmp_path, "3.13", "3.12", **folders).stdout == pyenv + "\n"
-    assert found(tmp_path, "3.12", "3.13", **folders).stdout == uv + "\n"
+    assert actual(tmp_path, "3.13", "3.12", **folders).stdout == pyenv + "\n"
+    assert actual(tmp_path, "3.12", "3.13", **folders).stdout == uv + "\n"
 
 
 def test_none_is_one_line(tmp_path: Path) -> None:
     put(tmp_path / "shims" / "python3.13", FAILS)
-    done = found(tmp_path, "3.13", "3.12")
+    done = actual(tmp_path, "3.13", "3.12")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "make PYTHON=" in done.stderr

@@ -66,8 +66,8 @@ def test_values_beyond_full_scale_are_clipped_not_wrapped(tmp_path):
 def test_formats_that_are_written_are_read(tmp_path, name, rate):
     samples = tone(1.0, rate, 2)
     audio.write(tmp_path / name, samples, rate)
-    read, found = audio.read(tmp_path / name)
-    assert found == rate and read.shape == samples.shape
+    read, actual = audio.read(tmp_path / name)
+    assert actual == rate and read.shape == samples.shape
     assert audio.info(tmp_path / name) == audio.AudioInfo(rate, 2, rate)
     assert np.abs(read - samples)[2000:-2000].max() < 0.05
     for start, frames in ((0, 700), (12_345, 999), (rate - 10, 50), (rate + 5, 10)):
@@ -82,8 +82,8 @@ def test_formats_that_are_written_are_read(tmp_path, name, rate):
 def test_formats_that_only_ffmpeg_knows(tmp_path, name, codec, rate, channels):
     samples = tone(1.0, rate, channels)
     write_with_ffmpeg(tmp_path / name, codec, samples, rate)
-    read, found = audio.read(tmp_path / name)
-    assert found == rate and read.shape[1] == channels and abs(len(read) - len(samples)) < 2048
+    read, actual = audio.read(tmp_path / name)
+    assert actual == rate and read.shape[1] == channels and abs(len(read) - len(samples)) < 2048
     assert np.sqrt((read**2).mean()) == pytest.approx(np.sqrt((samples**2).mean()), rel=0.1)
     assert audio.info(tmp_path / name).frames == len(read)
     np.testing.assert_array_equal(audio.excerpt(tmp_path / name, 5000, 321), read[5000:5321])

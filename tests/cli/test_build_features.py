@@ -31,7 +31,7 @@ def test_features_of_the_packaged_teacher(run_here, folder) -> None:
         about = json.load(file)
     assert (about["teacher"], about["dimension"], about["frame_rate"]) == ("wakehubert", 128, 50.0)
     assert about["delay_seconds"] == 0.1
-    # Frames of 20 ms of the whole recording, put right in time: silence that follows changes nothing before it.
+    # Frames of 20 ms of the whole recording, shifted to their times: silence that follows changes nothing before it.
     source = open_source("out", sample_rate=16_000)
     reader = features.Features(source, "out")
     entry = max(source, key=lambda e: e.frames)

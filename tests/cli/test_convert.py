@@ -22,18 +22,18 @@ def test_the_voice_is_repeated_or_cut() -> None:
     content = tokens(7)
     for voice in (tokens(3, start=100), tokens(20, quantizers=4, start=100)):
         for levels in (1, 2):
-            found = swap_levels(content, voice, levels)
-            assert (found.length, found.sample_rate, found.channels) == (560, 8000, 1)
-            np.testing.assert_array_equal(found.codes[..., :levels], content.codes[..., :levels])
+            actual = swap_levels(content, voice, levels)
+            assert (actual.length, actual.sample_rate, actual.channels) == (560, 8000, 1)
+            np.testing.assert_array_equal(actual.codes[..., :levels], content.codes[..., :levels])
             for frame in range(7):
-                wanted = voice.codes[0, frame % voice.codes.shape[1], levels:3]
-                np.testing.assert_array_equal(found.codes[0, frame, levels:], wanted)
+                expected = voice.codes[0, frame % voice.codes.shape[1], levels:3]
+                np.testing.assert_array_equal(actual.codes[0, frame, levels:], expected)
 
 
 def test_one_voice_for_all_streams() -> None:
-    found = swap_levels(tokens(4, streams=2), tokens(4, streams=2, start=100)).codes
-    np.testing.assert_array_equal(found[0, :, 1:], found[1, :, 1:])
-    assert not np.array_equal(found[0, :, 0], found[1, :, 0])
+    actual = swap_levels(tokens(4, streams=2), tokens(4, streams=2, start=100)).codes
+    np.testing.assert_array_equal(actual[0, :, 1:], actual[1, :, 1:])
+    assert not np.array_equal(actual[0, :, 0], actual[1, :, 0])
 
 
 def test_what_does_not_fit() -> None:

@@ -35,14 +35,14 @@ def test_encode_and_decode(run_here, monkeypatch, tmp_path, rate) -> None:
     assert (status, err) == (0, "") and " 9." in out
     status, _, err = run_here("decode", "a.codax", "out.wav")
     assert (status, err) == (0, "")
-    found, found_rate = audio.read("out.wav")
-    assert (found_rate, found.shape) == (rate, sound.shape)
-    assert audio_distance(sound, found) < 0.6 < audio_distance(sound[::-1], found)
+    actual, found_rate = audio.read("out.wav")
+    assert (found_rate, actual.shape) == (rate, sound.shape)
+    assert audio_distance(sound, actual) < 0.6 < audio_distance(sound[::-1], actual)
     # A new home, without the note of where the model was: the package is searched.
     monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "other"))
     status, _, err = run_here("decode", "a.codax", "again.wav")
     assert (status, err) == (0, "")
-    np.testing.assert_array_equal(audio.read("again.wav")[0], found)
+    np.testing.assert_array_equal(audio.read("again.wav")[0], actual)
 
 
 def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
@@ -64,14 +64,14 @@ def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
     assert status == 1 and "quantizer.beam" in err and err.count("\n") == 1
 
 
-def audio_distance(target: np.ndarray, found: np.ndarray) -> float:
+def audio_distance(target: np.ndarray, actual: np.ndarray) -> float:
     """Energy of the difference of the magnitude spectrograms, as a share of the target's."""
 
     def spectrogram(sound: np.ndarray) -> np.ndarray:
         frames = np.lib.stride_tricks.sliding_window_view(sound[:, 0], 1024)[::256]
         return np.abs(np.fft.rfft(frames * np.hanning(1024)))
 
-    a, b = spectrogram(target), spectrogram(found)
+    a, b = spectrogram(target), spectrogram(actual)
     return float(np.sum((a - b) ** 2) / np.sum(a**2))
 
 

@@ -60,11 +60,11 @@ def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, chann
         np.testing.assert_allclose(file.scales, tokens.scales[0], rtol=1e-4)
     status, out, err = run_here("decode", "a.ecdc", "out.wav", "--model", models / kind)
     assert (status, err) == (0, "")
-    found, rate = audio.read("out.wav")
-    assert (rate, found.shape) == (config.model.sample_rate, (tokens.length, config.model.audio_channels))
+    actual, rate = audio.read("out.wav")
+    assert (rate, actual.shape) == (config.model.sample_rate, (tokens.length, config.model.audio_channels))
     scales = None if file.scales is None else file.scales[None]
     same = codax.Tokens(file.codes[None], file.length, rate, config.model.audio_channels, scales=scales)
-    np.testing.assert_allclose(found, np.clip(codec.decode(same)[0], -1, 1), atol=1.1 / 32768)
+    np.testing.assert_allclose(actual, np.clip(codec.decode(same)[0], -1, 1), atol=1.1 / 32768)
     facts = json.loads(run_here("info", "a.ecdc", "--json")[1])
     assert (facts["kind"], facts["num_quantizers"]) == ("ecdc", file.codebooks)
 
@@ -87,9 +87,9 @@ def test_a_codax_file_of_a_model_with_segments(run_here, models, channels):
     assert facts["code_bytes"] == facts["frames"] * 2 * 10 * streams // 8
     if channels == 2:
         codec = codax.load(models / "48khz")
-        wanted = codec.decode(codec.encode(signal[None], sample_rate=22_050, kbps=3))[0]
-        error = audio.read("b.wav")[0] - np.clip(wanted, -1, 1)
-        assert np.linalg.norm(error) < 0.2 * np.linalg.norm(wanted)  # but for codes that rounding turned
+        expected = codec.decode(codec.encode(signal[None], sample_rate=22_050, kbps=3))[0]
+        error = audio.read("b.wav")[0] - np.clip(expected, -1, 1)
+        assert np.linalg.norm(error) < 0.2 * np.linalg.norm(expected)  # but for codes that rounding turned
 
 
 def test_files_and_models_that_do_not_fit(run_here, models):
@@ -139,6 +139,6 @@ def test_export_and_import(run_here, models, kind):
     status, out, _ = run_here("import", "theirs", "ours")
     assert status == 0
     assert out.startswith("ours: ")
-    first, again = codax.load(models / kind), codax.load("ours")
+    first, repeated = codax.load(models / kind), codax.load("ours")
     for name, value in first.flat().items():
-        np.testing.assert_array_equal(again.flat()[name], value, err_msg=name)
+        np.testing.assert_array_equal(repeated.flat()[name], value, err_msg=name)

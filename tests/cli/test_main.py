@@ -96,11 +96,11 @@ def test_entropy_coding(run, work, models):
     assert not os.path.exists("c.wav")
     status, _, err = run("decode", "a.codax", "c.wav", "--model", "fake", "--damaged", "conceal")
     assert (status, err) == (0, "codax: a.codax: damaged in block 1 (10.00 to 20.00 s) of 3: silent there\n")
-    found, whole = audio.read("c.wav")[0], audio.read("packed.wav")[0]
-    assert not found[80_000:160_000].any()
+    actual, whole = audio.read("c.wav")[0], audio.read("packed.wav")[0]
+    assert not actual[80_000:160_000].any()
     edge = 50  # the fades
-    np.testing.assert_array_equal(found[: 80_000 - edge], whole[: 80_000 - edge])
-    np.testing.assert_array_equal(found[160_000 + edge :], whole[160_000 + edge :])
+    np.testing.assert_array_equal(actual[: 80_000 - edge], whole[: 80_000 - edge])
+    np.testing.assert_array_equal(actual[160_000 + edge :], whole[160_000 + edge :])
 
 
 def test_denoise_needs_a_model_for_it(run, work, models):

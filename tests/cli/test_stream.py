@@ -83,8 +83,8 @@ def test_the_way_there_and_back_is_what_the_library_gives(place, coded):
     import codax
 
     codec = codax.load(place / "causal")
-    wanted = codec.decode(codec.encode(_signal(2)[None], kbps=0.5))[0]
-    np.testing.assert_allclose(coded[1], wanted, atol=1e-5)
+    expected = codec.decode(codec.encode(_signal(2)[None], kbps=0.5))[0]
+    np.testing.assert_allclose(coded[1], expected, atol=1e-5)
 
 
 def test_mimi_streams_through_pipes_beyond_its_window(place):
@@ -95,19 +95,19 @@ def test_mimi_streams_through_pipes_beyond_its_window(place):
     assert status == 0, report
     status, pcm, report = _run(place, stream, "decode", "--model", "mimi")
     assert status == 0, report
-    wanted = codec.decode(codec.encode(signal[None]))[0]
-    np.testing.assert_allclose(np.frombuffer(pcm, "<f4").reshape(-1, 1), wanted, atol=1e-5)
+    expected = codec.decode(codec.encode(signal[None]))[0]
+    np.testing.assert_allclose(np.frombuffer(pcm, "<f4").reshape(-1, 1), expected, atol=1e-5)
 
 
 def test_16_bit_samples(place, coded):
     stream, samples = coded
     status, pcm, _ = _run(place, stream, "decode", "--format", "s16")
-    found = np.frombuffer(pcm, "<i2").reshape(-1, 2)
-    assert (status, found.shape) == (0, samples.shape)
-    np.testing.assert_allclose(found / 32768, np.clip(samples, -1, 32767 / 32768), atol=0.51 / 32768)
+    actual = np.frombuffer(pcm, "<i2").reshape(-1, 2)
+    assert (status, actual.shape) == (0, samples.shape)
+    np.testing.assert_allclose(actual / 32768, np.clip(samples, -1, 32767 / 32768), atol=0.51 / 32768)
     # Encoding these samples as integers or as the floats that they stand for is the same.
     options = ("--model", "causal", "--channels", "2", "--kbps", "0.5")
-    as_float = _run(place, (found / np.float32(32768)).astype("<f4").tobytes(), "encode", *options)[1]
+    as_float = _run(place, (actual / np.float32(32768)).astype("<f4").tobytes(), "encode", *options)[1]
     assert _run(place, pcm, "encode", *options, "--format", "s16")[1] == as_float
 
 
@@ -163,9 +163,9 @@ def test_a_stream_that_is_cut_gives_its_whole_packets(place, coded):
     status, pcm, message = _run(place, stream[:-3], "decode")
     assert status == 1
     assert "stdin: packet 2: cut off: the stream ends before its last packet" in message
-    found = np.frombuffer(pcm, "<f4").reshape(-1, 2)
-    assert 0 < len(found) < len(samples)
-    np.testing.assert_array_equal(found, samples[: len(found)])
+    actual = np.frombuffer(pcm, "<f4").reshape(-1, 2)
+    assert 0 < len(actual) < len(samples)
+    np.testing.assert_array_equal(actual, samples[: len(actual)])
 
 
 def test_silence_without_a_sample(place):

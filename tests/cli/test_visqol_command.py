@@ -35,12 +35,12 @@ def test_json_is_one_object_on_stdout(tmp_path):
         write(tmp_path / "ref.wav"), write(tmp_path / "deg.wav", noise=0.01), "--mapping", "exponential", "--json"
     )
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    actual = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1
-    assert 1 < found["moslqo"] < 5
-    assert 0 < found["vnsim"] < 1
-    assert (found["mode"], found["mapping"]) == ("speech", "exponential")
-    assert len(found["fvnsim"]) == len(found["centre_frequencies"]) == 21
+    assert 1 < actual["moslqo"] < 5
+    assert 0 < actual["vnsim"] < 1
+    assert (actual["mode"], actual["mapping"]) == ("speech", "exponential")
+    assert len(actual["fvnsim"]) == len(actual["centre_frequencies"]) == 21
     assert result.stderr == ""
 
 

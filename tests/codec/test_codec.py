@@ -143,9 +143,9 @@ def test_files_come_back(tmp_path, codec, entropy):
         assert meta.payload_bytes == -(-frames * 3 * 4 // 8)
         assert codec.config.kbps(3) == pytest.approx(3 * 4 * codec.config.frame_rate / 1000)
     codax.decode_file(tmp_path / "a.codax", tmp_path / "out.wav", model=codec)
-    found, sound = read(tmp_path / "out.wav")[0], read(tmp_path / "in.wav")[0]
-    wanted = codec.decode(codec.encode(sound[None], num_quantizers=3))[0]
-    np.testing.assert_allclose(found, np.clip(wanted, -1, 1), atol=1e-4)  # 16 bits
+    actual, sound = read(tmp_path / "out.wav")[0], read(tmp_path / "in.wav")[0]
+    expected = codec.decode(codec.encode(sound[None], num_quantizers=3))[0]
+    np.testing.assert_allclose(actual, np.clip(expected, -1, 1), atol=1e-4)  # 16 bits
 
 
 def test_fewer_quantizers_are_a_prefix(codec):
@@ -191,9 +191,9 @@ def test_coding_uses_folded_weights_and_keeps_the_trained_ones(tmp_path, codec):
 
 def test_folding_within_a_users_function_leaves_no_tracer():
     codec = Codec.init_random(small_config(weight_norm=True, dilations=(1,)), seed=1)
-    found = jax.jit(lambda x: codec.module.apply(codec.engine.folded, x, method="encode_latent"))(signal())
+    actual = jax.jit(lambda x: codec.module.apply(codec.engine.folded, x, method="encode_latent"))(signal())
     plain = codec.module.apply({"params": codec.params, "codebook": codec.codebook}, signal(), method="encode_latent")
-    np.testing.assert_allclose(found, plain, atol=1e-5)
+    np.testing.assert_allclose(actual, plain, atol=1e-5)
     assert codec.encode(signal()).codes.shape == (1, -(-1001 // codec.config.hop), 4)
 
 

@@ -31,11 +31,11 @@ def test_files_come_back(tmp_path, segment_seconds: float) -> None:
     audio.write(tmp_path / "in.wav", noise(5000, 2), 11_025)
     codax.encode_file(tmp_path / "in.wav", tmp_path / "a.codax", model=codec, kbps=codec.config.kbps(3))
     codax.decode_file(tmp_path / "a.codax", tmp_path / "out.wav", model=codec)
-    found, rate = audio.read(tmp_path / "out.wav")
+    actual, rate = audio.read(tmp_path / "out.wav")
     sound, _ = audio.read(tmp_path / "in.wav")
-    wanted = codec.decode(codec.encode(sound[None], sample_rate=11_025, num_quantizers=3))[0]
-    assert (rate, found.shape) == (11_025, (5000, 2))
-    np.testing.assert_allclose(found, np.clip(wanted, -1, 1), atol=2e-4)  # resampled in blocks, and 16 bits
+    expected = codec.decode(codec.encode(sound[None], sample_rate=11_025, num_quantizers=3))[0]
+    assert (rate, actual.shape) == (11_025, (5000, 2))
+    np.testing.assert_allclose(actual, np.clip(expected, -1, 1), atol=2e-4)  # resampled in blocks, and 16 bits
     facts = describe(tmp_path / "a.codax")
     assert (facts["num_quantizers"], facts["streams"], facts["model"]) == (3, 2, "dac_16khz")
 

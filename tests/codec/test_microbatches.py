@@ -17,12 +17,12 @@ def loss(params, x, y):
 
 
 def by_example(x, y):
-    value, slope = jax.value_and_grad(lambda x: loss(W, x, y)[0])(x)
-    return {"loss": value}, {"x": slope}
+    value, negative_slope = jax.value_and_grad(lambda x: loss(W, x, y)[0])(x)
+    return {"loss": value}, {"x": negative_slope}
 
 
-def assert_close(found, wanted) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), found, wanted)
+def assert_close(actual, expected) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), actual, expected)
 
 
 def test_pieces_keep_the_order_of_the_batch() -> None:
@@ -35,8 +35,8 @@ def test_pieces_keep_the_order_of_the_batch() -> None:
 
 @pytest.mark.parametrize("count", [2, 6])
 def test_gradients_of_parameters_are_averaged(count: int) -> None:
-    wanted = jax.value_and_grad(loss, has_aux=True)(W, X, Y)
-    assert_close(jax.jit(mean_value_and_grad(loss, count, has_aux=True))(W, X, Y), wanted)
+    expected = jax.value_and_grad(loss, has_aux=True)(W, X, Y)
+    assert_close(jax.jit(mean_value_and_grad(loss, count, has_aux=True))(W, X, Y), expected)
 
 
 @pytest.mark.parametrize("count", [2, 6])

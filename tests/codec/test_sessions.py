@@ -53,7 +53,7 @@ def test_the_window_ends(codec: Codec) -> None:
 def test_sessions_start_stop_and_begin_anew_one_by_one(codec: Codec) -> None:
     hop = codec.config.hop
     sessions = codec.sessions(3, num_quantizers=3)
-    # Which signal each slot hears, frame by frame: the second comes late, the third pauses, the first begins anew.
+    # Which signal each slot hears, frame by frame: the second comes late, the third pauses, the first starts again.
     plan = {0: list(range(0, 20)), 1: list(range(6, 26)), 2: [*range(2, 9), *range(15, 28)]}
     signals = {slot: signal(1, len(when), seed=slot) for slot, when in plan.items()}
     restart = 9
@@ -70,11 +70,11 @@ def test_sessions_start_stop_and_begin_anew_one_by_one(codec: Codec) -> None:
                 number = len(codes[slot])
                 audio[slot] = signals[slot][0, number * hop : (number + 1) * hop]
                 talking[slot] = True
-        found = sessions.encode(audio, talking)
-        decoded = sessions.decode(found, talking)
-        assert not found[~talking].any() and not decoded[~talking].any()
+        actual = sessions.encode(audio, talking)
+        decoded = sessions.decode(actual, talking)
+        assert not actual[~talking].any() and not decoded[~talking].any()
         for slot in np.flatnonzero(talking):
-            codes[slot].append(found[slot])
+            codes[slot].append(actual[slot])
             heard[slot].append(decoded[slot])
     expected = {slot: [signals[slot]] for slot in plan}
     expected[0] = [signals[0][:, : restart * hop], signals[0][:, restart * hop :]]

@@ -41,10 +41,10 @@ def test_codes_are_those_of_the_release(name):
     """All but a few, where another processor's rounding turns a near tie."""
     codec = codax.load(name)
     with np.load(GOLDEN) as golden:
-        wanted, digest = golden[name], str(golden[f"{name}.hash"])
+        expected, digest = golden[name], str(golden[f"{name}.hash"])
     codes = codec.encode(signal(), sample_rate=16_000).codes
-    assert codec.hash.hex() == digest and codes.shape == wanted.shape
-    assert np.mean(codes == wanted) > 0.99
+    assert codec.hash.hex() == digest and codes.shape == expected.shape
+    assert np.mean(codes == expected) > 0.99
 
 
 def test_a_folder_of_the_same_name_is_preferred(name, tmp_path, monkeypatch):

@@ -80,8 +80,8 @@ def test_windows_give_what_the_whole_gives(codec: Codec, small, frames: float) -
     sound = codec.engine.decode_piece(codes, denoise=False)
     for sizes in ([], [length // 3, 0, 1], [length // 7] * 6):
         encoder = codec.block_encoder(batch=2)
-        found = [encoder.push(piece) for piece in pieces(audio, sizes)] + [encoder.finish()]
-        np.testing.assert_array_equal(np.concatenate(found, axis=1), codes)
+        actual = [encoder.push(piece) for piece in pieces(audio, sizes)] + [encoder.finish()]
+        np.testing.assert_array_equal(np.concatenate(actual, axis=1), codes)
         decoder = codec.block_decoder(length=length, frames=codes.shape[1], batch=2)
         cuts = [size // codec.config.hop for size in sizes]
         parts = pieces(codes, cuts)

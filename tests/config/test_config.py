@@ -87,10 +87,10 @@ def test_the_recipe_of_mimi_has_its_variants():
 def test_the_recipe_of_dac_has_its_rates():
     path = Path(__file__).parents[2] / "configs" / "dac_44khz.py"
     get_config = runpy.run_path(str(path))["get_config"]
-    found = {name: get_config(name).validate() for name in ("44khz", "24khz", "16khz")}
-    assert get_config() == found["44khz"]
-    assert [c.hop for c in found.values()] == [512, 320, 320]
-    assert [c.segment_samples for c in found.values()] == [32 * 512, 28 * 320, 19 * 320]
+    actual = {name: get_config(name).validate() for name in ("44khz", "24khz", "16khz")}
+    assert get_config() == actual["44khz"]
+    assert [c.hop for c in actual.values()] == [512, 320, 320]
+    assert [c.segment_samples for c in actual.values()] == [32 * 512, 28 * 320, 19 * 320]
     with pytest.raises(ValueError, match="expected one of 44khz, 24khz, 16khz"):
         get_config("8khz")
 

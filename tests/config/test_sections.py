@@ -55,8 +55,8 @@ def options() -> list[tuple[type[Section], dataclasses.Field]]:
     config = Config()
     classes = {type(section) for section in config.sections()}
     classes |= {*ModelConfig.classes.values(), *QuantizerConfig.classes.values(), type(EncodecConfig().seanet)}
-    found = [(cls, field) for cls in classes for field in dataclasses.fields(cls) if "used" in field.metadata]
-    return sorted(found, key=lambda pair: (pair[0].__name__, pair[1].name))
+    actual = [(cls, field) for cls in classes for field in dataclasses.fields(cls) if "used" in field.metadata]
+    return sorted(actual, key=lambda pair: (pair[0].__name__, pair[1].name))
 
 
 # What switches each of them, other than the default.
@@ -133,8 +133,8 @@ def test_a_class_from_outside_is_read_and_written():
         width: int = 3
 
     config = Config(model=Wide(width=5))
-    again = Config.from_dict(config.to_dict())
-    assert again == config and isinstance(again.model, Wide)
+    repeated = Config.from_dict(config.to_dict())
+    assert repeated == config and isinstance(repeated.model, Wide)
     assert Config().model.of_class("wide") == Wide()
     values = config.to_dict()
     values["model"]["widht"] = values["model"].pop("width")

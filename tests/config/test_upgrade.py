@@ -16,10 +16,10 @@ OLD = json.loads((ROOT / "tests" / "golden" / "configs_version_1.json").read_tex
 def test_the_old_file_of_a_recipe_is_that_recipe(name, tmp_path):
     assert "version" not in OLD[name]
     (tmp_path / "config.json").write_text(json.dumps(OLD[name]))
-    found = Config.load(tmp_path / "config.json")
+    actual = Config.load(tmp_path / "config.json")
     recipe = load_recipe(ROOT / "configs" / f"{name}.py")
-    assert found.acting() == recipe.validate().refuse_idle()
-    assert Config.from_dict(json.loads(found.to_json())) == found
+    assert actual.acting() == recipe.validate().refuse_idle()
+    assert Config.from_dict(json.loads(actual.to_json())) == actual
 
 
 def test_what_did_nothing_is_dropped_and_what_did_something_stays():
@@ -27,10 +27,10 @@ def test_what_did_nothing_is_dropped_and_what_did_something_stays():
     values["model"]["seanet"]["norm"], values["model"]["transformer"]["layers"] = "group", 3
     values["quantizer"] |= {"kind": "fsq", "fsq_levels": [5, 3], "codebook_size": 15, "kbps": [], "num_quantizers": 2}
     values["model"]["stem_stride"] = 4
-    found = Config.from_dict(values)
-    assert isinstance(found.model, SoundStreamConfig) and found.model.stem_stride == 4
-    assert found.quantizer == FSQQuantizerConfig(fsq_levels=(5, 3), kbps=(), num_quantizers=2)
-    assert found.quantizer.codebook_size == 15
+    actual = Config.from_dict(values)
+    assert isinstance(actual.model, SoundStreamConfig) and actual.model.stem_stride == 4
+    assert actual.quantizer == FSQQuantizerConfig(fsq_levels=(5, 3), kbps=(), num_quantizers=2)
+    assert actual.quantizer.codebook_size == 15
 
 
 @pytest.mark.parametrize(

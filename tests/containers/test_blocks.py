@@ -57,9 +57,9 @@ def test_a_thousand_sequences_come_back() -> None:
     for first in range(0, 1000, 50):
         some = blocks[first : first + 50]
         messages = coding.encode_blocks(model, some)
-        found = coding.decode_blocks(model, messages, [len(block) for block in some])
-        for block, again in zip(some, found, strict=True):
-            np.testing.assert_array_equal(again, block)
+        actual = coding.decode_blocks(model, messages, [len(block) for block in some])
+        for block, repeated in zip(some, actual, strict=True):
+            np.testing.assert_array_equal(repeated, block)
         # What stands beside a block changes nothing.
         assert coding.encode_blocks(model, some[7:8]) == messages[7:8]
 
@@ -127,11 +127,11 @@ def test_damage_ends_with_its_block(tmp_path):
             ContainerReader(path)
         with ContainerReader(path, conceal=True) as reader:
             assert reader.damaged == [(50 * number, stop)]
-        found = _read(path, 2, conceal=True)
+        actual = _read(path, 2, conceal=True)
         before = codes[:, 50 * number - 1] if number else np.zeros((1, 2), np.int32)
-        wanted = codes.copy()
-        wanted[:, 50 * number : stop] = before[:, None]
-        np.testing.assert_array_equal(found, wanted)
+        expected = codes.copy()
+        expected[:, 50 * number : stop] = before[:, None]
+        np.testing.assert_array_equal(actual, expected)
     swapped = bytearray(data)  # two blocks of one length that changed places are damaged both
     swapped[start : start + sizes[0]] = data[start + sizes[0] : start + 2 * sizes[0]]
     path.write_bytes(swapped)
@@ -158,13 +158,13 @@ def test_mutated_files_are_refused_or_concealed(tmp_path):
         with pytest.raises(ContainerError):
             ContainerReader(path)
         try:
-            found = _read(path, 2, conceal=True)
+            actual = _read(path, 2, conceal=True)
         except ContainerError:
             continue
         with ContainerReader(path, conceal=True) as reader:
             for first, stop in reader.damaged:
-                found[:, first:stop] = codes[:, first:stop]
-        np.testing.assert_array_equal(found, codes)
+                actual[:, first:stop] = codes[:, first:stop]
+        np.testing.assert_array_equal(actual, codes)
         concealed += 1
     assert concealed > 100
 

@@ -71,10 +71,10 @@ def test_round_trip_of_many_shapes():
             denoised=bool(rng.integers(2)),
         )
         data = pack(codes, meta)
-        found, described, scales = unpack(data)
+        actual, described, scales = unpack(data)
         assert scales is None
-        np.testing.assert_array_equal(found, codes)
-        assert found.dtype == np.int32
+        np.testing.assert_array_equal(actual, codes)
+        assert actual.dtype == np.int32
         assert described == dataclasses.replace(meta, streams=streams, num_quantizers=quantizers, frames=frames)
         assert len(data) == described.file_bytes
         bits = int(np.ceil(np.log2(size)))
@@ -285,9 +285,9 @@ def test_scales_come_back(tmp_path, name):
     codes, scales = _codes(2, 300, 4), _scales(2, 3)
     meta = _meta(model_id=name, channels=4, streams=2, num_quantizers=4, scaled=True)
     data = pack(codes, meta, scales)
-    found, described, again = unpack(data)
-    np.testing.assert_array_equal(found, codes)
-    np.testing.assert_array_equal(again, scales)
+    actual, described, repeated = unpack(data)
+    np.testing.assert_array_equal(actual, codes)
+    np.testing.assert_array_equal(repeated, scales)
     assert (described.segments, described.model_id) == (3, name[:21])
     assert len(data) == described.file_bytes == 300 * 4 * 2 * 10 // 8 + 24 + 43 + len(name[:21])
     # As stored: after the codes, segment by segment.

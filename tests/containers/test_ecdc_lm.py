@@ -74,8 +74,8 @@ def test_changed_files_are_refused_or_read(model: str, compressed: bool) -> None
             changed = mutated(data, rng)
             started = time.perf_counter()
             try:
-                found = decompress(changed, begin)
-                assert found.codes.shape == (sum(found.frames), found.codebooks)
+                actual = decompress(changed, begin)
+                assert actual.codes.shape == (sum(actual.frames), actual.codebooks)
             except EcdcError:
                 noticed += 1
             assert time.perf_counter() - started < 20
@@ -93,9 +93,9 @@ def test_other_probabilities_are_noticed() -> None:
         predict = begin(codebooks)
 
         def predicted(previous: np.ndarray) -> np.ndarray:
-            found = predict(previous)
-            found[:, 0] *= np.float32(0.99)
-            return found
+            actual = predict(previous)
+            actual[:, 0] *= np.float32(0.99)
+            return actual
 
         return predicted
 

@@ -101,6 +101,6 @@ def test_a_container_is_no_stream_and_the_other_way_round() -> None:
         container.unpack(data)
     with pytest.raises(ContainerError, match="a .codax container, not a stream"):
         _read(container.pack(_codes(3), dataclasses.replace(META, num_samples=5)))
-    for nothing, reason in ((b"", "no input"), (b"RIFF" * 20, "bad magic"), (data[:20], "truncated")):
+    for empty, reason in ((b"", "no input"), (b"RIFF" * 20, "bad magic"), (data[:20], "truncated")):
         with pytest.raises(ContainerError, match=reason):
-            _read(nothing)
+            _read(empty)

@@ -52,10 +52,10 @@ def built(tmp_path, make_audio, config) -> Path:
 def assert_of_the_crops(batch) -> int:
     """Compares a batch's features with those of its audio, where there is any; returns the number of such frames."""
     heard = 0
-    for crop, found in zip(batch["audio"], batch["features"], strict=True):
-        wanted = loudness(crop[:, 0])
+    for crop, actual in zip(batch["audio"], batch["features"], strict=True):
+        reference = loudness(crop[:, 0])
         full = np.abs(crop).reshape(20, HOP).max(axis=1) > 0  # 0.3 s are 12 frames
-        np.testing.assert_allclose(found[full], wanted[full], atol=0.1)
+        np.testing.assert_allclose(actual[full], reference[full], atol=0.1)
         heard += int(full.sum())
     return heard
 
@@ -68,7 +68,7 @@ def test_features_come_from_the_places_of_the_crops(built, config):
         assert batch["audio"].shape == (3, 8000, 1) and batch["features"].shape == (3, 20, 2)
         assert batch["features"].dtype == np.float32
         assert_of_the_crops(batch)
-        starts |= {tuple(np.round(found[0], 1)) for found in batch["features"]}
+        starts |= {tuple(np.round(actual[0], 1)) for actual in batch["features"]}
     assert len(starts) > 30
     # Gain is of the audio, not of what the teacher heard.
     config.data.gain_db = (-20.0, -20.0)
@@ -116,9 +116,9 @@ def test_processes_and_restarts(built, config):
     run(iterator, 3)
     state = iterator.get_state()
     expected = run(iterator, 3)
-    again = pipeline.training_batches(config, batch_size_per_process=2)
-    again.set_state(state)
-    np.testing.assert_array_equal(run(again, 3), expected)
+    repeated = pipeline.training_batches(config, batch_size_per_process=2)
+    repeated.set_state(state)
+    np.testing.assert_array_equal(run(repeated, 3), expected)
 
 
 def test_an_interrupted_build_goes_on(built):

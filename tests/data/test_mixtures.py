@@ -44,7 +44,7 @@ def config(config, root):
     config.data.normalize_peak = True
     config.data.gain_db = (-20.0, -12.0)  # three clips stay in full scale
     config.data.mixture.sources = tuple(f"{name}={root / name}" for name in FILES)
-    config.quantizer.kbps = (3.0, 6.0)  # of which 16 kHz are capable
+    config.quantizer.kbps = (3.0, 6.0)  # rates that 16 kHz allows
     return config.validate()
 
 
@@ -68,16 +68,16 @@ def one_strategy(config, count, pool):
 
 def test_strategies_have_their_shares_counts_and_pools(config):
     made = [files(example) for example in take(config)]
-    music = [{name for name, _ in found} == {"music"} for found in made]
-    counts = np.array([len(found) for found in made])
+    music = [{name for name, _ in actual} == {"music"} for actual in made]
+    counts = np.array([len(actual) for actual in made])
     # An eighth of the pairs are of music too, and few examples have the same file twice.
     assert abs(np.sum(music & (counts == 1)) - 128) <= 8
     assert abs(np.sum(~np.array(music) & (counts == 1)) - 128) <= 10
     assert abs(np.sum(counts == 2) - 96) <= 16
     assert abs(np.sum(counts == 3) - 48) <= 12
     assert set(counts) <= {0, 1, 2, 3} and np.sum(counts == 0) <= 2  # a tone can cancel itself
-    assert not any("music" in dict(found) for found in made if len(found) == 3)
-    pairs = [{name for name, _ in found} for found in made if len(found) == 2]
+    assert not any("music" in dict(actual) for actual in made if len(actual) == 3)
+    pairs = [{name for name, _ in actual} for actual in made if len(actual) == 2]
     assert {"music"} in pairs and {"music", "noise"} in pairs and {"speech"} in pairs
 
 
@@ -85,9 +85,9 @@ def test_within_a_pool_every_second_is_equally_likely(config):
     one_strategy(config, 1, "*")
     segments = {(name, i): i % 3 + 1 for name, count in FILES.items() for i in range(count)}
     one_pass = sum(segments.values())
-    found = [files(example)[0] for example in take(config, one_pass // 4 * 4)][: one_pass * 3]
+    actual = [files(example)[0] for example in take(config, one_pass // 4 * 4)][: one_pass * 3]
     for start in range(0, one_pass * 3, one_pass):
-        heard = found[start : start + one_pass]
+        heard = actual[start : start + one_pass]
         assert {file: heard.count(file) for file in segments} == segments
     second = [set(files(example)) for example in two_clips(config)]  # the second clip is drawn at random
     share = np.mean([sum(name == "music" for name, _ in clips) for clips in second]) / 2
@@ -121,9 +121,9 @@ def test_the_seed_decides_and_a_restored_iterator_goes_on(config):
     state, expected = first.get_state(), np.stack([next(first)["audio"] for _ in range(12)])
     for threads in (1, 3):
         config.data.read_threads, config.data.prefetch = threads, 8 * threads
-        again = pipeline.training_batches(config, batch_size_per_process=4)
-        again.set_state(state)
-        np.testing.assert_array_equal(np.stack([next(again)["audio"] for _ in range(12)]), expected)
+        repeated = pipeline.training_batches(config, batch_size_per_process=4)
+        repeated.set_state(state)
+        np.testing.assert_array_equal(np.stack([next(repeated)["audio"] for _ in range(12)]), expected)
 
 
 def test_nothing_leaves_full_scale(config):
@@ -170,12 +170,12 @@ def strategies(config, count):
 def test_validation_has_plain_clips_of_all_sources(config):
     fixed = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4, split="train")
     config.data.mixture.reverberation = 1.0
-    again = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4, split="train")
+    repeated = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4, split="train")
     examples = np.concatenate([batch["audio"] for batch in fixed])
-    np.testing.assert_array_equal(examples, np.concatenate([batch["audio"] for batch in again]))
+    np.testing.assert_array_equal(examples, np.concatenate([batch["audio"] for batch in repeated]))
     np.testing.assert_allclose(np.abs(examples).max((1, 2)), transforms.PEAK, rtol=1e-5)
-    found = [files(example) for example in examples]
-    assert all(len(clips) == 1 for clips in found) and {clips[0][0] for clips in found} == set(FILES)
+    actual = [files(example) for example in examples]
+    assert all(len(clips) == 1 for clips in actual) and {clips[0][0] for clips in actual} == set(FILES)
 
 
 def test_stereo_and_shards_work_too(config, tmp_path):

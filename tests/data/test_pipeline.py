@@ -44,9 +44,9 @@ def test_a_restored_iterator_goes_on_bit_for_bit(folder, config, tmp_path, shard
     expected = take(first, 20)
     for threads in (1, 3):
         config.data.read_threads, config.data.prefetch = threads, 8 * threads
-        again = pipeline.training_batches(config, batch_size_per_process=4)
-        again.set_state(state)
-        np.testing.assert_array_equal(np.stack(take(again, 20)), np.stack(expected))
+        repeated = pipeline.training_batches(config, batch_size_per_process=4)
+        repeated.set_state(state)
+        np.testing.assert_array_equal(np.stack(take(repeated, 20)), np.stack(expected))
 
 
 def test_the_seed_decides_and_epochs_differ(folder, config):
@@ -147,9 +147,9 @@ def test_validation_is_fixed_and_independent_of_the_number_of_processes(folder, 
     config.data.gain_db = (-20.0, 0.0)
     config.train.eval_batches = 2
     alone = pipeline.validation_batches(config, batch_size_per_process=4)
-    again = pipeline.validation_batches(config, batch_size_per_process=4)
+    repeated = pipeline.validation_batches(config, batch_size_per_process=4)
     assert len(alone) == 2 and alone[0]["audio"].shape == (4, 8000, 1)
-    np.testing.assert_array_equal(alone[1]["audio"], again[1]["audio"])
+    np.testing.assert_array_equal(alone[1]["audio"], repeated[1]["audio"])
     halves = [
         np.concatenate(
             [

@@ -1,4 +1,4 @@
-"""Shares of processes, and positions in the data: gone on with exactly, or refused."""
+"""Shares of processes, and positions in the data: resumed exactly, or refused."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def mixture(config, tmp_path):
     """Of two sources; gains and second clips are drawn at random."""
     one, two = numbered(tmp_path / "one", 23), numbered(tmp_path / "two", 18, 24)
     config.data.validation_fraction, config.data.gain_db = 0.0, (-6.0, 0.0)
-    wanted = config.data.mixture
-    wanted.sources = (f"one={one}", f"two={two}")
-    wanted.probabilities, wanted.counts, wanted.pools = (0.6, 0.4), (1, 2), ("one", "*")
-    wanted.reverberant = (False, False)
+    reference = config.data.mixture
+    reference.sources = (f"one={one}", f"two={two}")
+    reference.probabilities, reference.counts, reference.pools = (0.6, 0.4), (1, 2), ("one", "*")
+    reference.reverberant = (False, False)
     return config
 
 

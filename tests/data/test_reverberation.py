@@ -31,8 +31,8 @@ def test_the_decay_of_an_exponential_is_measured():
         times = np.arange(int(2 * rt60 * RATE)) / RATE
         decay = np.exp(-3 * np.log(10) * times / rt60)[:, None]  # 60 dB of amplitude in rt60 seconds
         assert reverberation_time(decay, RATE) == pytest.approx(rt60, rel=1e-3)
-    for nothing in (np.zeros((100, 1)), np.zeros((0, 1)), np.eye(100)[:, :1]):
-        assert reverberation_time(nothing, RATE) == 0.0
+    for empty in (np.zeros((100, 1)), np.zeros((0, 1)), np.eye(100)[:, :1]):
+        assert reverberation_time(empty, RATE) == 0.0
 
 
 @pytest.mark.parametrize("rt60", [0.3, 0.8, 1.3])
@@ -111,8 +111,8 @@ def test_training_examples_reverberate_and_validation_does_not(config):
     wet = take(config)
     np.testing.assert_allclose(np.abs(wet).max((1, 2)), np.abs(dry).max((1, 2)), rtol=1e-5)  # the same normalisation
     assert not np.isclose(dry, wet, atol=1e-4).all((1, 2)).any()
-    again = pipeline.validation_batches(config, batch_size_per_process=2, num_batches=1)
-    np.testing.assert_array_equal(again[0]["audio"], fixed[0]["audio"])
+    repeated = pipeline.validation_batches(config, batch_size_per_process=2, num_batches=1)
+    np.testing.assert_array_equal(repeated[0]["audio"], fixed[0]["audio"])
 
 
 def test_reverberation_survives_a_restart(config):
@@ -122,9 +122,9 @@ def test_reverberation_survives_a_restart(config):
         next(first)
     state, expected = first.get_state(), np.stack([next(first)["audio"] for _ in range(10)])
     config.data.read_threads = 3
-    again = pipeline.training_batches(config, batch_size_per_process=2)
-    again.set_state(state)
-    np.testing.assert_array_equal(np.stack([next(again)["audio"] for _ in range(10)]), expected)
+    repeated = pipeline.training_batches(config, batch_size_per_process=2)
+    repeated.set_state(state)
+    np.testing.assert_array_equal(np.stack([next(repeated)["audio"] for _ in range(10)]), expected)
 
 
 def test_processes_are_in_different_rooms(config, tmp_path):

@@ -179,10 +179,10 @@ def test_beam_builds_the_same_after_a_kill_at_a_random_moment(undisturbed, corpu
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
     out = tmp_path / "out"
     process = run_build(corpus, out, "--engine", "beam")
-    wanted = random.randint(1, len(list(undisturbed.glob("*.array_record"))) // 2)
+    expected = random.randint(1, len(list(undisturbed.glob("*.array_record"))) // 2)
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
-        if len(list((out / plan.WORK).glob("*-*.json"))) >= wanted:
+        if len(list((out / plan.WORK).glob("*-*.json"))) >= expected:
             break
         time.sleep(0.002)
     time.sleep(random.uniform(0.0, 0.02))
@@ -192,9 +192,9 @@ def test_beam_builds_the_same_after_a_kill_at_a_random_moment(undisturbed, corpu
     done = len(list((out / plan.WORK).glob("*-*.json")))
     assert 0 < done < len(list(undisturbed.glob("*.array_record")))
 
-    again = run_build(corpus, out, "--engine", "beam")
-    output, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
+    repeated = run_build(corpus, out, "--engine", "beam")
+    output, errors = repeated.communicate(timeout=120)
+    assert repeated.returncode == 0, errors
     assert output.strip() == str(out / manifest.NAME) and f"resumes: {done} of " in errors
     assert digest(out) == digest(undisturbed)
 

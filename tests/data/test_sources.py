@@ -125,8 +125,8 @@ def test_long_files_are_judged_by_excerpts(tmp_path):
     samples = np.zeros((61 * 8000, 1), np.float32)
     samples[30 * 8000 : 31 * 8000] = 0.5
     audio.write(tmp_path / "a.flac", samples, 8000)
-    found = scan.measure(str(tmp_path / "a.flac"))
-    assert (found.frames, found.error) == (61 * 8000, "") and found.loudest_db == pytest.approx(-6.02, abs=0.01)
+    actual = scan.measure(str(tmp_path / "a.flac"))
+    assert (actual.frames, actual.error) == (61 * 8000, "") and actual.loudest_db == pytest.approx(-6.02, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["nothing-here", "nothing.jsonl", "nothing*.array_record"])
@@ -240,9 +240,9 @@ def test_utterances_of_a_folder_with_transcripts(tmp_path, make_audio):
     for i in range(5):
         make_audio(tmp_path / f"{i}.wav", rate=8000, seed=i)
     (tmp_path / "transcripts.tsv").write_text("file\ttext\n0.wav\tzero\n3\tthree\n")
-    found = load_utterances(str(tmp_path), sample_rate=16_000)
-    assert [u.text for u in found] == ["zero", None, None, "three", None]
-    assert found[0].audio.shape == (16_000, 1) and found[0].sample_rate == 16_000
+    actual = load_utterances(str(tmp_path), sample_rate=16_000)
+    assert [u.text for u in actual] == ["zero", None, None, "three", None]
+    assert actual[0].audio.shape == (16_000, 1) and actual[0].sample_rate == 16_000
     assert [u.id for u in load_utterances(str(tmp_path), sample_rate=16_000, limit=2)] == ["0", "2"]
     (tmp_path / "transcripts.tsv").write_text("0.wav zero\n")
     with pytest.raises(CodaxError, match=r"transcripts\.tsv:1: expected a file name, a tab"):

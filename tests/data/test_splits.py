@@ -12,8 +12,8 @@ def test_the_hash_is_fixed_for_ever():
 
 
 def test_fractions_are_met():
-    found = [splits.split_of(str(i), validation=0.05, test=0.1) for i in range(20_000)]
-    assert abs(found.count("test") - 2000) < 150 and abs(found.count("validation") - 1000) < 120
+    actual = [splits.split_of(str(i), validation=0.05, test=0.1) for i in range(20_000)]
+    assert abs(actual.count("test") - 2000) < 150 and abs(actual.count("validation") - 1000) < 120
 
 
 def test_small_sources_get_one_of_each():

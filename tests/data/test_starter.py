@@ -110,12 +110,12 @@ def fetch(package_files):
 
     def fetch_from_here(names, folder: Path) -> list[debian.Package]:
         folder.mkdir(parents=True, exist_ok=True)
-        found = []
+        actual = []
         for name in names:
             path = folder / f"{name}_1.0-1_all.deb"
             path.write_bytes(package_files[name])
-            found.append(debian.Package(name, "1.0-1", path, file_sha256(path)))
-        return found
+            actual.append(debian.Package(name, "1.0-1", path, file_sha256(path)))
+        return actual
 
     return fetch_from_here
 
@@ -186,8 +186,8 @@ def test_it_is_built_once_and_goes_on_where_it_was_interrupted(cache, fetch, mon
     assert not list((cache / "starter").rglob("*.part"))
     first = set(decoded)
     corpus.build(16_000, fetch=fetch)
-    again = decoded[50:]
-    assert {i for i in first if i.startswith(("en-", "es-"))}.isdisjoint(again) and "ru-nsh-ru_0001" in again
+    repeated = decoded[50:]
+    assert {i for i in first if i.startswith(("en-", "es-"))}.isdisjoint(repeated) and "ru-nsh-ru_0001" in repeated
     count_before = len(decoded)
     corpus.build(16_000, fetch=lambda *_: pytest.fail("downloaded again"))
     assert len(decoded) == count_before
@@ -205,8 +205,8 @@ def test_the_same_at_24_khz(fetch, monkeypatch):
     assert [(r["id"], r["split"]) for r in high] == [(r["id"], r["split"]) for r in low]
     assert {r["sample_rate"] for r in high} == {24_000} and (path.parent / "LICENSES.txt").is_file()
     assert corpus.build(22_050).parent.name == "16000"
-    wanted = audio.resample(records.open_shard(low[5]["file"]).read(low[5]["record"]), 16_000, 24_000)
-    np.testing.assert_allclose(records.open_shard(high[5]["file"]).read(high[5]["record"]), wanted, atol=2e-5)
+    expected = audio.resample(records.open_shard(low[5]["file"]).read(low[5]["record"]), 16_000, 24_000)
+    np.testing.assert_allclose(records.open_shard(high[5]["file"]).read(high[5]["record"]), expected, atol=2e-5)
 
 
 def test_the_corpus_as_a_source(fetch):

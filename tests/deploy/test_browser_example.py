@@ -106,7 +106,7 @@ def test_a_file_is_coded_as_in_jax(browser: Browser, address: str, tmp_path: Pat
         )
         assert shades > 10, canvas
 
-    # Another rate: the same codes of fewer quantizers, decoded anew.
+    # Another rate: the same codes of fewer quantizers, decoded again.
     browser.run("app.coded = null; document.querySelector('#quantizers').value = 2;")
     browser.run("document.querySelector('#quantizers').dispatchEvent(new Event('change'));")
     browser.until("app.coded")

@@ -80,6 +80,6 @@ def test_an_operation(name: str) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for shape in ((1, 12, 4), (3, 18, 4)):
         x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        for found, wanted in zip(session.run(None, {"x": x}), function(jnp.asarray(x)), strict=True):
-            assert found.dtype == wanted.dtype
-            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+        for actual, expected in zip(session.run(None, {"x": x}), function(jnp.asarray(x)), strict=True):
+            assert actual.dtype == expected.dtype
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)

@@ -24,16 +24,16 @@ for folder in map(Path, sys.argv[1:]):
     facts = json.loads((folder / "codec.json").read_text())
     files = {name: folder / program["file"] for name, program in facts["programs"].items()}
     run = {name: export.deserialize(bytearray(file.read_bytes())).call for name, file in files.items()}
-    given, found = np.load(folder / "given.npz"), {}
+    given, actual = np.load(folder / "given.npz"), {}
     for name in given:
         audio = given[name]
         more = [np.int32(audio.shape[1])] if len(facts["programs"]["encoder"]["inputs"]) == 2 else []
         codes, = run["encoder"](audio, *more)
-        found[f"{name}.codes"] = codes
-        found[f"{name}.audio"], = run["decoder"](codes)
+        actual[f"{name}.codes"] = codes
+        actual[f"{name}.audio"], = run["decoder"](codes)
         if name == "a":
             continue
-        found[f"{name}.low"], = run["decoder"](codes[..., :2])
+        actual[f"{name}.low"], = run["decoder"](codes[..., :2])
         if "encoder_step" in run:
             step = facts["programs"]["encoder_step"]
             names = [pair["input"] for pair in step["states"]]
@@ -48,15 +48,15 @@ for folder in map(Path, sys.argv[1:]):
             for at in range(start, audio.shape[1], hop):
                 part, *state = run["encoder_step"](audio[:, at : at + hop], *([np.int32(hop)] if more else []), *state)
                 parts.append(part)
-            found[f"{name}.streamed"] = np.concatenate(parts, axis=1)
-    np.savez(folder / "found.npz", **found)
+            actual[f"{name}.streamed"] = np.concatenate(parts, axis=1)
+    np.savez(folder / "actual.npz", **actual)
 """
 NAMES = ("soundstream", "encodec_24khz", "speechtokenizer", "mimi")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For each codec: its programs, given.npz with two signals, and found.npz with what a process made of them."""
+    """For each codec: its programs, given.npz with two signals, and actual.npz with what a process made of them."""
     folder = tmp_path_factory.mktemp("stablehlo")
     for name in NAMES:
         made = codec(name)
@@ -69,15 +69,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 def test_two_batches_and_lengths(name: str, folders: Path) -> None:
     made = codec(name)
-    given, found = (np.load(folders / name / f"{which}.npz") for which in ("given", "found"))
+    given, actual = (np.load(folders / name / f"{which}.npz") for which in ("given", "actual"))
     for key, value in given.items():
         codes = made.engine.encode_piece(value, False)
-        np.testing.assert_array_equal(found[f"{key}.codes"], codes)
-        np.testing.assert_allclose(found[f"{key}.audio"], made.engine.decode_piece(codes, False), atol=1e-5)
+        np.testing.assert_array_equal(actual[f"{key}.codes"], codes)
+        np.testing.assert_allclose(actual[f"{key}.audio"], made.engine.decode_piece(codes, False), atol=1e-5)
     # Fewer levels, and frame by frame: of the second alone.
-    np.testing.assert_allclose(found["b.low"], made.engine.decode_piece(codes[..., :2], False), atol=1e-5)
+    np.testing.assert_allclose(actual["b.low"], made.engine.decode_piece(codes[..., :2], False), atol=1e-5)
     if name in STREAMING:
-        np.testing.assert_array_equal(found["b.streamed"], codes)
+        np.testing.assert_array_equal(actual["b.streamed"], codes)
 
 
 def test_the_programs_are_for_all_platforms_and_lengths(folders: Path) -> None:

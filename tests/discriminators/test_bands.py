@@ -26,10 +26,10 @@ def test_every_band_has_convolutions_of_its_own() -> None:
 
 def test_levels_and_offsets_are_taken_out() -> None:
     signal = np.random.default_rng(0).standard_normal((2, 300, 2)).astype(np.float32)
-    found = normalized(jnp.asarray(signal))
-    np.testing.assert_allclose(jnp.abs(found).max(axis=1), 0.8, rtol=1e-5)
-    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-6)
-    np.testing.assert_allclose(normalized(jnp.asarray(3 * signal + 0.5)), found, atol=1e-5)
+    actual = normalized(jnp.asarray(signal))
+    np.testing.assert_allclose(jnp.abs(actual).max(axis=1), 0.8, rtol=1e-5)
+    np.testing.assert_allclose(actual.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(normalized(jnp.asarray(3 * signal + 0.5)), actual, atol=1e-5)
     assert np.isfinite(normalized(jnp.zeros((1, 5, 1)))).all()
 
 

@@ -24,8 +24,8 @@ CONFIG = DiscriminatorConfig(
 KEYS = {"weight_g": "kernel_scale", "weight_v": "kernel_direction", "bias": "bias"}
 
 
-def relative_error(found, wanted) -> float:
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+def relative_error(actual, expected) -> float:
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
 
 
 def _ours(theirs) -> dict:
@@ -59,13 +59,13 @@ def test_outputs_losses_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     net, params = Discriminators(CONFIG), {"params": _ours(theirs)}
 
     with torch.no_grad():
-        wanted = theirs(a)
-    found = net.apply(params, real)
+        expected = theirs(a)
+    actual = net.apply(params, real)
     order = [*range(len(PERIODS), len(PERIODS) + len(WINDOWS)), *range(len(PERIODS))]
-    for (logits, features), index in zip(found, order, strict=True):
+    for (logits, features), index in zip(actual, order, strict=True):
         maps = [*features, logits]
-        assert len(maps) == len(wanted[index])
-        for ours, other in zip(maps, wanted[index], strict=True):
+        assert len(maps) == len(expected[index])
+        for ours, other in zip(maps, expected[index], strict=True):
             assert relative_error(ours, np.moveaxis(other.numpy(), 1, -1)) < 1e-4
 
     b.requires_grad_()
@@ -76,12 +76,12 @@ def test_outputs_losses_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     def losses(x):
         judged = net.apply(params, x)
         generator = adversarial.generator(judged, "least_squares", add=True)
-        feature = adversarial.feature_l1(found, judged, add=True)
+        feature = adversarial.feature_l1(actual, judged, add=True)
         return generator + 2 * feature, (generator, feature, judged)
 
-    slope, (generator, feature, judged) = jax.grad(losses, has_aux=True)(fake)
-    discriminator = adversarial.discriminator(found, judged, "least_squares", add=True)
+    negative_slope, (generator, feature, judged) = jax.grad(losses, has_aux=True)(fake)
+    discriminator = adversarial.discriminator(actual, judged, "least_squares", add=True)
     np.testing.assert_allclose(
         [discriminator, generator, feature], [x.item() for x in (their_d, their_g, their_features)], rtol=1e-5
     )
-    assert relative_error(slope, np.moveaxis(b.grad.numpy(), 1, 2)) < 1e-3
+    assert relative_error(negative_slope, np.moveaxis(b.grad.numpy(), 1, 2)) < 1e-3

@@ -10,11 +10,11 @@ from codax.discriminators.hifigan import PeriodDiscriminator, ScaleDiscriminator
 @pytest.mark.parametrize("shape", [(3, 8, 16), (41, 4, 24), (15, 1, 32)])
 def test_spectral_norm_divides_by_the_largest_singular_value(shape) -> None:
     kernel = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    found = np.asarray(spectral_normed(jnp.asarray(kernel)))
+    actual = np.asarray(spectral_normed(jnp.asarray(kernel)))
     largest = np.linalg.svd(kernel.reshape(-1, shape[-1]), compute_uv=False)[0]
     # A power iteration falls short of the value a little where the next one is near.
-    np.testing.assert_allclose(found * largest, kernel, rtol=0.06, atol=0.06)
-    assert np.linalg.svd(found.reshape(-1, shape[-1]), compute_uv=False)[0] >= 0.999
+    np.testing.assert_allclose(actual * largest, kernel, rtol=0.06, atol=0.06)
+    assert np.linalg.svd(actual.reshape(-1, shape[-1]), compute_uv=False)[0] >= 0.999
 
 
 def test_sizes_are_those_of_hifi_gan() -> None:

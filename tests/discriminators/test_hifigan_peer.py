@@ -36,8 +36,8 @@ def _ours(theirs) -> dict:
     return {"params": params}
 
 
-def _check(found, wanted) -> None:
-    (logits, features), (their_logits, their_features) = found, wanted
+def _check(actual, expected) -> None:
+    (logits, features), (their_logits, their_features) = actual, expected
     np.testing.assert_allclose(np.asarray(logits).reshape(len(logits), -1), their_logits.detach().numpy(), atol=2e-5)
     for ours, theirs in zip(features, their_features, strict=True):
         moved = np.moveaxis(theirs.detach().numpy(), 1, -1)
@@ -65,6 +65,6 @@ def test_spectral_normalisation_once_its_vectors_have_settled(package) -> None:
     for _ in range(100):
         theirs(signal[..., :64])
     logits, _ = ScaleDiscriminator(spectral=True).apply(_ours(theirs), audio)
-    wanted = theirs.eval()(signal)[0].detach().numpy()
+    expected = theirs.eval()(signal)[0].detach().numpy()
     # Each of eight layers is off by a few hundredths at most: see test_hifigan.
-    assert np.abs(np.asarray(logits)[..., 0] - wanted).max() < 0.25 * np.abs(wanted).max()
+    assert np.abs(np.asarray(logits)[..., 0] - expected).max() < 0.25 * np.abs(expected).max()

@@ -40,8 +40,8 @@ def test_scale_of_a_segment(run):
 
 def test_snr(run):
     # |r|^2 = 25, |r - e|^2 = 1 + 4; then 1 and 0.01.
-    found = run(distances.snr, [[3.0, 4.0], [1.0, 0.0]], [[2.0, 2.0], [0.9, 0.0]])
-    np.testing.assert_allclose(found, [10 * np.log10(5), 20], rtol=1e-5)
+    actual = run(distances.snr, [[3.0, 4.0], [1.0, 0.0]], [[2.0, 2.0], [0.9, 0.0]])
+    np.testing.assert_allclose(actual, [10 * np.log10(5), 20], rtol=1e-5)
     along = run(distances.snr, [[3.0], [4.0]], [[2.0], [2.0]], axis=0)
     np.testing.assert_allclose(along, [10 * np.log10(5)], rtol=1e-5)
 

@@ -68,7 +68,7 @@ def random_tables(rng: np.random.Generator, count: int) -> np.ndarray:
 def test_random_sequences_come_back(seed: int) -> None:
     rng = np.random.default_rng(seed)
     encoder, everything = Encoder(), []
-    for _ in range(2):  # an encoder begins anew after `finish`
+    for _ in range(2):  # an encoder can be used again after `finish`
         tables = [random_tables(rng, int(rng.integers(1, 9))) for _ in range(int(rng.integers(0, 40)))]
         symbols = [rng.integers(0, table.shape[1], len(table)) for table in tables]
         for table, row in zip(tables, symbols, strict=True):

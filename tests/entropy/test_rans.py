@@ -56,8 +56,8 @@ def test_lanes_of_many_shapes_come_back() -> None:
         decoder = rans.Decoder(messages)
         for step in range(steps):
             active = step < counts
-            found = decoder.step(cumulated[step], active)
-            np.testing.assert_array_equal(found, np.where(active, symbols[step], 0))
+            actual = decoder.step(cumulated[step], active)
+            np.testing.assert_array_equal(actual, np.where(active, symbols[step], 0))
         assert decoder.intact().all()
         # A lane's message is the same beside others and alone.
         alone = _encode(symbols[:, :1], cumulated[:, :1], counts[:1])
@@ -91,6 +91,6 @@ def test_other_messages_end_in_another_state() -> None:
             rans.Decoder([bad])
     decoder = rans.Decoder([message[:-8], message])  # the one that is cut does not harm the other
     for step in range(60):
-        found = decoder.step(np.repeat(cumulated[step], 2, axis=0), np.array([True, True]))
-        assert found[1] == symbols[step, 0]
+        actual = decoder.step(np.repeat(cumulated[step], 2, axis=0), np.array([True, True]))
+        assert actual[1] == symbols[step, 0]
     assert decoder.intact().tolist() == [False, True]

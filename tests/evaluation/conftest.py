@@ -22,7 +22,7 @@ class FakeTokens:
 
 
 class FakeCodec:
-    """Codes the mean of every two samples in 8 bits, and what is left of it in 8 bits more."""
+    """Codes the mean of every two samples in 8 bits, and the remainder in 8 bits more."""
 
     model_id = "fake"
     hash = bytes(8)

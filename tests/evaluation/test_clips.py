@@ -33,10 +33,10 @@ def test_the_worst_and_the_best_of_many():
 
 
 def test_what_was_not_measured_is_not_ranked():
-    found = results({f"u{i:02d}": float(i) for i in range(20)})
-    for row in found.rows:
+    actual = results({f"u{i:02d}": float(i) for i in range(20)})
+    for row in actual.rows:
         if row.utterance == "u00" and row.system == "b":
             row.scores = {}
-    assert choose(found)[0].name == "u01"
+    assert choose(actual)[0].name == "u01"
     none = results({f"u{i:02d}": 0.0 for i in range(20)}, keys=("perplexity",))
     assert [clip.why for clip in choose(none)] == 8 * [""]

@@ -73,8 +73,8 @@ def test_only_what_is_asked_for() -> None:
     for counts, abx in ((True, False), (False, True)):
         scorer = ContentScorer(_Labels(), counts=counts, abx=abx)
         run(scorer, lambda phone, _: int(phone == "A"))
-        found = scorer.values("system", seed=0)
-        assert ("pnmi" in found, "abx" in found) == (counts, abx)
+        actual = scorer.values("system", seed=0)
+        assert ("pnmi" in actual, "abx" in actual) == (counts, abx)
 
 
 def test_utterances_without_phones_are_left_out_and_say_why() -> None:

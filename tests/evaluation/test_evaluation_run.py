@@ -208,9 +208,9 @@ def test_a_file_that_breaks_after_it_was_looked_at(evaluate, folder, monkeypatch
     load = inputs.load_utterances
 
     def load_and_break(*arguments, **options):
-        found = load(*arguments, **options)
+        actual = load(*arguments, **options)
         (folder / "clip1.wav").write_bytes(b"RIFF")
-        return found
+        return actual
 
     monkeypatch.setattr(inputs, "load_utterances", load_and_break)
     results = evaluate(metrics=("snr",))

@@ -1,4 +1,4 @@
-"""An evaluation that is interrupted goes on; several processes give what one gives."""
+"""An interrupted evaluation resumes; several processes give what one gives."""
 
 import csv
 import json
@@ -125,6 +125,6 @@ def test_what_is_noted_comes_back(tmp_path):
     journal = Journal(tmp_path)
     journal.write(3, Measured([row], {"a": np.arange(6).reshape(1, 3, 2)}))
     assert 3 in journal and 2 not in journal and len(journal) == 1
-    again = journal.read(3)
-    assert again.rows == [row]
-    np.testing.assert_array_equal(again.codes["a"], np.arange(6).reshape(1, 3, 2))
+    repeated = journal.read(3)
+    assert repeated.rows == [row]
+    np.testing.assert_array_equal(repeated.codes["a"], np.arange(6).reshape(1, 3, 2))

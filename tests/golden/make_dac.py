@@ -40,8 +40,8 @@ def main() -> None:
         torch.manual_seed(0)
         model = package.DAC(**CONFIG).eval()
         randomise_dac(model)
-        found = {f"state/{name}": value.numpy().copy() for name, value in model.state_dict().items()}
-        found["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
+        actual = {f"state/{name}": value.numpy().copy() for name, value in model.state_dict().items()}
+        actual["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
         rng = np.random.default_rng(0)
 
         def noise(*shape: int) -> torch.Tensor:
@@ -52,34 +52,34 @@ def main() -> None:
             with torch.no_grad():
                 _, codes, *_ = model.encode(model.preprocess(audio, CONFIG["sample_rate"]))
                 decoded = model.decode(model.quantizer.from_codes(codes)[0])
-            found |= {
+            actual |= {
                 f"audio/{length}": audio.numpy(),
                 f"codes/{length}": codes.numpy().astype(np.uint8),
                 f"decoded/{length}": decoded.numpy(),
             }
 
-        latent, slope = noise(3, 32, 10).requires_grad_(), noise(3, 32, 10)
+        latent, negative_slope = noise(3, 32, 10).requires_grad_(), noise(3, 32, 10)
         model.quantizer.train()
         quantized, codes, _, commitment, codebook = model.quantizer(latent)
-        (torch.sum(quantized * slope) + 0.25 * commitment + codebook).backward()
-        found |= {
+        (torch.sum(quantized * negative_slope) + 0.25 * commitment + codebook).backward()
+        actual |= {
             "training/latent": latent.detach().numpy(),
-            "training/slope": slope.numpy(),
+            "training/slope": negative_slope.numpy(),
             "training/quantized": quantized.detach().numpy(),
             "training/codes": codes.numpy().astype(np.uint8),
             "training/losses": np.asarray([commitment.item(), codebook.item()], np.float32),
             "training/gradient/latent": latent.grad.numpy(),
         }
         for name, value in model.quantizer.named_parameters():
-            found[f"training/gradient/quantizer.{name}"] = value.grad.numpy()
+            actual[f"training/gradient/quantizer.{name}"] = value.grad.numpy()
 
         signals = noise(2, 1, 4000), noise(2, 1, 4000)
         loss = MelSpectrogramLoss(
             [5, 20, 80], [32, 128, 512], mag_weight=0.0, pow=1.0, mel_fmin=[0.0] * 3, mel_fmax=[None] * 3
         )
         value = loss(*(AudioSignal(signal, 16_000) for signal in signals))
-        found |= {f"mel/{i}": signal.numpy() for i, signal in enumerate(signals)} | {"mel/loss": value.numpy()}
-    np.savez_compressed(FOLDER / "dac.npz", **found)
+        actual |= {f"mel/{i}": signal.numpy() for i, signal in enumerate(signals)} | {"mel/loss": value.numpy()}
+    np.savez_compressed(FOLDER / "dac.npz", **actual)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import torch
 
 
 class Spectrogram(torch.nn.Module):
-    """What encodec's discriminator takes from torchaudio, of which nothing else is needed here."""
+    """What encodec's discriminator takes from torchaudio; nothing else of it is needed here."""
 
     def __init__(self, n_fft, hop_length, win_length, window_fn, normalized, center, pad_mode, power):
         super().__init__()
@@ -122,8 +122,8 @@ def packed_file(model: EncodecModel, audio: torch.Tensor, frames: list, *, use_l
 def training() -> dict[str, np.ndarray]:
     """Outputs of the multi-scale STFT discriminator, and gradients of a generator loss through the small model."""
     model = small("24khz").train()
-    judge = MultiScaleSTFTDiscriminator(filters=4, n_ffts=[64, 32], hop_lengths=[16, 8], win_lengths=[64, 32])
-    judge.train()
+    discriminator = MultiScaleSTFTDiscriminator(filters=4, n_ffts=[64, 32], hop_lengths=[16, 8], win_lengths=[64, 32])
+    discriminator.train()
     audio = 0.3 * torch.randn(3, 1, 24 * 20)
     latent = model.encoder(audio)
     # The quantizer as the paper has it: every level detached, one straight-through estimate, commitment per level.
@@ -135,9 +135,9 @@ def training() -> dict[str, np.ndarray]:
         commitment = commitment + (residual - level).pow(2).mean() / 4
         residual, quantized = residual - level, quantized + level
     decoded = model.decoder(latent + (quantized - latent).detach())
-    fake_logits, fake_maps = judge(decoded)
+    fake_logits, fake_maps = discriminator(decoded)
     with torch.no_grad():
-        real_logits, real_maps = judge(audio)
+        real_logits, real_maps = discriminator(audio)
     hinge = sum(torch.relu(1 - f).mean() for f in fake_logits) / 2
     feature = 0
     for real, fake in zip(real_maps, fake_maps, strict=True):
@@ -146,7 +146,7 @@ def training() -> dict[str, np.ndarray]:
     parts = {"waveform": (audio - decoded).abs().mean(), "adversarial": hinge, "feature": feature}
     loss = parts["waveform"] + 3 * hinge + 2 * feature + commitment
     loss.backward()
-    arrays = {f"judge/{k}": v.detach().numpy() for k, v in judge.state_dict().items()}
+    arrays = {f"judge/{k}": v.detach().numpy() for k, v in discriminator.state_dict().items()}
     arrays |= {f"gradient/{k}": v.grad.numpy() for k, v in model.named_parameters()}
     arrays |= {f"loss/{k}": v.detach().numpy() for k, v in (parts | {"commitment": commitment}).items()}
     for i, (logits, maps) in enumerate(zip(real_logits, real_maps, strict=True)):

@@ -86,8 +86,8 @@ def coder() -> dict[str, np.ndarray]:
 
 
 def exact(indices: torch.Tensor, states: None, offset: int):
-    found = probabilities(indices[0, :, 0].numpy(), offset)
-    return torch.from_numpy(found.T.copy())[None, :, :, None], states, offset + 1
+    actual = probabilities(indices[0, :, 0].numpy(), offset)
+    return torch.from_numpy(actual.T.copy())[None, :, :, None], states, offset + 1
 
 
 def files() -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
-"""Makes integer_lm.npz: a language model in integers, codes, and their messages as the machine at hand wrote them.
+"""Makes integer_lm.npz: a language model in integers, codes, and their messages as this machine wrote them.
 
     python tests/golden/make_integer_lm.py
 
-Every machine and version must read them, and write the same. Make it anew only when the format changes.
+Every machine and version must read them, and write the same. Make it again only when the format changes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def main() -> None:
     arrays = quantize(weights(), CONFIG, FRAMES)
     blocks = codes(4)
     messages = coding.encode_blocks(IntegerModel(CONFIG, arrays, 3, 1), list(blocks))
-    found = {f"arrays/{name}": value for name, value in arrays.items()}
-    found |= {f"messages/{i}": np.frombuffer(message, np.uint8) for i, message in enumerate(messages)}
-    np.savez_compressed(FOLDER / "integer_lm.npz", codes=blocks.astype(np.uint8), **found)
+    actual = {f"arrays/{name}": value for name, value in arrays.items()}
+    actual |= {f"messages/{i}": np.frombuffer(message, np.uint8) for i, message in enumerate(messages)}
+    np.savez_compressed(FOLDER / "integer_lm.npz", codes=blocks.astype(np.uint8), **actual)
 
 
 if __name__ == "__main__":

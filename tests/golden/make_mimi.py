@@ -56,20 +56,20 @@ def main() -> None:
                 value.fill_(1.0)
             elif "layer_scale" in name:
                 value.copy_(0.5 * torch.rand_like(value))
-    found = {f"state/{name}": value.numpy() for name, value in model.state_dict().items()}
-    found["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
+    actual = {f"state/{name}": value.numpy() for name, value in model.state_dict().items()}
+    actual["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
     rng = np.random.default_rng(0)
     for length in LENGTHS:
         audio = torch.from_numpy(0.2 * rng.standard_normal((2, 1, length)).astype(np.float32))
         with torch.no_grad():
             codes = model.encode(audio)
             decoded = model.decode(codes)
-        found |= {
+        actual |= {
             f"audio/{length}": audio.numpy(),
             f"codes/{length}": codes.numpy().astype(np.uint8),
             f"decoded/{length}": decoded.numpy(),
         }
-    np.savez_compressed(FOLDER / "mimi.npz", **found)
+    np.savez_compressed(FOLDER / "mimi.npz", **actual)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes speakers.npz with the `resemblyzer` package: embeddings of signals that `speaker_signals` makes anew.
+"""Makes speakers.npz with the `resemblyzer` package: embeddings of signals that `speaker_signals` makes again.
 
 pip install torch==2.13.0 librosa && pip install --no-deps resemblyzer==0.1.4
 python tests/golden/make_speakers.py
@@ -37,11 +37,11 @@ def main() -> None:
         from resemblyzer.voice_encoder import VoiceEncoder
 
         encoder = VoiceEncoder("cpu", verbose=False)
-        found = {
+        actual = {
             f"{seconds}": encoder.embed_utterance(normalize_volume(signal, -30, increase_only=True))
             for seconds, signal in zip(SECONDS, speaker_signals(), strict=True)
         }
-    np.savez_compressed(FOLDER / "speakers.npz", **found)
+    np.savez_compressed(FOLDER / "speakers.npz", **actual)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def main() -> None:
         torch.manual_seed(0)
         model = package.SpeechTokenizer(CONFIG).eval()
     randomise(model)
-    found = {f"state/{name}": value.numpy() for name, value in model.state_dict().items()}
-    found["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
+    actual = {f"state/{name}": value.numpy() for name, value in model.state_dict().items()}
+    actual["config"] = np.frombuffer(json.dumps(CONFIG).encode(), np.uint8)
     rng = np.random.default_rng(0)
     for length in LENGTHS:
         audio = torch.from_numpy(0.2 * rng.standard_normal((2, 1, length)).astype(np.float32))
@@ -43,13 +43,13 @@ def main() -> None:
             codes = model.encode(audio)
             _, _, features = model(audio)
             decoded = model.decode(codes)
-        found |= {
+        actual |= {
             f"audio/{length}": audio.numpy(),
             f"codes/{length}": codes.numpy().astype(np.uint8),
             f"decoded/{length}": decoded.numpy(),
             f"features/{length}": features.numpy(),
         }
-    np.savez_compressed(FOLDER / "speechtokenizer.npz", **found)
+    np.savez_compressed(FOLDER / "speechtokenizer.npz", **actual)
 
 
 if __name__ == "__main__":

@@ -53,5 +53,5 @@ def signal(arrays: dict[str, np.ndarray], length: int) -> np.ndarray:
     return np.moveaxis(arrays[f"audio/{length}"], 1, 2)
 
 
-def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

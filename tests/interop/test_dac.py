@@ -1,4 +1,4 @@
-"""DAC gives what Descript's package gives, in coding and in training, comes and goes; other files are refused."""
+"""DAC gives what Descript's package gives in coding, training, import and export; other files are refused."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def codec() -> Codec:
 def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -> None:
     tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2))
-    wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)
-    found = codec.engine.decode_piece(tokens.codes, denoise=False)
+    expected = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)
+    actual = codec.engine.decode_piece(tokens.codes, denoise=False)
     # The odd stride leaves samples out there, which are zeros here.
-    missing = found.shape[1] - wanted.shape[1]
-    assert missing == 8 and not found[:, -missing:].any()
-    assert relative_error(found[:, :-missing], wanted) < 1e-5
+    missing = actual.shape[1] - expected.shape[1]
+    assert missing == 8 and not actual[:, -missing:].any()
+    assert relative_error(actual[:, :-missing], expected) < 1e-5
 
 
 def test_training_equals_that_of_the_package(codec: Codec) -> None:
     """Output, losses, and gradients of the quantizer with weight normalisation, whose residual is not detached."""
-    latent, slope = (np.moveaxis(ARRAYS[f"training/{name}"], 1, 2) for name in ("latent", "slope"))
+    latent, negative_slope = (np.moveaxis(ARRAYS[f"training/{name}"], 1, 2) for name in ("latent", "negative_slope"))
     config = Config.from_dict(codec.config.to_dict())
     config.model.weight_norm = True
     params = _normalised_quantizer()
@@ -61,18 +61,18 @@ def test_training_equals_that_of_the_package(codec: Codec) -> None:
             x,
             method=lambda m, x: m.quantizer(x, levels=levels, key=jax.random.key(0), update=False),
         )
-        return jnp.sum(out.quantized * slope) + 0.25 * out.commitment + out.codebook, out
+        return jnp.sum(out.quantized * negative_slope) + 0.25 * out.commitment + out.codebook, out
 
     (gradients, to_latent), out = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, latent)
     assert relative_error(out.quantized, np.moveaxis(ARRAYS["training/quantized"], 1, 2)) < 1e-5
     np.testing.assert_array_equal(out.codes, np.moveaxis(ARRAYS["training/codes"], 1, 2))
     np.testing.assert_allclose([out.commitment, out.codebook], ARRAYS["training/losses"], rtol=1e-5)
     assert relative_error(to_latent, np.moveaxis(ARRAYS["training/gradient/latent"], 1, 2)) < 1e-5
-    wanted = flatten_dict(_normalised_quantizer("training/gradient/"), sep=".")
-    found = flatten_dict(gradients, sep=".")
-    assert set(found) == set(wanted)
-    for name, value in wanted.items():
-        assert relative_error(found[name], value) < 1e-4, name
+    expected = flatten_dict(_normalised_quantizer("training/gradient/"), sep=".")
+    actual = flatten_dict(gradients, sep=".")
+    assert set(actual) == set(expected)
+    for name, value in expected.items():
+        assert relative_error(actual[name], value) < 1e-4, name
 
 
 def _normalised_quantizer(prefix: str = "state/"):
@@ -118,11 +118,11 @@ def test_the_released_models_have_their_sizes() -> None:
 
 def test_transformers_folder_comes_back(codec: Codec, tmp_path: Path) -> None:
     formats.export_huggingface(codec, tmp_path / "hf")
-    again = formats.import_model(tmp_path / "hf")
-    assert again.config == codec.config
+    repeated = formats.import_model(tmp_path / "hf")
+    assert repeated.config == codec.config
     for name, value in codec.flat().items():
-        np.testing.assert_array_equal(again.flat()[name], value, err_msg=name)
-    again.save(tmp_path / "codax")
+        np.testing.assert_array_equal(repeated.flat()[name], value, err_msg=name)
+    repeated.save(tmp_path / "codax")
     assert load(tmp_path / "codax").config == codec.config
     names = set(load_file(tmp_path / "hf" / "model.safetensors"))
     assert {"encoder.block.2.res_unit3.snake2.alpha", "decoder.block.0.conv_t1.weight"} <= names
@@ -140,12 +140,12 @@ def test_a_model_as_it_is_trained_here_is_folded(codec: Codec, tmp_path: Path) -
     trained = Codec.init_random(config, seed=3)
     assert any(DIRECTION in name for name in trained.flat())
     formats.export_huggingface(trained, tmp_path)
-    again = formats.import_model(tmp_path)
-    assert {name.rpartition(".")[2] for name in again.flat()} & {DIRECTION, SCALE, KERNEL} == {KERNEL}
+    repeated = formats.import_model(tmp_path)
+    assert {name.rpartition(".")[2] for name in repeated.flat()} & {DIRECTION, SCALE, KERNEL} == {KERNEL}
     audio = signal(ARRAYS, lengths(ARRAYS)[1])
     tokens = trained.encode(audio)
-    np.testing.assert_array_equal(again.encode(audio).codes, tokens.codes)
-    assert relative_error(again.decode(tokens), trained.decode(tokens)) < 1e-5
+    np.testing.assert_array_equal(repeated.encode(audio).codes, tokens.codes)
+    assert relative_error(repeated.decode(tokens), trained.decode(tokens)) < 1e-5
 
 
 def _changed(folder: Path, codec: Codec, **changes: object) -> None:

@@ -58,12 +58,12 @@ def agree(codec: codax.Codec, audio: np.ndarray, encode, decode) -> None:
         tokens = codec.encode(audio, kbps=kbps)
         with torch.no_grad():
             theirs = encode(torch.from_numpy(padded), tokens.codes.shape[2])
-            wanted = decode(theirs).numpy().reshape(1, -1, 1)[:, : audio.shape[1]]
+            expected = decode(theirs).numpy().reshape(1, -1, 1)[:, : audio.shape[1]]
         codes = np.moveaxis(theirs.numpy(), 1, 2)
         assert min(len(np.unique(level)) for level in np.moveaxis(codes, -1, 0)) > 20
         check_codes(codec, audio, tokens.codes, codes)
         decoded = codec.decode(dataclasses.replace(tokens, codes=codes))
-        error = relative_error(decoded[:, : wanted.shape[1]], wanted)
+        error = relative_error(decoded[:, : expected.shape[1]], expected)
         different = np.mean(tokens.codes != codes)
         print(f"{codec.model_id} {kbps:.2f} kbps: {100 * different:.3f} % of codes differ, audio to {error:.1e}")
         assert error < 1e-4
@@ -86,10 +86,10 @@ def test_transformers_both_ways(tmp_path, rate: int) -> None:
     make = {44_100: presets.dac_44khz, 24_000: presets.dac_24khz, 16_000: presets.dac_16khz}[rate]
     assert codec.config == make()
     export_huggingface(codec, tmp_path / "ours")
-    again, loading = transformers.DacModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    repeated, loading = transformers.DacModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not any(loading[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     for name, value in model.state_dict().items():
-        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+        torch.testing.assert_close(repeated.state_dict()[name], value, rtol=0, atol=0)
     transformers.AutoProcessor.from_pretrained(tmp_path / "ours")
     audio = swelling_noise(2 * rate + 17)
     agree(

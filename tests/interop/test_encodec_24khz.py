@@ -35,7 +35,7 @@ def test_a_lower_rate_is_the_first_levels(codec: Codec, kbps: float) -> None:
 @pytest.mark.parametrize(("length", "chunk"), [(960, 227), (960, 24), (809, 5), (217, 24), (123, 5), (11, 24)])
 def test_streaming_equals_offline(codec: Codec, length: int, chunk: int) -> None:
     audio = np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
-    wanted = codec.encode(audio)
+    expected = codec.encode(audio)
     encoder, decoder = codec.stream_encoder(batch=2), codec.stream_decoder(batch=2)
     codes, pieces = [], []
     for start in range(0, length, chunk):
@@ -43,20 +43,20 @@ def test_streaming_equals_offline(codec: Codec, length: int, chunk: int) -> None
         pieces.append(decoder.push(codes[-1]))
     codes.append(encoder.finish())
     pieces += [decoder.push(codes[-1]), decoder.finish()]
-    np.testing.assert_array_equal(np.concatenate(codes, axis=1), wanted.codes)
+    np.testing.assert_array_equal(np.concatenate(codes, axis=1), expected.codes)
     decoded = np.concatenate(pieces, axis=1)[:, :length]
-    np.testing.assert_allclose(decoded, codec.decode(wanted), atol=2e-6)
+    np.testing.assert_allclose(decoded, codec.decode(expected), atol=2e-6)
 
 
 def test_a_last_piece_may_be_long(codec: Codec) -> None:
     length = lengths(ARRAYS)[1]
     audio = np.moveaxis(ARRAYS[f"audio/{length}"], 1, 2)
-    wanted = codec.encode(audio)
+    expected = codec.encode(audio)
     encoder, decoder = codec.stream_encoder(batch=2), codec.stream_decoder(batch=2)
     codes = [encoder.push(audio[:, :300]), encoder.finish(audio[:, 300:])]
-    np.testing.assert_array_equal(np.concatenate(codes, axis=1), wanted.codes)
+    np.testing.assert_array_equal(np.concatenate(codes, axis=1), expected.codes)
     decoded = np.concatenate([decoder.push(codes[0]), decoder.finish(codes[1])], axis=1)[:, :length]
-    np.testing.assert_allclose(decoded, codec.decode(wanted), atol=2e-6)
+    np.testing.assert_allclose(decoded, codec.decode(expected), atol=2e-6)
 
 
 @pytest.mark.parametrize("layout", [encodec.NATIVE, encodec.HUGGINGFACE])

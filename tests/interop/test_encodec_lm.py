@@ -31,17 +31,17 @@ def imported(tmp_path) -> LM:
 @pytest.mark.parametrize("codebooks", [4, 3])
 def test_probabilities_are_those_of_the_package(imported: LM, offset: int, codebooks: int) -> None:
     assert imported.config == CONFIG
-    wanted = GOLDEN[f"probabilities{'' if codebooks == 4 else '_of_3'}/{offset}"]
+    expected = GOLDEN[f"probabilities{'' if codebooks == 4 else '_of_3'}/{offset}"]
     previous = np.asarray(previous_codes(GOLDEN["codes"][..., :codebooks]))
     assert previous.shape[1] > 2 * CONFIG.past_context
     whole = jax.nn.softmax(jax.jit(LanguageModel(CONFIG).apply)({"params": imported.params}, previous, offset), axis=-1)
-    np.testing.assert_allclose(whole, wanted, atol=1e-5)
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
     stepper = imported.stepper(codebooks)
     state, steps = stepper.start(2, offset), []
     for t in range(previous.shape[1]):
-        found, state = stepper(state, previous[:, t : t + 1])
-        steps.append(found)
-    np.testing.assert_allclose(np.concatenate(steps, axis=1), wanted, atol=1e-5)
+        actual, state = stepper(state, previous[:, t : t + 1])
+        steps.append(actual)
+    np.testing.assert_allclose(np.concatenate(steps, axis=1), expected, atol=1e-5)
 
 
 def test_weights_come_back_as_they_went(imported: LM, tmp_path) -> None:
@@ -50,9 +50,9 @@ def test_weights_come_back_as_they_went(imported: LM, tmp_path) -> None:
     for name, value in STATE.items():
         np.testing.assert_array_equal(back[name], value, err_msg=name)
     export_lm(imported, tmp_path / "out.safetensors")
-    again = import_lm(tmp_path / "out.safetensors", 6, 2).flat()
+    repeated = import_lm(tmp_path / "out.safetensors", 6, 2).flat()
     for name, value in imported.flat().items():
-        np.testing.assert_array_equal(again[name], value, err_msg=name)
+        np.testing.assert_array_equal(repeated[name], value, err_msg=name)
     with pytest.raises(ModelError, match=r"out\.safetensors: cannot be written"):
         export_lm(imported, tmp_path / "absent" / "out.safetensors")
 

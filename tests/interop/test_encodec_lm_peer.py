@@ -71,18 +71,18 @@ def test_probabilities_whole_and_step_by_step(pair) -> None:
     previous = np.array(previous_codes(codes))
     for offset in (0, 10_000):
         with torch.no_grad():
-            wanted, _, _ = model(torch.from_numpy(previous).permute(0, 2, 1).long(), None, offset)
-        wanted = wanted.permute(0, 3, 2, 1).numpy()
+            package_result, _, _ = model(torch.from_numpy(previous).permute(0, 2, 1).long(), None, offset)
+        package_result = package_result.permute(0, 3, 2, 1).numpy()
         logits = jax.jit(LanguageModel(lm.config).apply)({"params": lm.params}, previous, offset)
-        found = np.asarray(jax.nn.softmax(logits, axis=-1))
+        actual = np.asarray(jax.nn.softmax(logits, axis=-1))
         # Far away, PyTorch's own rounding of the positions' wavelengths is seen: a few differ in the last bit.
-        np.testing.assert_allclose(found, wanted, atol=1e-5 if offset == 0 else 1e-4)
+        np.testing.assert_allclose(actual, package_result, atol=1e-5 if offset == 0 else 1e-4)
         stepper = lm.stepper(4)
         state, steps = stepper.start(1, offset), []
         for piece in np.split(previous, [1, 2, 3, 103, 203], axis=1):
             step, state = stepper(state, piece)
             steps.append(step)
-        np.testing.assert_allclose(np.concatenate(steps, axis=1), found, atol=1e-5)
+        np.testing.assert_allclose(np.concatenate(steps, axis=1), actual, atol=1e-5)
 
 
 def test_the_coder_bit_for_bit(package) -> None:
@@ -94,10 +94,10 @@ def test_the_coder_bit_for_bit(package) -> None:
     for _ in range(400):
         pdf = torch.softmax(torch.from_numpy(rng.uniform(0.1, 12) * rng.standard_normal((8, 1024))).float(), -1)
         cdfs = arithmetic.quantized_cdf(pdf.numpy())
-        wanted = torch.stack([build_stable_quantized_cdf(row, 24, check=False) for row in pdf])
-        np.testing.assert_array_equal(cdfs, wanted.numpy())
+        package_result = torch.stack([build_stable_quantized_cdf(row, 24, check=False) for row in pdf])
+        np.testing.assert_array_equal(cdfs, package_result.numpy())
         symbols = [int(np.searchsorted(cdf, rng.integers(cdf[-1]), "right")) for cdf in cdfs]
-        for symbol, cdf in zip(symbols, wanted, strict=True):
+        for symbol, cdf in zip(symbols, package_result, strict=True):
             reference.push(symbol, cdf)
         encoder.push(symbols, cdfs)
         expected.append((symbols, cdfs))
@@ -170,6 +170,6 @@ def test_pytorchs_model_is_the_one_on_jax(pair) -> None:
     first, second = lm.begin(2), TorchLM(lm).begin(2)
     previous = np.zeros(2, np.int32)
     for _ in range(5):
-        found = second(previous)
-        np.testing.assert_allclose(first(previous), found, atol=1e-5)
-        previous = 1 + found.argmax(axis=1)
+        actual = second(previous)
+        np.testing.assert_allclose(first(previous), actual, atol=1e-5)
+        previous = 1 + actual.argmax(axis=1)

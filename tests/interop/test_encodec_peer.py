@@ -45,30 +45,30 @@ def test_transformers_both_ways(kind: str, tmp_path) -> None:
     audio *= there[..., None]
     mask = torch.from_numpy(there[:, None])
     export_huggingface(codec, tmp_path / "ours")
-    again = transformers.EncodecModel.from_pretrained(tmp_path / "ours").eval()
+    repeated = transformers.EncodecModel.from_pretrained(tmp_path / "ours").eval()
     for kbps in codec.config.quantizer.kbps:
         tokens = codec.encode(audio, kbps=kbps)
         decoded = codec.decode(tokens)
-        for theirs in (model, again):
+        for theirs in (model, repeated):
             signal = torch.from_numpy(np.moveaxis(audio, 1, 2).copy())
             with torch.no_grad():
                 encoded = theirs.encode(signal, mask, bandwidth=kbps)
                 pad = getattr(encoded, "last_frame_pad_length", None)  # since version 5
                 kept = {} if pad is None else {"last_frame_pad_length": pad}
-                wanted = theirs.decode(encoded.audio_codes, encoded.audio_scales, **kept)
+                expected = theirs.decode(encoded.audio_codes, encoded.audio_scales, **kept)
             codes = [np.moveaxis(c.numpy(), 1, 2) for c in _chunks(encoded, tokens)]
             np.testing.assert_array_equal(tokens.codes, np.concatenate(codes, axis=1))
-            found = np.moveaxis(wanted.audio_values.numpy(), 1, 2)[:, : audio.shape[1]]
-            assert relative_error(decoded, found) < 1e-4
+            actual = np.moveaxis(expected.audio_values.numpy(), 1, 2)[:, : audio.shape[1]]
+            assert relative_error(decoded, actual) < 1e-4
 
 
 def _chunks(encoded, tokens):
     """Codes [batch, levels, frames] of each segment; transformers pads the last segment's codes to a common length."""
     left = tokens.codes.shape[1]
     for chunk in encoded.audio_codes:
-        taken = min(left, chunk.shape[-1])
-        left -= taken
-        yield chunk[..., :taken]
+        consumed = min(left, chunk.shape[-1])
+        left -= consumed
+        yield chunk[..., :consumed]
 
 
 @pytest.fixture(params=list(KINDS))
@@ -91,10 +91,10 @@ def test_the_encodec_package_full_size(pair) -> None:
         model.set_target_bandwidth(kbps)
         with torch.no_grad():
             frames = model.encode(torch.from_numpy(np.moveaxis(audio, 1, 2).copy()))
-            wanted = model.decode(frames)[..., : audio.shape[1]].numpy()
+            expected = model.decode(frames)[..., : audio.shape[1]].numpy()
         tokens = codec.encode(audio, kbps=kbps)
         np.testing.assert_array_equal(tokens.codes, np.moveaxis(torch.cat([c for c, _ in frames], -1).numpy(), 1, 2))
-        assert relative_error(codec.decode(tokens), np.moveaxis(wanted, 1, 2)) < 1e-4
+        assert relative_error(codec.decode(tokens), np.moveaxis(expected, 1, 2)) < 1e-4
 
 
 def test_ecdc_files_both_ways(pair, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_ecdc_files_both_ways(pair, tmp_path, monkeypatch: pytest.MonkeyPatch) -
     if channels == 1:  # else the scales may differ in their last bits
         assert ours == theirs
     with torch.no_grad():
-        wanted, _ = compress.decompress(ours)  # there
+        expected, _ = compress.decompress(ours)  # there
     ecdc_coding.decode(codec, from_bytes(theirs), tmp_path / "ours.ecdc", tmp_path / "out.wav")  # here
-    clipped = np.clip(wanted.numpy().T, -1, 1)
+    clipped = np.clip(expected.numpy().T, -1, 1)
     np.testing.assert_allclose(audio.read(tmp_path / "out.wav")[0], clipped, atol=1.1 / 32768)

@@ -41,21 +41,21 @@ def test_the_discriminator_gives_the_same_logits_and_features(discriminators) ->
     assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda s: s.shape, shapes)
     for i, (logits, features) in enumerate(outputs):
         assert relative_error(np.moveaxis(logits, 3, 1), ARRAYS[f"logits/{i}"]) < 1e-5
-        for j, found in enumerate(features):
-            assert relative_error(np.moveaxis(found, 3, 1), ARRAYS[f"map/{i}/{j}"]) < 1e-5
+        for j, actual in enumerate(features):
+            assert relative_error(np.moveaxis(actual, 3, 1), ARRAYS[f"map/{i}/{j}"]) < 1e-5
 
 
 def test_losses_and_gradients_are_the_same(discriminators) -> None:
-    module, judge = discriminators
+    module, discriminator = discriminators
     codec = small_codec("24khz")
     target = jnp.asarray(np.moveaxis(ARRAYS["audio"], 1, 2))
-    real = jax.jit(module.apply)(judge, target)
+    real = jax.jit(module.apply)(discriminator, target)
 
     def loss(params):
         levels = jnp.full((target.shape[0],), 4)
         variables = {"params": params, "codebook": codec.codebook}
         out = CodecModel(codec.config).apply(variables, target, levels=levels, key=jax.random.key(0))
-        fake = module.apply(judge, out.audio)
+        fake = module.apply(discriminator, out.audio)
         parts = {
             "waveform": spectral.waveform_l1(target, out.audio),
             "adversarial": adversarial.generator(fake),
@@ -73,9 +73,9 @@ def test_losses_and_gradients_are_the_same(discriminators) -> None:
     flat = flatten_dict(jax.device_get(gradients), sep=".")
     flat = {f"params.{name}": value for name, value in flat.items()}
     books = {name: value for name, value in codec.flat().items() if name.startswith("codebook.")}
-    found = encodec.from_codax(flat | books, codec.config, encodec.NATIVE)
+    actual = encodec.from_codax(flat | books, codec.config, encodec.NATIVE)
     names = [k for k in ARRAYS if k.startswith("gradient/")]
     assert len(names) > 60
     for name in names:
-        ours = found[name.removeprefix("gradient/").replace("bias_hh", "bias_ih")]
+        ours = actual[name.removeprefix("gradient/").replace("bias_hh", "bias_ih")]
         assert relative_error(ours, ARRAYS[name]) < 1e-4, name

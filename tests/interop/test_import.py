@@ -30,18 +30,18 @@ rvq: {n_q: 4, bins: 32}
 def test_a_folder_of_transformers_comes_back_as_it_went(kind: str, tmp_path) -> None:
     codec = small_codec(kind)
     formats.export_huggingface(codec, tmp_path / "hf")
-    again = formats.import_model(tmp_path / "hf")
-    again.save(tmp_path / "codax")
+    repeated = formats.import_model(tmp_path / "hf")
+    repeated.save(tmp_path / "codax")
     loaded = load(tmp_path / "codax")
-    wanted = codec.config.to_dict()
-    assert {**loaded.config.to_dict(), "name": wanted["name"]} == wanted
+    expected = codec.config.to_dict()
+    assert {**loaded.config.to_dict(), "name": expected["name"]} == expected
     for name, value in codec.flat().items():
         np.testing.assert_array_equal(loaded.flat()[name], value, err_msg=name)
 
 
 def test_audiocrafts_configuration_is_read(tmp_path) -> None:
-    config, wanted = audiocraft.config_of(YAML), small_config("24khz")
-    assert config.model == wanted.model
+    config, expected = audiocraft.config_of(YAML), small_config("24khz")
+    assert config.model == expected.model
     assert (config.quantizer.num_quantizers, config.quantizer.codebook_size) == (4, 32)
     assert config.quantizer.kbps == (0.5, 1.0, 2.0)
     assert audiocraft.is_export({"best_state": state_of(golden("24khz")), "xp.cfg": YAML})

@@ -1,4 +1,4 @@
-"""Mimi gives what the `moshi` package gives, streams, comes and goes; other files are refused."""
+"""Mimi gives what the `moshi` package gives, streams, import and export; other files are refused."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def codec() -> Codec:
 def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -> None:
     tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 1, 2))
-    wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
-    assert relative_error(codec.decode(tokens), wanted) < 1e-5
+    expected = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
+    assert relative_error(codec.decode(tokens), expected) < 1e-5
     encoder, decoder = codec.stream(batch=2)
     codes = [encoder.push(signal(ARRAYS, length)[:, i : i + 48]) for i in range(0, length, 48)] + [encoder.finish()]
     np.testing.assert_array_equal(np.concatenate(codes, axis=1), tokens.codes)
     frames = np.concatenate([decoder.push(c) for c in codes], axis=1)[:, :length]
-    assert relative_error(frames, wanted) < 1e-5
+    assert relative_error(frames, expected) < 1e-5
 
 
 def test_the_released_model_has_its_size() -> None:
@@ -73,8 +73,8 @@ def test_kyutais_folder_comes_back(codec: Codec, theirs: Path, tmp_path: Path) -
     loaded = load(tmp_path / "codax")
     assert loaded.config == mimi_config.config_from_kyutai(VALUES)
     formats.export_kyutai(loaded, tmp_path / "back")
-    written, wanted = load_file(tmp_path / "back" / "mimi.safetensors"), state_of(ARRAYS)
-    renamed = {mimi._usual_name(name): value for name, value in wanted.items()}
+    written, expected = load_file(tmp_path / "back" / "mimi.safetensors"), state_of(ARRAYS)
+    renamed = {mimi._usual_name(name): value for name, value in expected.items()}
     assert set(written) == set(renamed)
     for name, value in renamed.items():
         np.testing.assert_array_equal(written[name], value, err_msg=name)
@@ -85,10 +85,10 @@ def test_kyutais_folder_comes_back(codec: Codec, theirs: Path, tmp_path: Path) -
 
 def test_transformers_folder_comes_back(codec: Codec, tmp_path: Path) -> None:
     formats.export_huggingface(codec, tmp_path / "hf")
-    again = formats.import_model(tmp_path / "hf")
-    assert again.config.model == codec.config.model and again.config.quantizer == codec.config.quantizer
+    repeated = formats.import_model(tmp_path / "hf")
+    assert repeated.config.model == codec.config.model and repeated.config.quantizer == codec.config.quantizer
     for name, value in codec.flat().items():
-        np.testing.assert_array_equal(again.flat()[name], value, err_msg=name)
+        np.testing.assert_array_equal(repeated.flat()[name], value, err_msg=name)
     values = json.loads((tmp_path / "hf" / "config.json").read_text())
     assert (values["model_type"], values["num_semantic_quantizers"], values["sliding_window"]) == ("mimi", 1, 20)
     names = set(load_file(tmp_path / "hf" / "model.safetensors"))
@@ -106,9 +106,9 @@ def test_a_model_as_it_is_trained_here_is_folded(tmp_path: Path) -> None:
     tokens = codec.encode(audio)
     for export in (formats.export_huggingface, formats.export_kyutai):
         export(codec, tmp_path / export.__name__)
-        again = formats.import_model(tmp_path / export.__name__)
-        np.testing.assert_array_equal(again.encode(audio).codes, tokens.codes)
-        assert relative_error(again.decode(tokens), codec.decode(tokens)) < 1e-5
+        repeated = formats.import_model(tmp_path / export.__name__)
+        np.testing.assert_array_equal(repeated.encode(audio).codes, tokens.codes)
+        assert relative_error(repeated.decode(tokens), codec.decode(tokens)) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ SCALE = 4.0  # of the quantizers' input, about
 
 
 def randomise(model) -> None:
-    """Codebooks on the scale of what is left for their level, and layer scales at which the Transformers are heard."""
+    """Codebooks on the scale of the residual of their level, and layer scales at which the Transformers are heard."""
     torch.manual_seed(0)
     with torch.no_grad():
         for name, value in [*model.named_buffers(), *model.named_parameters()]:
@@ -89,13 +89,13 @@ def check_codes(codec: codax.Codec, audio: np.ndarray, ours: np.ndarray, theirs:
 def with_transformers(model):
     def encode(audio: np.ndarray, levels: int) -> np.ndarray:
         with torch.no_grad():
-            found = model.encode(torch.from_numpy(np.moveaxis(audio, 1, 2).copy()), num_quantizers=levels)
-        return np.moveaxis(found.audio_codes.numpy(), 1, 2)
+            actual = model.encode(torch.from_numpy(np.moveaxis(audio, 1, 2).copy()), num_quantizers=levels)
+        return np.moveaxis(actual.audio_codes.numpy(), 1, 2)
 
     def decode(codes: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            found = model.decode(torch.from_numpy(np.moveaxis(codes, 1, 2).copy()))
-        return np.moveaxis(found.audio_values.numpy(), 1, 2)
+            actual = model.decode(torch.from_numpy(np.moveaxis(codes, 1, 2).copy()))
+        return np.moveaxis(actual.audio_values.numpy(), 1, 2)
 
     return encode, decode
 
@@ -122,8 +122,8 @@ def test_transformers_both_ways(speech: np.ndarray, tmp_path: Path) -> None:
     codec = import_model(tmp_path / "theirs")
     agree(codec, speech, *with_transformers(model))
     export_huggingface(codec, tmp_path / "ours")
-    again = transformers.MimiModel.from_pretrained(tmp_path / "ours").eval()
-    agree(codec, speech[:, : 100 * FRAME], *with_transformers(again))
+    repeated = transformers.MimiModel.from_pretrained(tmp_path / "ours").eval()
+    agree(codec, speech[:, : 100 * FRAME], *with_transformers(repeated))
 
 
 def test_moshi_both_ways(speech: np.ndarray, moshi, tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_moshi_both_ways(speech: np.ndarray, moshi, tmp_path: Path) -> None:
     agree(codec, speech, *with_moshi(model))
     agree(codec, speech[:, : 40 * FRAME - 777], *with_moshi(model))  # padded with zeros to whole frames
     export_kyutai(codec, tmp_path / "ours")
-    again = moshi(tmp_path / "ours" / "mimi.safetensors", num_codebooks=32)
-    agree(codec, speech[:, : 100 * FRAME], *with_moshi(again))
+    repeated = moshi(tmp_path / "ours" / "mimi.safetensors", num_codebooks=32)
+    agree(codec, speech[:, : 100 * FRAME], *with_moshi(repeated))
 
 
 def test_moshi_frame_by_frame(speech: np.ndarray, moshi, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""SpeechTokenizer gives what the `speechtokenizer` package gives, comes and goes; other folders are refused."""
+"""SpeechTokenizer gives what the `speechtokenizer` package gives in coding, import and export; other folders are refused."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def codec() -> Codec:
 def test_codes_audio_and_features_equal_those_of_the_package(codec: Codec, length: int) -> None:
     tokens = codec.encode(signal(ARRAYS, length))
     np.testing.assert_array_equal(tokens.codes, np.moveaxis(ARRAYS[f"codes/{length}"], 0, -1))
-    wanted = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
-    assert relative_error(codec.decode(tokens), wanted) < 1e-5
+    expected = np.moveaxis(ARRAYS[f"decoded/{length}"], 1, 2)[:, :length]
+    assert relative_error(codec.decode(tokens), expected) < 1e-5
     assert relative_error(codec.semantic(tokens), ARRAYS[f"features/{length}"]) < 1e-5
 
 
@@ -59,9 +59,9 @@ def test_a_folder_comes_back(codec: Codec, tmp_path) -> None:
     loaded = load(tmp_path / "codax")
     assert loaded.config == st.config_of(VALUES)
     back = encodec.from_codax(loaded.flat(), loaded.config, encodec.NATIVE)
-    again = encodec.to_codax(back, loaded.config, encodec.NATIVE)
+    repeated = encodec.to_codax(back, loaded.config, encodec.NATIVE)
     for name, value in codec.flat().items():
-        np.testing.assert_array_equal(again[name], value, err_msg=name)
+        np.testing.assert_array_equal(repeated[name], value, err_msg=name)
     audio = signal(ARRAYS, lengths(ARRAYS)[0])
     np.testing.assert_array_equal(loaded.encode(audio).codes, codec.encode(audio).codes)
     assert st.config_values(loaded.config) == VALUES

@@ -47,19 +47,19 @@ def test_codes_audio_and_features_both_ways(pair, tmp_path, length: int) -> None
     model, codec = pair
     export_speechtokenizer(codec, tmp_path / "ours")
     files = [str(tmp_path / "ours" / name) for name in ("config.json", "SpeechTokenizer.pt")]
-    again = type(model).load_from_checkpoint(*files).eval()
+    repeated = type(model).load_from_checkpoint(*files).eval()
     audio = 0.2 * np.random.default_rng(0).standard_normal((2, length, 1)).astype(np.float32)
     signal = torch.from_numpy(np.moveaxis(audio, 1, 2).copy())
     for kbps in codec.config.quantizer.kbps:
         levels = codec.config.quantizers_for(kbps)
         tokens = codec.encode(audio, kbps=kbps)
         decoded = codec.decode(tokens)
-        for theirs in (model, again):
+        for theirs in (model, repeated):
             with torch.no_grad():
                 codes = theirs.encode(signal, n_q=levels)
-                wanted = theirs.decode(codes).numpy()
+                expected = theirs.decode(codes).numpy()
                 _, _, features = theirs(signal, n_q=levels)
             np.testing.assert_array_equal(tokens.codes, np.moveaxis(codes.numpy(), 0, -1))
-            assert relative_error(decoded, np.moveaxis(wanted, 1, 2)[:, :length]) < 1e-4
+            assert relative_error(decoded, np.moveaxis(expected, 1, 2)[:, :length]) < 1e-4
         if codec.config.model.semantic_dimension:
             assert relative_error(codec.semantic(tokens), features.numpy()) < 1e-4

@@ -242,11 +242,11 @@ def test_abx(material, tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(content | {"questionnaire": {}, "trials": trials}))
     analysis = analyze([path], read_manifest(tmp_path / "abx" / "manifest.json"), tmp_path / "out")
-    found = {result.system: result for result in analysis.abx}
-    assert (found["secrettwo"].correct, found["secrettwo"].trials, found["secrettwo"].p) == (10, 10, 1 / 1024)
-    assert (found["secretone"].correct, found["secretone"].p) == (4, pytest.approx(848 / 1024))
-    assert found["secrettwo"].adjusted == 2 / 1024
-    assert found["secretone"].listeners == {"1": (4, 10)}
+    actual = {result.system: result for result in analysis.abx}
+    assert (actual["secrettwo"].correct, actual["secrettwo"].trials, actual["secrettwo"].p) == (10, 10, 1 / 1024)
+    assert (actual["secretone"].correct, actual["secretone"].p) == (4, pytest.approx(848 / 1024))
+    assert actual["secrettwo"].adjusted == 2 / 1024
+    assert actual["secretone"].listeners == {"1": (4, 10)}
 
 
 def test_commands(material, tmp_path):

@@ -21,8 +21,8 @@ def make(material: Path, out: Path, plan: Plan | None = None, rules: Rules | Non
 
 
 def audio_in(page: str) -> dict[str, bytes]:
-    found = re.findall(r'<script type="text/plain" id="audio-([0-9a-f]{8})">([A-Za-z0-9+/=]+)</script>', page)
-    return {blind: base64.b64decode(text) for blind, text in found}
+    actual = re.findall(r'<script type="text/plain" id="audio-([0-9a-f]{8})">([A-Za-z0-9+/=]+)</script>', page)
+    return {blind: base64.b64decode(text) for blind, text in actual}
 
 
 def test_page_and_manifest(built):

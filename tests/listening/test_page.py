@@ -73,10 +73,10 @@ def go_on(browser: Browser) -> None:
 
 def wait_for(folder: Path, suffix: str) -> Path:
     end = time.monotonic() + 10
-    while not (found := list(folder.glob(f"*{suffix}"))):
+    while not (actual := list(folder.glob(f"*{suffix}"))):
         assert time.monotonic() < end, f"no {suffix} file was saved"
         time.sleep(0.05)
-    return found[0]
+    return actual[0]
 
 
 def test_a_listener_goes_through(browser, built, tmp_path):
@@ -288,7 +288,7 @@ def test_switching_is_aligned_to_the_sample(browser, built):
 
 @pytest.mark.parametrize("late", range(0, 128, 8))
 def test_the_player_as_a_whole(browser, built, late):
-    """Two signals and a section in the page's own player, rendered offline: the loop goes on under the switch.
+    """Two signals and a section in the page's own player, rendered offline: the loop continues during the switch.
 
     It starts at any place in the blocks of 128 frames that browsers render at once.
     """
@@ -350,8 +350,8 @@ def test_orders(browser, built):
         np.add.at(follows, (rows[:, :-1].ravel(), rows[:, 1:].ravel()), 1)
         assert (follows[~np.eye(n, dtype=bool)] == len(rows) // n).all()
     plans = [browser.run("return planFor(app.content, arguments[0]).trials", i) for i in range(1, 11)]
-    again = browser.run("return planFor(app.content, 1).trials")
-    assert plans[0] == again
+    repeated = browser.run("return planFor(app.content, 1).trials")
+    assert plans[0] == repeated
     assert len({tuple(trial["id"] for trial in plan) for plan in plans}) > 5
     for trial in plans[0]:  # over ten listeners each of five signals stands twice at every place
         orders = [next(t["signals"] for t in plan if t["id"] == trial["id"]) for plan in plans]

@@ -26,7 +26,7 @@ def dropped(rule: str, scores) -> dict[str, str]:
 
 
 def test_bs1534():
-    found = dropped(
+    actual = dropped(
         "bs1534",
         panel(
             reference_3=listener(reference=(3, 89)),  # 15 % is not more than 15 %
@@ -38,7 +38,7 @@ def test_bs1534():
             low_anchor=listener(anchor35=(20, 100)),
         ),
     )
-    assert found == {
+    assert actual == {
         "reference_4": "hidden reference below 90 in 4 of 20 trials, more than 15 %",
         "anchor_4": "7 kHz anchor above 90 in 4 of 20 trials, more than 15 %",
     }
@@ -57,7 +57,7 @@ def test_bs1534_hard_items_do_not_count():
 
 
 def test_encodec():
-    found = dropped(
+    actual = dropped(
         "encodec",
         panel(
             reference_3=listener(reference=(3, 80)),
@@ -68,11 +68,11 @@ def test_encodec():
             mid_anchor=listener(anchor70=(20, 100)),
         ),
     )
-    assert list(found) == ["reference_4", "anchor_11"]
+    assert list(actual) == ["reference_4", "anchor_11"]
 
 
 def test_usac():
-    found = dropped(
+    actual = dropped(
         "usac",
         panel(
             reference=listener(reference=(1, 89)),
@@ -81,7 +81,7 @@ def test_usac():
             equal=listener(anchor70=(20, 98), anchor35=(20, 98)),
         ),
     )
-    assert found == {
+    assert actual == {
         "reference": "item item0: hidden reference at 89, below 90",
         "mid": "item item0: 7 kHz anchor at 99 above the hidden reference at 98",
         "low": "item item0: 3.5 kHz anchor at 51 above the 7 kHz anchor at 50",

@@ -24,14 +24,14 @@ FRAMES = 30
 
 def weights(seed: int = 0, config: LMConfig = CONFIG) -> dict[str, np.ndarray]:
     """Random weights that give sharp predictions; gains around one."""
-    rng, found = np.random.default_rng(seed), {}
+    rng, actual = np.random.default_rng(seed), {}
     for name, shape in parameter_shapes(config).items():
         scale = 1.0 if "embedding" in name else (shape[0] ** -0.5 if len(shape) > 1 else 0.1)
         value = rng.normal(0, scale, shape)
         if name == "params.kernel":
             value *= 3
-        found[name] = (value + name.endswith(".scale")).astype(np.float32)
-    return found
+        actual[name] = (value + name.endswith(".scale")).astype(np.float32)
+    return actual
 
 
 def codes(lanes: int, frames: int = FRAMES, columns: int = 3, seed: int = 0) -> np.ndarray:
@@ -56,9 +56,9 @@ def test_roots_and_shifts_are_exact() -> None:
         *(n * n + d for n in range(2, 46340, 97) for d in (-1, 0)),
     ]
     x = np.array(numbers, np.int32)
-    wanted = np.array([int(n) ** 0.5 for n in numbers]).astype(int)
-    wanted -= wanted * wanted > x
-    np.testing.assert_array_equal(fixedpoint.square_root(jnp.asarray(x)), wanted)
+    expected = np.array([int(n) ** 0.5 for n in numbers]).astype(int)
+    expected -= expected * expected > x
+    np.testing.assert_array_equal(fixedpoint.square_root(jnp.asarray(x)), expected)
     np.testing.assert_array_equal(fixedpoint.shift(jnp.array([5, 6, -5, -6, 7]), 2), [1, 2, -1, -1, 2])
     np.testing.assert_array_equal(fixedpoint.shift(jnp.array([5, -5]), jnp.array([0, 1])), [5, -2])
 
@@ -66,27 +66,27 @@ def test_roots_and_shifts_are_exact() -> None:
 def test_powers_of_two() -> None:
     table = quantize(weights(), CONFIG, 4)["exp2"]
     x = np.array([0, -1, -128, -256, -257, -256 * 14, -256 * 40], np.int32)
-    found = np.asarray(fixedpoint.exp2(jnp.asarray(x), jnp.asarray(table)))
-    np.testing.assert_allclose(found, 2.0 ** (15 + x / 256), atol=1)
-    assert found[0] == 1 << 15
+    actual = np.asarray(fixedpoint.exp2(jnp.asarray(x), jnp.asarray(table)))
+    np.testing.assert_allclose(actual, 2.0 ** (15 + x / 256), atol=1)
+    assert actual[0] == 1 << 15
 
 
 def test_a_norm_is_that_of_whole_numbers() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(-(2**19), 2**19, (50, 24)) >> rng.integers(0, 18, (50, 1))
     scale, bias = rng.integers(500, 2000, 24), rng.integers(-300, 300, 24)
-    found = np.asarray(fixedpoint.layer_norm(*(jnp.asarray(v, jnp.int32) for v in (x, scale, bias))))
+    actual = np.asarray(fixedpoint.layer_norm(*(jnp.asarray(v, jnp.int32) for v in (x, scale, bias))))
     normed = (x - x.mean(-1, keepdims=True)) / np.maximum(x.std(-1, keepdims=True), 1e-9)
-    wanted = np.clip(normed * scale / np.sqrt(24) + bias, -2047, 2047)
+    expected = np.clip(normed * scale / np.sqrt(24) + bias, -2047, 2047)
     coarse = np.abs(x).max(-1) < 30  # of few steps nothing finer can be made
-    assert np.abs(found - wanted)[~coarse].max() < 40
+    assert np.abs(actual - expected)[~coarse].max() < 40
     # With integers of any length the same comes out.
     centred = x - (x.sum(-1, keepdims=True) + 12) // 24
     places = np.maximum(0, np.array([[int(v).bit_length() - 11] for v in np.abs(centred).max(-1)]))
     centred = (centred + ((1 << places) >> 1)) >> places
     root = np.maximum(np.array([[int(np.floor(np.sqrt(int(v))))] for v in (centred**2).sum(-1)]), 1)
     exact = np.clip((2 * centred * scale + root) // (2 * root) + bias, -2047, 2047)
-    np.testing.assert_array_equal(found, exact)
+    np.testing.assert_array_equal(actual, exact)
 
 
 def test_products_are_those_of_whole_numbers() -> None:
@@ -97,12 +97,12 @@ def test_products_are_those_of_whole_numbers() -> None:
         # No sum of magnitudes leaves what float32 holds exactly.
         assert (np.abs(kernel).sum(axis=1) * fixedpoint.LARGEST).max() <= fixedpoint.EXACT
         x = rng.choice([-fixedpoint.LARGEST, fixedpoint.LARGEST], (5, kernel.shape[0] * kernel.shape[1]))
-        found = fixedpoint.dense(
+        actual = fixedpoint.dense(
             jnp.asarray(x, jnp.int32), *(jnp.asarray(arrays[f"{name}.{part}"]) for part in ("kernel", "bias", "places"))
         )
         exact = x @ kernel.reshape(-1, kernel.shape[2]) + arrays[f"{name}.bias"]
         half = (1 << arrays[f"{name}.places"].astype(np.int64)) >> 1
-        np.testing.assert_array_equal(found, (exact + half) >> arrays[f"{name}.places"])
+        np.testing.assert_array_equal(actual, (exact + half) >> arrays[f"{name}.places"])
 
 
 def test_frame_by_frame_is_the_whole(model: integer.IntegerModel) -> None:
@@ -122,10 +122,10 @@ def test_a_thousand_sequences_come_back(model: integer.IntegerModel) -> None:
     blocks = [np.sort(block, axis=0) if i % 2 else block for i, block in enumerate(blocks)]
     messages = [coding.encode_blocks(model, blocks[i : i + 100]) for i in range(0, 1000, 100)]
     for i, some in zip(range(0, 1000, 100), messages, strict=True):
-        for block, again in zip(
+        for block, repeated in zip(
             blocks[i:], coding.decode_blocks(model, some, [*map(len, blocks[i : i + 100])]), strict=False
         ):
-            np.testing.assert_array_equal(again, block)
+            np.testing.assert_array_equal(repeated, block)
     assert coding.encode_blocks(model, blocks[7:8]) == messages[0][7:8]
 
 
@@ -137,8 +137,8 @@ def test_messages_of_another_machine_come_back() -> None:
         messages = [stored[f"messages/{i}"].tobytes() for i in range(len(blocks))]
     model = integer.IntegerModel(CONFIG, arrays, 3, 1)
     for some in (slice(0, 1), slice(1, 4)):
-        found = coding.decode_blocks(model, messages[some], [FRAMES] * len(messages[some]))
-        np.testing.assert_array_equal(found, blocks[some])
+        actual = coding.decode_blocks(model, messages[some], [FRAMES] * len(messages[some]))
+        np.testing.assert_array_equal(actual, blocks[some])
     assert coding.encode_blocks(model, blocks) == messages
 
 
@@ -173,13 +173,13 @@ def test_streams_are_apart() -> None:
     arrays = quantize(weights(), CONFIG, FRAMES)
     both = codes(2, columns=4)
     two, one = integer.IntegerModel(CONFIG, arrays, 2, 2), integer.IntegerModel(CONFIG, arrays, 2, 1)
-    found = two.intervals(both)
-    np.testing.assert_array_equal(coding.state_intervals(two.start(2), both), found)
-    np.testing.assert_array_equal(one.intervals(both[..., 2:]), [part[..., 2:] for part in found])
+    actual = two.intervals(both)
+    np.testing.assert_array_equal(coding.state_intervals(two.start(2), both), actual)
+    np.testing.assert_array_equal(one.intervals(both[..., 2:]), [part[..., 2:] for part in actual])
     blocks = [both[0], both[1, :7]]
     messages = coding.encode_blocks(two, blocks)
-    again = coding.decode_blocks(two, messages, [len(block) for block in blocks])
-    for block, other in zip(blocks, again, strict=True):
+    repeated = coding.decode_blocks(two, messages, [len(block) for block in blocks])
+    for block, other in zip(blocks, repeated, strict=True):
         np.testing.assert_array_equal(other, block)
 
 
@@ -201,8 +201,8 @@ def test_a_folder_comes_back_and_damage_is_named(tmp_path) -> None:
     lm = LM(CONFIG, from_weights(weights(), CONFIG, Path("x")).params)
     storage.save_lm(lm, config, tmp_path / "lm")
     assert storage.has_lm(tmp_path / "lm")
-    found, arrays = storage.load_integers(tmp_path / "lm")
-    assert found == CONFIG
+    actual, arrays = storage.load_integers(tmp_path / "lm")
+    assert actual == CONFIG
     assert integer.digest(arrays) == integer.digest(quantize(lm.flat(), CONFIG, storage.block_frames(config)))
     np.testing.assert_array_equal(storage.load_lm(tmp_path / "lm").flat()["params.bias"], lm.flat()["params.bias"])
     text = (tmp_path / "lm" / "lm.json").read_text()
@@ -233,8 +233,8 @@ print(hashlib.sha256(coding.encode_blocks(model, list(codes(4)))[2]).hexdigest()
 def test_other_settings_give_the_same_bytes(model: integer.IntegerModel, flags: str) -> None:
     import hashlib
 
-    wanted = hashlib.sha256(coding.encode_blocks(model, [codes(4)[2]])[0]).hexdigest()
+    expected = hashlib.sha256(coding.encode_blocks(model, [codes(4)[2]])[0]).hexdigest()
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SCRIPT, os.path.dirname(__file__)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == wanted, done.stderr
+    assert done.stdout.strip() == expected, done.stderr

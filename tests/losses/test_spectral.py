@@ -74,8 +74,8 @@ def test_equal_signals_and_gradients():
     assert float(multiscale_mel(x, x, config, sample_rate=16_000)) < 0.1  # sqrt(1e-8) per frame, times alpha
     gradient = jax.jit(jax.grad(lambda y: multiscale_mel(x, y, config, sample_rate=16_000)))
     assert np.isfinite(gradient(jnp.zeros_like(x))).all()  # silence, where a plain absolute value has no slope
-    slope = gradient(0.5 * x)
-    assert np.isfinite(slope).all() and np.abs(slope).max() > 0
+    negative_slope = gradient(0.5 * x)
+    assert np.isfinite(negative_slope).all() and np.abs(negative_slope).max() > 0
 
 
 def test_stays_float32_under_bfloat16():
@@ -99,11 +99,11 @@ def test_speechtokenizers_loss_by_hand():
         mels = []
         for x in (a, b):
             padded = np.pad(x[0], pad, mode="reflect")
-            found = librosa.stft(padded, n_fft=window, hop_length=hop, window="hann", center=False)
-            mels.append(np.log(np.maximum(bank @ np.abs(found), 1e-5)))
+            actual = librosa.stft(padded, n_fft=window, hop_length=hop, window="hann", center=False)
+            mels.append(np.log(np.maximum(bank @ np.abs(actual), 1e-5)))
         total += weight * np.abs(mels[0] - mels[1]).mean()
     config = LossConfig(
         spectral_form="speechtokenizer", windows=(1024, 256), window_weights=(45.0, 1.0), mels=20, log_floor=1e-5
     )
-    found = multiscale_mel(a[..., None], b[..., None], config, sample_rate=16000)
-    np.testing.assert_allclose(found, total, rtol=1e-4)
+    actual = multiscale_mel(a[..., None], b[..., None], config, sample_rate=16000)
+    np.testing.assert_allclose(actual, total, rtol=1e-4)

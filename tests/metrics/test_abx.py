@@ -29,52 +29,61 @@ def slow_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_distances_by_hand() -> None:
-    found = distances([turn(0), turn(0, 0), turn(0, 90)], [turn(90), turn(180, 180, 180), turn(0, 0, 90, 90)])
-    np.testing.assert_allclose(found, [0.5, 1.0, 0.0], atol=1e-3)
+    actual = distances([turn(0), turn(0, 0), turn(0, 90)], [turn(90), turn(180, 180, 180), turn(0, 0, 90, 90)])
+    np.testing.assert_allclose(actual, [0.5, 1.0, 0.0], atol=1e-3)
 
 
 def test_distances_are_those_of_the_best_path() -> None:
     rng = np.random.default_rng(0)
     first = [rng.standard_normal((n, 3)) for n in (1, 2, 3, 3, 4)]
     second = [rng.standard_normal((n, 3)) for n in (3, 3, 2, 4, 3)]
-    wanted = [slow_distance(a, b) for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(distances(first, second), wanted, atol=1e-6)
+    expected = [slow_distance(a, b) for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(distances(first, second), expected, atol=1e-6)
 
 
-def said(phone: str, degrees: float, speaker: str = "", utterance: int = 0, neighbours=None) -> Instance:
+def messages(phone: str, degrees: float, speaker: str = "", utterance: int = 0, neighbours=None) -> Instance:
     return Instance(phone, neighbours, speaker, utterance, turn(degrees))
 
 
 def test_errors_by_hand() -> None:
     # X of a: 0 is nearer to 20 than to 30, 20 nearer to 30. X of b: 30 is nearer to 20 than to 80, 80 is nearer to 30.
-    instances = [said("a", 0), said("a", 20), said("b", 30), said("b", 80)]
+    instances = [messages("a", 0), messages("a", 20), messages("b", 30), messages("b", 80)]
     # a: for X = 0, A = 20, B in 30, 80: no error. For X = 20, A = 0 (20 away), B = 30 (10) is an error, B = 80 not.
     # b: for X = 30, A = 80 (50), B = 20 (10) and 0 (30) are errors. For X = 80, A = 30 (50), B 60 and 80 away are none.
     a, b = (0 + 0.5) / 2, (1 + 0) / 2
     assert Abx(instances).error() == pytest.approx((a + b) / 2)
     # The same distance is half an error: codes that say nothing err in half of all cases.
-    assert Abx([said(x, 10) for x in "aabb"]).error() == 0.5
+    assert Abx([messages(x, 10) for x in "aabb"]).error() == 0.5
 
 
 def test_what_can_be_compared() -> None:
     assert Abx([]).error() is None
-    assert Abx([said("a", 0), said("a", 1)]).error() is None
+    assert Abx([messages("a", 0), messages("a", 1)]).error() is None
     # A single a has no second one, b does.
-    assert Abx([said("a", 0), said("b", 50), said("b", 51)]).error() == 0
+    assert Abx([messages("a", 0), messages("b", 50), messages("b", 51)]).error() == 0
     # Other neighbours, or another speaker, are not compared.
     assert (
-        Abx([said("a", 0, neighbours="x"), said("a", 1, neighbours="y"), said("b", 2, neighbours="x")]).error() is None
+        Abx(
+            [messages("a", 0, neighbours="x"), messages("a", 1, neighbours="y"), messages("b", 2, neighbours="x")]
+        ).error()
+        is None
     )
-    assert Abx([said("a", 0, "s"), said("a", 1, "t"), said("b", 2, "s")]).error() is None
+    assert Abx([messages("a", 0, "s"), messages("a", 1, "t"), messages("b", 2, "s")]).error() is None
     # Across speakers A and B are one's, X is the other's: a of t lies by b of s.
-    across = [said("a", 0, "s"), said("b", 40, "s"), said("a", 30, "t")]
+    across = [messages("a", 0, "s"), messages("b", 40, "s"), messages("a", 30, "t")]
     assert Abx(across).error(across=True) == 1
-    assert Abx([said("a", 0, "s"), said("b", 40, "s"), said("a", 10, "t")]).error(across=True) == 0
+    assert Abx([messages("a", 0, "s"), messages("b", 40, "s"), messages("a", 10, "t")]).error(across=True) == 0
     assert Abx(across).error() is None
 
 
 def test_an_utterance_can_be_left_out() -> None:
-    instances = [said("a", 0), said("a", 10), said("b", 50), said("b", 52), said("a", 51, utterance=1)]
+    instances = [
+        messages("a", 0),
+        messages("a", 10),
+        messages("b", 50),
+        messages("b", 52),
+        messages("a", 51, utterance=1),
+    ]
     abx = Abx(instances)
     assert abx.error() > 0
     assert abx.error(without=1) == 0
@@ -83,7 +92,7 @@ def test_an_utterance_can_be_left_out() -> None:
 
 def test_many_of_a_kind_are_drawn_by_the_seed() -> None:
     rng = np.random.default_rng(0)
-    instances = [said(phone, rng.uniform(0, 180)) for phone in "ab" for _ in range(60)]
-    one, again, other = (Abx(instances, seed=seed).error() for seed in (0, 0, 1))
-    assert one == again != other
+    instances = [messages(phone, rng.uniform(0, 180)) for phone in "ab" for _ in range(60)]
+    one, repeated, other = (Abx(instances, seed=seed).error() for seed in (0, 0, 1))
+    assert one == repeated != other
     assert one == pytest.approx(0.5, abs=0.1)

@@ -53,7 +53,7 @@ def test_4x6_patch_by_hand():
     """A spike of 2 over a floor of 0 against silence: three kinds of cells, worked out one by one."""
     reference, degraded = np.zeros((4, 6)), np.zeros((4, 6))
     reference[1, 2] = 2.0
-    found = nsim(reference, degraded)
+    actual = nsim(reference, degraded)
 
     # The silent side has no mean and no variance, so a cell is C1 / (mean^2 + C1) and its structure C3 / C3.
     def cell(weight: float) -> float:
@@ -66,31 +66,31 @@ def test_4x6_patch_by_hand():
         (2 * corner + edge + 3) / 6,
         1.0,
     ]
-    np.testing.assert_allclose(found.band_means, rows, rtol=1e-12)
-    np.testing.assert_allclose(found.similarity, np.mean(rows), rtol=1e-12)
+    np.testing.assert_allclose(actual.band_means, rows, rtol=1e-12)
+    np.testing.assert_allclose(actual.similarity, np.mean(rows), rtol=1e-12)
     np.testing.assert_allclose(
-        found.band_stds[0], np.std([1, corner, edge, corner, 1, 1], ddof=1), rtol=1e-10
+        actual.band_stds[0], np.std([1, corner, edge, corner, 1, 1], ddof=1), rtol=1e-10
     )  # divisor frames - 1
-    np.testing.assert_array_equal(found.band_degraded_energy, np.zeros(4))
+    np.testing.assert_array_equal(actual.band_degraded_energy, np.zeros(4))
 
 
 def test_4x6_patch_of_the_reference_program():
     golden = UNITS["nsim_4x6"]
     reference, degraded = golden_patches()
-    found = nsim(reference, degraded)
-    np.testing.assert_allclose(found.similarity, golden["similarity"], rtol=1e-12)
-    np.testing.assert_allclose(found.band_means, golden["freq_band_means"], rtol=1e-11)
-    np.testing.assert_allclose(found.band_stds, golden["freq_band_stddevs"], rtol=1e-10)
-    np.testing.assert_allclose(found.band_degraded_energy, golden["freq_band_deg_energy"], rtol=1e-14)
+    actual = nsim(reference, degraded)
+    np.testing.assert_allclose(actual.similarity, golden["similarity"], rtol=1e-12)
+    np.testing.assert_allclose(actual.band_means, golden["freq_band_means"], rtol=1e-11)
+    np.testing.assert_allclose(actual.band_stds, golden["freq_band_stddevs"], rtol=1e-10)
+    np.testing.assert_allclose(actual.band_degraded_energy, golden["freq_band_deg_energy"], rtol=1e-14)
     np.testing.assert_allclose(smooth(reference), golden["mu_ref"], rtol=1e-14)
     np.testing.assert_allclose(smooth(degraded), golden["mu_deg"], rtol=1e-14)
 
 
 def test_equal_patches_give_exactly_one():
     patches = np.random.default_rng(0).uniform(0, 45, (50, 32, 30))
-    found = nsim(patches, patches)
-    np.testing.assert_array_equal(found.similarity, 1.0)
-    np.testing.assert_array_equal(found.band_stds, 0.0)
+    actual = nsim(patches, patches)
+    np.testing.assert_array_equal(actual.similarity, 1.0)
+    np.testing.assert_array_equal(actual.band_stds, 0.0)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -101,16 +101,16 @@ def test_batch_follows_the_definition(dtype):
     expected = [
         similarity_by_definition(r, d) for r, d in zip(reference.astype(float), degraded.astype(float), strict=True)
     ]
-    found = nsim(reference, degraded)
-    assert found.similarity.dtype == dtype
-    assert found.band_means.shape == found.band_stds.shape == found.band_degraded_energy.shape == (5, 7)
-    np.testing.assert_allclose(found.similarity, expected, rtol=1e-12 if dtype == np.float64 else 1e-4)
+    actual = nsim(reference, degraded)
+    assert actual.similarity.dtype == dtype
+    assert actual.band_means.shape == actual.band_stds.shape == actual.band_degraded_energy.shape == (5, 7)
+    np.testing.assert_allclose(actual.similarity, expected, rtol=1e-12 if dtype == np.float64 else 1e-4)
 
 
 def test_one_reference_against_many():
     reference, degraded = golden_patches()
-    found = nsim(reference, np.stack([degraded, reference]))
-    np.testing.assert_allclose(found.similarity, [UNITS["nsim_4x6"]["similarity"], 1.0])
+    actual = nsim(reference, np.stack([degraded, reference]))
+    np.testing.assert_allclose(actual.similarity, [UNITS["nsim_4x6"]["similarity"], 1.0])
 
 
 def test_may_be_negative():
@@ -122,11 +122,11 @@ def test_sliding_equals_one_by_one():
     """Also across the blocks of offsets that are worked on at a time, and past the end of the degraded signal."""
     rng = np.random.default_rng(2)
     patches, degraded = rng.uniform(0, 45, (2, 5, 6)), rng.uniform(0, 45, (5, 600))
-    found = sliding_nsim(patches, degraded)
+    actual = sliding_nsim(patches, degraded)
     padded = np.pad(degraded, ((0, 0), (0, 6)))
     for offset in (0, 1, 255, 256, 511, 594, 595, 599):
         np.testing.assert_allclose(
-            found[:, offset], nsim(patches, padded[:, offset : offset + 6]).similarity, rtol=1e-12
+            actual[:, offset], nsim(patches, padded[:, offset : offset + 6]).similarity, rtol=1e-12
         )
 
 
@@ -134,8 +134,8 @@ def test_sliding_keeps_exact_ties():
     """A repeated stretch scores the same to the last bit wherever it lies; the search depends on it."""
     rng = np.random.default_rng(3)
     degraded = np.tile(rng.uniform(0, 45, (21, 50)), (1, 12))
-    found = sliding_nsim(rng.uniform(0, 45, (3, 21, 20)), degraded)
-    assert np.ptp(found[:, 0:550:50], axis=1).max() == 0
+    actual = sliding_nsim(rng.uniform(0, 45, (3, 21, 20)), degraded)
+    assert np.ptp(actual[:, 0:550:50], axis=1).max() == 0
 
 
 @pytest.mark.parametrize("shapes", [((4, 6), (4, 7)), ((4, 1), (4, 1)), ((6,), (6,))])

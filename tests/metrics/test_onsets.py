@@ -23,16 +23,16 @@ def plucks() -> np.ndarray:
 
 
 def test_onsets_are_found_where_they_are() -> None:
-    found = onsets.find(plucks(), RATE)
-    strong = found.seconds[found.strength > 0.3 * found.strength.max()]
+    actual = onsets.find(plucks(), RATE)
+    strong = actual.seconds[actual.strength > 0.3 * actual.strength.max()]
     assert len(strong) == len(CLICKS)
     np.testing.assert_allclose(strong, CLICKS, atol=0.025)
 
 
 def test_weights_by_hand() -> None:
-    found = onsets.Onsets(np.array([0.1, 0.13]), np.array([2.0, 5.0]))
+    actual = onsets.Onsets(np.array([0.1, 0.13]), np.array([2.0, 5.0]))
     seconds = np.array([0.085, 0.09, 0.1, 0.12, 0.15, 0.155, 0.18, 0.185])
-    np.testing.assert_array_equal(onsets.weights(found, seconds), [0, 2, 2, 5, 5, 5, 5, 0])
+    np.testing.assert_array_equal(onsets.weights(actual, seconds), [0, 2, 2, 5, 5, 5, 5, 0])
     np.testing.assert_array_equal(onsets.weights(onsets.Onsets(np.zeros(0), np.zeros(0)), seconds), np.zeros(8))
 
 

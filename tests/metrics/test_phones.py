@@ -83,8 +83,8 @@ def folder(tmp_path) -> Path:
 def test_label_files(folder) -> None:
     pytest.importorskip("praatio")
     labels = phones.LabelFolder(folder)
-    wanted = [Segment(0, 0.1, "SIL"), Segment(0.1, 0.3, "HH"), Segment(0.3, 0.5, "AY")]
-    assert labels(utterance(0.5, None)) == wanted
+    expected = [Segment(0, 0.1, "SIL"), Segment(0.1, 0.3, "HH"), Segment(0.3, 0.5, "AY")]
+    assert labels(utterance(0.5, None)) == expected
     # Samples are those of the file, whatever the rate of the evaluation.
     timit = labels(utterance(0.5, None, "dr1-SA1", rate=16_000))
     assert timit == [Segment(0, 0.1, "SIL"), Segment(0.1, 0.2, "sh"), Segment(0.2, 0.3, "ix")]

@@ -17,11 +17,11 @@ CONTOUR = 150 + 40 * np.sin(2 * np.pi * 1.5 * TIME)
 
 
 def test_the_track_is_the_pitch() -> None:
-    found = pitch.track(voice(CONTOUR))
-    wanted = CONTOUR[np.minimum(256 * np.arange(len(found)), len(CONTOUR) - 1)]
+    actual = pitch.track(voice(CONTOUR))
+    expected = CONTOUR[np.minimum(256 * np.arange(len(actual)), len(CONTOUR) - 1)]
     inside = slice(2, -2)  # windows that are full
-    assert np.isfinite(found[inside]).all()
-    assert np.abs(1200 * np.log2(found / wanted))[inside].max() < 30
+    assert np.isfinite(actual[inside]).all()
+    assert np.abs(1200 * np.log2(actual / expected))[inside].max() < 30
 
 
 def test_the_same_voice_and_one_a_semitone_higher() -> None:

@@ -18,8 +18,8 @@ from make_speakers import SECONDS, speaker_signals  # noqa: E402 (found only now
 def test_the_packages_embeddings() -> None:
     with np.load(GOLDEN / "speakers.npz") as golden:
         for seconds, signal in zip(SECONDS, speaker_signals(), strict=True):
-            found = speakers.embedding(signal)
-            np.testing.assert_allclose(found, golden[str(seconds)], atol=1e-5, err_msg=f"{seconds} s")
+            actual = speakers.embedding(signal)
+            np.testing.assert_allclose(actual, golden[str(seconds)], atol=1e-5, err_msg=f"{seconds} s")
 
 
 def test_similarity() -> None:
@@ -38,12 +38,12 @@ def test_what_is_missing_is_named(monkeypatch) -> None:
 
         return lambda package: [File()]
 
-    for found, reason in (
+    for actual, reason in (
         (lambda package: [], "pip install --no-deps resemblyzer==0.1.4"),
         (files(b"nothing"), "cannot be read"),
         (files(b"\x80\x02N." * 5), "cannot be read"),
     ):
-        monkeypatch.setattr(speakers.importlib.metadata, "files", found)
+        monkeypatch.setattr(speakers.importlib.metadata, "files", actual)
         speakers.encoder.cache_clear()
         with pytest.raises(MetricError, match=reason):
             registry.select(["speaker"])

@@ -49,8 +49,8 @@ class TestMappings:
 
     @needs_models
     def test_svr_score(self):
-        found = mapping.mean_opinion_score(make_features(np.ones(32)), "svr")
-        assert found == pytest.approx(4.732101253, abs=1e-9)
+        actual = mapping.mean_opinion_score(make_features(np.ones(32)), "svr")
+        assert actual == pytest.approx(4.732101253, abs=1e-9)
 
     @needs_models
     @pytest.mark.parametrize("case", range(len(UNITS["lattice"])))
@@ -90,10 +90,10 @@ class TestModelFiles:
         features[0] = features[31] = 1.0
         expected = 2 - np.exp(-0.5 * (1 + 1 + 0.25)) + 1
         for path in (tmp_path, tmp_path / mapping.SVR_FILE):
-            found = mapping.mean_opinion_score(
+            actual = mapping.mean_opinion_score(
                 dataclasses.replace(make_features(features), vnsim=1.0), "svr", models=path
             )
-            assert found == pytest.approx(expected)
+            assert actual == pytest.approx(expected)
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -159,16 +159,16 @@ class TestSignals:
         signal = syllables(12.45, 48000)
         bank = score._bank("audio", 48000, dtype)
         similarity = steps.run_alone(score._compare(signal, signal, "audio", bank, 60), bank)
-        found = score.aggregate(similarity, 0.02)
+        actual = score.aggregate(similarity, 0.02)
         tolerance = 1e-12 if dtype == np.float64 else 1e-6
-        np.testing.assert_allclose(found.fvnsim, 1.0, atol=tolerance)
-        np.testing.assert_allclose(found.fvnsim10, 1.0, atol=tolerance)
-        np.testing.assert_allclose(found.fstdnsim, 0.0, atol=1e-5)
+        np.testing.assert_allclose(actual.fvnsim, 1.0, atol=tolerance)
+        np.testing.assert_allclose(actual.fvnsim10, 1.0, atol=tolerance)
+        np.testing.assert_allclose(actual.fstdnsim, 0.0, atol=1e-5)
         assert len(similarity) == 20
         starts = [patch.reference_start for patch in similarity]
         np.testing.assert_allclose(starts, 0.28 + 0.6 * np.arange(20))
         np.testing.assert_allclose([patch.degraded_start for patch in similarity], starts)
-        # A patch that is cut out anew may lose a sample to truncation.
+        # A patch that is cut out again may lose a sample to truncation.
         ends = [patch.reference_end for patch in similarity]
         np.testing.assert_allclose(ends, 0.88 + 0.6 * np.arange(20), atol=1.1 / 48000)
 
@@ -178,23 +178,23 @@ class TestSignals:
         spectrum = np.fft.rfft(signal)
         frequencies = np.fft.rfftfreq(len(signal), 1 / 48000)
         spectrum[(frequencies > 10000) & (frequencies < 10400)] = 0
-        found = visqol(signal, np.fft.irfft(spectrum), 48000, mode="audio")
-        assert found.mapping == "svr"
-        assert found.centre_frequencies[26] == pytest.approx(10261.0866)
+        actual = visqol(signal, np.fft.irfft(spectrum), 48000, mode="audio")
+        assert actual.mapping == "svr"
+        assert actual.centre_frequencies[26] == pytest.approx(10261.0866)
         # The level falls most in the band itself; its neighbours reach into the gap and lie in its 3 x 3 windows.
-        lost = visqol(signal, signal, 48000, mode="audio").fvdegenergy - found.fvdegenergy
+        lost = visqol(signal, signal, 48000, mode="audio").fvdegenergy - actual.fvdegenergy
         assert np.argmax(lost) == 26
-        assert found.fvnsim[25:28].max() < 0.9
-        assert np.delete(found.fvnsim, [25, 26, 27]).min() > 0.99
+        assert actual.fvnsim[25:28].max() < 0.9
+        assert np.delete(actual.fvnsim, [25, 26, 27]).min() > 0.99
 
     def test_a_shift_and_a_gain_hardly_matter(self):
         signal = syllables(3)
-        found = visqol(signal, 0.3 * np.concatenate([np.zeros(500), signal]), 16000, mapping="exponential")
-        assert found.lag_seconds == -500 / 16000
-        assert found.vnsim == pytest.approx(1, abs=1e-9)
-        found = visqol(signal, signal[500:], 16000, mapping="exponential")
-        assert found.lag_seconds == 500 / 16000
-        assert found.vnsim > 0.99
+        actual = visqol(signal, 0.3 * np.concatenate([np.zeros(500), signal]), 16000, mapping="exponential")
+        assert actual.lag_seconds == -500 / 16000
+        assert actual.vnsim == pytest.approx(1, abs=1e-9)
+        actual = visqol(signal, signal[500:], 16000, mapping="exponential")
+        assert actual.lag_seconds == 500 / 16000
+        assert actual.vnsim > 0.99
 
     def test_noise_lowers_the_score_step_by_step(self):
         signal, noise = syllables(3), np.random.default_rng(9).standard_normal(48000)
@@ -208,8 +208,8 @@ class TestSignals:
     def test_channels_are_averaged(self):
         signal, other = syllables(2), syllables(2, seed=1)
         stereo = np.stack([signal + 0.5 * other, signal - 0.5 * other], axis=1)
-        found = visqol(stereo, signal[:, None], 16000, mapping="exponential")
-        assert found.vnsim == pytest.approx(1, abs=1e-9)
+        actual = visqol(stereo, signal[:, None], 16000, mapping="exponential")
+        assert actual.vnsim == pytest.approx(1, abs=1e-9)
 
     def test_single_precision_agrees(self):
         signal, degraded = syllables(3), syllables(3) + 0.02 * syllables(3, seed=1)
@@ -219,9 +219,9 @@ class TestSignals:
 
     def test_short_search_radius(self):
         signal = syllables(3)
-        found = visqol(signal, signal + 0.01 * syllables(3, seed=1), 16000, mapping="exponential", search_radius=1)
+        actual = visqol(signal, signal + 0.01 * syllables(3, seed=1), 16000, mapping="exponential", search_radius=1)
         wide = visqol(signal, signal + 0.01 * syllables(3, seed=1), 16000, mapping="exponential")
-        assert found.vnsim == pytest.approx(wide.vnsim)
+        assert actual.vnsim == pytest.approx(wide.vnsim)
 
     def test_inputs_are_left_alone(self):
         signal, degraded = syllables(2), syllables(2, seed=1)
@@ -232,7 +232,7 @@ class TestSignals:
 
 
 class TestBatch:
-    """Many pairs at once have the numbers that each has by itself."""
+    """Many pairs at once have the numbers that each has alone."""
 
     PAIRS = (
         (syllables(3), syllables(3) + 0.02 * syllables(3, seed=1)),
@@ -252,26 +252,26 @@ class TestBatch:
 
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_in_threads(self, dtype):
-        found = list(visqol_batch(self.PAIRS, 16000, mapping="exponential", dtype=dtype, accelerator=False, at_once=3))
+        actual = list(visqol_batch(self.PAIRS, 16000, mapping="exponential", dtype=dtype, accelerator=False, at_once=3))
         # How many threads share a matrix product decides the order of its sums.
-        check_equal(found, self.one_by_one(dtype), tolerance=1e-11 if dtype == np.float64 else 1e-6)
+        check_equal(actual, self.one_by_one(dtype), tolerance=1e-11 if dtype == np.float64 else 1e-6)
 
     def test_on_an_accelerator(self):
         options = {"mapping": "exponential", "dtype": np.float32, "accelerator": True}
-        found = list(visqol_batch(self.PAIRS, 16000, **options))
-        check_equal(found, self.one_by_one(np.float32), tolerance=5e-6)
+        actual = list(visqol_batch(self.PAIRS, 16000, **options))
+        check_equal(actual, self.one_by_one(np.float32), tolerance=5e-6)
         # In any company, to the last bit.
         order = [2, 0, 3]
-        again = list(visqol_batch([self.PAIRS[i] for i in order], 16000, at_once=2, **options))
-        check_equal(again, [found[i] for i in order], tolerance=0)
-        check_equal(list(visqol_batch(self.PAIRS[2:3], 16000, **options)), found[2:3], tolerance=0)
+        repeated = list(visqol_batch([self.PAIRS[i] for i in order], 16000, at_once=2, **options))
+        check_equal(repeated, [actual[i] for i in order], tolerance=0)
+        check_equal(list(visqol_batch(self.PAIRS[2:3], 16000, **options)), actual[2:3], tolerance=0)
 
     def test_pairs_are_taken_as_needed(self):
-        taken = []
-        pairs = (taken.append(i) or self.PAIRS[0] for i in range(10))
+        consumed = []
+        pairs = (consumed.append(i) or self.PAIRS[0] for i in range(10))
         results = visqol_batch(pairs, 16000, mapping="exponential", dtype=np.float32, at_once=2)
         assert next(results).vnsim < 1
-        assert len(taken) == 2
+        assert len(consumed) == 2
 
     def test_options(self):
         with pytest.raises(VisqolError, match="float32"):
@@ -281,9 +281,9 @@ class TestBatch:
         assert not list(visqol_batch([], 16000, mapping="exponential"))
 
 
-def check_equal(found, expected, tolerance):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+def check_equal(actual, expected, tolerance):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
         if isinstance(other, VisqolError):
             assert str(one) == str(other)
             continue
@@ -359,8 +359,8 @@ def test_scored_pairs(pair, dtype):
     if not speech and not HAS_MODELS:
         pytest.skip("the mapping models of visqol-python are not installed")
     signals, rate = read_pair(pair)
-    found = visqol(*signals, rate, mode=pair["mode"], mapping="exponential" if speech else "svr", dtype=dtype)
-    check_scores(found, pair, tolerance=1e-9 if dtype == np.float64 else 5e-6)
+    actual = visqol(*signals, rate, mode=pair["mode"], mapping="exponential" if speech else "svr", dtype=dtype)
+    check_scores(actual, pair, tolerance=1e-9 if dtype == np.float64 else 5e-6)
 
 
 @pytest.mark.skipif(not PAIRS, reason="the scored pairs are not beside the checkout")
@@ -372,11 +372,11 @@ def test_scored_pairs_in_a_batch(mode, options):
     pairs = [pair for pair in PAIRS if pair["mode"] == mode]
     (rate,) = {read_pair(pair)[1] for pair in pairs}
     mapping_ = "exponential" if mode == "speech" else "svr"
-    found = list(
+    actual = list(
         visqol_batch((read_pair(p)[0] for p in pairs), rate, mode=mode, mapping=mapping_, at_once=5, **options)
     )
-    assert len(found) == len(pairs)
-    for result, pair in zip(found, pairs, strict=True):
+    assert len(actual) == len(pairs)
+    for result, pair in zip(actual, pairs, strict=True):
         check_scores(result, pair, tolerance=5e-6)
 
 
@@ -386,24 +386,24 @@ def read_pair(pair):
     return (reference, degraded), rate
 
 
-def check_scores(found, pair, tolerance):
+def check_scores(actual, pair, tolerance):
     speech = pair["mode"] == "speech"
-    assert found.moslqo == pytest.approx(pair["moslqo"], abs=tolerance)
-    assert found.vnsim == pytest.approx(pair["vnsim"], abs=tolerance)
-    assert found.lag_seconds == pytest.approx(pair["alignment_lag_s"], abs=1e-12)
-    np.testing.assert_allclose(found.fvnsim, pair["fvnsim"], atol=tolerance)
-    np.testing.assert_allclose(found.fvnsim10, pair["fvnsim10"], atol=10 * tolerance)
+    assert actual.moslqo == pytest.approx(pair["moslqo"], abs=tolerance)
+    assert actual.vnsim == pytest.approx(pair["vnsim"], abs=tolerance)
+    assert actual.lag_seconds == pytest.approx(pair["alignment_lag_s"], abs=1e-12)
+    np.testing.assert_allclose(actual.fvnsim, pair["fvnsim"], atol=tolerance)
+    np.testing.assert_allclose(actual.fvnsim10, pair["fvnsim10"], atol=10 * tolerance)
     # The root of a difference that cancels to rounding where all patches are equal.
-    np.testing.assert_allclose(found.fstdnsim, pair["fstdnsim"], atol=max(10 * tolerance, 2e-7))
-    np.testing.assert_allclose(found.fvdegenergy, pair["fvdegenergy"], atol=10 * tolerance)
+    np.testing.assert_allclose(actual.fstdnsim, pair["fstdnsim"], atol=max(10 * tolerance, 2e-7))
+    np.testing.assert_allclose(actual.fvdegenergy, pair["fvdegenergy"], atol=10 * tolerance)
     patches = [
         [patch.similarity, patch.reference_start, patch.reference_end, patch.degraded_start, patch.degraded_end]
-        for patch in found.patches
+        for patch in actual.patches
     ]
     np.testing.assert_allclose(patches, pair["patches"], atol=tolerance)
     if speech and HAS_MODELS:
-        features = mapping.Features(found.vnsim, found.fvnsim, found.fvnsim10, found.fstdnsim, found.fvdegenergy)
+        features = mapping.Features(actual.vnsim, actual.fvnsim, actual.fvnsim10, actual.fstdnsim, actual.fvdegenergy)
         lattice = mapping.mean_opinion_score(features, "lattice")
         assert lattice == pytest.approx(pair["moslqo_lattice"], abs=2e-4)
-        unscaled = mapping.exponential(found.vnsim, scaled=False)
+        unscaled = mapping.exponential(actual.vnsim, scaled=False)
         assert unscaled == pytest.approx(pair["moslqo_exponential_unscaled"], abs=tolerance)

@@ -30,9 +30,9 @@ class TestFrontend:
             "audio_48k_32": BANKS["audio48"],
             "speech_21_max8k": BANKS["speech16"],
         }.items():
-            found = frontend.centre_frequencies(bands, 50.0, highest)
-            np.testing.assert_allclose(found, UNITS[f"centre_freqs_{name}"], rtol=1e-13)
-            assert found[0] == pytest.approx(50)
+            actual = frontend.centre_frequencies(bands, 50.0, highest)
+            np.testing.assert_allclose(actual, UNITS[f"centre_freqs_{name}"], rtol=1e-13)
+            assert actual[0] == pytest.approx(50)
 
     @pytest.mark.parametrize("name", BANKS)
     def test_filter_coefficients(self, name):
@@ -107,9 +107,9 @@ class TestLiteral:
     def test_coefficients(self, name):
         sample_rate, bands, highest = BANKS[name]
         sections = frontend.gammatone_sections(frontend.centre_frequencies(bands, 50.0, highest), sample_rate)
-        found = literal._sections(sample_rate, bands, highest)[..., 0]
+        actual = literal._sections(sample_rate, bands, highest)[..., 0]
         expected = sections[:, :, [0, 1, 4, 5]].transpose(2, 1, 0)
-        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-19)
+        np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-19)
 
     @pytest.mark.parametrize("name", ["audio48", "speech16"])
     def test_levels(self, name):
@@ -119,8 +119,8 @@ class TestLiteral:
 
     def test_similarity(self):
         reference, degraded = np.random.default_rng(0).uniform(0, 45, (2, 21, 20))
-        found = literal.similarity(reference, degraded)
-        assert found == pytest.approx(float(nsim(reference, degraded).similarity), abs=1e-13)
+        actual = literal.similarity(reference, degraded)
+        assert actual == pytest.approx(float(nsim(reference, degraded).similarity), abs=1e-13)
         assert literal.similarity(reference, reference) == 1.0
 
     @pytest.mark.parametrize("floor", [0.0, 1000.0])
@@ -281,20 +281,20 @@ class TestPatches:
         rng = np.random.default_rng(4)
         reference, degraded = rng.uniform(0, 45, (5, 40)), rng.uniform(0, 45, (5, 3))
         starts = np.array([0, 5, 10, 15])
-        found = steps.run_alone(
+        actual = steps.run_alone(
             search.match(reference, degraded, starts, width=4, radius=60, hop_seconds=0.02),
             frontend.filter_bank(*BANKS["speech16"]),
         )
-        lost = [patch for patch in found if patch.lost]
+        lost = [patch for patch in actual if patch.lost]
         assert lost
         for patch in lost:
             assert patch.similarity == patch.degraded_start == patch.degraded_end == 0
             assert not patch.band_means.any()
             assert patch.band_stds.all()
             assert patch.band_degraded_energy.all()
-        offsets = [patch.degraded_start for patch in found if not patch.lost]
+        offsets = [patch.degraded_start for patch in actual if not patch.lost]
         assert offsets == sorted(set(offsets))
-        np.testing.assert_allclose([patch.reference_end - patch.reference_start for patch in found], 0.08)
+        np.testing.assert_allclose([patch.reference_end - patch.reference_start for patch in actual], 0.08)
 
 
 def path_by_loops(scores: np.ndarray, first: np.ndarray, last: np.ndarray) -> list[tuple[int, bool]]:
@@ -348,12 +348,12 @@ class TestAggregation:
         patches = [
             make_patch(c.mean(axis=1).tolist(), c.std(axis=1, ddof=1).tolist(), start=0.0, seconds=0.59) for c in cells
         ]
-        found = aggregate(patches, 0.02)
+        actual = aggregate(patches, 0.02)
         frames = np.moveaxis(cells, 1, 0).reshape(3, -1)
-        np.testing.assert_allclose(found.fvnsim, frames.mean(axis=1))
-        np.testing.assert_allclose(found.fstdnsim, frames.std(axis=1, ddof=1))
-        np.testing.assert_allclose(found.fvdegenergy, 10 * found.fvnsim)
-        assert found.vnsim == pytest.approx(frames.mean())
+        np.testing.assert_allclose(actual.fvnsim, frames.mean(axis=1))
+        np.testing.assert_allclose(actual.fstdnsim, frames.std(axis=1, ddof=1))
+        np.testing.assert_allclose(actual.fvdegenergy, 10 * actual.fvnsim)
+        assert actual.vnsim == pytest.approx(frames.mean())
 
     def test_frames_of_a_patch_are_counted_in_floating_point(self):
         # 0.88 - 0.28 is a little more than 0.6 and so gives 31 frames; 0.6 itself gives 30.

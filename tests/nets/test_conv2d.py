@@ -37,10 +37,10 @@ def test_values_and_gradients(size, strides, pads, dilation, shape) -> None:
     def ours(x, kernel):
         return conv2d(x, kernel, strides=strides, pads=pads, dilation=dilation)
 
-    wanted, backward = jax.vjp(native, x, kernel)
-    found, our_backward = jax.vjp(ours, x, kernel)
-    np.testing.assert_array_equal(found, wanted)
-    slope = jnp.asarray(rng.normal(size=wanted.shape), jnp.float32)
-    for mine, theirs in zip(our_backward(slope), backward(slope), strict=True):
+    expected, backward = jax.vjp(native, x, kernel)
+    actual, our_backward = jax.vjp(ours, x, kernel)
+    np.testing.assert_array_equal(actual, expected)
+    negative_slope = jnp.asarray(rng.normal(size=expected.shape), jnp.float32)
+    for mine, theirs in zip(our_backward(negative_slope), backward(negative_slope), strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))

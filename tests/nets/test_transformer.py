@@ -10,10 +10,10 @@ from codax.nets.transformer import BEFORE, Transformer, attend, ring_frames, sin
 
 
 def test_positions_by_hand() -> None:
-    found = np.asarray(jax.jit(lambda p: sinusoids(p, 6, 10_000.0))(np.asarray([0, 3])))
+    actual = np.asarray(jax.jit(lambda p: sinusoids(p, 6, 10_000.0))(np.asarray([0, 3])))
     phases = 3 / np.asarray([1, 100, 10_000])
-    np.testing.assert_allclose(found[0], [1, 1, 1, 0, 0, 0])
-    np.testing.assert_allclose(found[1], [*np.cos(phases), *np.sin(phases)], atol=1e-7)
+    np.testing.assert_allclose(actual[0], [1, 1, 1, 0, 0, 0])
+    np.testing.assert_allclose(actual[1], [*np.cos(phases), *np.sin(phases)], atol=1e-7)
 
 
 def test_late_positions_are_rounded_once() -> None:
@@ -21,17 +21,17 @@ def test_late_positions_are_rounded_once() -> None:
     powers = np.arange(100, dtype=np.float32) / np.float32(99)
     phases = positions[:, None].astype(np.float32) / (1e4 ** powers.astype(np.float64)).astype(np.float32)
     assert phases.dtype == np.float32
-    wanted = np.concatenate([np.cos(phases, dtype=np.float64), np.sin(phases, dtype=np.float64)], axis=1)
-    found = jax.jit(lambda p: sinusoids(p, 200, 1e4))(positions)
-    np.testing.assert_allclose(found, wanted, atol=2e-7)
+    expected = np.concatenate([np.cos(phases, dtype=np.float64), np.sin(phases, dtype=np.float64)], axis=1)
+    actual = jax.jit(lambda p: sinusoids(p, 200, 1e4))(positions)
+    np.testing.assert_allclose(actual, expected, atol=2e-7)
 
 
 def test_a_ring_tells_its_frames() -> None:
     ring = np.full(4, BEFORE - 1)
     for count in range(12):
         ring[count % 4] = count - 1  # frame BEFORE lies in slot 0
-        found = np.asarray(ring_frames(jnp.asarray(count), 4))
-        np.testing.assert_array_equal(np.where(found < BEFORE, BEFORE - 1, found), ring)
+        actual = np.asarray(ring_frames(jnp.asarray(count), 4))
+        np.testing.assert_array_equal(np.where(actual < BEFORE, BEFORE - 1, actual), ring)
 
 
 def test_attention_in_pieces_is_attention() -> None:
@@ -41,11 +41,11 @@ def test_attention_in_pieces_is_attention() -> None:
     scores = np.einsum("bhqd,bhkd->bhqk", q, k) / np.sqrt(5)
     age = frames[:, None] - places
     weights = np.exp(np.where((age >= 0) & (age <= past), scores, -np.inf))
-    wanted = np.einsum("bhqk,bhkd->bhqd", weights / weights.sum(-1, keepdims=True), v)
+    expected = np.einsum("bhqk,bhkd->bhqd", weights / weights.sum(-1, keepdims=True), v)
     for cuts in ([], [2], [1, 8]):
         split = (np.split(x, cuts, axis=2) for x in (k, v))
         pieces = list(zip(*split, np.split(places, cuts), strict=True))
-        np.testing.assert_allclose(attend(jnp.asarray(q), frames, pieces, past), wanted, atol=1e-6)
+        np.testing.assert_allclose(attend(jnp.asarray(q), frames, pieces, past), expected, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def small():
 )
 def test_pieces_are_the_whole(small, sizes: list[int], offset) -> None:
     net, params, x = small
-    wanted = jax.jit(net.apply)(params, x, offset)
+    expected = jax.jit(net.apply)(params, x, offset)
     run = jax.jit(lambda stream, piece, o: net.apply({**params, "stream": stream}, piece, o, mutable=["stream"]))
     _, kept = run({}, x[:, :0], offset)
     shapes = jax.tree.map(jnp.shape, kept)
@@ -72,7 +72,7 @@ def test_pieces_are_the_whole(small, sizes: list[int], offset) -> None:
         y, kept = run(kept["stream"], piece, 0)
         parts.append(y)
         assert jax.tree.map(jnp.shape, kept) == shapes
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), wanted, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=1e-5)
 
 
 def test_only_the_past_context_is_seen(small) -> None:

@@ -35,8 +35,8 @@ ENTRY %main {
 
 
 def test_collectives_are_read_from_a_program() -> None:
-    found = collectives(PROGRAM)
-    assert found == {"all-reduce": Exchange(2, 4 * 32 + 2 * 16 + 1 + 4 * 3), "all-gather": Exchange(1, 4 * 8)}
+    actual = collectives(PROGRAM)
+    assert actual == {"all-reduce": Exchange(2, 4 * 32 + 2 * 16 + 1 + 4 * 3), "all-gather": Exchange(1, 4 * 8)}
 
 
 def test_loops_count_as_often_as_they_run() -> None:
@@ -93,16 +93,16 @@ def needing(fixed: float, each: float, capacity: float):
 def test_the_largest_batch_is_found_in_few_tries(start: int, fixed: float) -> None:
     attempt, asked = needing(fixed, 10, 1000)
     true = (1000 - fixed) // 10
-    found = largest(attempt, start, 1000)
-    assert found.refused is not None and found.fits <= true < found.refused
-    assert found.refused - found.fits <= max(1, found.fits // 16)
+    actual = largest(attempt, start, 1000)
+    assert actual.refused is not None and actual.fits <= true < actual.refused
+    assert actual.refused - actual.fits <= max(1, actual.fits // 16)
     assert len(asked) == len(set(asked)) <= 8
 
 
 def test_batches_are_multiples_and_may_not_fit_at_all() -> None:
     attempt, asked = needing(0, 10, 1000)
-    found = largest(attempt, 6, 1000, multiple=4)
-    assert all(n % 4 == 0 for n in asked) and found.fits >= 92
+    actual = largest(attempt, 6, 1000, multiple=4)
+    assert all(n % 4 == 0 for n in asked) and actual.fits >= 92
     attempt, _ = needing(2000, 10, 1000)
     assert largest(attempt, 6, 1000) == Largest(0, 1)
 
@@ -141,7 +141,7 @@ def test_unknown_topologies_are_refused(name: str) -> None:
 
 
 def test_without_libtpu_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "libtpu" else found(name))
+    actual = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "libtpu" else actual(name))
     with pytest.raises(CodaxError, match=r'libtpu, .* is not installed: pip install "codax\[plan\]"'):
         open_target("v5e:4x4")

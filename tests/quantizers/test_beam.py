@@ -53,8 +53,8 @@ def test_a_wide_beam_finds_the_best_codes_of_all(problem):
     x, books = problem
     every = np.asarray(list(itertools.product(range(ENTRIES), repeat=2))).T
     of_all = np.stack([errors(x, books[:2], np.repeat(pair[:, None], len(x), 1)) for pair in every.T])
-    found = errors(x, books[:2], beam_search.encode(x, books[:2], ENTRIES))  # every first entry has a path of its own
-    np.testing.assert_allclose(found, of_all.min(axis=0), rtol=1e-5)
+    actual = errors(x, books[:2], beam_search.encode(x, books[:2], ENTRIES))  # every first entry has a path of its own
+    np.testing.assert_allclose(actual, of_all.min(axis=0), rtol=1e-5)
 
 
 def test_error_falls_with_the_width(problem):
@@ -63,7 +63,7 @@ def test_error_falls_with_the_width(problem):
 
 
 def test_quantizer_codes_with_the_beam_of_its_config(problem):
-    """With a split quantizer each of its stacks is searched by itself; training goes on with the nearest entries."""
+    """With a split quantizer each of its stacks is searched separately; training continues with the nearest entries."""
     x, books = problem
     config = EMAQuantizerConfig(num_quantizers=LEVELS, codebook_size=ENTRIES, semantic=1, beam=4)
     quantizer = rvq.ResidualVectorQuantizer(config, DIMENSION)

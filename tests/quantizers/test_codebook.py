@@ -72,9 +72,9 @@ def test_kmeans_finds_separate_clusters():
     rng = np.random.default_rng(0)
     x = jnp.asarray(np.repeat(centres, 50, axis=0) + rng.normal(0, 0.1, (200, 2)), jnp.float32)
     # Started from eight random frames, so that every cluster has a centroid near it.
-    found, count = cb.kmeans(x, jax.random.key(1), 8, 20, None)
+    actual, count = cb.kmeans(x, jax.random.key(1), 8, 20, None)
     assert float(count.sum()) == 200
-    distance = np.linalg.norm(np.asarray(found)[None] - centres[:, None], axis=-1).min(axis=1)
+    distance = np.linalg.norm(np.asarray(actual)[None] - centres[:, None], axis=-1).min(axis=1)
     assert distance.max() < 0.3
 
 

@@ -64,8 +64,8 @@ def test_training_equals_encoding_at_every_number_of_levels(setup) -> None:
     out, _ = run(setup, levels)
     np.testing.assert_array_equal(out.codes, codes)
     for i, n in enumerate(levels):
-        wanted = quantizer.apply(variables, codes[i : i + 1, :, :n], method="decode")
-        np.testing.assert_allclose(out.quantized[i : i + 1], wanted, atol=1e-5)
+        expected = quantizer.apply(variables, codes[i : i + 1, :, :n], method="decode")
+        np.testing.assert_allclose(out.quantized[i : i + 1], expected, atol=1e-5)
     np.testing.assert_allclose(out.first, quantizer.apply(variables, codes[..., :1], method="decode"), atol=1e-5)
 
 
@@ -74,15 +74,15 @@ def test_everything_is_trained_by_gradient_where_it_is_used(setup) -> None:
         out, _ = run(setup, levels, params=params)
         return jnp.stack([jnp.sum(out.quantized**2), out.commitment, out.codebook]) @ weights
 
-    slope = jax.jit(jax.grad(loss))
-    whole = slope(setup[1]["params"], jnp.full(4, LEVELS), jnp.ones(3))
+    negative_slope = jax.jit(jax.grad(loss))
+    whole = negative_slope(setup[1]["params"], jnp.full(4, LEVELS), jnp.ones(3))
     assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(whole))
-    first = slope(setup[1]["params"], jnp.ones(4, int), jnp.ones(3))
+    first = negative_slope(setup[1]["params"], jnp.ones(4, int), jnp.ones(3))
     for gradient in jax.tree.leaves(first):
         assert np.abs(gradient[0]).max() > 0 and not np.any(gradient[1:])
     # Entries follow the codebook loss alone, and it moves no projection of its own level.
     for weights, moved in (([1.0, 1.0, 0.0], False), ([0.0, 0.0, 1.0], True)):
-        gradient = slope(setup[1]["params"], jnp.ones(4, int), jnp.asarray(weights))
+        gradient = negative_slope(setup[1]["params"], jnp.ones(4, int), jnp.asarray(weights))
         assert bool(np.any(gradient["embedding"])) == moved
         assert any(np.any(g) for g in jax.tree.leaves(gradient["inward"])) != moved
 

@@ -32,8 +32,8 @@ def test_every_code_has_its_values_and_back() -> None:
     values = fsq.to_values(codes, SIZES)
     assert len(np.unique(np.asarray(values), axis=0)) == len(codes)
     for channel, size in enumerate(SIZES):
-        wanted = (np.arange(size) - size // 2) / (size // 2)
-        np.testing.assert_allclose(np.unique(values[:, channel]), wanted, rtol=1e-6)
+        expected = (np.arange(size) - size // 2) / (size // 2)
+        np.testing.assert_allclose(np.unique(values[:, channel]), expected, rtol=1e-6)
     digits = values * np.asarray([size // 2 for size in SIZES])
     np.testing.assert_array_equal(fsq.to_codes(jnp.round(digits), SIZES), codes)
     # The first channel is the least significant: 3 + 8 * (1 + 5 * (1 + 3 * 3)).
@@ -43,12 +43,12 @@ def test_every_code_has_its_values_and_back() -> None:
 def test_bounds_by_hand() -> None:
     """Appendix A.1: tanh(x + atanh(o / h)) h - o, with h = (L - 1)(1 + 1e-3) / 2 and o = 1/2 where L is even."""
     x = np.linspace(-4, 4, 101)[:, None] * np.ones(len(SIZES))
-    found = fsq.bound(jnp.asarray(x, jnp.float32), SIZES)
+    actual = fsq.bound(jnp.asarray(x, jnp.float32), SIZES)
     for channel, size in enumerate(SIZES):
         half, offset = (size - 1) * 1.001 / 2, 0.5 if size % 2 == 0 else 0.0
-        wanted = np.tanh(x[:, channel] + np.arctanh(offset / half)) * half - offset
-        np.testing.assert_allclose(found[:, channel], wanted, atol=1e-5)
-        digits = np.unique(np.round(np.asarray(found[:, channel])))
+        expected = np.tanh(x[:, channel] + np.arctanh(offset / half)) * half - offset
+        np.testing.assert_allclose(actual[:, channel], expected, atol=1e-5)
+        digits = np.unique(np.round(np.asarray(actual[:, channel])))
         np.testing.assert_array_equal(digits, np.arange(size) - size // 2)  # all of them, and no others
     assert abs(fsq.bound(jnp.zeros(len(SIZES)), SIZES)).max() < 1e-6  # zero stays zero
 
@@ -103,5 +103,5 @@ def test_the_gradient_is_that_of_the_bound(setup) -> None:
         return jnp.sum(vectors * pull)
 
     halves = np.asarray([size // 2 for size in SIZES])
-    wanted = jax.grad(lambda inner: jnp.sum(fsq.bound(inner, SIZES) / halves * pull))(inner)
-    np.testing.assert_allclose(jax.grad(learn)(inner), wanted, rtol=1e-5, atol=1e-7)
+    expected = jax.grad(lambda inner: jnp.sum(fsq.bound(inner, SIZES) / halves * pull))(inner)
+    np.testing.assert_allclose(jax.grad(learn)(inner), expected, rtol=1e-5, atol=1e-7)

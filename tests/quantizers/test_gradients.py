@@ -9,7 +9,7 @@ from codax.quantizers.gradients import GRADIENTS, rotation, straight_through
 X, Q, G = (jax.random.normal(jax.random.key(i), (20, 5)) * scale for i, scale in enumerate((1.0, 3.0, 1.0)))
 
 
-def slope(gradient, x, quantized, pull):
+def negative_slope(gradient, x, quantized, pull):
     return jax.grad(lambda x: jnp.sum(gradient(x, quantized) * pull))(x)
 
 
@@ -29,22 +29,22 @@ def test_the_value_is_the_quantized_vector(name):
 
 
 def test_straight_through_is_the_identity():
-    np.testing.assert_array_equal(slope(straight_through, X, Q, G), G)
+    np.testing.assert_array_equal(negative_slope(straight_through, X, Q, G), G)
 
 
 def test_rotation_is_the_papers_matrix_held_constant():
-    got = slope(rotation, X, Q, G)
-    for x, q, g, found in zip(*(np.asarray(v, np.float64) for v in (X, Q, G, got)), strict=True):
+    got = negative_slope(rotation, X, Q, G)
+    for x, q, g, actual in zip(*(np.asarray(v, np.float64) for v in (X, Q, G, got)), strict=True):
         turn = matrix(x, q)
         np.testing.assert_allclose(turn @ x, q, rtol=1e-5)
-        np.testing.assert_allclose(found, turn.T @ g, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual, turn.T @ g, rtol=1e-4, atol=1e-5)
         # Numerically: the matrix stays, the input moves.
         moved = [(g @ turn @ (x + d) - g @ turn @ (x - d)) / 2e-3 for d in 1e-3 * np.eye(len(x))]
-        np.testing.assert_allclose(found, moved, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual, moved, rtol=1e-4, atol=1e-5)
 
 
 def test_rotation_keeps_the_angle_between_gradient_and_vector():
-    got = slope(rotation, X, Q, G)
+    got = negative_slope(rotation, X, Q, G)
 
     def cosine(a, b):
         return np.sum(a * b, axis=-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
@@ -58,7 +58,7 @@ def test_rotation_goes_straight_through_where_it_is_not_defined():
     x = jnp.asarray([[0.0, 0.0], [1.0, 2.0], [1.0, 2.0], [1e-30, 0.0]])
     q = jnp.asarray([[1.0, 1.0], [0.0, 0.0], [-2.0, -4.0], [0.0, 1.0]])
     pull = jnp.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
-    np.testing.assert_array_equal(slope(rotation, x, q, pull), pull)
+    np.testing.assert_array_equal(negative_slope(rotation, x, q, pull), pull)
     np.testing.assert_allclose(rotation(x, q), q, atol=1e-6)
 
 

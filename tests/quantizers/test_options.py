@@ -42,8 +42,8 @@ def test_training_equals_encoding_and_decoding_at_every_number_of_levels(setup) 
     for n in range(1, LEVELS + 1):
         np.testing.assert_array_equal(quantizer.apply(variables, x, n, method="encode"), codes[..., :n])
     for i, n in enumerate(levels):
-        wanted = quantizer.apply(variables, codes[i : i + 1, :, :n], method="decode")[0]
-        np.testing.assert_allclose(out.quantized[i], wanted, atol=1e-5)
+        expected = quantizer.apply(variables, codes[i : i + 1, :, :n], method="decode")[0]
+        np.testing.assert_allclose(out.quantized[i], expected, atol=1e-5)
     np.testing.assert_allclose(out.first, quantizer.apply(variables, codes[..., :1], method="decode"), atol=1e-5)
 
 
@@ -89,12 +89,12 @@ def test_the_rotation_trick_turns_the_whole_stack() -> None:
         return quantizer.apply(variables, x, levels=levels, key=jax.random.key(0), update=False).quantized
 
     got = jax.grad(lambda x: jnp.sum(output(x) * pull))(x)
-    for given, quantized, g, found in zip(x[0], output(x)[0], pull[0], got[0], strict=True):
+    for given, quantized, g, actual in zip(x[0], output(x)[0], pull[0], got[0], strict=True):
         lengths = np.linalg.norm(given), np.linalg.norm(quantized)
         a, b = given / lengths[0], quantized / lengths[1]
         r = (a + b) / np.linalg.norm(a + b)
         turn = np.eye(DIMENSION) - 2 * np.outer(r, r) + 2 * np.outer(b, a)
-        np.testing.assert_allclose(found, lengths[1] / lengths[0] * turn.T @ g, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(actual, lengths[1] / lengths[0] * turn.T @ g, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def test_codes_values_and_gradients_of_fsq(peer, sizes: tuple[int, ...]) -> None
     np.testing.assert_array_equal(ours, codes.numpy())
     np.testing.assert_allclose(fsq.to_values(ours, sizes), values.detach().numpy(), atol=1e-6)
     halves = np.asarray([size // 2 for size in sizes])
-    slope = jax.grad(lambda x: jnp.sum(fsq.bound(x, sizes) / halves * pull))(jnp.asarray(x))
-    np.testing.assert_allclose(slope, given.grad.numpy(), atol=1e-5)
+    negative_slope = jax.grad(lambda x: jnp.sum(fsq.bound(x, sizes) / halves * pull))(jnp.asarray(x))
+    np.testing.assert_allclose(negative_slope, given.grad.numpy(), atol=1e-5)
 
 
 def test_values_and_gradients_of_the_rotation_trick(peer) -> None:
@@ -45,5 +45,5 @@ def test_values_and_gradients_of_the_rotation_trick(peer) -> None:
     turned = peer.rotate_to(given, torch.tensor(quantized))
     turned.backward(torch.tensor(pull))
     np.testing.assert_allclose(gradients.rotation(jnp.asarray(x), quantized), turned.detach().numpy(), atol=1e-5)
-    slope = jax.grad(lambda x: jnp.sum(gradients.rotation(x, jnp.asarray(quantized)) * pull))(jnp.asarray(x))
-    np.testing.assert_allclose(slope, given.grad.numpy(), atol=1e-5)
+    negative_slope = jax.grad(lambda x: jnp.sum(gradients.rotation(x, jnp.asarray(quantized)) * pull))(jnp.asarray(x))
+    np.testing.assert_allclose(negative_slope, given.grad.numpy(), atol=1e-5)

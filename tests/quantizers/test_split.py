@@ -36,15 +36,15 @@ def test_the_output_is_the_sum_of_both_stacks(split) -> None:
     params, books = variables["params"], variables["codebook"]["embedding"]
     codes = quantizer.apply(variables, x, method="encode")
     decoded = quantizer.apply(variables, codes, method="decode")
-    wanted = 0
+    expected = 0
     for name, levels in (("semantic", [0]), ("acoustic", [1, 2, 3])):
         left = inner = np.asarray(x @ params[f"inward_{name}"]["kernel"])
         for level in levels:  # each stack quantizes the input itself, not what the other one leaves
             distance = ((left[:, :, None] - books[level]) ** 2).sum(-1)
             np.testing.assert_array_equal(codes[..., level], distance.argmin(-1))
             left = left - books[level][codes[..., level]]
-        wanted = wanted + (inner - left) @ params[f"outward_{name}"]["kernel"]
-    np.testing.assert_allclose(decoded, wanted, atol=1e-5)
+        expected = expected + (inner - left) @ params[f"outward_{name}"]["kernel"]
+    np.testing.assert_allclose(decoded, expected, atol=1e-5)
     for n in range(1, LEVELS + 1):
         np.testing.assert_array_equal(quantizer.apply(variables, x, n, method="encode"), codes[..., :n])
     alone = quantizer.apply(variables, codes[..., :1], method="decode")
@@ -57,8 +57,8 @@ def test_training_equals_encoding_and_names_the_first_level(split) -> None:
     codes = quantizer.apply(variables, x, method="encode")
     np.testing.assert_array_equal(out.codes, codes)
     for example, levels in enumerate([LEVELS, LEVELS, 2, 3]):
-        wanted = quantizer.apply(variables, codes[example, None, :, :levels], method="decode")[0]
-        np.testing.assert_allclose(out.quantized[example], wanted, atol=1e-5)
+        expected = quantizer.apply(variables, codes[example, None, :, :levels], method="decode")[0]
+        np.testing.assert_allclose(out.quantized[example], expected, atol=1e-5)
     np.testing.assert_allclose(out.first, quantizer.apply(variables, codes[..., :1], method="decode"), atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Importing codax and making its objects change nothing in the process; programs put back what they change."""
+"""Importing codax and making its objects change nothing in the process; programs restore what they change."""
 
 import os
 import subprocess

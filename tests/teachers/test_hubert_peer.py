@@ -55,11 +55,11 @@ def test_every_layer(pair, masked: bool) -> None:
     with torch.no_grad():
         mask = torch.from_numpy(there.astype(np.int64)) if masked else None
         output = model(torch.from_numpy(audio), attention_mask=mask, output_hidden_states=True)
-    wanted = [*output.hidden_states[:-1], output.last_hidden_state]
-    found = jax.jit(hidden_states, static_argnums=0)(config, weights, audio, lengths if masked else None)
-    assert len(found) == len(wanted)
-    frames = config.frames(lengths) if masked else [found[0].shape[1]] * 2
-    for ours, theirs in zip(found, wanted, strict=True):
+    expected = [*output.hidden_states[:-1], output.last_hidden_state]
+    actual = jax.jit(hidden_states, static_argnums=0)(config, weights, audio, lengths if masked else None)
+    assert len(actual) == len(expected)
+    frames = config.frames(lengths) if masked else [actual[0].shape[1]] * 2
+    for ours, theirs in zip(actual, expected, strict=True):
         for row, count in enumerate(frames):
             a, b = np.asarray(ours)[row, :count], theirs[row, :count].numpy()
             assert np.linalg.norm(a - b) / np.linalg.norm(b) < 1e-4
@@ -72,6 +72,6 @@ def test_a_teacher_gives_one_layer_or_the_mean(pair) -> None:
     with torch.no_grad():
         output = model(torch.from_numpy(normed), output_hidden_states=True)
     states = [*output.hidden_states[:-1], output.last_hidden_state]
-    for layer, wanted in ((3, states[3]), (None, torch.stack(states).mean(0))):
-        found = HubertTeacher(folder, layer)(audio)
-        assert np.linalg.norm(found - wanted.numpy()) / np.linalg.norm(wanted.numpy()) < 1e-4
+    for layer, expected in ((3, states[3]), (None, torch.stack(states).mean(0))):
+        actual = HubertTeacher(folder, layer)(audio)
+        assert np.linalg.norm(actual - expected.numpy()) / np.linalg.norm(expected.numpy()) < 1e-4

@@ -105,12 +105,12 @@ def test_a_teacher_at_another_rate(folder) -> None:
     assert (teacher.sample_rate, teacher.dimension, teacher.delay_seconds) == (24_000, 16, 0.0)
     time = np.arange(4 * 24_000) / 24_000
     audio = np.stack([np.sin(2 * np.pi * f * time) for f in (300, 700)]).astype(np.float32)
-    found = teacher(audio)
-    assert found.shape == (2, 50, 16)
+    actual = teacher(audio)
+    assert actual.shape == (2, 50, 16)
     at_16 = np.stack([np.sin(2 * np.pi * f * np.arange(4 * 16_000) / 16_000) for f in (300, 700)])
-    wanted = pool(HubertTeacher(folder, None)(at_16), 4)
-    np.testing.assert_allclose(found[:, 2:-2], wanted[:, 2:-2], atol=2e-2)
-    np.testing.assert_allclose(teacher.whole(audio[0]), found[0], atol=1e-4)
+    expected = pool(HubertTeacher(folder, None)(at_16), 4)
+    np.testing.assert_allclose(actual[:, 2:-2], expected[:, 2:-2], atol=2e-2)
+    np.testing.assert_allclose(teacher.whole(audio[0]), actual[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ def test_one_warning_for_each_level_until_it_recovers() -> None:
     alarm = CollapseAlarm(0.1)
     low, high = 0.05, 0.5
     history = [(high, low)] * LOGS + [(low, low)] * LOGS + [(low, high), (low, low), (high, low), (low, low)]
-    said = [alarm.check(step, line(*coverage)) for step, coverage in enumerate(history)]
-    assert [len(each) for each in said] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1]
-    assert said[2][0].startswith("step 2: codebook 2 collapses: coverage 0.05 in 3 logs in a row")
-    assert said[2][0].endswith("(quantizer.alarm_coverage = 0.1), perplexity 7.0")
-    assert "codebook 1" in said[5][0] and "codebook 2" in said[9][0]
+    messages = [alarm.check(step, line(*coverage)) for step, coverage in enumerate(history)]
+    assert [len(each) for each in messages] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1]
+    assert messages[2][0].startswith("step 2: codebook 2 collapses: coverage 0.05 in 3 logs in a row")
+    assert messages[2][0].endswith("(quantizer.alarm_coverage = 0.1), perplexity 7.0")
+    assert "codebook 1" in messages[5][0] and "codebook 2" in messages[9][0]
 
 
 def test_lines_that_say_nothing_of_a_level_change_nothing() -> None:
@@ -38,8 +38,8 @@ def test_lines_that_say_nothing_of_a_level_change_nothing() -> None:
 def test_a_resumed_run_neither_repeats_nor_forgets_a_warning() -> None:
     whole, part = CollapseAlarm(0.1), CollapseAlarm(0.1)
     for step in range(LOGS + 3):
-        said = whole.check(step, line(0.01, 0.2))
-        assert part.check(step, line(0.01, 0.2)) == said
+        messages = whole.check(step, line(0.01, 0.2))
+        assert part.check(step, line(0.01, 0.2)) == messages
         part = CollapseAlarm(0.1, json.loads(json.dumps(part.save())))
 
 

@@ -234,7 +234,7 @@ def test_the_balancer_is_restored_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", OLD)
 def test_a_run_of_version_1_is_resumed(tmp_path: Path, name: str) -> None:
-    """Its config.json has fields that did nothing then and are not there now."""
+    """Its config.json has fields that did nothing then and no longer exist."""
     (tmp_path / "config.json").write_text(json.dumps(OLD[name]))
     recipe = load_recipe(ROOT / "configs" / f"{name}.py")
     check_same_config(tmp_path, recipe)

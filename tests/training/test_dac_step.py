@@ -1,4 +1,4 @@
-"""DAC's recipe in small: it learns, with entries learned by gradient, clips, and goes on exactly after a stop."""
+"""DAC's recipe in small: it learns, with entries learned by gradient, clips, and resumes exactly after a stop."""
 
 from __future__ import annotations
 

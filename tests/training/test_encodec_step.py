@@ -153,11 +153,11 @@ def test_the_drawn_discriminators_are_trained_as_one_set_is(per_rate: Config, pe
     shared = encodec_config(quantizer__kbps=per_rate.quantizer.kbps)
     names = ("discriminator", "discriminator_optimizer")
     after, metrics = per_rate_step(state, batch)
-    alone, wanted = jax.jit(make_step(shared, FULL, None))(
+    alone, expected = jax.jit(make_step(shared, FULL, None))(
         state.replace(**{name: take_rate(getattr(state, name), rate) for name in names}), batch
     )
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
-    jax.tree.map(close, metrics, wanted)
+    jax.tree.map(close, metrics, expected)
     jax.tree.map(close, take_rate(after.discriminator, rate), alone.discriminator)
 
 
@@ -206,8 +206,8 @@ def test_every_spectral_form_is_zero_for_equal_signals_and_has_a_finite_gradient
 
     config = encodec_config(loss__spectral_form=form)
     audio = jnp.asarray(voices(2, 800))
-    value, slope = jax.value_and_grad(lambda x: multiscale_mel(audio, x, config.loss, sample_rate=8000))(audio)
+    value, negative_slope = jax.value_and_grad(lambda x: multiscale_mel(audio, x, config.loss, sample_rate=8000))(audio)
     assert float(value) < 1e-3
-    assert np.isfinite(slope).all()
+    assert np.isfinite(negative_slope).all()
     noisy = audio + 0.1 * jax.random.normal(jax.random.key(0), audio.shape)
     assert float(multiscale_mel(audio, noisy, config.loss, sample_rate=8000)) > 10 * float(value) + 1e-3

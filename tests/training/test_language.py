@@ -43,9 +43,9 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
 
     train_here(config, tmp_path / "parts", max_steps=7)
     train_here(config, tmp_path / "parts")
-    first, again = (storage.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
+    first, repeated = (storage.load_lm(tmp_path / name / "export").flat() for name in ("whole", "parts"))
     for name, value in first.items():
-        np.testing.assert_array_equal(again[name], value, err_msg=name)
+        np.testing.assert_array_equal(repeated[name], value, err_msg=name)
     kept = [[line.get("loss/bits") for line in _lines(tmp_path / name)] for name in ("whole", "parts")]
     assert kept[0] == kept[1]
 
@@ -53,8 +53,8 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
     model = integer.IntegerModel(lm, arrays, levels, 1)
     codes = np.random.default_rng(0).integers(0, config.quantizer.codebook_size, (20, levels))
     (message,) = coding.encode_blocks(model, [codes])
-    (found,) = coding.decode_blocks(model, [message], [20])
-    np.testing.assert_array_equal(found, codes)
+    (actual,) = coding.decode_blocks(model, [message], [20])
+    np.testing.assert_array_equal(actual, codes)
 
 
 def test_a_codec_that_is_not_there(config, tmp_path):

@@ -79,10 +79,10 @@ def plain(name: str) -> tuple[TrainState, dict[str, Any], int]:
     return state, *run(config, state)
 
 
-def assert_close(found: dict[str, Any], wanted: dict[str, Any], tolerance: float = 1e-5) -> None:
-    assert set(found) == set(wanted)
-    for name, tree in wanted.items():
-        a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)] + [np.zeros(1)]) for t in (found[name], tree))
+def assert_close(actual: dict[str, Any], expected: dict[str, Any], tolerance: float = 1e-5) -> None:
+    assert set(actual) == set(expected)
+    for name, tree in expected.items():
+        a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)] + [np.zeros(1)]) for t in (actual[name], tree))
         assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b), name
 
 
@@ -96,11 +96,11 @@ def assert_close(found: dict[str, Any], wanted: dict[str, Any], tolerance: float
     ],
 )
 def test_a_step_is_the_same(name: str, remat: str, accumulate: int) -> None:
-    start, wanted, memory = plain(name)
+    start, expected, memory = plain(name)
     config = RECIPES[name]()
     config.memory.remat, config.memory.accumulate = remat, accumulate
-    found, less = run(config, start)
-    assert_close(found, wanted)
+    actual, less = run(config, start)
+    assert_close(actual, expected)
     if accumulate == EXAMPLES:
         assert less < 0.5 * memory
 
@@ -109,10 +109,10 @@ def test_codebooks_start_from_the_whole_batch() -> None:
     config = soundstream()
     batch = batch_of(config)
     fresh = jax.jit(lambda: init_state(config))()
-    wanted = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
+    expected = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
     config.memory.accumulate = 4
-    found = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
-    assert_close(found.codebook, wanted.codebook)
+    actual = jax.jit(make_codebook_init(config, None))(fresh, batch)[0]
+    assert_close(actual.codebook, expected.codebook)
 
 
 def test_pieces_that_cannot_be_are_refused() -> None:

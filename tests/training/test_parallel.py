@@ -22,11 +22,11 @@ def one_device() -> dict[str, np.ndarray]:
     return plain_steps(step_config())
 
 
-def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    assert set(found) == set(wanted)
-    for name, value in wanted.items():
+def assert_close(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert set(actual) == set(expected)
+    for name, value in expected.items():
         largest = np.nanmax(np.abs(value), initial=1.0)  # a level without frames has no use
-        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5 * largest, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=1e-5, atol=1e-5 * largest, err_msg=name)
 
 
 def test_the_compared_steps_do_all_they_should(one_device: dict[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""`python train.py` as several processes: stopped together, killed alone, and gone on with by another number."""
+"""`python train.py` as several processes: stopped together, killed alone, and resumed by another number."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 def start(config: Config, workdir: Path, count: int, *flags: str) -> list[subprocess.Popen[str]]:
-    """The run as so many processes, which find each other by flags."""
+    """The run as `count` processes, which find each other by flags."""
     recipe = write_recipe(workdir.with_suffix(".py"), config)
     where = f"--coordinator=localhost:{free_port()}"
     common = [
@@ -98,9 +98,9 @@ def test_processes_stop_together_and_one_goes_on(
     train_here(config, workdir)
     assert f"resuming from the checkpoint of step {step}" in capsys.readouterr().out
     train_here(config, alone)
-    found, wanted = end_of(config, workdir), end_of(config, alone)
-    np.testing.assert_array_equal(found.pop("data"), wanted.pop("data"))  # what would come next
-    assert found[".step"] == wanted[".step"] == STEPS
+    actual, expected = end_of(config, workdir), end_of(config, alone)
+    np.testing.assert_array_equal(actual.pop("data"), expected.pop("data"))  # what would come next
+    assert actual[".step"] == expected[".step"] == STEPS
     lines = [metric_lines(folder) for folder in (workdir, alone)]
     kinds = [[(line["kind"], line["step"]) for line in some] for some in lines]
     assert kinds[0] == kinds[1]

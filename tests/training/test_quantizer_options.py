@@ -60,8 +60,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(option: str, tmp_path: Path, capsys: 
     train_here(config, tmp_path / "two", max_steps=2)
     assert not (tmp_path / "two" / "export").exists()
     train_here(config, tmp_path / "two")
-    said = capsys.readouterr().out
-    assert "stopped at step 2;" in said and said.count("resuming from the checkpoint of step 2") == 1
+    messages = capsys.readouterr().out
+    assert "stopped at step 2;" in messages and messages.count("resuming from the checkpoint of step 2") == 1
     assert metric_lines(tmp_path / "one") == metric_lines(tmp_path / "two")
     codecs = [codax.load(tmp_path / name / "export") for name in ("one", "two")]
     assert codecs[0].hash == codecs[1].hash and codecs[0].usage().sum() > 0

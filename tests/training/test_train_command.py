@@ -1,4 +1,4 @@
-"""`python train.py`, as a user runs it: a whole run, a killed run that goes on, and what goes wrong."""
+"""`python train.py`, as a user runs it: a whole run, a killed run that resumes, and errors."""
 
 from __future__ import annotations
 
@@ -244,8 +244,8 @@ def test_files_that_die_are_named_and_the_run_goes_on_when_they_are_back(
     assert f"warning: skipped while training (1 so far): {config.data.source}/" in capsys.readouterr().err
     write_corpus(tmp_path / "corpus")
     train_here(config, tmp_path / "run")
-    said = capsys.readouterr().out
-    assert "resuming from the checkpoint of step" in said and "finished 20 steps" in said
+    messages = capsys.readouterr().out
+    assert "resuming from the checkpoint of step" in messages and "finished 20 steps" in messages
 
 
 def test_a_loader_that_hangs_is_named(place: Path, tmp_path: Path) -> None:

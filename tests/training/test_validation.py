@@ -19,13 +19,13 @@ def test_scores_of_a_gain_and_an_offset(run):
     """SI-SDR ignores both; of the other scores a gain of 0.9 has an SNR of 20 dB and a tenth of the mean magnitude."""
     target = noise(*SHAPE)
     target -= target.mean(axis=1, keepdims=True)
-    found = run(target, 0.9 * target)
-    assert found["snr"] == pytest.approx(20, abs=1e-3)
-    assert found["waveform"] == pytest.approx(0.1 * np.abs(target).mean(), rel=1e-4)
-    assert found["mel"] == pytest.approx(-np.log(0.9), rel=2e-3)
+    actual = run(target, 0.9 * target)
+    assert actual["snr"] == pytest.approx(20, abs=1e-3)
+    assert actual["waveform"] == pytest.approx(0.1 * np.abs(target).mean(), rel=1e-4)
+    assert actual["mel"] == pytest.approx(-np.log(0.9), rel=2e-3)
     moved = run(target, 0.9 * target + 0.05)
     assert moved["snr"] < 17
-    assert min(found["si_sdr"], moved["si_sdr"]) > 60  # limited by float32
+    assert min(actual["si_sdr"], moved["si_sdr"]) > 60  # limited by float32
 
 
 def test_scores_of_silence_are_finite(run):

@@ -140,10 +140,10 @@ def end_of(config: c.Config, workdir: Path) -> dict[str, np.ndarray]:
         assert step is not None
         state, _ = checkpoints.restore(step, parallel.Parallel().abstract(lambda: init_state(config)), data)
         leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
-        found = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-        found["data"] = next(data)["audio"]
+        actual = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+        actual["data"] = next(data)["audio"]
         data.close()
-    return found
+    return actual
 
 
 def free_port() -> int:
