@@ -1,4 +1,4 @@
-"""Mimi gives what the `moshi` package gives, streams, import and export; other files are refused."""
+"""Mimi gives what the `moshi` package gives in coding, streams, import and export; other files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SpeechTokenizer gives what the `speechtokenizer` package gives in coding, import and export; other folders are refused."""
+"""SpeechTokenizer equals the `speechtokenizer` package in coding, import and export; other folders are refused."""
 
 from __future__ import annotations
 
