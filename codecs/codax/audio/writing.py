@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from codax.audio.arrays import as_floats
-from codax.audio.decoders import LOSSY
+from codax.audio.decoders import LOSSY, VORBIS_ORDER
 from codax.audio.pcm import to_int16
 from codax.audio.stream import AudioError
 from codax.storage.files import open_part
@@ -100,6 +100,8 @@ class AudioWriter:
             raise AudioError(f"{self.path}: block of shape {block.shape} for a file of {self.channels} channels")
         if block.dtype != np.int16 and not np.isfinite(block).all():
             raise AudioError(f"{self.path}: audio to write holds samples that are not finite numbers")
+        if self._format == "OGG" and self.channels in VORBIS_ORDER:
+            block = block[:, np.argsort(VORBIS_ORDER[self.channels])]
         try:
             self._file.write(_samples_for(self._subtype, block))
         except (soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:

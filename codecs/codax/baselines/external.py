@@ -67,7 +67,7 @@ class External(Baseline):
 
     def __init__(self, path: str | Path) -> None:
         try:
-            config = build(ExternalConfig, strict_json.parse(Path(path).read_bytes()), "")
+            config = build(ExternalConfig, strict_json.read(path, "description of a codec"), "")
         except (OSError, ValueError, CodaxError) as error:
             raise BaselineError(f"external:{path}: {error}") from error
         for ok, message in (

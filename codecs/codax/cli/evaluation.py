@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from codax.audio import out_of_range
 from codax.errors import CodaxError
 from codax.storage.files import claim_output
 
@@ -22,6 +23,8 @@ def run(flags: Any) -> None:
         return
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
+    if flags.sample_rate and (reason := out_of_range(flags.sample_rate, 1)):
+        raise CodaxError(f"--sample_rate: {reason}")
     claim_output(flags.out, flags.data, *(flags.model or []), overwrite=flags.overwrite)
     from codax.evaluation import runner, table
 

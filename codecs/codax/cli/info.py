@@ -117,6 +117,8 @@ def _container(path: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
+    from codax.codec.engine import weights_hash
+    from codax.codec.folder import read_model
     from codax.config import Config
     from codax.nets.families import facts
 
@@ -131,6 +133,8 @@ def _model(folder: Path) -> dict[str, Any]:
         "kind": "model",
         "path": str(folder),
         "name": config.name,
+        "hash": weights_hash(config.name, read_model(folder)[1]).hex(),
+        "codes_of": list(config.codes_of) or None,
         "card": str(card) if card.is_file() else None,
         "family": config.model.family,
         **_count(config, weights),

@@ -87,6 +87,13 @@ def checked_levels(config: Config, levels: int | None) -> int:
     return levels
 
 
+def chosen_levels(config: Config, kbps: float | None, levels: int | None) -> int:
+    """Returns the number of quantizers of a bit rate or of `levels`; all without both. Raises CodaxError for both."""
+    if levels is not None and kbps is not None:
+        raise CodaxError(f"kbps = {kbps:g} and num_quantizers = {levels}: give one of them")
+    return config.quantizers_for(kbps) if levels is None else levels
+
+
 def checked_codes(config: Config, codes: Any, batch: int | None = None, **expected: Any) -> np.ndarray:
     """Returns codes as int32 [batch, frames, quantizers]. Raises CodaxError as `as_codes` with `expected`."""
     quantizer = config.quantizer

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike
 
 from codax.audio.arrays import padded
 from codax.codec import coder
-from codax.codec.checks import checked_clips, checked_codes, checked_parts, checked_rate, checked_semantic
+from codax.codec.checks import (
+    checked_clips,
+    checked_codes,
+    checked_parts,
+    checked_rate,
+    checked_semantic,
+    chosen_levels,
+)
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
 from codax.codec.random_weights import random_variables
@@ -98,7 +105,7 @@ class Codec:
           CodaxError: the model does not have this bit rate, or audio, rate or lengths are invalid.
         """
         clips, rate, model = checked_clips(audio, lengths), checked_rate(self.config, sample_rate), self.config.model
-        levels = num_quantizers if num_quantizers is not None else self.config.quantizers_for(kbps)
+        levels = chosen_levels(self.config, kbps, num_quantizers)
         coded = coder.encode(self.engine, [to_signals(clip, rate, model) for clip in clips], levels, denoise)
         return from_clips(coded, clips, rate, denoise)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,6 +24,13 @@ from codax.runtime.allocator import give_back
 from codax.storage.digests import sha256
 
 HASH_BYTES = 8
+
+
+def weights_hash(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The hash of a model, from its name and its arrays by name, float32 where the file has float16."""
+    wide = {key: value.astype(np.float32) if value.dtype == np.float16 else value for key, value in arrays.items()}
+    named = ((f"{key}{value.shape}{value.dtype}", value) for key, value in sorted(wide.items()))
+    return sha256(name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
 
 
 class Engine:
@@ -53,8 +60,7 @@ class Engine:
     @functools.cached_property
     def hash(self) -> bytes:
         """First 8 bytes of a SHA-256 of the names, shapes and values of everything that decides the codes."""
-        named = ((f"{name}{value.shape}{value.dtype}", value) for name, value in sorted(self.flat().items()))
-        return sha256(self.config.name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
+        return weights_hash(self.config.name, self.flat())
 
     def flat(self) -> dict[str, np.ndarray]:
         """Returns every array by its name in the weights file, such as "params.encoder.stem.kernel"."""

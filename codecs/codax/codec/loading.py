@@ -14,6 +14,7 @@ from codax.codec.codec import Codec
 from codax.codec.folder import WEIGHTS_FILE, check_size, read_model
 from codax.codec.module import init_variables
 from codax.config import Config
+from codax.runtime.program import named_devices
 from codax.storage.tensors import ModelError, check_arrays
 
 
@@ -37,7 +38,8 @@ def load(model: str | Path, *, beam: int | None = None) -> Codec:
     config, arrays = read_model(folder)
     if beam is not None:
         config.quantizer.beam = beam
-    return from_weights(arrays, config, folder / WEIGHTS_FILE, path=folder)
+    with named_devices():
+        return from_weights(arrays, config, folder / WEIGHTS_FILE, path=folder)
 
 
 def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path, *, path: Path | None = None) -> Codec:

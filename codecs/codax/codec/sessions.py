@@ -128,9 +128,9 @@ class Sessions:
     def _chosen(self, slots: np.ndarray | None) -> np.ndarray:
         if slots is None:
             return self.busy.copy()
-        slots = np.asarray(slots, bool)
-        if slots.shape != self.busy.shape or (slots & ~self.busy).any():
-            raise CodaxError("slots must be those of started sessions")
+        slots = np.asarray(slots)
+        if slots.dtype != bool or slots.shape != self.busy.shape or (slots & ~self.busy).any():
+            raise CodaxError(f"slots must be bool [{len(self.busy)}], and true for started sessions alone")
         return slots
 
     def _check(self, slot: int) -> None:

@@ -82,8 +82,12 @@ class ModelConfig(Tagged):
                 f"at most {_MAX_LAYERS} numbers of 1 to {_MAX_CONTEXT}",
             ),
             Check(all(-20 <= x <= 20 for x in self.gains_db), "gains_db", "-20 to 20 dB"),
-            Check(0 <= self.segment_overlap < 1, "segment_overlap", "0 or more and below 1"),
-            Check(0 <= self.segment_seconds <= _MAX_SECONDS, "segment_seconds", f"0 to {_MAX_SECONDS} s"),
+            Check(0 <= self.segment_overlap <= 0.9, "segment_overlap", "0 to 0.9"),
+            Check(
+                self.segment_seconds == 0 or 0.02 <= self.segment_seconds <= _MAX_SECONDS,
+                "segment_seconds",
+                f"0, or 0.02 to {_MAX_SECONDS} s",
+            ),
             Check(
                 not self.normalize or self.segment_seconds > 0,
                 "segment_seconds",

@@ -170,7 +170,7 @@ class Config(Section):
             try:
                 self.quantizers_for(kbps)
             except ConfigError as error:
-                field = f"config field quantizer.kbps = {self.quantizer.kbps!r}"
+                field = f"config field quantizer.kbps = {shown(self.quantizer.kbps)}"
                 raise ConfigError(f"{field}: {error}{_origin(self, 'quantizer.kbps')}") from error
         return self
 

@@ -68,7 +68,7 @@ def read_about(folder: Path) -> About:
     """Reads `features.json` of a folder. Raises CodaxError."""
     path = folder / NAME
     try:
-        fields = strict_json.parse(path.read_bytes())
+        fields = strict_json.read_object(path, "description of features")
         kinds = {
             "teacher": str,
             "sha256": str,

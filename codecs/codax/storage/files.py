@@ -84,7 +84,7 @@ def claim_output(
             raise CodaxError(f"{target}: input and output are the same {'folder' if path.is_dir() else 'file'}")
     if suffixes and path.suffix.lower() not in suffixes:
         raise CodaxError(f"{target}: the name of the output must end in {' or '.join(suffixes)}")
-    if overwrite or not path.exists():
+    if overwrite or not os.path.lexists(path):
         return
     remedy = "use another name" if overwrite is None else "use another name, or --overwrite"
     if path.is_file():

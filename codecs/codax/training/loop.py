@@ -167,6 +167,10 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             why = "stopped on request" if is_interrupted else "stopped"
             terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it")
             return
+        if codec is None and not phase_at(config, step - 1).quantize:
+            start = config.quantizer.start_step
+            terminal.say(f"finished {step:,} steps without a model: the codebooks would start at step {start:,}")
+            return
         if not evaluator.has_export() and is_first:
             evaluator.export(state)  # the run was complete already, but its export has been removed
         terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")

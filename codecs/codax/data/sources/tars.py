@@ -105,13 +105,15 @@ def _opened(path: str) -> tuple[IO[bytes], int]:
 
 
 def _next(archive: tarfile.TarFile, most: int) -> tarfile.TarInfo | None:
-    """The next member, of at most `most` bytes; the headers of earlier ones are freed."""
+    """The next member, of at most `most` bytes and behind at most as many; the headers of earlier ones are freed."""
     info = archive.next()
     archive.members = []
     if info is not None and archive.offset < info.offset_data:  # extended headers can declare negative sizes too
         raise tarfile.ReadError("a member declares a negative size")
     if info is not None and info.size > most:
         raise tarfile.ReadError(f"{info.name!r:.80} declares {info.size} bytes, more than the archive can hold")
+    if info is not None and info.offset_data > most:
+        raise tarfile.ReadError(f"expands to more than {most} bytes, far more than audio does")
     return info
 
 
