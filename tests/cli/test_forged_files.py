@@ -118,7 +118,7 @@ def test_headers_of_archives_that_are_read_at_once(refused):
 def test_many_members_of_one_key_are_not_held(refused):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for name in [f"a.{i}.wav" for i in range(16)] + [f"a.{i}.txt" for i in range(300)]:
+        for name in [f"a.{i}.wav" for i in range(16)] + [f"a.{i}.txt" for i in range(60)]:
             info = tarfile.TarInfo(name)
             info.size = 6 << 20 if name.endswith("wav") else 500_000
             archive.addfile(info, io.BytesIO(bytes(info.size)))

@@ -67,8 +67,10 @@ class About:
 def read_about(folder: Path) -> About:
     """Reads `features.json` of a folder. Raises CodaxError."""
     path = folder / NAME
+    if not path.exists():
+        raise CodaxError(f"{path}: no such file: make features with codax data build --teacher")
+    fields = strict_json.read_object(path, "description of features")
     try:
-        fields = strict_json.read_object(path, "description of features")
         kinds = {
             "teacher": str,
             "sha256": str,
@@ -78,9 +80,7 @@ def read_about(folder: Path) -> About:
             "dimension": int,
         }
         about = About(**{name: kind(fields[name]) for name, kind in kinds.items()})
-    except FileNotFoundError as error:
-        raise CodaxError(f"{path}: no such file: make features with codax data build --teacher") from error
-    except (OSError, strict_json.JSONError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CodaxError(f"{path}: does not describe features ({error})") from error
     if not (about.frame_rate > 0 and about.dimension > 0):
         raise CodaxError(f"{path}: frame_rate and dimension must be positive")
