@@ -215,3 +215,26 @@ def test_a_folder_that_is_damaged(folders: Path, tmp_path: Path) -> None:
     (tmp_path / "decoder.onnx").write_bytes(b"no model")
     with pytest.raises(CodaxError, match="decoder.onnx: not an ONNX model that can be run"):
         Runtime.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hop": 0},
+        {"hop": 10**12},
+        {"least_frames": 10**12},
+        {"channels": "x"},
+        {"quantizers": None},
+        {"programs": {}},
+        {"programs": {"encoder": {"file": "encoder.onnx"}}},
+        {"programs": 3},
+    ],
+)
+def test_a_changed_description_is_refused(tmp_path: Path, change: dict) -> None:
+    path = tmp_path / "codec.json"
+    tensor = {"name": "audio", "dtype": "float32", "shape": ["batch", "8*frames", 1]}
+    program = {"file": "encoder.onnx", "inputs": [tensor], "outputs": ["codes"]}
+    facts = {"channels": 1, "hop": 8, "codebook_size": 32, "quantizers": 4, "least_frames": 1}
+    path.write_text(json.dumps({**facts, "programs": {"encoder": program, "decoder": program}, **change}))
+    with pytest.raises(CodaxError, match=r"codec\.json: not the description of an exported codec"):
+        Runtime.load(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,44 @@ from typing import Any
 import numpy as np
 
 from codax.audio.arrays import as_chunk, as_codes
+from codax.config.checks import MOST_CHANNELS
 from codax.errors import CodaxError
 from codax.storage import strict_json
 
 ABOUT = "codec.json"
+
+
+_LARGEST = 1 << 24  # values of an input
+_BOUNDS = {
+    "channels": (1, MOST_CHANNELS),
+    "hop": (1, 1 << 20),
+    "codebook_size": (2, 1 << 16),
+    "quantizers": (1, 255),
+    "least_frames": (1, 1 << 12),
+}
+
+
+def _check(facts: Any) -> None:
+    """Checks what `Runtime` uses of codec.json. Raises ValueError, KeyError, TypeError or AttributeError."""
+    for name, bounds in _BOUNDS.items():
+        try:
+            strict_json.whole(facts[name], *bounds)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from error
+    for program in (facts["programs"]["encoder"], facts["programs"]["decoder"], *facts["programs"].values()):
+        states = [side for pair in program.get("states", ()) for side in (pair["input"], pair["output"])]
+        names = [program["file"], *program["outputs"], *states, *(tensor["name"] for tensor in program["inputs"])]
+        shapes = [tensor["shape"] for tensor in program["inputs"]]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("a name in programs is not a text")
+        for shape in shapes:
+            if not all(isinstance(size, str) or (type(size) is int and 0 <= size <= _LARGEST) for size in shape):
+                raise ValueError("a shape in programs is impossible")
+            if math.prod(size for size in shape if isinstance(size, int)) > _LARGEST:
+                raise ValueError("a shape in programs is impossible")
+        for tensor in program["inputs"]:
+            if tensor["dtype"] not in ("float32", "int32", "bool"):
+                raise ValueError(f"the type {tensor['dtype']!r:.40} of an input is unknown")
 
 
 class Runtime:
@@ -48,6 +83,7 @@ class Runtime:
         path = Path(folder) / ABOUT
         try:
             facts = strict_json.read(path, "description of an exported codec")
+            _check(facts)
             files = {name: str(path.with_name(program["file"])) for name, program in facts["programs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CodaxError(f"{path}: not the description of an exported codec ({error})") from error
