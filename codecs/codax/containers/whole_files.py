@@ -40,7 +40,8 @@ def encode_file(
 
     Args:
       source: audio file.
-      target: container to write; it appears when it is complete. The suffix ".ecdc" selects EnCodec's format.
+      target: container to write; it appears when it is complete, and replaces an existing file. The suffix ".ecdc"
+        selects EnCodec's format.
       model: a codec, a model folder or the name of a shipped model.
       kbps: kilobits per second and stream (channel, for a mono model); None = the model's highest.
       denoise: remove noise; the model must have been trained to.
