@@ -14,15 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codax.audio.arrays import padded
-from codax.codec import coder
-from codax.codec.checks import (
-    checked_clips,
-    checked_codes,
-    checked_parts,
-    checked_rate,
-    checked_semantic,
-    chosen_levels,
-)
+from codax.codec import checks, coder
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
 from codax.codec.random_weights import random_variables
@@ -104,8 +96,9 @@ class Codec:
         Raises:
           CodaxError: the model does not have this bit rate, or audio, rate or lengths are invalid.
         """
-        clips, rate, model = checked_clips(audio, lengths), checked_rate(self.config, sample_rate), self.config.model
-        levels = chosen_levels(self.config, kbps, num_quantizers)
+        clips, model = checks.checked_clips(audio, lengths), self.config.model
+        rate = checks.checked_rate(self.config, sample_rate)
+        levels = checks.chosen_levels(self.config, kbps, num_quantizers)
         coded = coder.encode(self.engine, [to_signals(clip, rate, model) for clip in clips], levels, denoise)
         return from_clips(coded, clips, rate, denoise)
 
@@ -115,7 +108,7 @@ class Codec:
         Shorter clips of unequal lengths are followed by zeros. An array of codes [batch, frames, quantizers] gives
         whole frames at the model's rate.
         """
-        parts = checked_parts(self.config, tokens)
+        parts = checks.checked_parts(self.config, tokens)
         signals = coder.decode(self.engine, parts)
         return padded([from_signals(x, part, self.config.model) for x, part in zip(signals, parts, strict=True)])
 
@@ -150,12 +143,8 @@ class Codec:
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
         """Sums the entries of codes [batch, frames, quantizers]: float32 [batch, frames, dimension]."""
-        return self.engine.vectors(checked_codes(self.config, codes))
+        return self.engine.vectors(checks.checked_codes(self.config, codes))
 
     def semantic(self, tokens: Tokens) -> np.ndarray:
-        """Maps the first quantizer's codes to features, float32 [batch, frames, semantic_dimension].
-
-        Raises:
-          CodaxError: the model has no head for features.
-        """
-        return self.engine.semantic(checked_semantic(self.config, tokens.codes))
+        """Maps the first codes to features [batch, frames, semantic_dimension]. Raises CodaxError without a head."""
+        return self.engine.semantic(checks.checked_semantic(self.config, tokens.codes))
