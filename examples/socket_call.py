@@ -203,12 +203,7 @@ class Heard:
         """Returns the audio [time] of a packet. Raises CodaxError if its lengths are impossible."""
         if codes.shape[1] * self._hop > max(self._hop, PACKET_SECONDS * self._rate):
             raise CodaxError(f"a packet of {codes.shape[1]} frames is longer than {PACKET_SECONDS:g} s")
-        audio = decoder.push(codes)
-        if excess is not None:
-            audio = np.concatenate([audio, decoder.finish()], axis=1)
-            if excess > audio.shape[1]:
-                raise CodaxError(f"the last {audio.shape[1]} samples cannot be {excess} too many")
-            audio = audio[:, : audio.shape[1] - excess]
+        audio = packets.decode(decoder, codes, excess)
         if audio.shape[1]:
             self._delays.append(time.time() - self._began - self._received / self._rate)
         self._received += audio.shape[1]

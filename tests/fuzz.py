@@ -102,11 +102,11 @@ def wav_bytes() -> bytes:
     return file.getvalue()
 
 
-def write_av(path: Path, codec: str, rate: int) -> None:
-    """Writes a tone with FFmpeg."""
+def write_av(path: Path, codec: str, samples: np.ndarray, rate: int) -> None:
+    """Encodes float samples [time] with FFmpeg."""
     with av.open(str(path), "w") as target:
         stream = target.add_stream(codec, rate=rate, layout="mono")
-        frame = av.AudioFrame.from_ndarray(tone(rate=rate).T.copy(), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate = rate
         resampler = av.AudioResampler(format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size)
         for each in (*resampler.resample(frame), *resampler.resample(None)):
@@ -269,7 +269,7 @@ def by_soundfile(name: str, mutate: Mutate = mutated, rate: int = 8000) -> Targe
 
 
 def by_ffmpeg(name: str, codec: str, rate: int) -> Target:
-    return Target(name, lambda path: write_av(path, codec, rate), mutated, read_audio)
+    return Target(name, lambda path: write_av(path, codec, tone(rate=rate)[:, 0], rate), mutated, read_audio)
 
 
 TARGETS = {

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from codax import audio
 from codax.audio.ffmpeg import samples_of
+from fuzz import write_av
 from signals import noise, tones
 
 RATE = 16_000
@@ -29,16 +30,7 @@ def test_flac_that_was_written_to_a_pipe(tmp_path: Path) -> None:
 
 def test_wav_that_holds_mp3(tmp_path: Path) -> None:
     """Its length in samples is an estimate, and no promise."""
-    with av.open(str(tmp_path / "a.wav"), "w") as target:
-        stream = target.add_stream("libmp3lame", rate=RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(noise(1, 8_000, level=0.1), format="fltp", layout="mono")
-        frame.sample_rate = RATE
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=RATE, frame_size=stream.codec_context.frame_size
-        )
-        for each in (*resampler.resample(frame), *resampler.resample(None)):
-            target.mux(stream.encode(each))
-        target.mux(stream.encode(None))
+    write_av(tmp_path / "a.wav", "libmp3lame", noise(8_000, level=0.1), RATE)
     samples, rate = audio.read(tmp_path / "a.wav")
     assert rate == RATE and 7_500 < len(samples) < 11_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
+from codax.cli.info import describe
 from codax.codec import shipped
 from codax.storage.tensors import ModelError, read_safetensors
 from golden.make_shipped import signal
@@ -32,7 +33,8 @@ def test_size_type_and_card(name):
     assert {value.dtype for value in read_safetensors(weights).values() if value.dtype != bool} == {np.dtype("float16")}
     assert json.loads((folder / "config.json").read_text())["name"] == name
     card = (folder / shipped.CARD).read_text()
-    assert codax.load(name).hash.hex() in card
+    assert codax.load(name).hash.hex() == describe(folder)["hash"]
+    assert describe(folder)["hash"] in card
     for heading in ("Data", "Training", "Scores", "Known failures"):
         assert f"\n## {heading}\n" in card
 

@@ -66,9 +66,10 @@ class External(Baseline):
     """
 
     def __init__(self, path: str | Path) -> None:
+        values = strict_json.read(path, "description of a codec", BaselineError)
         try:
-            config = build(ExternalConfig, strict_json.read(path, "description of a codec"), "")
-        except (OSError, ValueError, CodaxError) as error:
+            config = build(ExternalConfig, values, "")
+        except (ValueError, CodaxError) as error:
             raise BaselineError(f"external:{path}: {error}") from error
         for ok, message in (
             (config.name and config.encode and config.decode, "name, encode and decode must be given"),

@@ -117,27 +117,28 @@ def _container(path: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    from codax.codec.engine import weights_hash
-    from codax.codec.folder import read_model
+    from codax.codec.folder import weights_hash, widened
     from codax.config import Config
     from codax.nets.families import facts
+    from codax.storage.tensors import read_safetensors
 
     config_file, weights = folder / "config.json", folder / "model.safetensors"
     for file in config_file, weights:
         if not file.is_file():
             raise CodaxError(f"{folder}: not a model folder: {file.name} is missing")
     config = Config.load(config_file)
+    counts = _count(config, weights)  # checks the header before the arrays are read
     start_frames = facts(config.model).start_frames
     causal, card = config.model.causal, folder / shipped.CARD
     return {
         "kind": "model",
         "path": str(folder),
         "name": config.name,
-        "hash": weights_hash(config.name, read_model(folder)[1]).hex(),
+        "hash": weights_hash(config.name, widened(read_safetensors(weights))).hex(),
         "codes_of": list(config.codes_of) or None,
         "card": str(card) if card.is_file() else None,
         "family": config.model.family,
-        **_count(config, weights),
+        **counts,
         "bytes": weights.stat().st_size,
         "sample_rate": config.model.sample_rate,
         "channels": config.model.audio_channels,

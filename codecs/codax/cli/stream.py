@@ -133,12 +133,7 @@ def decode_command(
         for codes, excess in packets.read_packets(source.read, meta):
             began = time.perf_counter()
             consumed += codes.shape[1] * codec.config.hop
-            signal = decoder.push(codes)
-            if excess is not None:
-                signal = np.concatenate([signal, decoder.finish()], axis=1)
-                if excess > signal.shape[1]:
-                    raise ContainerError(f"the stream claims that its end is {excess} samples too long")
-                signal = signal[:, : signal.shape[1] - excess]
+            signal = packets.decode(decoder, codes, excess)
             target.write(_bytes(join_streams(signal, meta.channels), form))
             target.flush()
             if signal.shape[1]:

@@ -6,8 +6,7 @@ Streams, windows, segments and sessions take an `Engine`; `Codec` is the interfa
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,22 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from codax.codec.folder import weights_hash
 from codax.codec.module import CodecModel
 from codax.config import Config
 from codax.nets.families import facts
 from codax.nets.weightnorm import fold
 from codax.quantizers.registry import make_quantizer
 from codax.runtime.allocator import give_back
-from codax.storage.digests import sha256
-
-HASH_BYTES = 8
-
-
-def weights_hash(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The hash of a model, from its name and its arrays by name, float32 where the file has float16."""
-    wide = {key: value.astype(np.float32) if value.dtype == np.float16 else value for key, value in arrays.items()}
-    named = ((f"{key}{value.shape}{value.dtype}", value) for key, value in sorted(wide.items()))
-    return sha256(name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
 
 
 class Engine:
@@ -99,8 +89,8 @@ class Engine:
 
     def amplified(self, audio: np.ndarray, levels: int) -> np.ndarray:
         """Applies `model.gains_db` to the decoder's output for codes of this many quantizers."""
-        gains = self.config.model.gains_db
-        return audio * np.float32(10 ** (gains[levels - 1] / 20)) if gains else audio
+        gains = self.config.model.gains
+        return audio * np.float32(gains[levels - 1]) if gains else audio
 
     def dequantize(self, codes: np.ndarray) -> jax.Array:
         """Returns the latent float32 [batch, frames, dimension] of codes; compiles once for each shape."""

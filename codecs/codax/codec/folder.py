@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from codax.config import Config
 from codax.nets import families
+from codax.storage.digests import sha256
 from codax.storage.tensors import ModelError, read_safetensors, safetensors_bytes, write_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+HASH_BYTES = 8
 
 
 def write_model(folder: str | Path, config: Config, arrays: Mapping[str, np.ndarray], *, half: bool = False) -> None:
@@ -41,6 +44,17 @@ def read_model(folder: Path) -> tuple[Config, dict[str, np.ndarray]]:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: not a model folder, {name} is missing")
     return Config.load(folder / CONFIG_FILE), read_safetensors(folder / WEIGHTS_FILE)
+
+
+def widened(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Converts 16-bit floats to float32, in which models compute and are hashed."""
+    return {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in arrays.items()}
+
+
+def weights_hash(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """First 8 bytes of a SHA-256 of a model's name and the names, shapes and values of its arrays, widened."""
+    named = ((f"{key}{value.shape}{value.dtype}", value) for key, value in sorted(arrays.items()))
+    return sha256(name, *itertools.chain.from_iterable(named)).digest()[:HASH_BYTES]
 
 
 def check_size(config: Config, arrays: int, values: int, path: Path) -> None:

@@ -11,7 +11,7 @@ from flax.traverse_util import unflatten_dict
 
 from codax.codec import shipped
 from codax.codec.codec import Codec
-from codax.codec.folder import WEIGHTS_FILE, check_size, read_model
+from codax.codec.folder import WEIGHTS_FILE, check_size, read_model, widened
 from codax.codec.module import init_variables
 from codax.config import Config
 from codax.runtime.program import named_devices
@@ -54,7 +54,7 @@ def from_weights(weights: Mapping[str, np.ndarray], config: Config, source: Path
     Raises:
       ModelError: an array is missing, unknown, or of another shape or type than the config needs.
     """
-    arrays = {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in weights.items()}
+    arrays = widened(weights)
     check_size(config, len(arrays), sum(value.size for value in arrays.values()), source)
     check_arrays(arrays, jax.eval_shape(lambda: init_variables(config)), source)
     del weights

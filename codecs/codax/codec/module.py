@@ -151,9 +151,9 @@ class CodecModel(nn.Module):
 
 def amplified(config: Config, audio: jax.Array, codes: jax.Array) -> jax.Array:
     """Applies `model.gains_db` to audio that was decoded from codes; their number of levels may be symbolic."""
-    if not config.model.gains_db:
+    if not config.model.gains:
         return audio
-    gains = jnp.asarray([10 ** (gain / 20) for gain in config.model.gains_db], jnp.float32)
+    gains = jnp.asarray(config.model.gains, jnp.float32)
     levels = jnp.sum(jnp.ones_like(codes[0, 0]))
     return audio * jnp.sum(jnp.where(jnp.arange(1, len(gains) + 1) == levels, gains, 0.0))
 

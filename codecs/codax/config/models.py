@@ -8,11 +8,10 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from codax.config.checks import RATES, Check, at_least, one_of, share
+from codax.config.checks import MOST_CHANNELS, RATES, Check, at_least, one_of, share
 from codax.config.section import Section, Tagged, constant, option
 
 # Limits far beyond every published codec: whatever a config states, a step of the network stays small.
-_MAX_CHANNELS = 255
 _MAX_HOP = 1 << 20
 _MAX_LAYERS = 256
 _MAX_CONTEXT = 1 << 16
@@ -64,13 +63,18 @@ class ModelConfig(Tagged):
         """Samples per latent frame."""
         return math.prod(self.strides)
 
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """`gains_db` as factors."""
+        return tuple(10 ** (gain / 20) for gain in self.gains_db)
+
     def checks(self) -> list[Check]:
         return [
             Check(0 < self.sample_rate <= RATES[1], "sample_rate", f"1 to {RATES[1]} Hz"),
             *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size"),
             *at_least(self, 0, "decoder_channels", "semantic_dimension"),
             Check(len(self.strides) > 0 and min(self.strides) >= 1, "strides", "one or more positive strides"),
-            Check(self.audio_channels <= _MAX_CHANNELS, "audio_channels", f"at most {_MAX_CHANNELS}"),
+            Check(self.audio_channels <= MOST_CHANNELS, "audio_channels", f"at most {MOST_CHANNELS}"),
             Check(
                 len(self.strides) <= _MAX_LAYERS and self.hop <= _MAX_HOP,
                 "strides",

@@ -11,6 +11,7 @@ import binascii
 import dataclasses
 import struct
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -76,6 +77,29 @@ def read_packets(read: Read, meta: Meta) -> Iterator[tuple[np.ndarray, int | Non
             yield codes, _EXCESS.unpack_from(data, size)[0]
             return
         yield codes, None
+
+
+class Decoder(Protocol):
+    """A stream decoder, such as `codax.codec.streaming.StreamDecoder`."""
+
+    def push(self, codes: np.ndarray) -> np.ndarray: ...
+
+    def finish(self) -> np.ndarray: ...
+
+
+def decode(decoder: Decoder, codes: np.ndarray, excess: int | None) -> np.ndarray:
+    """Decodes what `read_packets` yields to audio [streams, time, channels]; the last packet ends the decoder.
+
+    Raises:
+      ContainerError: the stream is shorter than its excess.
+    """
+    audio = decoder.push(codes)
+    if excess is None:
+        return audio
+    audio = np.concatenate([audio, decoder.finish()], axis=1)
+    if excess > audio.shape[1]:
+        raise ContainerError(f"the last {audio.shape[1]} samples of the stream cannot be {excess} too many")
+    return audio[:, : audio.shape[1] - excess]
 
 
 def _packed(codes: np.ndarray, meta: Meta) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from codax.evaluation.results import Results, SystemResult
 from codax.metrics import registry
-from codax.storage.files import write_whole
+from codax.storage.files import write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,9 +62,7 @@ def _save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)), frameon=False
         )
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_whole(path, picture.getvalue())
+    write_png(path, figure)
 
 
 def information_split(results: Results, path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codax.listening.statistics import Summary
-from codax.storage.files import write_whole
+from codax.storage.files import write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +53,7 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
     axes.set_xlim(0.4, len(scores) + 0.75)
     axes.set_xticks(positions, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
     axes.legend(loc="lower left", frameon=False, fontsize="small")
-    _save(figure, path)
+    write_png(path, figure, metadata={"Software": None})
 
 
 def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path: Path) -> None:
@@ -80,13 +79,7 @@ def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("measured kbps")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    write_whole(path, picture.getvalue())
+    write_png(path, figure, metadata={"Software": None})
 
 
 def _figure(width: float) -> tuple[Figure, Axes]:
