@@ -7,6 +7,7 @@ from codax.config.losses import LossConfig
 from codax.config.models import (
     DACConfig,
     EncodecConfig,
+    FrameDecoderConfig,
     MimiConfig,
     ModelConfig,
     RecurrentSEANetConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "DiscriminatorConfig",
     "EMAQuantizerConfig",
     "EncodecConfig",
+    "FrameDecoderConfig",
     "FSQQuantizerConfig",
     "FactorisedQuantizerConfig",
     "LanguageModelConfig",
