@@ -60,7 +60,7 @@ class TrainConfig(Section):
     # are active. "" = random initialisation.
     start_from: str = ""
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
-    # Take the recipe's decoder instead of the `start_from` model's; arrays with the same name and shape keep its values.
+    # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.
     new_decoder: bool = False
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run

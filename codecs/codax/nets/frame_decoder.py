@@ -1,7 +1,7 @@
 """A decoder at the frame rate: ConvNeXt blocks and a synthesis of every frame's samples.
 
-After Vocos (arXiv 2306.00814), whose last layer gives the magnitudes and phases of an inverse STFT, and WaveNeXt (Okamoto
-et al., ASRU 2023), where it gives the samples. No layer runs above the frame rate.
+After Vocos (arXiv 2306.00814), whose last layer gives the magnitudes and phases of an inverse STFT, and WaveNeXt
+(Okamoto et al., ASRU 2023), where it gives the samples. No layer runs above the frame rate.
 
 A frame of the inverse STFT overlaps others. In a causal decoder the window of frame f begins with the frame's own
 samples, so that nothing is delayed. It rises within a quarter of a frame, because with a symmetric window the earlier
@@ -20,7 +20,7 @@ import numpy as np
 from codax.config import SoundStreamConfig
 from codax.dsp.stft import hann
 from codax.nets.conv import Conv
-from codax.nets.noise import with_noise
+from codax.nets.noise import Noise
 from codax.nets.padding import pad_time, with_context
 
 _LARGEST = 100.0  # magnitude of a bin
@@ -153,8 +153,8 @@ class Decoder(nn.Module):
     def __call__(self, latent: jax.Array) -> jax.Array:
         model, c = self.config, self.config.frame_decoder
         block = nn.remat(Block) if self.remat else Block
-        x = with_noise(self, latent, model.noise_channels)
-        x = Conv(c.channels, c.kernel_size, causal=model.causal, dtype=self.dtype, name="latent")(x)
+        x = Conv(c.channels, c.kernel_size, causal=model.causal, dtype=self.dtype, name="latent")(latent)
+        x = Noise(model.noise_channels, dtype=self.dtype, name="noise")(x) if model.noise_channels else x
         x = _norm("norm", self.dtype)(x)
         for i in range(c.layers):
             x = block(model, dtype=self.dtype, name=f"block{i}")(x)

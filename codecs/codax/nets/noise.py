@@ -20,17 +20,23 @@ def table(channels: int) -> np.ndarray:
     return np.random.RandomState(0).standard_normal((PERIOD, channels)).astype(np.float32)
 
 
-def with_noise(module: nn.Module, x: jax.Array, channels: int) -> jax.Array:
-    """Appends `channels` of noise to x [batch, frames, features].
+class Noise(nn.Module):
+    """Adds a linear function of `channels` of noise to x [batch, frames, features]; it starts as zero.
 
     The noise depends on the number of the frame in the signal alone, so that streaming gives the offline output.
     """
-    if not channels:
-        return x
-    steps = jnp.arange(x.shape[1])
-    if module.is_mutable_collection("stream") and not module.is_initializing():
-        frame = module.variable("stream", "frame", jnp.zeros, (), jnp.int32)
-        steps = steps + frame.value
-        frame.value = (frame.value + x.shape[1]) % PERIOD
-    noise = jnp.asarray(table(channels))[steps % PERIOD].astype(x.dtype)
-    return jnp.concatenate([x, jnp.broadcast_to(noise, (*x.shape[:2], channels))], axis=-1)
+
+    channels: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.zeros, (self.channels, x.shape[-1]))
+        steps = jnp.arange(x.shape[1])
+        if self.is_mutable_collection("stream") and not self.is_initializing():
+            frame = self.variable("stream", "frame", jnp.zeros, (), jnp.int32)
+            steps = steps + frame.value
+            frame.value = (frame.value + x.shape[1]) % PERIOD
+        noise = jnp.asarray(table(self.channels))[steps % PERIOD]
+        noise, kernel = nn.dtypes.promote_dtype(noise, kernel, dtype=self.dtype)
+        return x + (noise @ kernel).astype(x.dtype)

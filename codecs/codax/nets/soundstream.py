@@ -21,7 +21,7 @@ from codax.nets import frame_decoder
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
 from codax.nets.facts import Facts
-from codax.nets.noise import with_noise
+from codax.nets.noise import Noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +150,8 @@ class Decoder(nn.Module):
         activation = self.variant.activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
-        x = conv(widths[-1], c.kernel_size, name="latent")(with_noise(self, latent, c.noise_channels))
+        x = conv(widths[-1], c.kernel_size, name="latent")(latent)
+        x = Noise(c.noise_channels, dtype=self.dtype, name="noise")(x) if c.noise_channels else x
         for i, stride in reversed(list(enumerate(c.strides))):
             x = up(widths[i], stride, name=f"block{i}_up")(activation(f"block{i}_act")(x))
             for j, dilation in enumerate(c.dilations):

@@ -74,8 +74,9 @@ def _model_of(config: Config, theirs: ModelConfig) -> ModelConfig:
     if config.train.new_decoder:
         if type(theirs) is not type(config.model) or not theirs.decoder_fields:
             raise ConfigError(
-                f"config field train.new_decoder: the recipe has a decoder of family {config.model.family}, "
-                f"train.start_from a model of family {theirs.family}; give a recipe of a family with more than one decoder"
+                f"config field train.new_decoder: the recipe has a decoder of family {config.model.family}, the model "
+                f"{config.train.start_from} one of {theirs.family}; both must be of the same family, which must have "
+                "more than one decoder"
             )
         changes |= {name: getattr(config.model, name) for name in theirs.decoder_fields}
     return dataclasses.replace(theirs, **changes)
