@@ -118,8 +118,6 @@ class Graph:
         """
         if not path.is_file():
             raise TeacherError(f"{path}: no such file")
-        if not path.is_file():
-            raise TeacherError(f"{path}: no such file")
         try:
             import onnx
         except ImportError as error:
