@@ -1,4 +1,4 @@
-"""Mimi for 16 kHz speech in small, with its whole adversarial recipe: 12.5 frames per second, 1.1 kbps with 8 codebooks.
+"""Mimi for 16 kHz speech in small, with its whole adversarial recipe: 12.5 frames per second, 8 codebooks are 1.1 kbps.
 
 Paper: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3.
 
