@@ -26,7 +26,7 @@ from codax.nets import conv2d, seanet
 from codax.nets.lstm import SkipLSTM
 from codax.quantizers import rvq
 from codax.runtime.program import program
-from codax.training.step import split_outputs
+from codax.training.adversary import split_outputs
 
 RECIPE = Path(__file__).parents[1] / "configs" / "encodec_24khz.py"
 

@@ -43,10 +43,14 @@ class DiscriminatorConfig(Section):
     start_step: int = 0
     every: int = 1  # steps between discriminator and adversarial updates
     update_probability: float = 1.0  # probability that a step updates the discriminators
+    shared_forward: bool = False  # one forward pass for both losses, with the discriminators before their update
+    drawn: int = 0  # number of discriminators that are drawn at each step; 0 = all of them
+    crop_seconds: float = 0.0  # length of the random part of each signal that discriminators process; 0 = all of it
     per_kbps: bool = False  # one set of discriminators per value of quantizer.kbps; needs quantizer.dropout_kbps
 
     def checks(self) -> list[Check]:
         return [
             *at_least(self, 1, "every"),
+            *at_least(self, 0, "drawn", "crop_seconds"),
             Check(0 < self.update_probability <= 1, "update_probability", "above 0 and up to 1"),
         ]

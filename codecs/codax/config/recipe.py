@@ -124,6 +124,11 @@ class Config(Section):
                 "false without quantizer.dropout_kbps",
             ),
             Check(
+                not self.discriminator.drawn or train.programs != "one",
+                "train.programs",
+                "auto or pieces with discriminator.drawn, whose steps share the pieces",
+            ),
+            Check(
                 not (data.mixture.sources and stored_features) or set(data.mixture.counts) == {1},
                 "data.mixture.counts",
                 "1 everywhere with a teacher's precomputed features, which belong to one clip",

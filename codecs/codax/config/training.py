@@ -62,6 +62,9 @@ class TrainConfig(Section):
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.
     new_decoder: bool = False
+    # Programs of a step: "one", "pieces" (one for each stage and discriminator), or "auto", which is pieces on the
+    # CPU for steps with discriminators, and everywhere with discriminator.drawn, else one.
+    programs: str = "auto"
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run
 
@@ -70,6 +73,7 @@ class TrainConfig(Section):
             *at_least(self, 1, "steps", "batch_size", "checkpoint_every", "eval_every", "log_every"),
             *at_least(self, 0, "checkpoints_best"),
             one_of(self, "compute_dtype", "float32", "bfloat16"),
+            one_of(self, "programs", "auto", "one", "pieces"),
             *below_one(self, "ema_decay"),
             Check(
                 set(self.freeze) < set(PARTS),

@@ -39,10 +39,15 @@ def members_of(config: DiscriminatorConfig, dtype: Any = None) -> list[Member]:
 
 
 class Discriminators(nn.Module):
-    """Audio [batch, time, channels] -> a list of (logits, features), one entry per discriminator."""
+    """Audio [batch, time, channels] -> a list of (logits, features), one entry per discriminator.
+
+    Attributes:
+      only: name of the only discriminator that is computed; "" = all.
+    """
 
     config: DiscriminatorConfig
     dtype: jnp.dtype | None = None
+    only: str = ""
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
@@ -52,6 +57,8 @@ class Discriminators(nn.Module):
         halved: dict[Any, list[jax.Array]] = {}
         outputs = []
         for member in members_of(self.config, self.dtype):
+            if self.only not in ("", member.name):
+                continue
             rates = halved.setdefault(member.halve, [audio])
             while len(rates) <= member.halvings:
                 assert member.halve is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from codax.lm.predictor import LM
 from codax.lm.storage import has_lm, save_lm
 from codax.training.evaluator import EXPORT_FOLDER
 from codax.training.optimizers import make_optimizers
+from codax.training.parallel import Parallel, mean_over
 from codax.training.randomness import Purpose, global_size, make_key, shard_of
 from codax.training.reporting import Log
 from codax.training.state import TrainState, parameter_count, update_ema
-from codax.training.step import Batch, Metrics, Phase, Step, keep_if_finite, mean_over
+from codax.training.step import Batch, Metrics, Phase, Step, keep_if_finite
 
 _LN2 = float(np.log(2.0))
 
@@ -108,6 +110,11 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         return keep_if_finite(state, new, metrics)
 
     return step
+
+
+def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
+    """Returns the function that compiles the step of a phase."""
+    return lambda phase: mapped.compile(make_step(config, phase, mapped.axis))
 
 
 def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

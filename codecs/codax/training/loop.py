@@ -24,7 +24,7 @@ from codax.training.parallel import Parallel
 from codax.training.reporting import Log
 from codax.training.start import adopt, resume, start_from
 from codax.training.state import TrainState, init_state
-from codax.training.step import Phase, make_codebook_init, make_step, phase_at
+from codax.training.step import Phase, compiler_of, make_codebook_init, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
 from codax.training.watchdog import Watchdog
 
@@ -89,14 +89,14 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         # ---- Model and state ----------------------------------------------------------------------------------------
         if codec is None:
             make_state = functools.partial(init_state, config)
-            make = functools.partial(make_step, config, axis=mapped.axis)
+            compile_step = compiler_of(config, mapped)
             evaluator = CodecEvaluator(config, workdir, is_first=is_first)
             prepare = functools.partial(_add_features, _live_teacher(config))
             if config.loss.self_supervised > 0:
                 frozen = [jax.device_put(open_differentiable(config), mapped.state_sharding)]
         else:
             make_state = functools.partial(language.init_state, config)
-            make = functools.partial(language.make_step, config, axis=mapped.axis)
+            compile_step = language.compiler_of(config, mapped)
             evaluator = language.LanguageEvaluator(config, codec, workdir)
             prepare = functools.partial(language.add_codes, config, codec)
         saved: dict = {}
@@ -136,7 +136,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
                 if is_new:
-                    compiled[phase] = mapped.compile(make(phase), frozen=len(frozen))
+                    compiled[phase] = compile_step(phase)
                 state, metrics = compiled[phase](state, batch, *frozen)
                 if is_new:
                     jax.block_until_ready(state)

@@ -19,7 +19,16 @@ from codax.errors import CodaxError
 AXIS = "data"
 KINDS = ("shard_map", "pmap")
 
+# Arguments of a piece: equal on every replica, the same with memory that is free afterwards, a result of another piece
+# that belongs to a replica, and a batch.
+SHARED, DONATED, LOCAL, BATCH = "shared", "donated", "local", "batch"
+
 _COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+
+
+def mean_over(tree: Any, axis: str | None) -> Any:
+    """Averages over the mapped axis; without an axis, returns the tree unchanged."""
+    return tree if axis is None else jax.lax.pmean(tree, axis)
 
 
 def initialize_distributed(
@@ -130,6 +139,36 @@ class Parallel:
             check_vma=False,
         )
         return jax.jit(mapped, donate_argnums=0)
+
+    def piece(self, function: Callable[..., tuple[Any, Any]], kinds: tuple[str, ...]) -> Callable[..., tuple[Any, Any]]:
+        """Maps a part of a step, `function(*arguments) -> (shared, local)`, built with this object's `axis`.
+
+        Args:
+          function: its first result is equal on every replica, its second belongs to the replica.
+          kinds: SHARED, DONATED, LOCAL or BATCH for each argument.
+        """
+        donated = tuple(i for i, kind in enumerate(kinds) if kind == DONATED)
+        is_shared = [kind in (SHARED, DONATED) for kind in kinds]
+        if self.kind == "single" or (self.kind == "pmap" and all(is_shared)):
+            return jax.jit(function, donate_argnums=donated)  # jax.pmap needs an argument that differs
+        if self.kind == "pmap":
+            axes = tuple(None if shared else 0 for shared in is_shared)
+            return jax.pmap(function, axis_name=AXIS, in_axes=axes, out_axes=(None, 0), donate_argnums=donated)
+
+        def of_replica(*arguments: Any) -> tuple[Any, Any]:
+            own = [jax.tree.map(lambda x: x[0], a) if k == LOCAL else a for a, k in zip(arguments, kinds, strict=True)]
+            shared, local = function(*own)
+            return shared, jax.tree.map(lambda x: x[None], local)
+
+        replicated, split = PartitionSpec(), PartitionSpec(AXIS)
+        mapped = jax.shard_map(
+            of_replica,
+            mesh=self._mesh,
+            in_specs=tuple(replicated if shared else split for shared in is_shared),
+            out_specs=(replicated, split),
+            check_vma=False,
+        )
+        return jax.jit(mapped, donate_argnums=donated)
 
     def place(self, batch: dict[str, np.ndarray]) -> Any:
         """Places this process's part of a batch, arrays [local examples, ...], on its devices."""

@@ -9,8 +9,10 @@ import enum
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codax.config import Config
+from codax.discriminators.ensemble import members_of
 from codax.quantizers import rvq
 
 
@@ -26,6 +28,8 @@ class Purpose(enum.IntEnum):
     DISCRIMINATOR = 6  # whether a step updates the discriminators
     OFFSET = 7  # offset of a language model's positions
     BYPASS = 8  # examples without quantization
+    DRAWN = 9  # the discriminators of a step
+    CROPS = 10  # the parts of the signals that the discriminators process
 
 
 def make_key(seed: int, purpose: Purpose, step: jax.Array | int) -> jax.Array:
@@ -70,6 +74,31 @@ def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -
         return None
     draws = jax.random.uniform(make_key(config.seed, Purpose.BYPASS, step), (global_size(batch, axis),))
     return shard_of(draws < config.quantizer.unquantized, axis)
+
+
+def draw_discriminators(config: Config, step: int) -> tuple[str, ...]:
+    """Draws the names of the `discriminator.drawn` discriminators of step number `step`, outside the program."""
+    names = [member.name for member in members_of(config.discriminator)]
+    # Without JAX, so that the draw does not wait for steps that the device has queued.
+    random = np.random.default_rng((config.seed % 2**64, int(Purpose.DRAWN), step))
+    chosen = random.choice(len(names), min(config.discriminator.drawn, len(names)), replace=False)
+    return tuple(names[i] for i in sorted(chosen))
+
+
+def draw_crops(
+    config: Config, step: jax.Array, shape: tuple[int, ...], axis: str | None
+) -> tuple[jax.Array | None, int]:
+    """Draws where the discriminators' crop of each signal [batch, samples, channels] in this shard begins.
+
+    Returns:
+      The first samples, int32 [batch], None if the whole signals are processed; and the length in samples.
+    """
+    length = int(config.discriminator.crop_seconds * config.model.sample_rate)
+    if not 0 < length < shape[1]:
+        return None, shape[1]
+    key = make_key(config.seed, Purpose.CROPS, step)
+    starts = jax.random.randint(key, (global_size(shape[0], axis),), 0, shape[1] - length + 1)
+    return shard_of(starts, axis), length
 
 
 def draw_denoising(

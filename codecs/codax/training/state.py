@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -33,6 +33,29 @@ class TrainState:
     balancer: BalancerState | None  # None without a balancer
     bad_steps: jax.Array  # int32, consecutive non-finite steps
     bad_total: jax.Array  # int32, all non-finite steps
+
+
+class Stacks(NamedTuple):
+    """Parameters of discriminators by name, and their optimiser state; with `discriminator.drawn`, a state by name."""
+
+    params: Any
+    optimizer: Any
+
+
+def take_group(stacks: Stacks, group: tuple[str, ...]) -> Stacks:
+    """Returns the discriminators of a group: all of them, or a drawn one."""
+    (name, *_), params = group, {name: stacks.params[name] for name in group}
+    return Stacks(params, stacks.optimizer[name] if _is_by_name(stacks) else stacks.optimizer)
+
+
+def put_group(stacks: Stacks, new: Stacks, group: tuple[str, ...]) -> Stacks:
+    """Replaces the discriminators of a group."""
+    optimizer = stacks.optimizer | {group[0]: new.optimizer} if _is_by_name(stacks) else new.optimizer
+    return Stacks(stacks.params | new.params, optimizer)
+
+
+def _is_by_name(stacks: Stacks) -> bool:
+    return isinstance(stacks.optimizer, dict)
 
 
 def has_adversary(config: Config) -> bool:
@@ -103,11 +126,10 @@ def init_discriminators(config: Config, key: jax.Array, optimizer: optax.Gradien
     def init(key: jax.Array) -> Any:
         return Discriminators(d).init(key, audio)["params"]
 
-    if not d.per_kbps:
-        params = init(key)
-        return params, optimizer.init(params)
-    params = jax.vmap(init)(jax.random.split(key, len(config.quantizer.kbps)))
-    return params, jax.vmap(optimizer.init)(params)
+    over_rates = jax.vmap if d.per_kbps else lambda function: function
+    params = over_rates(init)(jax.random.split(key, len(config.quantizer.kbps)) if d.per_kbps else key)
+    start = over_rates(optimizer.init)
+    return params, {name: start({name: params[name]}) for name in params} if d.drawn else start(params)
 
 
 def parameter_count(tree: Any) -> int:

@@ -1,14 +1,13 @@
 """One training step over one replica's shard, as pure functions.
 
-`make_step` composes `forward`, `update_discriminators`, `reconstruction_losses` and `update_generator`. The generator
-runs forward once; the discriminators are updated on its reconstruction, and the generator's gradient then uses the same
-forward pass.
+`make_step` composes stages: `forward`, `reconstruction_losses`, those of `training.adversary` for each discriminator,
+`update_generator` and `keep`. The generator runs forward once; the discriminators are trained on its reconstruction,
+and the generator's gradient then uses the same forward pass. The stages are one program, or a program each.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,21 +15,23 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from codax.codec.microbatches import mean_and_joined, mean_value_and_grad
+from codax.codec.microbatches import mean_and_joined
 from codax.codec.module import CodecModel
 from codax.config import Config
-from codax.discriminators.ensemble import Discriminators
-from codax.losses import adversarial, balancer, terms
+from codax.losses import balancer, terms
+from codax.runtime.platforms import platform
+from codax.training import adversary
 from codax.training.frozen import divide
-from codax.training.optimizers import make_optimizers
-from codax.training.randomness import Purpose, draw_bypass, draw_denoising, draw_levels, draw_rate, make_key
-from codax.training.state import TrainState, has_adversary, set_rate, take_rate, update_ema
+from codax.training.gradients import JOINT, Gradients, Losses, gradients_of
+from codax.training.networks import Networks
+from codax.training.parallel import BATCH, DONATED, LOCAL, SHARED, Parallel, mean_over
+from codax.training.randomness import Purpose, draw_bypass, draw_denoising, draw_discriminators, draw_levels, make_key
+from codax.training.stages import Stages
+from codax.training.state import Stacks, TrainState, has_adversary, update_ema
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-Losses = dict[str, jax.Array]  # unweighted scalars by name of the term
 Step = Callable[..., tuple[TrainState, Metrics]]  # of state, batch and perhaps a frozen teacher
-LossGroup = Callable[[jax.Array, jax.Array], Losses]  # (estimate, target) -> terms that share computation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,11 @@ class Phase:
     quantize: bool
     spectral: bool
     adversarial: bool
+    drawn: tuple[str, ...] = ()  # names of the discriminators that the step uses, if they are drawn; () = all
 
     def __str__(self) -> str:
-        parts = {"quantizer": self.quantize, "spectral loss": self.spectral, "discriminators": self.adversarial}
+        discriminators = " and ".join(self.drawn) or "discriminators"
+        parts = {"quantizer": self.quantize, "spectral loss": self.spectral, discriminators: self.adversarial}
         return ", ".join(name for name, on in parts.items() if on) or "the network alone"
 
 
@@ -51,32 +54,13 @@ def phase_at(config: Config, step: int) -> Phase:
     if config.lm.codec:
         return Phase(quantize=False, spectral=False, adversarial=False)
     d = config.discriminator
+    adversarial = has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0
     return Phase(
         quantize=step >= config.quantizer.start_step,
         spectral=config.loss.spectral > 0 and step >= config.loss.spectral_start_step,
-        adversarial=has_adversary(config) and step >= d.start_step and (step - d.start_step) % d.every == 0,
+        adversarial=adversarial,
+        drawn=draw_discriminators(config, step) if adversarial and d.drawn else (),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """The modules and optimisers of a recipe; all arrays are in the state."""
-
-    config: Config
-    model: CodecModel
-    discriminators: Discriminators
-    generator_optimizer: optax.GradientTransformation
-    discriminator_optimizer: optax.GradientTransformation
-
-    @staticmethod
-    def of(config: Config) -> Networks:
-        dtype: Any = jnp.bfloat16 if config.train.compute_dtype == "bfloat16" else None
-        return Networks(
-            config,
-            CodecModel(config, remat=config.memory.remat, pieces=config.memory.accumulate),
-            Discriminators(config.discriminator, dtype=dtype),
-            *make_optimizers(config),
-        )
 
 
 class Reconstruction(NamedTuple):
@@ -86,17 +70,16 @@ class Reconstruction(NamedTuple):
     audio: jax.Array  # [batch, samples, channels]
     losses: Losses  # the terms computed inside the forward pass
     backward: Callable[[tuple[jax.Array, Losses]], tuple[Any]]  # cotangents of (audio, losses) -> trained parameters'
-    codebook: Any  # the codebook collection after the pass
-    metrics: Metrics
 
 
-def mean_over(tree: Any, axis: str | None) -> Any:
-    """Averages over the mapped axis; without an axis, returns the tree unchanged."""
-    return tree if axis is None else jax.lax.pmean(tree, axis)
+def forward(
+    nets: Networks, phase: Phase, state: TrainState, batch: Batch, *, axis: str | None
+) -> tuple[tuple[Any, Metrics], Reconstruction]:
+    """Runs the generator forward; `update_generator` differentiates this pass.
 
-
-def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis: str | None) -> Reconstruction:
-    """Runs the generator forward; `update_generator` differentiates this pass."""
+    Returns:
+      The codebook collection after the pass and metrics, and the reconstruction.
+    """
     config = nets.config
     source, target, condition = draw_denoising(config, batch, state.step, axis)
     settings = {
@@ -124,7 +107,7 @@ def forward(nets: Networks, phase: Phase, state: TrainState, batch: Batch, axis:
 
     (audio, losses), backward, (metrics, codebook) = jax.vjp(generate, trained, has_aux=True)
     metrics = {f"codebook/{name}": value for name, value in metrics.items()}
-    return Reconstruction(target, audio, losses, backward, codebook, metrics)
+    return (codebook, metrics), Reconstruction(target, audio, losses, backward)
 
 
 def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses:
@@ -135,124 +118,59 @@ def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses
     return {term.name: term(config, batch | output) for term in chosen if not absent.intersection(term.needs)}
 
 
-def update_discriminators(
-    nets: Networks, state: TrainState, made: Reconstruction, axis: str | None
-) -> tuple[TrainState, Any, Metrics]:
-    """Updates the discriminators on the reconstruction.
-
-    Returns:
-      The state with the new discriminators, their parameters (with `discriminator.per_kbps`, those of this step's
-      rate), and metrics.
-    """
-    config, form, add = nets.config, nets.config.loss.adversarial_form, nets.config.loss.sum_discriminators
-    rate = draw_rate(config, state.step) if config.discriminator.per_kbps else None
-    stacks = (state.discriminator, state.discriminator_optimizer)
-    before = take_rate(stacks, rate)
-
-    def loss_of(params: Any, target: jax.Array, estimate: jax.Array) -> jax.Array:
-        both: Any = nets.discriminators.apply({"params": params}, jnp.concatenate([target, estimate]))
-        return adversarial.discriminator(*split_outputs(both), form, add)
-
-    value_and_grad = mean_value_and_grad(loss_of, config.memory.accumulate)
-    fixed = jax.lax.stop_gradient(made.audio)
-    loss, gradients = mean_over(value_and_grad(before[0], made.target, fixed), axis)
-    updates, optimizer_state = nets.discriminator_optimizer.update(gradients, before[1], before[0])
-    after = (optax.apply_updates(before[0], updates), optimizer_state)
-    if (chance := config.discriminator.update_probability) < 1:
-        keep = jax.random.uniform(make_key(config.seed, Purpose.DISCRIMINATOR, state.step)) < chance
-        after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), after, before)
-    params, optimizer_state = set_rate(stacks, after, rate)
-    metrics = {"loss/discriminator": loss, "gradient/discriminator": optax.tree.norm(gradients)}
-    return state.replace(discriminator=params, discriminator_optimizer=optimizer_state), after[0], metrics
-
-
 def reconstruction_losses(
-    nets: Networks,
-    phase: Phase,
-    state: TrainState,
-    discriminator: Any,
-    made: Reconstruction,
-    axis: str | None,
-    teacher: Any = None,
-) -> tuple[Losses, jax.Array, balancer.BalancerState | None]:
-    """Computes the terms on the reconstruction, and their gradient.
+    nets: Networks, phase: Phase, step: jax.Array, teacher: Any, signals: adversary.Signals, *, axis: str | None
+) -> tuple[None, tuple[Losses, Gradients]]:
+    """Computes the terms on the reconstruction that need no discriminator, and their gradients to it.
 
     Args:
-      discriminator: parameters from `update_discriminators`; not used if the phase is not adversarial.
       teacher: from `teachers.open.open_differentiable`; None without `loss.self_supervised`.
-
-    Returns:
-      The losses, their joint gradient with respect to the reconstruction, and the balancer's new state.
     """
     config, weights = nets.config, terms.weights_of(nets.config.loss)
-    key = make_key(config.seed, Purpose.LOSSES, state.step)
-
-    def compute(group: Sequence[terms.Term], estimate: jax.Array, target: jax.Array) -> Losses:
-        inputs = {"target": target, "estimate": estimate, "key": key}
-        inputs |= {} if teacher is None else {"teacher": teacher}
-        if group[0].on_discriminators:
-            real, fake = (nets.discriminators.apply({"params": discriminator}, x) for x in (target, estimate))
-            inputs |= {"real": jax.lax.stop_gradient(real), "fake": fake}
-        return {term.name: term(config, inputs) for term in group}
-
-    groups = [functools.partial(compute, group) for group in term_groups(phase, weights)]
-    if state.balancer is None:
-        gradient = mean_and_joined(joint_gradient(groups, weights), config.memory.accumulate)
-        return *gradient(made.audio, made.target), None
-    gradients_of = mean_and_joined(separate_gradients(groups), config.memory.accumulate)
-    losses, gradients = gradients_of(made.audio, made.target)
-    decay = config.loss.balancer_decay
-    return losses, *balancer.balance(gradients, weights, state.balancer, decay=decay, axis=axis)
-
-
-def term_groups(phase: Phase, weights: dict[str, float]) -> list[list[terms.Term]]:
-    """Groups the phase's terms on the reconstruction; the last group has all terms that need the discriminators."""
+    known = {"key": make_key(config.seed, Purpose.LOSSES, step)} | ({} if teacher is None else {"teacher": teacher})
     chosen = [terms.TERMS[name] for name in weights if phase.spectral or name != "spectral"]
-    chosen = [term for term in chosen if term.on_reconstruction]
-    shared = [term for term in chosen if term.on_discriminators and phase.adversarial]
-    return [[term] for term in chosen if not term.on_discriminators] + ([shared] if shared else [])
+    chosen = [term for term in chosen if term.on_reconstruction and not term.on_discriminators]
 
+    def contribution(target: jax.Array, estimate: jax.Array) -> tuple[Losses, Gradients]:
+        def compute(term: terms.Term) -> Callable[[jax.Array], Losses]:
+            return lambda x: {term.name: term(config, known | {"target": target, "estimate": x})}
 
-def joint_gradient(groups: Sequence[LossGroup], weights: dict[str, float]) -> Callable[..., tuple[Losses, jax.Array]]:
-    """Builds (estimate, target) -> the losses, and the gradient of their weighted sum to `estimate`."""
+        return gradients_of([compute(term) for term in chosen], weights, apart=config.loss.balancer)(estimate)
 
-    def total(estimate: jax.Array, target: jax.Array) -> tuple[jax.Array, Losses]:
-        losses = {name: value for group in groups for name, value in group(estimate, target).items()}
-        return sum((weights[name] * value for name, value in losses.items()), jnp.zeros(())), losses
-
-    def joint(estimate: jax.Array, target: jax.Array) -> tuple[Losses, jax.Array]:
-        gradient, losses = jax.grad(total, has_aux=True)(estimate, target)
-        return losses, gradient
-
-    return joint
-
-
-def separate_gradients(groups: Sequence[LossGroup]) -> Callable[..., tuple[Losses, dict[str, jax.Array]]]:
-    """Builds (estimate, target) -> the losses, and the gradient of each one to `estimate`."""
-
-    def separate(estimate: jax.Array, target: jax.Array) -> tuple[Losses, dict[str, jax.Array]]:
-        # Group by group, since a cotangent of 0 costs as much in the discriminators as any other.
-        every, gradients = {}, {}
-        for group in groups:
-            losses, pull = jax.vjp(lambda estimate, group=group: group(estimate, target), estimate)
-            zeros = jax.tree.map(jnp.zeros_like, losses)
-            gradients |= {name: pull({**zeros, name: jnp.ones_like(value)})[0] for name, value in losses.items()}
-            every |= losses
-        return every, gradients
-
-    return separate
+    return None, mean_and_joined(contribution, config.memory.accumulate)(*signals)
 
 
 def update_generator(
-    nets: Networks, state: TrainState, made: Reconstruction, losses: Losses, gradient: jax.Array, axis: str | None
-) -> tuple[TrainState, Metrics]:
-    """Updates the generator, its average and its codebooks.
+    nets: Networks,
+    optimization: tuple[Any, Any],
+    state: TrainState,
+    passed: tuple[Any, Metrics],
+    judged: tuple[Sequence[jax.Array], Sequence[jax.Array]],
+    made: Reconstruction,
+    plain: tuple[Losses, Gradients],
+    contributions: Sequence[adversary.Contribution],
+    *,
+    axis: str | None,
+) -> tuple[tuple[TrainState, Metrics], None]:
+    """Updates the generator, its average and its codebooks, unless a loss or gradient is not finite.
 
     Args:
-      losses, gradient: from `reconstruction_losses`.
+      optimization: optimiser state and average of the generator.
+      state: the rest of the state, without the discriminators.
+      passed: codebooks and metrics, from `forward`.
+      judged: losses of the discriminators and norms of their gradients, which must be finite too.
+      plain: from `reconstruction_losses`.
+      contributions: of the discriminators.
+
+    Returns:
+      The new state without the discriminators, and metrics.
     """
     config, weights = nets.config, terms.weights_of(nets.config.loss)
-    losses = losses | made.losses
+    state = state.replace(generator_optimizer=optimization[0], average=optimization[1])
+    (codebook, metrics), add = passed, config.loss.sum_discriminators
+    parts = [plain, adversary.joined(contributions, add=add)] if contributions else [plain]
+    losses = {name: value for part, _ in parts for name, value in part.items()} | made.losses
+    gradient, balancer_state = _total_gradient(config, [gradients for _, gradients in parts], state.balancer, axis)
     total = sum(weights[name] * value for name, value in losses.items())
     inner = {name: jnp.asarray(weights[name], value.dtype) for name, value in made.losses.items()}
     (gradients,) = made.backward((gradient, inner))
@@ -265,13 +183,33 @@ def update_generator(
         generator=trained | frozen,
         generator_optimizer=optimizer_state,
         average=average | frozen,
-        codebook=made.codebook,
+        codebook=codebook,
+        balancer=balancer_state,
     )
-    metrics = {"loss/generator": total, "gradient/generator": optax.tree.norm(gradients)}
-    return new, metrics | {f"loss/{name}": value for name, value in losses.items()}
+    metrics |= {"loss/generator": total, "gradient/generator": optax.tree.norm(gradients)}
+    metrics |= {f"loss/{name}": value for name, value in losses.items()}
+    if contributions:
+        each, norms = judged
+        metrics |= {
+            "loss/discriminator": adversary.joined(each, add=add),
+            "gradient/discriminator": optax.tree.norm(norms),
+        }
+    return keep_if_finite(state, new, metrics), None
 
 
-def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
+def _total_gradient(
+    config: Config, parts: Sequence[Gradients], state: balancer.BalancerState | None, axis: str | None
+) -> tuple[jax.Array, balancer.BalancerState | None]:
+    """Returns the gradient of all terms to the reconstruction, and the balancer's new state."""
+    if state is None:
+        first, *others = [part[JOINT] for part in parts]
+        return sum(others, first), None
+    gradients = {name: gradient for part in parts for name, gradient in part.items()}
+    weights = terms.weights_of(config.loss)
+    return balancer.balance(gradients, weights, state, decay=config.loss.balancer_decay, axis=axis)
+
+
+def make_step(config: Config, phase: Phase, axis: str | None, stages: Stages | None = None) -> Step:
     """Builds `step(state, batch, teacher=None) -> (state, metrics)` for one phase.
 
     `batch["audio"]` is this replica's shard [batch, samples, channels]; distillation needs the teacher's
@@ -279,20 +217,53 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     `memory.accumulate`, networks, discriminators and losses process the shard in microbatches; the quantizer and the
     balancer process all of it at once. A step with non-finite losses or gradients changes only the step number and the
     counters.
+
+    Args:
+      stages: compiles each stage as a program, which serves other phases too; then `step` is not to be compiled, and
+        `batch` is of all replicas. None = the step is one function of one replica's shard.
     """
-    nets = Networks.of(config)
+    run = stages or Stages(Networks.of(config), axis)
+    network = dataclasses.replace(phase, drawn=())  # what depends on no discriminator
 
     def step(state: TrainState, batch: Batch, teacher: Any = None) -> tuple[TrainState, Metrics]:
-        made = forward(nets, phase, state, batch, axis)
-        new, discriminator, metrics = state, None, made.metrics
+        passed, made = run(forward, (SHARED, BATCH), network)(state, batch)
+        signals = (made.target, made.audio)
+        _, plain = run(reconstruction_losses, (SHARED, SHARED, LOCAL), network)(state.step, teacher, signals)
+        before, trained = Stacks(state.discriminator, state.discriminator_optimizer), None
+        judged, contributions = ([], []), []
         if phase.adversarial:
-            new, discriminator, more = update_discriminators(nets, state, made, axis)
-            metrics |= more
-        losses, gradient, balancer_state = reconstruction_losses(nets, phase, state, discriminator, made, axis, teacher)
-        new, more = update_generator(nets, new.replace(balancer=balancer_state), made, losses, gradient, axis)
-        return keep_if_finite(state, new, metrics | more)
+            trained = adversary.train(run, before, state.step, signals, phase.drawn)
+            judged, contributions = (list(trained.losses.values()), trained.norms), trained.contributions
+        generator = (state.generator_optimizer, state.average)
+        rest = state.replace(generator_optimizer=None, average=None, discriminator=None, discriminator_optimizer=None)
+        update = run(update_generator, (DONATED, SHARED, SHARED, SHARED, LOCAL, LOCAL, LOCAL))
+        (new, metrics), _ = update(generator, rest, passed, judged, made, plain, contributions)
+        after = before
+        if trained is not None:
+            after = adversary.kept(run, new.bad_steps, before, trained)
+            metrics = metrics | {f"discriminator/{name}": loss for name, loss in trained.losses.items()}
+        return new.replace(discriminator=after.params, discriminator_optimizer=after.optimizer), metrics
 
     return step
+
+
+def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
+    """Returns the function that compiles the step of a phase, as one program or in pieces (`train.programs`)."""
+    stages = Stages(Networks.of(config), mapped.axis, mapped)
+
+    def compile_step(phase: Phase) -> Step:
+        if in_pieces(config, phase):
+            return make_step(config, phase, mapped.axis, stages)
+        return mapped.compile(make_step(config, phase, mapped.axis), frozen=int(config.loss.self_supervised > 0))
+
+    return compile_step
+
+
+def in_pieces(config: Config, phase: Phase) -> bool:
+    """Whether each stage of a phase's step is a program."""
+    if config.train.programs == "auto":
+        return phase.adversarial and (bool(phase.drawn) or platform() == "cpu")
+    return config.train.programs == "pieces"
 
 
 def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
@@ -304,14 +275,6 @@ def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tupl
     kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), good, unchanged)
     counted = metrics | {"bad_steps": kept.bad_steps, "bad_total": kept.bad_total}
     return kept.replace(step=state.step + 1), counted
-
-
-def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adversarial.Outputs]:
-    """Splits discriminator outputs for a batch of real and then fake audio into the two halves."""
-    half = both[0][0].shape[0] // 2
-    real = [(logits[:half], [f[:half] for f in features]) for logits, features in both]
-    fake = [(logits[half:], [f[half:] for f in features]) for logits, features in both]
-    return real, fake
 
 
 def make_codebook_init(config: Config, axis: str | None) -> Step:
