@@ -16,8 +16,10 @@ COLUMNS = {
     "pesq": "PESQ",
     "dnsmos": "DNSMOS",
     "speaker": "speaker similarity",
+    "level": "level, dB",
+    "comb": "comb, dB",
 }
-DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
+DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3, "comb": 1}
 
 
 def cell(metrics: dict, name: str) -> str:
