@@ -4,9 +4,9 @@
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
 Arms differ in the fields of `ARMS` only; steps, data, batches and seed are equal. `--config.FIELD=VALUE` sets a field
-of all arms. It writes tables.md (means, and paired differences from the first arm, with 95 % intervals), losses.png and
-evaluation/. A stopped run resumes when the same command is run again. Finished arms are kept, so that further ones can
-be added to `--arms` later.
+of all arms. A folder for each selection of arms in OUT/evaluation has what eval.py writes, tables.md (means, and paired
+differences from the first arm, with 95 % intervals) and losses.png. A stopped run resumes when the same command is run
+again. Finished arms are kept, so that further ones can be added to `--arms` later.
 """
 
 import argparse
@@ -160,11 +160,11 @@ def main() -> None:
     runs = {f"{arm}-{args.seed} {ARMS[arm][0]}": args.out / f"{arm}-{args.seed}" for arm in flags}
     for arm, folder in zip(flags, runs.values(), strict=True):
         run("train.py", f"--config={RECIPE}", f"--workdir={folder}", *flags[arm])
-    plot(runs, args.out / "losses.png")
     evaluation = evaluate({folder.name: folder / "export" for folder in runs.values()}, args)
     results = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
     text = "\n".join([*table(results), *(["", *differences(evaluation)] if len(runs) > 1 else [])])
-    (args.out / "tables.md").write_text(text + "\n", encoding="utf-8")
+    (evaluation / "tables.md").write_text(text + "\n", encoding="utf-8")
+    plot(runs, evaluation / "losses.png")
     print(text)
 
 
