@@ -163,7 +163,7 @@ def test_comparisons_say_how_many_pairs_they_have(results):
 
 def test_plots_say_it_beside_the_point(results, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, handles, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, handles, path: figures.append(figure))
     plots.rate_quality(results, tmp_path / "x.png")
     notes = [text.get_text() for axes in figures[0].axes for text in axes.texts]
     assert "2 of 3" in notes and "1 at the floor" in notes
