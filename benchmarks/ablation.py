@@ -55,9 +55,12 @@ DISCRIMINATORS = {
     "discriminator.msstft_kernel": (3, 5),
     "discriminator.start_step": 2 * START,
 }
+SELF_SUPERVISED = {"loss.self_supervised": 10.0, "loss.self_supervised_teacher": "wakehubert"}
 ARMS: dict[str, tuple[str, dict]] = {
     "a": ("reconstruction", {}),
     "b": ("discriminators", DISCRIMINATORS),
+    "c": ("self-supervised", SELF_SUPERVISED),
+    "d": ("both", {**DISCRIMINATORS, **SELF_SUPERVISED}),
 }
 
 
