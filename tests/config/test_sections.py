@@ -82,6 +82,8 @@ def test_an_option_that_is_off_is_named_with_what_turns_it_on(cls, field):
     config.quantizer.kbps = ()
     if section.path == "model.seanet":
         config.model = EncodecConfig(causal=False, seanet=section)
+    elif section.path == "model.frame_decoder":
+        config.model = SoundStreamConfig(frame_decoder=section)
     else:
         setattr(config, section.path, section)
     whole = section.place(field.name).replace(".", r"\.")

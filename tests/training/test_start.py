@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from codax.codec.codec import Codec
-from codax.config import Config
+from codax.config import Config, FrameDecoderConfig
 from codax.errors import CodaxError
 from codax.training.state import init_state
 from codax.training.step import make_step, phase_at
@@ -59,12 +59,14 @@ def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(
         ("train", "start_from", "", r"train\.freeze .* must be empty without train\.start_from"),
         ("train", "freeze", ("encoder", "quantiser"), "must be some of encoder, quantizer, decoder, not all of them"),
         ("train", "freeze", ("encoder", "quantizer", "decoder"), "not all of them"),
+        ("train", "freeze", ("decoder",), r"train\.new_decoder = True: must be False .* with the decoder in train"),
     ],
 )
 def test_what_does_not_fit_is_refused(config: Config, tmp_path: Path, section, field, value, message) -> None:
     changed = Config.from_dict(dataclasses.asdict(config))
     setattr(getattr(changed, section), field, value)
     changed.train.freeze = changed.train.freeze or ("encoder",)
+    changed.train.new_decoder = changed.train.freeze == ("decoder",)
     with pytest.raises(CodaxError, match=message):
         train_here(changed, tmp_path / "run")
     assert not list(tmp_path.glob("run/checkpoints/*"))
@@ -113,6 +115,42 @@ def test_a_frozen_encoder_and_quantizer_keep_every_code(decoder_run: tuple[Confi
     codax.encode_file(tmp_path / "a.wav", tmp_path / "c.codax", model=after)
     with pytest.raises(CodaxError, match="encoded with model"):
         codax.decode_file(tmp_path / "c.codax", tmp_path / "d.wav", model=before)
+
+
+def test_a_new_decoder_reads_the_old_codes(config: Config, tmp_path: Path) -> None:
+    """The recipe's decoder replaces the model's; arrays that fit keep their values; a stopped run resumes."""
+    before = codax.load(config.train.start_from)
+    audio, rate = voices(2, 4_000, 1), before.config.model.sample_rate
+    codes = before.encode(audio, sample_rate=rate).codes
+    assert codes is not None
+    frames = FrameDecoderConfig(layers=1, channels=8, hidden=16)
+    for name, change in (("frames", {"frame_decoder": frames}), ("noise", {"noise_channels": 2})):
+        recipe = Config.from_dict(dataclasses.asdict(config))
+        recipe.train.freeze, recipe.train.new_decoder = ("encoder", "quantizer"), True
+        recipe.model = dataclasses.replace(recipe.model, **change)
+        train_here(recipe.validate(), tmp_path / name, max_steps=1)
+        train_here(recipe, tmp_path / name)
+        after = codax.load(tmp_path / name / "export")
+        assert dataclasses.replace(after.config.model, **dict.fromkeys(change)) == dataclasses.replace(
+            before.config.model, **dict.fromkeys(change)
+        )
+        np.testing.assert_array_equal(after.encode(audio, sample_rate=rate).codes, codes)
+        assert after.config.codes_of == (before.hash.hex(),)
+        arrays, kept = after.flat(), before.flat()
+        if name == "noise":
+            assert set(arrays) - set(kept) == {"params.decoder.noise.kernel"}
+            for key, value in kept.items():
+                np.testing.assert_allclose(arrays[key], value, atol=1e-8)
+        else:
+            assert not set(arrays).intersection(key for key in kept if key.startswith("params.decoder.block"))
+
+
+def test_a_new_decoder_of_another_family_is_refused(config: Config, tmp_path: Path) -> None:
+    recipe = Config.from_dict(dataclasses.asdict(config))
+    recipe.model, recipe.train.new_decoder = recipe.model.of_class("encodec"), True
+    recipe.model.dilations = (1,)
+    with pytest.raises(CodaxError, match=r"train\.new_decoder: the recipe has a decoder of family encodec"):
+        train_here(recipe.validate(), tmp_path / "run")
 
 
 def test_frozen_parts_have_no_optimiser_state_and_no_backward_pass(decoder_run: tuple[Config, Path]) -> None:

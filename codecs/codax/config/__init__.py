@@ -7,6 +7,7 @@ from codax.config.losses import LossConfig
 from codax.config.models import (
     DACConfig,
     EncodecConfig,
+    FrameDecoderConfig,
     MimiConfig,
     ModelConfig,
     RecurrentSEANetConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "EncodecConfig",
     "FSQQuantizerConfig",
     "FactorisedQuantizerConfig",
+    "FrameDecoderConfig",
     "LanguageModelConfig",
     "LossConfig",
     "MemoryConfig",

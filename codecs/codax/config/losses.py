@@ -30,8 +30,12 @@ class LossConfig(Section):
     commitment: float = 1.0
     codebook: float = 0.0  # distance of entries that are trained by gradient from the vectors that they quantize
     distillation: float = 0.0  # distance of the first quantizer's semantic output from the teacher's features
+    self_supervised: float = 0.0  # distance of a teacher's features of the reconstruction from those of the original
     extra: dict[str, float] = dataclasses.field(default_factory=dict)  # of registered terms; see losses/terms.py
     distillation_form: str = "d_axis"  # "t_axis" or "cosine"; see losses/distillation.py
+    self_supervised_teacher: str = ""  # as teacher.source, for loss.self_supervised; "" = that teacher
+    self_supervised_layers: tuple[int, ...] = ()  # their distances are averaged; () = the features of distillation
+    self_supervised_form: str = "l1"  # "l1", "l2" or "cosine"; see losses/self_supervised.py
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # number of windows drawn at each step; 0 = all of them
     mels: int = 64
@@ -66,6 +70,7 @@ class LossConfig(Section):
                 "positive when loss.spectral_start_step is",
             ),
             one_of(self, "distillation_form", "d_axis", "t_axis", "cosine"),
+            one_of(self, "self_supervised_form", "l1", "l2", "cosine"),
             one_of(self, "spectral_form", *SPECTRAL_FORMS),
             none_or_as_many(self, "window_mels", "loss.windows", self.windows),
             none_or_as_many(self, "window_weights", "loss.windows", self.windows),

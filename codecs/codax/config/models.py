@@ -6,7 +6,7 @@ A family outside the package subclasses `ModelConfig` and registers the class an
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codax.config.checks import MOST_CHANNELS, RATES, Check, at_least, one_of, share
 from codax.config.section import Section, Tagged, constant, option
@@ -31,6 +31,7 @@ class ModelConfig(Tagged):
       segment_overlap: share of a segment that the next one overlaps.
       normalize: divide each segment by its RMS, which is coded as its scale.
       weight_norm: of convolutions, and of the projections of quantizers that are trained by gradient.
+      decoder_fields: fields of the decoder alone, which `train.new_decoder` takes from the recipe.
     """
 
     path: ClassVar[str] = "model"
@@ -42,6 +43,7 @@ class ModelConfig(Tagged):
     segment_overlap = 0.0
     normalize = False
     weight_norm = False
+    decoder_fields: ClassVar[tuple[str, ...]] = ()
 
     family: str = constant("")
     sample_rate: int = 24_000  # Hz
@@ -104,10 +106,41 @@ def _in_segments(model: ModelConfig) -> bool:
     return model.segment_seconds > 0
 
 
+def _of_frames(default: Any) -> Any:
+    return option(default, lambda decoder: decoder.layers, "model.frame_decoder.layers")
+
+
+@dataclasses.dataclass
+class FrameDecoderConfig(Section):
+    """A decoder at the frame rate; see nets/frame_decoder.py."""
+
+    path: ClassVar[str] = "model.frame_decoder"
+
+    layers: int = 0  # ConvNeXt blocks; 0 = the decoder mirrors the encoder
+    channels: int = _of_frames(256)
+    hidden: int = _of_frames(768)  # channels between the two dense layers of a block
+    kernel_size: int = _of_frames(7)  # frames
+    head: str = _of_frames("istft")  # or "linear": the last layer gives samples instead of a spectrum
+    window_frames: int = option(
+        2, lambda d: d.layers and d.head == "istft", "model.frame_decoder.layers, and head = istft"
+    )  # length of the windows of the inverse STFT; 4 in Vocos
+
+    def checks(self) -> list[Check]:
+        return [
+            *at_least(self, 1, "channels", "hidden", "kernel_size"),
+            Check(0 <= self.layers <= _MAX_LAYERS, "layers", f"0 to {_MAX_LAYERS}"),
+            Check(self.kernel_size <= _MAX_CONTEXT, "kernel_size", f"at most {_MAX_CONTEXT} frames"),
+            Check(2 <= self.window_frames <= 16, "window_frames", "2 to 16"),
+            one_of(self, "head", "istft", "linear"),
+        ]
+
+
 @ModelConfig.register
 @dataclasses.dataclass
 class SoundStreamConfig(ModelConfig):
     """SoundStream; the defaults are its model at 24 kHz (arXiv 2107.03312, sections III-A and III-B)."""
+
+    decoder_fields = ("decoder_channels", "frame_decoder", "noise_channels")
 
     family: str = constant("soundstream")
     max_channels: int = 0  # channels double with every block up to this limit; 0 = no limit
@@ -120,6 +153,8 @@ class SoundStreamConfig(ModelConfig):
     segment_seconds: float = 0.0  # 0 = code the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
     normalize: bool = False
+    frame_decoder: FrameDecoderConfig = dataclasses.field(default_factory=FrameDecoderConfig)
+    noise_channels: int = 0  # of noise that the decoder gets with the latent; needs a causal model
 
     @property
     def hop(self) -> int:
@@ -128,7 +163,13 @@ class SoundStreamConfig(ModelConfig):
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
-            *at_least(self, 0, "max_channels"),
+            *at_least(self, 0, "max_channels", "noise_channels"),
+            Check(self.causal or not self.noise_channels, "noise_channels", "0 for a model that is not causal"),
+            Check(
+                self.frame_decoder.layers == 0 or self.hop % 2 == 0,
+                "frame_decoder.layers",
+                "0 when a frame has an odd number of samples",
+            ),
             *at_least(self, 1, "stem_stride", "latent_kernel_size"),
             one_of(self, "film", "none", "encoder", "decoder"),
         ]

@@ -134,6 +134,11 @@ class Config(Section):
                 "positive with loss.distillation: the head that the teacher's features are compared with",
             ),
             Check(
+                not (self.loss.self_supervised and self.teacher.precomputed) or bool(self.loss.self_supervised_teacher),
+                "loss.self_supervised_teacher",
+                "a teacher when teacher.source is precomputed: loss.self_supervised needs the network",
+            ),
+            Check(
                 data.speed == (1.0, 1.0) or not stored_features,
                 "data.speed",
                 "(1.0, 1.0) with a teacher's precomputed features",

@@ -60,6 +60,8 @@ class TrainConfig(Section):
     # are active. "" = random initialisation.
     start_from: str = ""
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
+    # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.
+    new_decoder: bool = False
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run
 
@@ -75,6 +77,11 @@ class TrainConfig(Section):
                 f"some of {', '.join(PARTS)}, not all of them",
             ),
             Check(not self.freeze or bool(self.start_from), "freeze", "empty without train.start_from"),
+            Check(
+                not self.new_decoder or (bool(self.start_from) and "decoder" not in self.freeze),
+                "new_decoder",
+                "False without train.start_from, and with the decoder in train.freeze",
+            ),
         ]
 
 

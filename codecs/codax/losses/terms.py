@@ -15,11 +15,12 @@ import jax
 
 from codax.config import Config, ConfigError, LossConfig
 from codax.errors import CodaxError
-from codax.losses import adversarial, spectral
+from codax.losses import adversarial, self_supervised, spectral
 from codax.losses.distillation import distillation
 
-# target and estimate are audio [batch, time, channels]; all terms of a step share the random key.
-RECONSTRUCTION = frozenset({"target", "estimate", "key"})
+# target and estimate are audio [batch, time, channels]; all terms of a step share the random key. The teacher maps
+# audio to a sequence of features [batch, frames, channels].
+RECONSTRUCTION = frozenset({"target", "estimate", "key", "teacher"})
 # The discriminators' outputs for target and estimate (`adversarial.Outputs`); no gradient reaches "real".
 DISCRIMINATORS = frozenset({"real", "fake"})
 _FIELDS = frozenset(field.name for field in dataclasses.fields(LossConfig))
@@ -72,6 +73,12 @@ def _feature(config: Config, real: adversarial.Outputs, fake: adversarial.Output
     return adversarial.feature_l1(real, fake, config.loss.feature_form, config.loss.sum_discriminators)
 
 
+def _self_supervised(
+    config: Config, target: jax.Array, estimate: jax.Array, teacher: Callable[[jax.Array], Any]
+) -> jax.Array:
+    return self_supervised.distance(teacher(target), teacher(estimate), config.loss.self_supervised_form)
+
+
 def _distillation(config: Config, semantic: jax.Array, features: jax.Array) -> jax.Array:
     return distillation(semantic, features, config.loss.distillation_form)
 
@@ -81,6 +88,7 @@ TERMS: dict[str, Term] = {
     for term in (
         Term("waveform", _waveform, ("target", "estimate")),
         Term("spectral", _spectral, ("target", "estimate", "key")),
+        Term("self_supervised", _self_supervised, ("target", "estimate", "teacher")),
         Term("adversarial", _adversarial, ("fake",)),
         Term("feature", _feature, ("real", "fake")),
         Term("commitment", lambda config, commitment: commitment, ("commitment",)),

@@ -14,5 +14,5 @@ from codax.nets.snake import Snake
 
 DAC = soundstream.Variant(activation=lambda name: Snake(name=name), short=True, finish=jnp.tanh)
 Encoder = functools.partial(soundstream.Encoder, variant=DAC)
-Decoder = functools.partial(soundstream.Decoder, variant=DAC)
+make_decoder = functools.partial(soundstream.make_decoder, variant=DAC)
 facts = soundstream.facts

@@ -32,8 +32,8 @@ class Family:
 
 
 FAMILIES: dict[type[ModelConfig], Family] = {
-    SoundStreamConfig: Family(soundstream.Encoder, soundstream.Decoder, soundstream.facts),
-    DACConfig: Family(dac.Encoder, dac.Decoder, dac.facts),
+    SoundStreamConfig: Family(soundstream.Encoder, soundstream.make_decoder, soundstream.facts),
+    DACConfig: Family(dac.Encoder, dac.make_decoder, dac.facts),
     EncodecConfig: Family(seanet.Encoder, seanet.Decoder, seanet.facts),
     MimiConfig: Family(mimi.Encoder, mimi.Decoder, mimi.facts),
 }

@@ -17,9 +17,11 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import SoundStreamConfig
+from codax.nets import frame_decoder
 from codax.nets.conv import Conv, ConvTranspose
 from codax.nets.elu import elu
 from codax.nets.facts import Facts
+from codax.nets.noise import Noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,19 +54,23 @@ def facts(config: SoundStreamConfig) -> Facts:
         reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
         rate *= stride
     reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # convolutions to and from the latent
-    return Facts(context_frames=-(-reach // rate), **sizes)
+    decoder = frame_decoder.reach(config) if config.frame_decoder.layers else 0
+    return Facts(context_frames=max(-(-reach // rate), decoder), **sizes)
 
 
 def least_sizes(config: SoundStreamConfig) -> dict[str, Any]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all convolutions."""
-    c, values = config, 0
+    c, by_frame = config, config.frame_decoder.layers > 0
+    values = frame_decoder.least_values(config) if by_frame else 0
     stem = 2 * c.stem_stride if c.stem_stride > 1 else c.kernel_size
-    for base, latent in ((c.channels, c.latent_kernel_size), (c.decoder_channels or c.channels, c.kernel_size)):
+    sides = (c.channels, c.latent_kernel_size), (c.decoder_channels or c.channels, c.kernel_size)
+    for base, latent in sides[:1] if by_frame else sides:
         widths = block_channels(c, base)
         values += stem * c.audio_channels * widths[0] + latent * widths[-1] * c.dimension
         for width, wider, stride in zip(widths, widths[1:], c.strides, strict=False):
             values += 2 * stride * width * wider + len(c.dilations) * c.kernel_size * width**2
-    return {"least_arrays": 2 * len(c.strides) * (1 + 2 * len(c.dilations)), "least_values": values}
+    arrays = len(c.strides) * (1 + 2 * len(c.dilations))
+    return {"least_arrays": arrays + 9 * c.frame_decoder.layers if by_frame else 2 * arrays, "least_values": values}
 
 
 def block_channels(config: SoundStreamConfig, base: int) -> list[int]:
@@ -145,6 +151,7 @@ class Decoder(nn.Module):
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
         x = conv(widths[-1], c.kernel_size, name="latent")(latent)
+        x = Noise(c.noise_channels, dtype=self.dtype, name="noise")(x) if c.noise_channels else x
         for i, stride in reversed(list(enumerate(c.strides))):
             x = up(widths[i], stride, name=f"block{i}_up")(activation(f"block{i}_act")(x))
             for j, dilation in enumerate(c.dilations):
@@ -159,3 +166,12 @@ class Decoder(nn.Module):
             return x
         # Odd strides omit a few samples at the end.
         return jnp.pad(x, ((0, 0), (0, latent.shape[1] * c.hop - x.shape[1]), (0, 0)))
+
+
+def make_decoder(
+    config: SoundStreamConfig, dtype: jnp.dtype | None = None, remat: bool = False, variant: Variant = SOUNDSTREAM
+) -> nn.Module:
+    """Creates the decoder that `config.frame_decoder` selects."""
+    if config.frame_decoder.layers:
+        return frame_decoder.Decoder(config, dtype=dtype, remat=remat)
+    return Decoder(config, dtype=dtype, remat=remat, variant=variant)

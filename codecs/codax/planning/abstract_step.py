@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from codax.config import Config, presets
 from codax.errors import CodaxError
+from codax.teachers.open import open_differentiable
 from codax.training import language
 from codax.training import state as st
 from codax.training.parallel import Parallel
@@ -28,6 +29,7 @@ class AbstractStep:
     step: Any  # jitted; can be lowered for `state` and `batch`
     state: Any  # shapes and shardings
     batch: Any
+    frozen: tuple[Any, ...]  # further arguments
     notes: tuple[str, ...]  # omissions and assumptions of the plan
 
 
@@ -45,6 +47,7 @@ def abstract_step(config: Config, mapped: Parallel, per_device: int) -> Abstract
     """
     size = per_device * mapped.devices
     notes: list[str] = []
+    frozen: tuple[Any, ...] = ()
     if config.lm.codec:
         config, notes = _with_codec(config)
         step = language.make_step(config, phase_at(config, 0), mapped.axis)
@@ -56,11 +59,14 @@ def abstract_step(config: Config, mapped: Parallel, per_device: int) -> Abstract
         step = make_step(config, heaviest_phase(config), mapped.axis)
         make_state = functools.partial(st.init_state, config)
         batch = _batch(config, size)
+        if config.loss.self_supervised > 0:
+            frozen = (mapped.abstract(functools.partial(open_differentiable, config)),)
         if "features" in batch:
             notes.append("the teacher's features are an input of the step, as precomputed ones are")
     abstract = functools.partial(jax.ShapeDtypeStruct, sharding=mapped.batch_sharding)
     batch = {name: abstract(x.shape, x.dtype) for name, x in batch.items()}
-    return AbstractStep(mapped.compile(step), mapped.abstract(make_state), batch, tuple(notes))
+    compiled = mapped.compile(step, frozen=len(frozen))
+    return AbstractStep(compiled, mapped.abstract(make_state), batch, frozen, tuple(notes))
 
 
 def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -72,7 +72,7 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
     jax.config.update("jax_optimization_level", level or "UNKNOWN")
     with tracing_for(target.platform):
         planned = abstract_step(config, mapped, per_device)
-        traced = planned.step.trace(planned.state, planned.batch)
+        traced = planned.step.trace(planned.state, planned.batch, *planned.frozen)
         lowered = traced.lower(lowering_platforms=(target.platform,))
         try:
             compiled = lowered.compile()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from codax.audio import resample
-from codax.teachers.teacher import Teacher
+from codax.audio.resampling import resampled_length
+from codax.teachers.teacher import Differentiable, Teacher, TeacherError
+
+_REACH = 256  # samples of the slower rate on each side that soxr's filter is cut to
+_LARGEST_BLOCK = 4096  # samples
 
 
 def pool(features: np.ndarray, factor: int) -> np.ndarray:
@@ -54,3 +63,49 @@ class Resampled:
 
     def whole(self, audio: np.ndarray) -> np.ndarray:
         return self._teacher.whole(self._converted(audio[:, None])[:, 0])
+
+
+def resampling_matrix(source_rate: int, target_rate: int) -> np.ndarray:
+    """Returns the linear map of `codax.audio.resample` from three blocks of samples to those of the middle block.
+
+    Returns:
+      float32 [3 * block, block * target_rate / source_rate], with blocks of one or more periods of the two rates.
+
+    Raises:
+      TeacherError: the rates have no short common period.
+    """
+    divisor = math.gcd(source_rate, target_rate)
+    up, down = target_rate // divisor, source_rate // divisor
+    periods = -(-_REACH // min(up, down))
+    if max(up, down) * periods > _LARGEST_BLOCK:
+        raise TeacherError(f"audio at {source_rate} Hz cannot be resampled to {target_rate} Hz for a loss")
+    block, outputs = down * periods, up * periods
+    # Responses to impulses in the middle block, among silence; output blocks before, in and after it have the taps.
+    impulses = np.zeros((5 * block, block), np.float32)
+    impulses[2 * block : 3 * block] = np.eye(block, dtype=np.float32)
+    responses = resample(impulses, source_rate, target_rate).reshape(5, outputs, block)
+    return np.concatenate([responses[3].T, responses[2].T, responses[1].T])
+
+
+def resample_blocks(matrix: jax.Array, audio: jax.Array, length: int) -> jax.Array:
+    """Resamples float [batch, time] to [batch, length] with a matrix from `resampling_matrix`."""
+    block = matrix.shape[0] // 3
+    count = -(-audio.shape[1] // block)
+    padded = jnp.pad(audio, ((0, 0), (block, (count + 1) * block - audio.shape[1])))
+    blocks = padded.reshape(len(audio), count + 2, block)
+    around = jnp.concatenate([blocks[:, :-2], blocks[:, 1:-1], blocks[:, 2:]], axis=-1)
+    return (around @ matrix).reshape(len(audio), -1)[:, :length]
+
+
+def at_rate(teacher: Differentiable, sample_rate: int) -> Differentiable:
+    """Returns a differentiable teacher for audio at another sample rate, in Hz. Raises TeacherError."""
+    ours = teacher.sample_rate
+    if sample_rate == ours:
+        return teacher
+
+    def features(weights: tuple, audio: jax.Array) -> Any:
+        theirs, matrix = weights
+        length = resampled_length(audio.shape[1], sample_rate, ours)
+        return teacher.features(theirs, resample_blocks(matrix, audio, length))
+
+    return Differentiable(sample_rate, (teacher.weights, resampling_matrix(sample_rate, ours)), features)

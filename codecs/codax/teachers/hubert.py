@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from codax.errors import CodaxError, ConfigError, shown
 from codax.storage import strict_json
 from codax.storage.tensors import read_tensors
 from codax.teachers import wavlm
-from codax.teachers.teacher import TeacherError
+from codax.teachers.teacher import Differentiable, TeacherError
 
 Weights = Mapping[str, Any]
 _ACTIVATION = "gelu"
@@ -266,6 +266,36 @@ def _folded(weights: dict[str, np.ndarray], config: HubertConfig, file: Path) ->
     return weights
 
 
+def _opened(folder: Path, layers: Sequence[int | None]) -> tuple[HubertConfig, Weights, Callable[..., list[jax.Array]]]:
+    """Config, weights, and the function (weights, audio, lengths) -> states; layer None = the mean of all states.
+
+    Raises:
+      TeacherError: naming the file and the reason.
+    """
+    config, weights, normalise = load(folder)
+    for layer in layers:
+        if layer is not None and not 0 <= layer <= config.num_hidden_layers:
+            raise TeacherError(f"{folder}: layer {layer} is not in 0 to {config.num_hidden_layers}")
+
+    def features(w: Weights, audio: jax.Array, lengths: jax.Array | None = None) -> list[jax.Array]:
+        if normalise:
+            mask = None if lengths is None else jnp.arange(audio.shape[1]) < lengths[:, None]
+            mean = audio.mean(axis=-1, keepdims=True, where=mask)
+            variance = jnp.square(audio - mean).mean(axis=-1, keepdims=True, where=mask)
+            audio = (audio - mean) / jnp.sqrt(variance + 1e-7)
+            audio = audio if mask is None else jnp.where(mask, audio, 0.0)
+        states = hidden_states(config, w, audio, lengths)
+        return [sum(states[1:], states[0]) / len(states) if layer is None else states[layer] for layer in layers]
+
+    return config, weights, features
+
+
+def differentiable(folder: Path, layers: Sequence[int | None]) -> Differentiable:
+    """HuBERT or WavLM as a differentiable teacher; layers as in `HubertTeacher`. Raises TeacherError."""
+    _, weights, features = _opened(folder, layers)
+    return Differentiable(HubertTeacher.sample_rate, weights, features)
+
+
 class HubertTeacher:
     """HuBERT or WavLM as a `Teacher`: the mean of all states, or one of them."""
 
@@ -274,23 +304,9 @@ class HubertTeacher:
 
     def __init__(self, folder: Path, layer: int | None) -> None:
         """Args: `layer` is 0 (before the first) to the number of layers; None = the mean. Raises TeacherError."""
-        config, weights, normalise = load(folder)
-        if layer is not None and not 0 <= layer <= config.num_hidden_layers:
-            raise TeacherError(f"{folder}: layer {layer} is not in 0 to {config.num_hidden_layers}")
-        self.dimension = config.hidden_size
-        self._weights = jax.device_put(weights)
-
-        def features(w: Weights, audio: jax.Array, lengths: jax.Array | None) -> jax.Array:
-            if normalise:
-                mask = None if lengths is None else jnp.arange(audio.shape[1]) < lengths[:, None]
-                mean = audio.mean(axis=-1, keepdims=True, where=mask)
-                variance = jnp.square(audio - mean).mean(axis=-1, keepdims=True, where=mask)
-                audio = (audio - mean) / jnp.sqrt(variance + 1e-7)
-                audio = audio if mask is None else jnp.where(mask, audio, 0.0)
-            states = hidden_states(config, w, audio, lengths)
-            return states[layer] if layer is not None else sum(states[1:], states[0]) / len(states)
-
-        self._features, self._frames = jax.jit(features), config.frames
+        config, weights, features = _opened(folder, [layer])
+        self.dimension, self._weights = config.hidden_size, jax.device_put(weights)
+        self._features, self._frames = jax.jit(lambda *arguments: features(*arguments)[0]), config.frames
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         return np.asarray(self._features(self._weights, np.asarray(audio, np.float32), None))

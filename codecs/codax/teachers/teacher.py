@@ -1,8 +1,10 @@
-"""The interface of teachers for distillation."""
+"""The interfaces of teachers."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +16,7 @@ class TeacherError(CodaxError):
 
 
 class Teacher(Protocol):
-    """A network that computes speech features.
+    """A network that computes speech features, for distillation.
 
     Attributes:
       sample_rate: of its input, in Hz.
@@ -33,3 +35,18 @@ class Teacher(Protocol):
     def whole(self, audio: np.ndarray) -> np.ndarray:
         """As `__call__`, for one recording of any length, [time] to [frames, dimension]; no frames if too short."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Differentiable:
+    """A frozen network as a pure function in JAX, for losses on its features of the reconstruction.
+
+    Attributes:
+      sample_rate: of its input, in Hz.
+      weights: tree of float32 arrays. Programs take them as arguments, as they may have hundreds of megabytes.
+      features: (weights, audio float32 [batch, time]) -> features [batch, frames, channels] of one or more layers.
+    """
+
+    sample_rate: int
+    weights: Any
+    features: Callable[[Any, Any], Sequence[Any]]

@@ -14,7 +14,7 @@ import numpy as np
 from codax.config import Config
 from codax.data.pipeline import training_batches
 from codax.quantizers.registry import make_quantizer
-from codax.teachers.open import open_teacher
+from codax.teachers.open import open_differentiable, open_teacher
 from codax.teachers.teacher import Teacher
 from codax.training import language
 from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
@@ -47,7 +47,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         too many non-finite steps.
     """
     config.validate()
-    codec = None  # only for language models, which learn its codes
+    codec, frozen = None, []  # the codec is only for language models, which learn its codes
     if config.lm.codec:
         config, codec = language.with_codec(config)
     workdir = Path(workdir)
@@ -92,6 +92,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             make = functools.partial(make_step, config, axis=mapped.axis)
             evaluator = CodecEvaluator(config, workdir, is_first=is_first)
             prepare = functools.partial(_add_features, _live_teacher(config))
+            if config.loss.self_supervised > 0:
+                frozen = [jax.device_put(open_differentiable(config), mapped.state_sharding)]
         else:
             make_state = functools.partial(language.init_state, config)
             make = functools.partial(language.make_step, config, axis=mapped.axis)
@@ -134,8 +136,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
                 if is_new:
-                    compiled[phase] = mapped.compile(make(phase))
-                state, metrics = compiled[phase](state, batch)
+                    compiled[phase] = mapped.compile(make(phase), frozen=len(frozen))
+                state, metrics = compiled[phase](state, batch, *frozen)
                 if is_new:
                     jax.block_until_ready(state)
                     terminal.say(f"step with {phase}: compiled and run in {time.monotonic() - began:.1f} s")

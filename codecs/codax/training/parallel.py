@@ -108,19 +108,26 @@ class Parallel:
             )
         return batch_size // self.devices * jax.local_device_count()
 
-    def compile(self, step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any, Any], tuple[Any, Any]]:
-        """Maps `step(state, shard) -> (state, metrics)`, built with this object's `axis`.
+    def compile(self, step: Callable[..., tuple[Any, Any]], *, frozen: int = 0) -> Any:
+        """Maps `step(state, shard, *frozen) -> (state, metrics)`, built with this object's `axis`.
 
         The result takes batches from `place`, donates its input state, and is compiled at its first call.
+
+        Args:
+          frozen: number of trees that the step takes after the batch, with arrays in `state_sharding`.
         """
         if self.kind == "single":
             return jax.jit(step, donate_argnums=0)
         if self.kind == "pmap":
-            return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+            return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, *(None,) * frozen), out_axes=None, donate_argnums=0)
         replicated, split = PartitionSpec(), PartitionSpec(AXIS)
         # check_vma=True would sum the gradients of replicated parameters before the step averages them over replicas.
         mapped = jax.shard_map(
-            step, mesh=self._mesh, in_specs=(replicated, split), out_specs=replicated, check_vma=False
+            step,
+            mesh=self._mesh,
+            in_specs=(replicated, split, *(replicated,) * frozen),
+            out_specs=replicated,
+            check_vma=False,
         )
         return jax.jit(mapped, donate_argnums=0)
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from flax.traverse_util import unflatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from codax.codec.loading import load
-from codax.config import Config
+from codax.config import Config, ConfigError, ModelConfig
 from codax.losses.balancer import BalancerState, carry_over, init_balancer
 from codax.storage.tensors import check_arrays
 from codax.training.checkpoints import CONFIG_FILE, Checkpoints
 from codax.training.frozen import keeps_codes
 from codax.training.state import TrainState
+
+_DECODER = "params.decoder."
 
 
 def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -> tuple[TrainState, dict]:
@@ -57,12 +59,27 @@ def adopt(config: Config, workdir: Path | None) -> Config:
         codes_of = (codec.hash.hex(), *theirs.codes_of) if keeps_codes(config) else ()
     return dataclasses.replace(
         config,
-        # Gains were measured with the decoder as it was.
-        model=theirs.model if "decoder" in config.train.freeze else dataclasses.replace(theirs.model, gains_db=()),
+        model=_model_of(config, theirs.model),
         quantizer=dataclasses.replace(config.quantizer.with_codebooks_of(theirs.quantizer), start_step=0),
         loss=dataclasses.replace(config.loss, spectral_start_step=0),
         codes_of=codes_of,
     ).validate()
+
+
+def _model_of(config: Config, theirs: ModelConfig) -> ModelConfig:
+    """Returns the model section of a run that starts from a model with the section `theirs`."""
+    if "decoder" in config.train.freeze:
+        return theirs
+    changes: dict[str, Any] = {"gains_db": ()}  # they were measured with the decoder as it was
+    if config.train.new_decoder:
+        if type(theirs) is not type(config.model) or not theirs.decoder_fields:
+            raise ConfigError(
+                f"config field train.new_decoder: the recipe has a decoder of family {config.model.family}, the model "
+                f"{config.train.start_from} one of {theirs.family}; both must be of the same family, which must have "
+                "more than one decoder"
+            )
+        changes |= {name: getattr(config.model, name) for name in theirs.decoder_fields}
+    return dataclasses.replace(theirs, **changes)
 
 
 def start_from(config: Config, state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
@@ -81,6 +98,8 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
     fresh = {"params": state.generator, "codebook": state.codebook}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
     arrays = codec.flat()
+    if config.train.new_decoder:
+        arrays = _with_new_decoder(arrays, fresh)
     check_arrays(arrays, shapes, Path(name))
     whole = unflatten_dict(arrays, sep=".")
     # Three copies, since no buffer can be donated twice.
@@ -88,3 +107,13 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
         jax.device_put(whole[part], sharding, may_alias=False) for part in ("params", "params", "codebook")
     )
     return state.replace(generator=generator, average=average, codebook=codebook)
+
+
+def _with_new_decoder(arrays: dict[str, Any], fresh: Any) -> dict[str, Any]:
+    """Replaces the decoder's arrays by those of a fresh one, except arrays with the same name and shape."""
+    new = {
+        name: arrays[name] if name in arrays and arrays[name].shape == value.shape else value
+        for name, value in flatten_dict(fresh, sep=".").items()
+        if name.startswith(_DECODER)
+    }
+    return {name: value for name, value in arrays.items() if not name.startswith(_DECODER)} | new

@@ -29,7 +29,7 @@ from codax.training.state import TrainState, has_adversary, set_rate, take_rate,
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 Losses = dict[str, jax.Array]  # unweighted scalars by name of the term
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Step = Callable[..., tuple[TrainState, Metrics]]  # of state, batch and perhaps a frozen teacher
 LossGroup = Callable[[jax.Array, jax.Array], Losses]  # (estimate, target) -> terms that share computation
 
 
@@ -167,12 +167,19 @@ def update_discriminators(
 
 
 def reconstruction_losses(
-    nets: Networks, phase: Phase, state: TrainState, discriminator: Any, made: Reconstruction, axis: str | None
+    nets: Networks,
+    phase: Phase,
+    state: TrainState,
+    discriminator: Any,
+    made: Reconstruction,
+    axis: str | None,
+    teacher: Any = None,
 ) -> tuple[Losses, jax.Array, balancer.BalancerState | None]:
     """Computes the terms on the reconstruction, and their gradient.
 
     Args:
       discriminator: parameters from `update_discriminators`; not used if the phase is not adversarial.
+      teacher: from `teachers.open.open_differentiable`; None without `loss.self_supervised`.
 
     Returns:
       The losses, their joint gradient with respect to the reconstruction, and the balancer's new state.
@@ -182,6 +189,7 @@ def reconstruction_losses(
 
     def compute(group: Sequence[terms.Term], estimate: jax.Array, target: jax.Array) -> Losses:
         inputs = {"target": target, "estimate": estimate, "key": key}
+        inputs |= {} if teacher is None else {"teacher": teacher}
         if group[0].on_discriminators:
             real, fake = (nets.discriminators.apply({"params": discriminator}, x) for x in (target, estimate))
             inputs |= {"real": jax.lax.stop_gradient(real), "fake": fake}
@@ -264,7 +272,7 @@ def update_generator(
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
-    """Builds `step(state, batch) -> (state, metrics)` for one phase.
+    """Builds `step(state, batch, teacher=None) -> (state, metrics)` for one phase.
 
     `batch["audio"]` is this replica's shard [batch, samples, channels]; distillation needs the teacher's
     `batch["features"]` [batch, frames, channels]. State and metrics are equal on every replica. With
@@ -274,13 +282,13 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
     """
     nets = Networks.of(config)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: Batch, teacher: Any = None) -> tuple[TrainState, Metrics]:
         made = forward(nets, phase, state, batch, axis)
         new, discriminator, metrics = state, None, made.metrics
         if phase.adversarial:
             new, discriminator, more = update_discriminators(nets, state, made, axis)
             metrics |= more
-        losses, gradient, balancer_state = reconstruction_losses(nets, phase, state, discriminator, made, axis)
+        losses, gradient, balancer_state = reconstruction_losses(nets, phase, state, discriminator, made, axis, teacher)
         new, more = update_generator(nets, new.replace(balancer=balancer_state), made, losses, gradient, axis)
         return keep_if_finite(state, new, metrics | more)
 

@@ -1,0 +1,70 @@
+"""SpeechTokenizer in small, with its whole adversarial recipe: 0.5 to 4 kbps, trainable on two CPU cores.
+
+Paper: Zhang et al., "SpeechTokenizer", arXiv 2308.16692, and its public code's configuration.
+
+    pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
+    codax data build /data/speech --out data/speech --sample-rate 16000 --teacher wakehubert
+    python train.py --config=configs/speechtokenizer_small.py --workdir=runs/speechtokenizer-small \\
+        --config.data.source=data/speech
+
+docs/results.md has hardware, time, curves and scores.
+
+As in speechtokenizer_16khz: network, multi-period, multi-scale and multi-scale STFT discriminators, least squares,
+losses and their weights, distillation, no quantizer dropout.
+
+Smaller:
+  C = 16, D = 128             a quarter of the channels of the code's network; one layer of LSTM
+  discriminators              periods 2, 3 and 5, two scales and two windows, with 64 (16) channels at most; each step
+                              draws three of them
+  teacher                     a packaged student of HuBERT with 0.6 million parameters; 128 channels
+  batches of 8 x 1 s          Muon for the generator: it learns more in the same number of steps
+  codebooks start at step 500 the network first learns the waveform; discriminators start at step 1,000
+"""
+
+from pathlib import Path
+
+from codax.config import Config
+from codax.config.recipe_files import load_recipe
+
+
+def get_config() -> Config:
+    config = load_recipe(Path(__file__).with_name("speechtokenizer_16khz.py"))
+    config.name = "speechtokenizer_small"
+    model = config.model
+    model.channels = 16
+    model.dimension = 128
+    model.semantic_dimension = 128
+    model.seanet.lstm_layers = 1
+
+    quantizer = config.quantizer
+    quantizer.start_step = 500
+    quantizer.kmeans_alternate = True
+    quantizer.dead_threshold = 0.05
+
+    discriminator = config.discriminator
+    discriminator.periods = (2, 3, 5)
+    discriminator.scales = 2
+    discriminator.hifigan_max_channels = 64
+    discriminator.msstft_windows = (1024, 256)
+    discriminator.msstft_channels = 16
+    discriminator.msstft_kernel = (3, 5)
+    discriminator.start_step = 1_000
+
+    config.teacher.source = "precomputed"
+
+    optimizer = config.optimizer
+    optimizer.kind = "muon"
+    optimizer.learning_rate = 1e-3
+    optimizer.beta1, optimizer.beta2 = 0.8, 0.99
+    optimizer.warmup_steps = 100
+    optimizer.final_fraction = 0.02
+
+    train = config.train
+    train.steps = 20_000
+    train.batch_size = 8
+    train.segment_seconds = 1.0
+    train.ema_decay = 0.999
+    train.log_every = 100
+    train.eval_every = 2_000
+    train.checkpoint_every = 1_000
+    return config
