@@ -56,11 +56,15 @@ DISCRIMINATORS = {
     "discriminator.start_step": 2 * START,
 }
 SELF_SUPERVISED = {"loss.self_supervised": 10.0, "loss.self_supervised_teacher": "wakehubert"}
+BOTH = {**DISCRIMINATORS, **SELF_SUPERVISED}
+FRAMES = {"model.frame_decoder.layers": 6, "model.frame_decoder.channels": 256}
 ARMS: dict[str, tuple[str, dict]] = {
     "a": ("reconstruction", {}),
     "b": ("discriminators", DISCRIMINATORS),
     "c": ("self-supervised", SELF_SUPERVISED),
-    "d": ("both", {**DISCRIMINATORS, **SELF_SUPERVISED}),
+    "d": ("both", BOTH),
+    "e": ("both, frame decoder", {**BOTH, **FRAMES}),
+    "f": ("both, frame decoder with noise", {**BOTH, **FRAMES, "model.noise_channels": 8}),
 }
 
 
