@@ -16,8 +16,10 @@ COLUMNS = {
     "pesq": "PESQ",
     "dnsmos": "DNSMOS",
     "speaker": "speaker similarity",
+    "level": "level, dB",
+    "comb": "comb, dB",
 }
-DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3}
+DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3, "comb": 1}
 
 
 def cell(metrics: dict, name: str) -> str:
@@ -26,7 +28,7 @@ def cell(metrics: dict, name: str) -> str:
         return ""
     digits = DIGITS.get(name, 2)
     note = f" ({interval['note']})" if "note" in interval else ""
-    return f"{interval['mean']:.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}{note}"
+    return f"{interval['mean']:z.{digits}f} ±{(interval['high'] - interval['low']) / 2:.{digits}f}{note}"
 
 
 def table(results: dict) -> list[str]:

@@ -27,8 +27,8 @@ class Broken:
     kind = "baseline"
     kbps = quantizers = None
 
-    def __init__(self, factor: float) -> None:
-        self._factor = factor
+    def __init__(self, factor: float, frame_rate: float | None = None) -> None:
+        self._factor, self.frame_rate = factor, frame_rate
 
     def __call__(self, signal, rate):
         return Output(np.full_like(signal, self._factor), 100, 50)
@@ -40,11 +40,11 @@ def utterance(folder):
 
 
 def _installed() -> list[str]:
-    """The metrics of single signals whose packages are installed."""
+    """The metrics of two signals whose packages are installed."""
     names = []
     for name in registry.NAMES:
         try:
-            if registry.select([name]).measures:
+            if any("frame_rate" not in measure.needs for measure in registry.select([name]).measures):
                 names.append(name)
         except CodaxError:
             continue
@@ -86,6 +86,18 @@ def test_registered_metrics_state_their_floor(utterance, monkeypatch):
     assert rows[0].errors["declared"] == "ValueError: silent; counts as -5, the floor"
     assert rows[0].errors["nan"] == "ValueError: silent"  # silence has no value either
     assert rows[1].scores == {"declared": 1.0} and rows[1].errors == {"nan": "NaN is not a finite number"}
+
+
+def test_the_comb_has_its_floor_where_the_original_has_a_pause_of_the_frame_rate(tmp_path):
+    sound = 0.2 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
+    sound[4000:8800] *= 1e-3  # 0.3 s
+    audio.write(tmp_path / "x.wav", sound, 16_000)
+    utterance = load_utterances(str(tmp_path), split="test", sample_rate=16_000)[0]
+    systems = [Original(), Broken(np.nan, 100.0), Broken(np.nan, 12.5), Broken(0.0, 100.0), Broken(np.nan)]
+    rows = measure(utterance, "x", systems, registry.select(["comb"]), None, None).rows
+    assert [row.floored for row in rows] == [[], ["comb"], [], [], []]
+    assert rows[1].scores == {"comb": 60.0} and abs(rows[3].scores["comb"]) < 1  # silence has no lines
+    assert [row.scores for row in (rows[0], rows[2], rows[4])] == [{}, {}, {}]  # a window at 12.5 Hz has 0.32 s
 
 
 @pytest.fixture
@@ -151,7 +163,7 @@ def test_comparisons_say_how_many_pairs_they_have(results):
 
 def test_plots_say_it_beside_the_point(results, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, handles, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, handles, path: figures.append(figure))
     plots.rate_quality(results, tmp_path / "x.png")
     notes = [text.get_text() for axes in figures[0].axes for text in axes.texts]
     assert "2 of 3" in notes and "1 at the floor" in notes

@@ -34,6 +34,7 @@ class AmrWb(Baseline):
     rates = (16_000,)
     mono = True
     delay = DELAY
+    frame_rate = rates[0] / FRAME
 
     def __init__(self, kbps: float):
         if kbps not in MODES:

@@ -47,6 +47,7 @@ class Baseline(abc.ABC):
       rates: sample rates in Hz that the encoder supports, ascending.
       mono: whether channels are coded separately, each in its own file.
       delay: delay of the decoded audio that the container does not compensate, in samples at the coding rate.
+      frame_rate: frames per second; None if it depends on the sample rate, or is unknown.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Baseline(abc.ABC):
     rates: tuple[int, ...]
     mono: bool = False
     delay: int = 0
+    frame_rate: float | None = None
 
     @abc.abstractmethod
     def encode(self, samples: np.ndarray, sample_rate: int) -> Encoded:

@@ -34,6 +34,7 @@ class Format:
       delay: samples of delay that the container does not record.
       mono: whether the encoder supports one channel only.
       note: description of the settings.
+      frame_rate: frames per second; None if it depends on the sample rate.
     """
 
     encoder: str
@@ -45,6 +46,7 @@ class Format:
     delay: int = 0
     mono: bool = False
     note: str = ""
+    frame_rate: float | None = None
 
 
 _OPUS = {"vbr": "constrained", "frame_duration": "20", "compression_level": "10"}
@@ -61,6 +63,7 @@ FORMATS: dict[str, Format] = {
         options={**_OPUS, "application": "voip"},
         muxer=_OGG,
         note="libopus, application voip, constrained variable bit rate, frames of 20 ms, complexity 10, Ogg",
+        frame_rate=50.0,
     ),
     "opus-audio": Format(
         "libopus",
@@ -70,6 +73,7 @@ FORMATS: dict[str, Format] = {
         options={**_OPUS, "application": "audio"},
         muxer=_OGG,
         note="libopus, application audio, constrained variable bit rate, frames of 20 ms, complexity 10, Ogg",
+        frame_rate=50.0,
     ),
     "mp3": Format("libmp3lame", "mp3", _MPEG_RATES, (8, 320), note="LAME, constant bit rate"),
     # FFmpeg's AAC encoder starts with 1024 priming samples, which ADTS cannot record.
@@ -104,6 +108,7 @@ class PyAVBaseline(Baseline):
             raise BaselineError(f"{name}: this build of PyAV has no encoder {self._format.encoder}") from error
         self.name, self.kbps, self.description = name, kbps, self._format.note
         self.rates, self.mono, self.delay = self._format.rates, self._format.mono, self._format.delay
+        self.frame_rate = self._format.frame_rate
 
     def encode(self, samples: np.ndarray, sample_rate: int) -> Encoded:
         import av

@@ -134,11 +134,19 @@ class _Bench:
             score = float(scores.get(value.key, math.nan))
             if not math.isfinite(score):
                 row.errors[value.key] = reason or f"{value.label} is not a finite number"
-                if value.key not in self._measurable or not math.isfinite(score := _floor(value, measure, inputs)):
+                if not self._original_has(value, measure, inputs):
+                    continue
+                if not math.isfinite(score := _floor(value, measure, inputs)):
                     continue
                 row.errors[value.key] += f"; counts as {score:.3g}, the floor"
                 row.floored.append(value.key)
             row.scores[value.key] = score
+
+    def _original_has(self, value: Value, measure: Measure, inputs: dict[str, Any]) -> bool:
+        """Whether the original can be measured, with the frame rate of the system if that is needed."""
+        if "frame_rate" not in measure.needs:
+            return value.key in self._measurable
+        return math.isfinite(_value(value, measure, inputs | {"degraded": inputs["reference"]}))
 
     def _signals(self, decoded: np.ndarray, rate: int | None = None) -> dict[str, Any]:
         """The inputs `measures.SIGNALS`, resampled to `rate` if given."""
@@ -175,18 +183,23 @@ def _floor(value: Value, measure: Measure, inputs: dict[str, Any]) -> float:
     """The floor of a value: its own, or that of silence; NaN if silence cannot be measured."""
     if value.floor is not None:
         return value.floor
-    silence = inputs | {"degraded": np.zeros_like(inputs["degraded"])}
+    return _value(value, measure, inputs | {"degraded": np.zeros_like(inputs["degraded"])})
+
+
+def _value(value: Value, measure: Measure, inputs: dict[str, Any]) -> float:
+    """One value of a measure; NaN if it cannot be computed."""
     try:
-        return float(measure.compute(*(silence[name] for name in measure.needs))[value.key])
+        return float(measure.compute(*(inputs[name] for name in measure.needs))[value.key])
     except Exception:
         return math.nan
 
 
 def _codes(system: System, output: Output) -> dict[str, Any]:
-    """The inputs `measures.CODES` of a codec."""
+    """The inputs `measures.CODES` of a codec; of a baseline the frame rate, if its frames have one."""
+    rate = {} if system.frame_rate is None else {"frame_rate": system.frame_rate}
     if output.codes is None or not isinstance(system, CodecSystem):
-        return {}
-    return {"codes": output.codes, "codebook_size": system.codebook_size, "frame_rate": system.frame_rate}
+        return rate
+    return {"codes": output.codes, "codebook_size": system.codebook_size, **rate}
 
 
 def _reason(error: Exception) -> str:

@@ -35,16 +35,16 @@ def rate_quality(results: Results, path: Path) -> None:
     keys = [key for key in results.keys if key not in _HIDDEN and _drawable(results, key)]
     columns = min(_COLUMNS, max(1, len(keys)))
     rows = max(1, math.ceil(len(keys) / columns))
-    figure = _figure(columns, rows)
+    figure = figure_of(columns, rows)
     handles: dict[str, Any] = {}
     for index, key in enumerate(keys):
         _panel(figure.add_subplot(rows, columns, index + 1), results, key, handles)
     if not keys:
         figure.text(0.5, 0.5, "no metric with a value at a bit rate", ha="center", va="center")
-    _save(figure, handles, path)
+    save(figure, handles, path)
 
 
-def _figure(columns: int, rows: int) -> Figure:
+def figure_of(columns: int, rows: int) -> Figure:
     """An empty figure for `columns` x `rows` panels."""
     # The object interface needs no display and does not change pyplot's global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,7 +57,7 @@ def _figure(columns: int, rows: int) -> Figure:
     return figure
 
 
-def _save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
+def save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
     if handles:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)), frameon=False
@@ -79,7 +79,7 @@ def information_split(results: Results, path: Path) -> None:
     series = {name: sorted(group, key=_codebooks) for name, group in series.items() if len(group) > 1}
     if not series:
         return
-    figure = _figure(len(_SPLIT), 1)
+    figure = figure_of(len(_SPLIT), 1)
     handles: dict[str, Any] = {}
     for index, key in enumerate(_SPLIT):
         axes = figure.add_subplot(1, len(_SPLIT), index + 1)
@@ -91,7 +91,7 @@ def information_split(results: Results, path: Path) -> None:
         _finish(axes, results, key, handles)
         axes.set_xlabel("number of codebooks", fontsize=8)
         axes.set_xlim(0, 1.06 * max(_codebooks(group[-1]) for group in series.values()))
-    _save(figure, handles, path)
+    save(figure, handles, path)
 
 
 def _codebooks(system: SystemResult) -> int:

@@ -45,6 +45,7 @@ class System(Protocol):
       kind: "original", "anchor", "codec" or "baseline".
       kbps: nominal kilobits per second of one channel's file; None for the original.
       quantizers: codebooks in use; None if it has none.
+      frame_rate: frames per second of one stream; None if it has no frames.
       description: settings.
     """
 
@@ -61,6 +62,8 @@ class System(Protocol):
     @property
     def quantizers(self) -> int | None: ...
     @property
+    def frame_rate(self) -> float | None: ...
+    @property
     def description(self) -> str: ...
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
@@ -72,7 +75,7 @@ class Original:
     """The hidden reference, to which every other system is compared."""
 
     key, label, series, kind = "original", "original", "original", "original"
-    kbps = quantizers = None
+    kbps = quantizers = frame_rate = None
     description = "the signal itself"
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
@@ -83,7 +86,7 @@ class Anchor:
     """The original, low-passed like an anchor of listening tests: a known degradation for comparison."""
 
     kind = "anchor"
-    kbps = quantizers = None
+    kbps = quantizers = frame_rate = None
 
     def __init__(self, name: str) -> None:
         """Args: a key of `codax.baselines.anchors.EDGES`."""
@@ -157,6 +160,7 @@ class BaselineSystem:
     def __init__(self, baseline: Baseline):
         self._baseline = baseline
         self.kbps: float | None = baseline.kbps
+        self.frame_rate = baseline.frame_rate
         self.series = baseline.name
         self.label = f"{baseline.name} {baseline.kbps:g} kbps"
         self.key = safe_name(f"{baseline.name}_{baseline.kbps:g}kbps")

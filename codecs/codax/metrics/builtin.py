@@ -10,8 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from codax.metrics import distances, intelligibility, onsets, pitch, speakers
-from codax.metrics.measures import Measure, Value
+from codax.metrics import comb, distances, intelligibility, onsets, pitch, speakers
+from codax.metrics.measures import SIGNALS, Measure, Value
 from codax.metrics.signals import mono
 
 
@@ -119,6 +119,23 @@ MEASURES: tuple[Measure, ...] = (
             ),
         ),
         lambda r, d, _: {"level": distances.level_difference(r, d)},
+    ),
+    Measure(
+        (
+            Value(
+                "comb",
+                "Comb in pauses",
+                "lower",
+                "Level of the lines at multiples of the frame rate over the median between them, mean over lines in "
+                "dB, in the original's pauses (40 dB below its loud frames), windows of 160 ms; decoded minus "
+                "original. Only for systems with a frame rate, and files with a pause.",
+                "dB",
+                1,
+                floor=comb.LIMIT_DB,
+            ),
+        ),
+        lambda r, d, rate, frame_rate: {"comb": comb.comb(r, d, rate, frame_rate)},
+        needs=(*SIGNALS, "frame_rate"),
     ),
     Measure(
         (
@@ -320,6 +337,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "si_sdr": ("si_sdr",),
     "snr": ("snr",),
     "level": ("level",),
+    "comb": ("comb",),
     "stft": ("stft",),
     "mel": ("mel",),
     "onsets": ("onset_distance", "steady_distance"),
