@@ -60,7 +60,7 @@ class Block(nn.Module):
 
 
 class Depthwise(nn.Module):
-    """A convolution of each channel of [batch, frames, channels] by itself."""
+    """A convolution of every channel of [batch, frames, channels] with a kernel of its own."""
 
     kernel_size: int
     causal: bool
