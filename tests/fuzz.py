@@ -202,7 +202,7 @@ def write_container(path: Path) -> None:
 
 
 def write_channels(path: Path) -> None:
-    """A container of five channels, of which two equal others."""
+    """A container of five channels; the third equals the first, the fifth the second."""
     from codax.containers.container import Meta, pack
 
     meta = Meta("small", bytes(8), 8000, channels=5, num_samples=1600, codebook_size=8, shared=(0, 1, 0, 2, 1))

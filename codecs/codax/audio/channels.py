@@ -141,7 +141,7 @@ def still_equal(first: list[int], block: np.ndarray) -> list[int]:
 
 
 def shared_streams(first: Sequence[int], group: int) -> tuple[int, ...]:
-    """Returns `ChannelMap.shared` for channels of which each equals the channel `first`."""
+    """Returns `ChannelMap.shared` of channels; channel n equals channel `first[n]`, the first of its kind."""
     last = len(first) - 1  # which fills an incomplete group
     groups = [tuple(first[min(n + k, last)] for k in range(group)) for n in range(0, len(first), group)]
     numbers = {kind: number for number, kind in enumerate(dict.fromkeys(groups))}

@@ -37,6 +37,14 @@ class PcmFormat(enum.StrEnum):
 _Format = Annotated[
     PcmFormat, typer.Option("--format", help="Samples: 32-bit float or 16-bit integer, little-endian, interleaved.")
 ]
+_Channels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|each|mix|mid-side",
+        help="Channels of the PCM, each coded, also equal ones, because a pipe cannot know them beforehand; or how to "
+        "code the two of stereo: each, mixed to one, or as mid and side. Default: the model's number.",
+    ),
+]
 
 
 @dataclasses.dataclass
@@ -70,14 +78,7 @@ class Delays:
 def encode_command(
     model: Model = shipped.DEFAULT,
     kbps: Kbps = None,
-    channels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|each|mix|mid-side",
-            help="Channels of the PCM, each coded, also equal ones, because a pipe cannot know them beforehand; or how "
-            "to code the two of stereo: each, mixed to one, or as mid and side. Default: the model's number.",
-        ),
-    ] = None,
+    channels: _Channels = None,
     form: _Format = PcmFormat.f32,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model trained for it.")] = False,
 ) -> None:
@@ -120,10 +121,10 @@ def encode_command(
     target.flush()
     report = Report(consumed / meta.sample_rate, size, 0.0)
     notes = [f"{report.seconds:.2f} s, {delays}", f"{report.kbps:.2f} kbps with headers"]
-    notes += [rates] if (rates := mapped.rates(config.kbps(meta.num_quantizers))) else []
+    notes.append(mapped.rates(config.kbps(meta.num_quantizers)))
     if consumed and meta.streams > 1 and not any(first):
         notes.append("the channels were equal: --channels mix codes them once")
-    _report("; ".join(notes))
+    _report("; ".join(filter(None, notes)))
 
 
 @stream_app.command("decode")

@@ -77,7 +77,7 @@ def encode(
         written += len(scales)
 
     mapped = ChannelMap(described.channels, mixed=described.channels > 1 and (mix or channels == 1))
-    for block in model_blocks(source, described, rate, block_samples(codec.config, 1), mapped=mapped):
+    for block in model_blocks(source, described, rate, block_samples(codec.config, 1), mapped=mapped if mix else None):
         length += len(block)
         write(encoder.push(with_channels(block, channels)[None]), None)
         progress(length / rate)
