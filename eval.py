@@ -3,6 +3,7 @@
 import sys
 
 from absl import app, flags, logging
+from codax.audio.channels import MODES
 from codax.errors import CodaxError
 from codax.metrics import registry
 from codax.runtime.allocator import use_huge_pages
@@ -24,6 +25,7 @@ flags.DEFINE_enum("report", "quality", ["quality", "bitrates"], "Quality of mode
 flags.DEFINE_list("recipes", [], "With --report=bitrates: recipes in addition to models; they get random weights.")
 flags.DEFINE_float("seconds", 20.0, "With --report=bitrates: seconds of speech to code.", lower_bound=1.0)
 flags.DEFINE_string("split", "test", "Split of the data, if it has splits.")
+flags.DEFINE_enum("channels", "each", MODES, "How models code the channels: each at the rate, mixed, mid and side.")
 flags.DEFINE_integer("processes", 1, "Number of processes that share the utterances.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
 flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, or 16000 without one.", lower_bound=0)

@@ -201,6 +201,14 @@ def write_container(path: Path) -> None:
     path.write_bytes(pack(np.ones((1, 400, 2), np.int32), meta))
 
 
+def write_channels(path: Path) -> None:
+    """A container of five channels; the third equals the first, the fifth the second."""
+    from codax.containers.container import Meta, pack
+
+    meta = Meta("small", bytes(8), 8000, channels=5, num_samples=1600, codebook_size=8, shared=(0, 1, 0, 2, 1))
+    path.write_bytes(pack(np.ones((3, 400, 2), np.int32), meta))
+
+
 def write_ecdc(path: Path) -> None:
     builder = ecdc.Builder("encodec_24khz", 4)
     builder.write(np.ones((75, 4), np.int32))
@@ -252,8 +260,10 @@ def read_packets(path: Path) -> object:
 def write_packets(path: Path) -> None:
     from codax.containers.container import Meta
 
-    meta = Meta("small", bytes(8), 8000, channels=1, num_samples=0, codebook_size=8, num_quantizers=2, streams=1)
-    codes = np.ones((1, 20, 2), np.int32)
+    meta = Meta(
+        "small", bytes(8), 8000, channels=2, num_samples=0, codebook_size=8, num_quantizers=2, streams=2, mid_side=True
+    )
+    codes = np.ones((2, 20, 2), np.int32)
     path.write_bytes(
         packets.header(meta) + b"".join(packets.packets(codes, meta)) + packets.last_packet(codes, 1, meta)
     )
@@ -274,6 +284,7 @@ def by_ffmpeg(name: str, codec: str, rate: int) -> Target:
 
 TARGETS = {
     "codax": Target("a.codax", write_container, sealed_mutation, describe),
+    "channels": Target("a.codax", write_channels, sealed_mutation, describe),
     "packets": Target("packets", write_packets, mutated, read_packets),
     "ecdc": Target("a.ecdc", write_ecdc, mutated_ecdc, describe),
     "config": Target("config.json", write_model_folder, as_json, lambda path: read_model(path.parent)),

@@ -48,6 +48,7 @@ def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, chann
     status, out, err = run_here("encode", "in.wav", "a.ecdc", "--model", models / kind, "--kbps", "6")
     assert (status, err) == (0, "")
     assert out.startswith("a.ecdc: 9.30 s, ")
+    assert ("2 channels, mixed to one: 6 kbps" in out) == (channels == 2)
     file = ecdc.read("a.ecdc")
     mixed = signal.mean(axis=1, keepdims=True) if kind == "24khz" else np.repeat(signal, 2, axis=1)[:, :2]
     mixed = signal if channels == config.model.audio_channels else mixed
@@ -67,6 +68,18 @@ def test_an_ecdc_file_holds_what_the_library_gives(run_here, models, kind, chann
     np.testing.assert_allclose(actual, np.clip(codec.decode(same)[0], -1, 1), atol=1.1 / 32768)
     facts = json.loads(run_here("info", "a.ecdc", "--json")[1])
     assert (facts["kind"], facts["num_quantizers"]) == ("ecdc", file.codebooks)
+
+
+def test_an_ecdc_file_of_a_mix_for_a_stereo_model(run_here, models):
+    signal = _write("in.wav", 1.0, 2, 48_000)
+    audio.write("mix.wav", signal.mean(axis=1, keepdims=True), 48_000, subtype="FLOAT")
+    options = ("--model", models / "48khz", "--kbps", "3")
+    assert (
+        "2 channels, mixed to one: 3 kbps" in run_here("encode", "in.wav", "a.ecdc", *options, "--channels", "mix")[1]
+    )
+    assert run_here("encode", "mix.wav", "b.ecdc", *options)[0] == 0
+    with open("a.ecdc", "rb") as first, open("b.ecdc", "rb") as second:
+        assert first.read() == second.read()
 
 
 @pytest.mark.parametrize("channels", [2, 3])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from codax import audio
+from codax.audio.channels import ChannelMap
 from codax.audio.stream import equal_blocks
 from codax.containers import codax_coding, container
 from codax.containers.streamed import ContainerReader
@@ -40,6 +41,87 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
     if seconds > 1:
         middle = slice(rate // 10, len(out) - rate // 10)  # a mean over 4 samples of at most 30 Hz changes little
         assert np.abs(out - signal)[middle].max() < 0.03
+
+
+def _stereo(tmp_path, *columns: float) -> np.ndarray:
+    """Writes in.wav, 5 s at 8 kHz with a sine of 5 Hz in each channel, whose levels are given; returns it."""
+    signal = tones(5.0, 8000, [5.0] * len(columns), level=0.5) * np.float32(columns)
+    audio.write(tmp_path / "in.wav", signal, 8000)
+    return audio.read(tmp_path / "in.wav")[0]
+
+
+def _coded(tmp_path, codec, **options):
+    """Encodes in.wav and decodes it: the report, the description and the audio."""
+    report = codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3, **options)
+    codax_coding.decode(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
+    with ContainerReader(tmp_path / "a.codax") as reader:
+        return report, reader.meta, audio.read(tmp_path / "out.wav")[0]
+
+
+def test_equal_channels_are_coded_once_and_all_restored(tmp_path):
+    _stereo(tmp_path, 1)
+    _, one, mono = _coded(tmp_path, FakeCodec())
+    size = (tmp_path / "a.codax").stat().st_size
+    for columns, entropy in (((1, 1), None), ((1, 1, 1), None), ((1, 1), "adaptive")):
+        _stereo(tmp_path, *columns)
+        report, meta, decoded = _coded(tmp_path, FakeCodec(), entropy=entropy)
+        assert (meta.streams, meta.channels, meta.shared) == (1, len(columns), (0,) * len(columns))
+        np.testing.assert_array_equal(decoded, np.repeat(mono, len(columns), axis=1))
+        assert report.rates == "equal channels, coded once: 48 kbps" + (" before entropy coding" if entropy else "")
+        assert entropy or report.file_bytes == size
+    assert one.shared == ()
+    signal = _stereo(tmp_path, 1, 0.5, 1)
+    report, meta, decoded = _coded(tmp_path, FakeCodec())
+    assert (meta.streams, meta.shared) == (2, (0, 1, 0))
+    np.testing.assert_array_equal(decoded[:, 0], decoded[:, 2])
+    assert np.abs(decoded - signal)[1000:-1000].max() < 0.03
+    assert report.rates == "equal channels, coded once: 2 x 48 kbps = 96 kbps"
+    with pytest.raises(CodaxError, match="do not come from model"):
+        codax_coding.decode(lambda meta: FakeCodec(channels=2), tmp_path / "a.codax", tmp_path / "b.wav")
+
+
+def test_a_difference_at_the_end_counts(tmp_path):
+    signal = _stereo(tmp_path, 1, 1)
+    signal[-1, 1] += 0.25
+    audio.write(tmp_path / "in.wav", signal, 8000)
+    report, meta, _ = _coded(tmp_path, FakeCodec())
+    assert (meta.streams, meta.shared, report.rates) == (2, (), "2 channels x 48 kbps = 96 kbps")
+
+
+def test_mid_and_side_and_a_mix(tmp_path):
+    signal = _stereo(tmp_path, 1, 0.25)
+    report, meta, decoded = _coded(tmp_path, FakeCodec(), channels="mid-side")
+    assert (meta.mid_side, meta.streams, report.rates) == (True, 2, "mid and side: 2 x 48 kbps = 96 kbps")
+    assert np.abs(decoded - signal)[1000:-1000].max() < 0.03
+    codes = container.unpack((tmp_path / "a.codax").read_bytes())[0]
+    audio.write(tmp_path / "in.wav", np.stack([signal.mean(1), signal @ [0.5, -0.5]], axis=1), 8000)
+    _coded(tmp_path, FakeCodec())
+    plain = container.unpack((tmp_path / "a.codax").read_bytes())[0]
+    assert np.abs(codes[..., 0] - plain[..., 0]).max() <= 1  # 16-bit files round
+
+    _stereo(tmp_path, 1, 0.25)
+    report, meta, decoded = _coded(tmp_path, FakeCodec(), channels="mix")
+    assert (meta.channels, meta.streams, meta.mid_side, decoded.shape[1]) == (1, 1, False, 1)
+    assert np.abs(decoded - signal.mean(1, keepdims=True))[1000:-1000].max() < 0.03
+    assert report.rates == "2 channels, mixed to one: 48 kbps"
+    _stereo(tmp_path, 1, 1)
+    assert _coded(tmp_path, FakeCodec(), channels="mid-side")[1].shared == (0, 0)
+
+
+def test_channels_that_cannot_be_coded_so_leave_nothing(tmp_path, monkeypatch):
+    _stereo(tmp_path, 1, 1, 1)
+    for codec, mode, reason in (
+        (FakeCodec(), "mid-side", r"in\.wav: 3 channels cannot be coded as mid and side"),
+        (FakeCodec(channels=2), "mid-side", "needs a model of one channel"),
+        (FakeCodec(), "both", "'both' is not one of each, mix, mid-side"),
+    ):
+        with pytest.raises(CodaxError, match=reason):
+            codax_coding.encode(codec, tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3, channels=mode)
+    monkeypatch.setattr(codax_coding, "channel_map", lambda *args, **options: ChannelMap(3, shared=(0, 1, 0)))
+    _stereo(tmp_path, 1, 0.5, 0.25)  # as if the file was replaced after the comparison of its channels
+    with pytest.raises(CodaxError, match=r"in\.wav: changed while it was read"):
+        codax_coding.encode(FakeCodec(), tmp_path / "in.wav", tmp_path / "a.codax", num_quantizers=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
 
 def test_progress_reaches_the_end(tmp_path):

@@ -255,6 +255,28 @@ def test_info_of_a_container(run, work, models):
     assert "sample rate     44,100\n" in out
 
 
+def test_encode_and_info_say_how_channels_are_coded(run, work, models):
+    signal = np.random.default_rng(0).uniform(-0.5, 0.5, (8000, 2))
+    audio.write("in.wav", signal, 8000)
+    audio.write("equal.wav", signal[:, [0, 0]], 8000)
+    for args, rates, coding, streams in (
+        (("in.wav",), "2 channels x 48 kbps = 96 kbps", "each", None),
+        (("equal.wav",), "equal channels, coded once: 48 kbps", "equal channels once", [0, 0]),
+        (("in.wav", "--channels", "mid-side"), "mid and side: 2 x 48 kbps = 96 kbps", "mid-side", None),
+        (("in.wav", "--channels", "mix"), "2 channels, mixed to one: 48 kbps", "each", None),
+    ):
+        status, out, err = run("encode", *args, "a.codax", "--model", "fake", "--overwrite")
+        assert (status, err) == (0, "")
+        assert f" kbps, {rates}, " in out
+        facts = json.loads(run("info", "a.codax", "--json")[1])
+        assert (facts["channel_coding"], facts["stream_of_channel"]) == (coding, streams)
+        assert facts["kbps_of_file"] == pytest.approx(8 * os.path.getsize("a.codax") / 1000)
+        assert run("decode", "a.codax", "b.wav", "--model", "fake", "--overwrite")[0] == 0
+        assert audio.info("b.wav").channels == (1 if "mix" in args else 2)
+    assert run("encode", "in.wav", "b.codax", "--model", "fake", "--channels", "left")[0] == 2
+    _fails(run("encode", "in.wav", "b.ecdc", "--model", "fake", "--channels", "each"), "have the channels of the model")
+
+
 def test_info_of_audio_and_nothing(run, work, models):
     facts = json.loads(run("info", "in.wav", "--json")[1])
     assert facts.items() >= {"kind": "audio", "sample_rate": 44_100, "channels": 2, "seconds": 0.5}.items()

@@ -34,10 +34,13 @@ def files(tmp_path_factory):
         path = folder / f"{method}.codax"
         codax_coding.encode(codec, folder / "in.wav", path, num_quantizers=3, entropy=method, lm=str(folder / "lm"))
         coded[method] = path.read_bytes()
+    audio.write(folder / "in.wav", np.concatenate([0.5 * signal, 0.25 * signal, 0.5 * signal], axis=1), 8000)
+    codax_coding.encode(codec, folder / "in.wav", path := folder / "shared.codax", num_quantizers=3)
+    coded["shared"] = path.read_bytes()
     return folder, coded
 
 
-@pytest.mark.parametrize(("method", "share"), [(None, 3), ("adaptive", 3), ("lm", 5)])
+@pytest.mark.parametrize(("method", "share"), [(None, 3), ("adaptive", 3), ("lm", 5), ("shared", 5)])
 def test_codax_files(files, tmp_path, method, share):
     folder, coded = files
     data, rng, codec = coded[method], np.random.default_rng(0), FakeCodec()

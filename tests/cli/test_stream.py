@@ -138,6 +138,32 @@ def test_packets_leave_while_the_input_is_open(place):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("mode", ["mid-side", "mix"])
+def test_stereo_as_mid_and_side_or_mixed(place, mode):
+    import codax
+
+    options = ("--model", "causal", "--kbps", "0.5", "--channels", mode)
+    status, stream, report = _run(place, _signal(2).astype("<f4").tobytes(), "encode", *options)
+    assert status == 0, report
+    rates = {"mid-side": "mid and side: 2 x 0.5 kbps = 1 kbps", "mix": "2 channels, mixed to one: 0.5 kbps"}
+    assert report.endswith(f" kbps with headers; {rates[mode]}\n")
+    status, pcm, report = _run(place, stream, "decode")
+    assert status == 0, report
+    codec = codax.load(place / "causal")
+    expected = codec.decode(codec.encode(_signal(2)[None], kbps=0.5, channels=mode))[0]
+    np.testing.assert_allclose(np.frombuffer(pcm, "<f4").reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_equal_channels_of_a_pipe_are_coded_each_and_reported(place):
+    equal = np.repeat(_signal(1), 2, axis=1).astype("<f4").tobytes()
+    options = ("encode", "--model", "causal", "--kbps", "0.5", "--channels", "2")
+    status, stream, report = _run(place, equal, *options)
+    assert status == 0
+    assert "2 channels x 0.5 kbps = 1 kbps; the channels were equal: --channels mix codes them once" in report
+    assert packets.read_header(io.BytesIO(stream).read).streams == 2
+    assert "equal" not in _run(place, _signal(2).astype("<f4").tobytes(), *options)[2]
+
+
 @pytest.mark.parametrize(
     ("args", "data", "reason"),
     [
@@ -146,6 +172,8 @@ def test_packets_leave_while_the_input_is_open(place):
         (("encode", "--model", "causal"), b"12345", "stdin: ends within a sample of 1 channels: 1 bytes remain"),
         (("encode", "--model", "causal"), b"\xff" * 8, "stdin: holds samples that are not finite"),
         (("encode", "--model", "causal", "--kbps", "0.7"), b"", "0.7 kbps cannot be made"),
+        (("encode", "--model", "causal", "--channels", "0"), b"", "--channels: 0 is neither 1 to 255 nor one of each"),
+        (("encode", "--model", "causal", "--channels", "left"), b"", "--channels: left is neither"),
         (("decode",), b"", "stdin: no input, not a stream of codax packets"),
         (("decode",), b"RIFF" * 30, "stdin: not a stream of codax packets"),
     ],

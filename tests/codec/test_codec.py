@@ -1,5 +1,6 @@
 """The codec as a user holds it: shapes, streaming, saving and damaged models."""
 
+import dataclasses
 import functools
 
 import codax
@@ -146,6 +147,30 @@ def test_files_come_back(tmp_path, codec, entropy):
     actual, sound = read(tmp_path / "out.wav")[0], read(tmp_path / "in.wav")[0]
     expected = codec.decode(codec.encode(sound[None], num_quantizers=3))[0]
     np.testing.assert_allclose(actual, np.clip(expected, -1, 1), atol=1e-4)  # 16 bits
+
+
+def test_channels_of_arrays(plain):
+    left, right = signal(seed=1)[0, :, 0], signal(seed=2)[0, :, 0]
+    stereo, equal = np.stack([left, right], 1)[None], np.stack([left, left], 1)[None]
+    each, mix = (plain.encode(stereo, channels=mode) for mode in ("each", "mix"))
+    mid_side = plain.encode(stereo, channels="mid-side")
+    assert (len(each.codes), len(mix.codes), len(mid_side.codes)) == (2, 1, 2)
+    assert (each.mid_side, mid_side.mid_side, mix.channels) == (False, True, 1)
+    np.testing.assert_array_equal(plain.encode(stereo).codes, each.codes)
+    mid, side = (left + right) / 2, (left - right) / 2
+    np.testing.assert_array_equal(mid_side.codes, plain.encode(np.stack([mid, side], 1)[None]).codes)
+    np.testing.assert_array_equal(mix.codes, plain.encode(mid).codes)
+    decoded = plain.decode(dataclasses.replace(mid_side, mid_side=False))[0]
+    expected = np.stack([decoded[:, 0] + decoded[:, 1], decoded[:, 0] - decoded[:, 1]], 1)
+    np.testing.assert_array_equal(plain.decode(mid_side)[0], expected)
+    assert plain.decode(mix).shape == (1, len(left), 1)
+    assert len(plain.encode(equal).codes) == 2  # the shape of the codes does not depend on the samples
+    with pytest.raises(CodaxError, match="audio: 3 channels cannot be coded as mid and side"):
+        plain.encode(np.zeros((1, 100, 3)), channels="mid-side")
+    with pytest.raises(CodaxError, match="'left' is not one of each, mix, mid-side"):
+        plain.encode(stereo, channels="left")
+    with pytest.raises(CodaxError, match="codes of 1 channels, 1 in a signal, are not mid and side"):
+        plain.decode(dataclasses.replace(mix, mid_side=True))
 
 
 def test_fewer_quantizers_are_a_prefix(codec):

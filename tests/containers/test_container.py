@@ -50,6 +50,20 @@ def test_bytes_computed_by_hand():
     assert data == expected
 
 
+def test_fields_of_channels_computed_by_hand():
+    """Bits of the flags, and behind the name the stream of each channel, if there are several streams."""
+    plain = pack(_codes(2, 3, 2), _meta(model_id="m", channels=2))
+    mid_side = pack(_codes(2, 3, 2), _meta(model_id="m", channels=2, mid_side=True))
+    assert (plain[4], mid_side[4]) == (0, 8)
+    assert mid_side == _forge(plain, 4, b"\x08")
+    equal = pack(_codes(1, 3, 2), _meta(model_id="m", channels=2, shared=(0, 0)))
+    assert (equal[4], equal[21:23], len(equal)) == (16, b"\x02\x01", len(pack(_codes(1, 3, 2), _meta(model_id="m"))))
+    some = pack(_codes(2, 3, 2), _meta(model_id="m", channels=3, shared=(0, 1, 0)))
+    assert some[4] == 16
+    assert some[31:35] == b"m\x00\x01\x00"
+    assert container.header_bytes(some) == 35 + 1 + 3
+
+
 def test_streams_are_interleaved_frame_by_frame():
     codes = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])  # [streams, frames, quantizers]
     data = pack(codes, _meta(model_id="", channels=2, codebook_size=256))
@@ -62,9 +76,13 @@ def test_round_trip_of_many_shapes():
         streams, quantizers, frames = int(rng.integers(1, 7)), int(rng.integers(1, 33)), int(rng.integers(0, 60))
         size = int(rng.choice([2, 3, 100, 1000, 1024, 2048, 65536]))
         codes = _codes(streams, frames, quantizers, size, seed)
+        channels = int(rng.integers(streams, 9))
+        more = rng.integers(0, streams, channels - streams).tolist() if channels > streams and rng.integers(2) else []
         meta = _meta(
             model_id="x" * int(rng.integers(0, 26)),
-            channels=int(rng.integers(streams, 9)),
+            channels=channels,
+            shared=(*range(streams), *more) if more else (),
+            mid_side=channels == streams == 2 and bool(rng.integers(2)),
             sample_rate=int(rng.integers(1_000, 768_001)),
             num_samples=int(rng.integers(1, 2**40)) if frames else 0,
             codebook_size=size,
@@ -80,7 +98,7 @@ def test_round_trip_of_many_shapes():
         bits = int(np.ceil(np.log2(size)))
         payload = -(-frames * quantizers * bits * streams // 8)
         assert described.payload_bytes == payload
-        assert len(data) - payload <= 64
+        assert len(data) - payload <= 64 + (channels if more and streams > 1 else 0)
 
 
 @pytest.mark.parametrize("name", ["", "quickstart", "soundstream_denoise_24khz", "n" * 200, "ü" * 30, "a\nb\x1b[0m"])
@@ -140,6 +158,9 @@ def test_random_garbage_is_an_error():
         (3, b"\x02", "version 2 is newer than this program reads"),
         (3, b"\x00", "version 0 is unknown"),
         (4, b"\x80", "flags 0x80 need a feature"),
+        (4, b"\x20", "flags 0x20 need a feature"),
+        (4, b"\x08", "impossible mid and side: 1 channels in 1 streams are not two in two"),
+        (4, b"\x10", "impossible map of 1 channels to 1 streams"),
         (13, b"\0\0\0", "impossible sample rate: 0"),
         (16, b"\0\0\0\0\0\0", "impossible channels: 0"),
         (21, b"\x00", "impossible channels"),
@@ -158,6 +179,33 @@ def test_reasons(offset, value, reason):
     data = pack(_codes(1, 20, 3), _meta())
     with pytest.raises(ContainerError, match=reason):
         unpack(_forge(data, offset, value))
+
+
+@pytest.mark.parametrize(
+    ("streams", "changes"),
+    [
+        (2, {"channels": 3, "shared": (0, 1)}),
+        (2, {"channels": 3, "shared": (0, 0, 0)}),
+        (2, {"channels": 3, "shared": (1, 0, 1)}),  # streams have the order of their first channels
+        (2, {"channels": 3, "shared": (0, 2, 0)}),
+        (2, {"channels": 2, "shared": (0, 1)}),
+        (1, {"channels": 2, "shared": (0, 0), "mid_side": True}),
+        (2, {"channels": 3, "mid_side": True}),
+        (1, {"channels": 2, "mid_side": True}),
+    ],
+)
+def test_impossible_channels(streams, changes):
+    with pytest.raises(ContainerError, match=r"impossible (map|mid and side)"):
+        pack(_codes(streams, 20, 3), _meta(**changes))
+
+
+@pytest.mark.parametrize("stored", [(0, 0, 0), (0, 1, 2), (1, 0, 1), (1, 1, 1), (0, 255, 0)])
+def test_forged_streams_of_channels(stored):
+    data = bytearray(pack(_codes(2, 20, 3), _meta(model_id="m", channels=3, shared=(0, 1, 0))))
+    data[32:35] = bytes(stored)
+    data[35:39] = zlib.crc32(bytes(data[:35])).to_bytes(4, "little")
+    with pytest.raises(ContainerError, match="impossible map of 3 channels to 2 streams"):
+        unpack(bytes(data))
 
 
 def test_reasons_of_the_checksums():

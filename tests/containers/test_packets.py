@@ -19,6 +19,7 @@ META = Meta(
     num_quantizers=3,
     streams=2,
     denoised=True,
+    mid_side=True,
 )
 
 

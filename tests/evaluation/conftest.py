@@ -39,21 +39,20 @@ class FakeCodec:
         if np.abs(signals).max() > 0.999:
             raise CodaxError("too loud")
         _, length, channels = signals.shape
-        assert channels == 1
-        frames = np.pad(signals[0, :, 0], (0, length % 2)).reshape(-1, 2).mean(axis=1)
+        frames = np.pad(signals[0].T, ((0, 0), (0, length % 2))).reshape(channels, -1, 2).mean(axis=2)
         first = np.clip(np.rint((frames + 1) * 127.5), 0, 255)
         second = np.clip(np.rint((frames - (first / 127.5 - 1)) * 127.5**2 + 127.5), 0, 255)
-        codes = np.stack([first, second], axis=1).astype(np.int32)[None]
+        codes = np.stack([first, second], axis=2).astype(np.int32)
         return FakeTokens(codes[:, :, : self.config.quantizers_for(kbps)], length)
 
     def vectors(self, codes):
         return np.stack([np.ones(codes.shape[:2]), codes[..., 0] / 100], axis=-1)
 
     def decode(self, tokens):
-        frames = tokens.codes[0, :, 0] / 127.5 - 1
+        frames = tokens.codes[..., 0] / 127.5 - 1
         if tokens.codes.shape[2] == 2:
-            frames = frames + (tokens.codes[0, :, 1] - 127.5) / 127.5**2
-        return np.repeat(frames, 2)[None, : tokens.length, None].astype(np.float32)
+            frames = frames + (tokens.codes[..., 1] - 127.5) / 127.5**2
+        return np.repeat(frames, 2, axis=1)[:, : tokens.length].T[None].astype(np.float32)
 
 
 class FakeRecognizer:

@@ -162,6 +162,39 @@ def test_the_first_codebook_and_the_split(finished):
     assert finished[0].about["settings"]["phones"].startswith("label files in")
 
 
+@pytest.mark.parametrize(
+    ("columns", "mode", "suffix", "streams"),
+    [
+        ((1, 1), "each", "", 1),  # equal channels, whose real rate is the nominal one
+        ((1, 0.5), "each", " x 2", 2),
+        ((1, 0.5), "mid-side", " x 2", 2),
+        ((1, 0.5), "mix", "", 1),
+    ],
+)
+def test_rates_of_several_channels_are_not_hidden(evaluate, folder, tmp_path, columns, mode, suffix, streams):
+    pytest.importorskip("av")
+    data = tmp_path / "stereo"
+    data.mkdir()
+    for name in ("clip0", "clip1"):
+        audio.write(data / f"{name}.wav", audio.read(folder / f"{name}.wav")[0] * np.float32(columns), RATE)
+    options = {"data": str(data), "kbps": [128.0], "metrics": ("snr",), "baselines": ("g722:64",), "channels": mode}
+    _, fake, g722 = evaluate(**options).systems
+    assert fake.label == f"fake 128 kbps{suffix}"
+    assert fake.streams == (streams, streams) and fake.nominal_kbps == 128.0
+    assert fake.payload_bits_per_second.mean == pytest.approx(streams * 128_000, rel=1e-3)
+    equal = columns == (1, 1)
+    assert (g722.label, g722.streams) == (f"g722 64 kbps{'' if equal else ' x 2'}", (1, 1) if equal else (2, 2))
+    assert g722.bits_per_second.mean == pytest.approx((1 if equal else 2) * 64_000, rel=0.05)
+    assert fake.failed == 0 and fake.metrics["snr"].mean > (15 if mode != "mix" else 5)
+
+
+def test_channels_of_several_numbers(evaluate, folder):
+    clip = audio.read(folder / "clip0.wav")[0]
+    audio.write(folder / "stereo.wav", np.concatenate([clip, clip / 2], axis=1), RATE)
+    system = evaluate(kbps=[128.0], metrics=("snr",), baselines=()).systems[1]
+    assert (system.label, system.streams) == ("fake 128 kbps x 1 to 2", (1, 2))
+
+
 def test_rates_as_numbers_of_codebooks(evaluate):
     results = evaluate(quantizers=[2], metrics=("snr",), baselines=())
     assert [system.key for system in results.systems] == ["original", "fake_128kbps"]

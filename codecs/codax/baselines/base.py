@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from codax.audio import resample, to_int16
+from codax.audio.channels import channel_map
 from codax.errors import CodaxError
 
 
@@ -30,11 +31,12 @@ class Encoded:
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-    """A coded signal: `audio` float32, with shape and rate of the original, and the size of the file."""
+    """A coded signal: `audio` float32, with shape and rate of the original, and the size of its `files` together."""
 
     audio: np.ndarray
     file_bytes: int
     payload_bytes: int
+    files: int = 1
 
 
 class Baseline(abc.ABC):
@@ -45,7 +47,7 @@ class Baseline(abc.ABC):
       kbps: requested rate; the actual rate is measured.
       description: settings, for reports.
       rates: sample rates in Hz that the encoder supports, ascending.
-      mono: whether channels are coded separately, each in its own file.
+      mono: whether channels are coded separately, each in its own file, and equal ones once.
       delay: delay of the decoded audio that the container does not compensate, in samples at the coding rate.
       frame_rate: frames per second; None if it depends on the sample rate, or is unknown.
     """
@@ -87,7 +89,9 @@ class Baseline(abc.ABC):
             raise BaselineError(f"{self.name}: expected audio [time, channels], got shape {audio.shape}")
         rate = next((r for r in self.rates if r >= sample_rate), self.rates[-1])
         samples = to_int16(resample(audio, sample_rate, rate))
-        parts = np.split(samples, samples.shape[1], axis=1) if self.mono else [samples]
+        mapped = channel_map("each", audio.shape[1], 1, [audio] if self.mono else ())
+        samples = mapped.forward(samples)
+        parts = np.split(samples, mapped.coded, axis=1) if self.mono else [samples]
         decoded, file_bytes, payload_bytes = [], 0, 0
         for part in parts:
             encoded = self.encode(part, rate)
@@ -98,7 +102,7 @@ class Baseline(abc.ABC):
             decoded.append(_fit(resample(out, out_rate, sample_rate), len(audio)))
             file_bytes += self.file_bytes(encoded)
             payload_bytes += encoded.payload_bytes
-        return Coded(np.concatenate(decoded, axis=1), file_bytes, payload_bytes)
+        return Coded(mapped.backward(np.concatenate(decoded, axis=1)), file_bytes, payload_bytes, len(parts))
 
 
 def _fit(audio: np.ndarray, length: int) -> np.ndarray:

@@ -42,6 +42,7 @@ def run(flags: Any) -> None:
         seed=flags.seed,
         sample_rate=flags.sample_rate or None,
         labels=flags.labels or None,
+        channels=flags.channels,
         processes=flags.processes,
     )
     table.print_table(results)

@@ -84,6 +84,7 @@ def _ecdc(path: Path) -> dict[str, Any]:
 
 def _container(path: Path) -> dict[str, Any]:
     from codax.containers import container
+    from codax.containers.header_fields import METHODS
     from codax.containers.streamed import ContainerReader
 
     with ContainerReader(path) as reader:
@@ -99,6 +100,8 @@ def _container(path: Path) -> dict[str, Any]:
         "channels": meta.channels,
         "samples": meta.num_samples,
         "seconds": seconds,
+        "channel_coding": "mid-side" if meta.mid_side else "equal channels once" if meta.shared else "each",
+        "stream_of_channel": list(meta.shared) or None,
         "streams": meta.streams,
         "num_quantizers": meta.num_quantizers,
         "codebook_size": meta.codebook_size,
@@ -106,7 +109,7 @@ def _container(path: Path) -> dict[str, Any]:
         "frames": meta.frames,
         "denoised": meta.denoised,
         "bytes": size,
-        "coding": "packed" if meta.coding is None else container.METHODS[meta.coding.method],
+        "coding": "packed" if meta.coding is None else METHODS[meta.coding.method],
         "blocks": meta.blocks if meta.coding else None,
         "code_bytes": meta.code_bytes,
         "packed_bytes": meta.packed_bytes if meta.coding else None,

@@ -51,6 +51,14 @@ class Entropy(enum.StrEnum):
     best = "best"  # lm if the model has one
 
 
+class Channels(enum.StrEnum):
+    """How `codax encode` codes the channels of a file."""
+
+    each = "each"
+    mix = "mix"
+    mid_side = "mid-side"
+
+
 class Damage(enum.StrEnum):
     """How `codax decode` handles damaged blocks of entropy-coded codes."""
 
@@ -114,6 +122,13 @@ def encode(
         int | None,
         typer.Option(min=1, help="Beam width of the codebook search: better and slower. Default: the model's."),
     ] = None,
+    channels: Annotated[
+        Channels | None,
+        typer.Option(
+            help="each: every channel at the rate; mix: their mean, decoded to one channel; mid-side: mean and "
+            "difference of two. Equal channels are coded once. Default: each, or the model's number in .ecdc files.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Encode an audio file to a .codax file, or with an EnCodec model to EnCodec's .ecdc format."""
@@ -133,6 +148,7 @@ def encode(
             denoise=denoise,
             entropy=entropy.value if entropy else None,
             lm=lm,
+            channels=channels.value if channels else None,
             progress=progress.reach,
         )
     print(f"{target}: {_summary(report)}")
@@ -260,8 +276,9 @@ app.add_typer(mushra_app, name="mushra")
 
 
 def _summary(report) -> str:
+    rates = f"{report.rates}, " if report.rates else ""
     return (
-        f"{report.seconds:.2f} s, {report.file_bytes:,} bytes, {report.kbps:.2f} kbps, "
+        f"{report.seconds:.2f} s, {report.file_bytes:,} bytes, {report.kbps:.2f} kbps, {rates}"
         f"{report.real_time_factor:.1f}x real time"
     )
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import numpy as np
 import typer
@@ -17,6 +17,9 @@ import codax
 from codax.cli.options import Kbps, Model
 from codax.codec import shipped
 from codax.errors import CodaxError
+
+if TYPE_CHECKING:
+    from codax.audio.channels import ChannelMap
 
 stream_app = typer.Typer(help="Encode and decode through pipes, in real time.", no_args_is_help=True)
 _READ_BYTES = 1 << 16
@@ -33,6 +36,14 @@ class PcmFormat(enum.StrEnum):
 
 _Format = Annotated[
     PcmFormat, typer.Option("--format", help="Samples: 32-bit float or 16-bit integer, little-endian, interleaved.")
+]
+_Channels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|each|mix|mid-side",
+        help="Channels of the PCM, each coded, also equal ones, because a pipe cannot know them beforehand; or how to "
+        "code the two of stereo: each, mixed to one, or as mid and side. Default: the model's number.",
+    ),
 ]
 
 
@@ -67,46 +78,53 @@ class Delays:
 def encode_command(
     model: Model = shipped.DEFAULT,
     kbps: Kbps = None,
-    channels: Annotated[int | None, typer.Option(min=1, max=255, help="Channels. Default: the model's.")] = None,
+    channels: _Channels = None,
     form: _Format = PcmFormat.f32,
     denoise: Annotated[bool, typer.Option("--denoise", help="Remove noise, with a model trained for it.")] = False,
 ) -> None:
     """Encode PCM at the model's rate from stdin to packets on stdout; a packet is sent when its frames are complete."""
+    from codax.audio.channels import still_equal
     from codax.containers import origin, packets
     from codax.containers.codax_coding import describe
-    from codax.containers.signals import split_streams
+    from codax.containers.signals import Report, split_streams
 
     source, target = _pipes("PCM", "packets")
     codec = codax.load(model)
     config = codec.config
-    width = channels or config.model.audio_channels
+    mapped = _channel_map(channels, config.model.audio_channels)
     meta = describe(
         codec,
         sample_rate=config.model.sample_rate,
-        channels=width,
+        channels=mapped,
         num_quantizers=config.quantizers_for(kbps),
         denoise=denoise,
     )
     encoder = codec.stream_encoder(num_quantizers=meta.num_quantizers, batch=meta.streams, denoise=denoise)
     encoder.prepare(_SIZES)
     origin.remember(codec)
-    target.write(packets.header(meta))
+    size = target.write(packets.header(meta))
     target.flush()
     delays, consumed, produced = Delays(meta.sample_rate), 0, 0
-    for signal in _samples(source, form, width):
+    first = [0] * mapped.channels  # for each channel the first one that has been equal so far
+    for signal in _samples(source, form, mapped.channels):
         began = time.perf_counter()
         consumed += len(signal)
-        codes = encoder.push(split_streams(signal, config.model.audio_channels))
-        for packet in packets.packets(codes, meta):
-            target.write(packet)
+        first = still_equal(first, signal)
+        codes = encoder.push(split_streams(mapped.forward(signal), config.model.audio_channels))
+        size += sum(target.write(packet) for packet in packets.packets(codes, meta))
         target.flush()
         if codes.shape[1]:
             delays.add(consumed - produced, began)
             produced += codes.shape[1] * config.hop
     codes = encoder.finish()
-    target.write(packets.last_packet(codes, produced + codes.shape[1] * config.hop - consumed, meta))
+    size += target.write(packets.last_packet(codes, produced + codes.shape[1] * config.hop - consumed, meta))
     target.flush()
-    _report(f"{consumed / meta.sample_rate:.2f} s, {delays}")
+    report = Report(consumed / meta.sample_rate, size, 0.0)
+    notes = [f"{report.seconds:.2f} s, {delays}", f"{report.kbps:.2f} kbps with headers"]
+    notes.append(mapped.rates(config.kbps(meta.num_quantizers)))
+    if consumed and meta.streams > 1 and not any(first):
+        notes.append("the channels were equal: --channels mix codes them once")
+    _report("; ".join(filter(None, notes)))
 
 
 @stream_app.command("decode")
@@ -118,7 +136,7 @@ def decode_command(
 ) -> None:
     """Packets on stdin to PCM at the model's rate on stdout, each packet's audio as soon as it is there."""
     from codax.containers import origin, packets
-    from codax.containers.codax_coding import check_fit
+    from codax.containers.codax_coding import channels_of, check_fit
     from codax.containers.container import ContainerError
     from codax.containers.signals import join_streams
 
@@ -127,6 +145,7 @@ def decode_command(
         meta = packets.read_header(source.read)
         codec = origin.find(meta, "stdin", model, codax.load)
         check_fit(codec, meta, "stdin")
+        mapped = channels_of(codec, meta)
         decoder = codec.stream_decoder(batch=meta.streams, denoise=meta.denoised)
         decoder.prepare(_SIZES, meta.num_quantizers)
         delays, consumed, produced = Delays(meta.sample_rate), 0, 0
@@ -134,7 +153,7 @@ def decode_command(
             began = time.perf_counter()
             consumed += codes.shape[1] * codec.config.hop
             signal = packets.decode(decoder, codes, excess)
-            target.write(_bytes(join_streams(signal, meta.channels), form))
+            target.write(_bytes(mapped.backward(join_streams(signal, mapped.coded)), form))
             target.flush()
             if signal.shape[1]:
                 delays.add(consumed - produced, began)
@@ -142,6 +161,19 @@ def decode_command(
     except ContainerError as error:
         raise ContainerError(f"stdin: {error}") from error
     _report(f"{produced / meta.sample_rate:.2f} s, {delays}")
+
+
+def _channel_map(channels: str | None, group: int) -> ChannelMap:
+    """The map of a number of channels, each coded, of a mode for stereo, or of the model's channels (`group`)."""
+    from codax.audio.channels import MODES, channel_map
+    from codax.config.checks import MOST_CHANNELS
+
+    if channels in MODES:
+        return channel_map(channels, 2, group)
+    number = group if channels is None else int(channels) if channels.isascii() and channels.isdigit() else 0
+    if not 1 <= number <= MOST_CHANNELS:
+        raise CodaxError(f"--channels: {channels} is neither 1 to {MOST_CHANNELS} nor one of {', '.join(MODES)}")
+    return channel_map("each", number, group)
 
 
 def _pipes(takes: str, gives: str) -> tuple[BinaryIO, BinaryIO]:

@@ -127,6 +127,8 @@ def checked_parts(config: Config, tokens: Any) -> list[Tokens]:
     streams = clips if channels == model.audio_channels else clips * channels
     if streams < 1 or model.audio_channels not in (1, channels) or len(codes) % streams:
         raise CodaxError(f"codes of {len(codes)} signals are not those of {clips} x {channels} channels")
+    if tokens.mid_side and (channels, model.audio_channels) != (2, 1):
+        raise CodaxError(f"codes of {channels} channels, {model.audio_channels} in a signal, are not mid and side")
     parts = dataclasses.replace(tokens, codes=codes, sample_rate=rate).split()
     for part in parts:
         frames = part.codes.shape[1]

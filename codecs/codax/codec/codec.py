@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codax.audio.arrays import padded
+from codax.audio.channels import Mode, channel_map
 from codax.codec import checks, coder
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
@@ -28,9 +29,7 @@ class Codec:
     """Encoder, codebooks and decoder with their weights.
 
     Attributes:
-      config: the model's config.
-      model_id: the model's name.
-      path: the model's folder, if it was loaded from one.
+      config, model_id, path: the model's config, its name, and its folder, if it was loaded from one.
       module, params, codebook: the Linen module and all arrays as trained, on the device, for
         `module.apply({"params": params, "codebook": codebook}, ...)`. To use other arrays, make another `Codec`.
       hash: 8 bytes that identify everything that decides the codes.
@@ -81,6 +80,7 @@ class Codec:
         num_quantizers: int | None = None,
         denoise: bool = False,
         lengths: ArrayLike | None = None,
+        channels: Mode = "each",
     ) -> Tokens:
         """Encodes audio.
 
@@ -88,10 +88,10 @@ class Codec:
           audio: [batch, time, channels], or [time] or [time, channels] for one signal, or a list of such signals of
             unequal lengths. Floats of full scale 1, or int16, int32 or uint8, which are scaled by their type.
           sample_rate: rate of the audio, Hz; None = the model's. Audio of other rates is resampled.
-          kbps: bit rate per coded signal, kilobits per second; None = the model's highest.
-          num_quantizers: bit rate as a number of quantizers, instead of `kbps`.
+          kbps, num_quantizers: rate per coded signal, kilobits per second, or as quantizers; None = the highest.
           denoise: remove noise; the model must have FiLM.
           lengths: int [batch], samples of each signal of a padded batch. Each has the codes that it has alone.
+          channels: code "each" channel, also equal ones, their "mix", which stays one channel, or "mid-side".
 
         Raises:
           CodaxError: the model does not have this bit rate, or audio, rate or lengths are invalid.
@@ -99,14 +99,14 @@ class Codec:
         clips, model = checks.checked_clips(audio, lengths), self.config.model
         rate = checks.checked_rate(self.config, sample_rate)
         levels = checks.chosen_levels(self.config, kbps, num_quantizers)
-        coded = coder.encode(self.engine, [to_signals(clip, rate, model) for clip in clips], levels, denoise)
-        return from_clips(coded, clips, rate, denoise)
+        mapped = channel_map(channels, clips[0].shape[2], model.audio_channels)
+        coded = coder.encode(self.engine, [to_signals(clip, rate, model, mapped) for clip in clips], levels, denoise)
+        return from_clips(coded, clips, rate, denoise, mapped)
 
     def decode(self, tokens: Tokens | ArrayLike) -> np.ndarray:
         """Decodes tokens to float32 [batch, time, channels] of the original length, rate and channels.
 
-        Shorter clips of unequal lengths are followed by zeros. An array of codes [batch, frames, quantizers] gives
-        whole frames at the model's rate.
+        Zeros follow the shorter clips of unequal lengths. An array of codes gives whole frames at the model's rate.
         """
         parts = checks.checked_parts(self.config, tokens)
         signals = coder.decode(self.engine, parts)

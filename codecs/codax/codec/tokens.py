@@ -9,6 +9,7 @@ import numpy as np
 
 from codax.audio import resample
 from codax.audio.arrays import padded
+from codax.audio.channels import ChannelMap
 from codax.config import ModelConfig
 from codax.errors import CodaxError
 
@@ -26,6 +27,7 @@ class Tokens:
       denoise: whether noise was removed; models that condition their decoder need it in decoding too.
       scales: float32 [batch, segments], by which a model that normalises divided each segment; `codes` has the
         segments' frames in sequence.
+      mid_side: whether the two channels of the codes are mid and side, which become left and right.
       lengths, frames: int [clips], samples per channel and frames of each of several clips; `length` is that of the
         longest, and zeros follow the codes and scales of the others. None = all signals have `length`.
     """
@@ -38,6 +40,7 @@ class Tokens:
     scales: np.ndarray | None = None
     lengths: np.ndarray | None = None
     frames: np.ndarray | None = None
+    mid_side: bool = False
 
     def split(self) -> list[Tokens]:
         """Returns the tokens of each clip as it has them alone; those of one length stay together."""
@@ -56,25 +59,30 @@ class Tokens:
 
 
 def from_clips(
-    coded: Sequence[tuple[np.ndarray, np.ndarray | None]], clips: Sequence[np.ndarray], sample_rate: int, denoise: bool
+    coded: Sequence[tuple[np.ndarray, np.ndarray | None]],
+    clips: Sequence[np.ndarray],
+    sample_rate: int,
+    denoise: bool,
+    mapped: ChannelMap,
 ) -> Tokens:
     """Returns the tokens of clips [batch, time, channels] with these (codes, scales); inverts `Tokens.split`."""
     codes, scales = [c for c, _ in coded], [s for _, s in coded if s is not None]
-    lengths, channels = np.asarray([clip.shape[1] for clip in clips]), clips[0].shape[2]
-    joined = padded(scales) if scales else None
-    tokens = Tokens(padded(codes), int(lengths.max()), sample_rate, channels, denoise, joined)
+    lengths, joined = np.asarray([clip.shape[1] for clip in clips]), padded(scales) if scales else None
+    tokens = Tokens(padded(codes), int(lengths.max()), sample_rate, mapped.restored, denoise, joined)
+    tokens = dataclasses.replace(tokens, mid_side=mapped.mid_side)
     if len(clips) == 1:
         return tokens
     return dataclasses.replace(tokens, lengths=lengths, frames=np.asarray([part.shape[1] for part in codes]))
 
 
-def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig) -> np.ndarray:
+def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig, mapped: ChannelMap) -> np.ndarray:
     """Converts audio [batch, time, channels] to the signals that a model codes, at its rate.
 
     Args:
       audio: float, of any rate and number of channels.
       sample_rate: rate of the audio, Hz.
       model: the codec's model section.
+      mapped: the map of the channels.
 
     Returns:
       [batch, time, model channels], or [batch * channels, time, 1] for a mono model.
@@ -82,6 +90,7 @@ def to_signals(audio: np.ndarray, sample_rate: int, model: ModelConfig) -> np.nd
     Raises:
       CodaxError: the model has several channels and the audio has another number.
     """
+    audio = mapped.forward(audio)
     channels = audio.shape[2]
     if channels == model.audio_channels:
         signals = audio
@@ -99,7 +108,8 @@ def from_signals(signals: np.ndarray, tokens: Tokens, model: ModelConfig) -> np.
     signals = np.pad(signals, ((0, 0), (0, missing), (0, 0)))[:, : tokens.length]
     if signals.shape[2] == tokens.channels:
         return signals
-    return np.moveaxis(signals.reshape(-1, tokens.channels, tokens.length), 1, 2)
+    coded = np.moveaxis(signals.reshape(-1, tokens.channels, tokens.length), 1, 2)
+    return ChannelMap(tokens.channels, mid_side=tokens.mid_side).backward(coded)
 
 
 def _resampled(signals: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from codax.containers.container import CHECKSUM, LEAST_BLOCK, METHODS, TABLE_ENTRY, Coding, ContainerError, Meta
+from codax.containers.container import CHECKSUM, TABLE_ENTRY, ContainerError, Meta
+from codax.containers.header_fields import LEAST_BLOCK, METHODS, Coding
 from codax.entropy import coding
 from codax.entropy.rans import least_bits
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codax import audio
+from codax.audio.channels import ChannelMap, channel_map, shared_streams
 from codax.audio.segments import bounds
 from codax.containers.blocks import new_coding
-from codax.containers.container import METHODS, Meta
+from codax.containers.container import Meta
 from codax.containers.frequencies import frequency_model
+from codax.containers.header_fields import METHODS
 from codax.containers.signals import (
     Progress,
     Report,
@@ -30,29 +32,41 @@ if TYPE_CHECKING:
     from codax.codec.codec import Codec
     from codax.config import Config
 
+EQUALITY_SECONDS = 4.0  # of audio in which channels are compared at a time
 _FADE_SECONDS = 0.005
 _ROUNDING = 2  # frames: a sample more, from rounding in the resampling, adds at most a frame to two segments
 
 
-def describe(codec: Codec, *, sample_rate: int, channels: int, num_quantizers: int, denoise: bool = False) -> Meta:
+def describe(
+    codec: Codec, *, sample_rate: int, channels: int | ChannelMap, num_quantizers: int, denoise: bool = False
+) -> Meta:
     """Describes the codes of audio before encoding; samples and frames are counted later.
 
     A model with fewer channels than the audio codes groups of channels independently; for a model with more channels
-    the last channel is repeated.
+    the last channel is repeated. A number of channels stands for the map that codes each.
     """
     model = codec.config.model
+    if isinstance(channels, int):
+        channels = ChannelMap(channels, model.audio_channels)
     return Meta(
         model_id=codec.model_id,
         model_hash=codec.hash,
         sample_rate=sample_rate,
-        channels=channels,
+        channels=channels.restored,
         num_samples=0,
         codebook_size=codec.config.quantizer.codebook_size,
         num_quantizers=num_quantizers,
-        streams=-(-channels // model.audio_channels),
+        streams=channels.streams,
         denoised=denoise,
         scaled=model.normalize,
+        mid_side=channels.mid_side,
+        shared=channels.shared,
     )
+
+
+def channels_of(codec: Codec, meta: Meta) -> ChannelMap:
+    """Returns the map by which a model codes the channels of a container."""
+    return ChannelMap(meta.channels, codec.config.model.audio_channels, mid_side=meta.mid_side, shared=meta.shared)
 
 
 def encode(
@@ -64,6 +78,7 @@ def encode(
     denoise: bool = False,
     entropy: str | None = None,
     lm: str | os.PathLike[str] | None = None,
+    channels: str = "each",
     progress: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file of any rate and channel count into a `.codax` file.
@@ -76,21 +91,24 @@ def encode(
       denoise: whether to remove noise.
       entropy: "adaptive" or "lm" entropy-codes the codes, which makes the file smaller; None packs them.
       lm: folder of the language model for "lm"; None = `lm` in the codec's folder.
+      channels: "each", "mix" or "mid-side"; see `codax.audio.channels`. Equal channels are coded once.
       progress: called with the seconds of audio done so far.
 
     Raises:
       AudioError, ContainerError: naming the file.
     """
     described, config = audio.info(source), codec.config
-    meta = describe(
-        codec, sample_rate=described.rate, channels=described.channels, num_quantizers=num_quantizers, denoise=denoise
+    group = config.model.audio_channels
+    mapped = channel_map(
+        channels, described.channels, group, audio.blocks(source, EQUALITY_SECONDS), name=os.fspath(source)
     )
+    meta = describe(codec, sample_rate=described.rate, channels=mapped, num_quantizers=num_quantizers, denoise=denoise)
     model = None
     if entropy is not None:
         model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm)
         meta = dataclasses.replace(meta, coding=new_coding(entropy, model, block_frames))
     begin = time.perf_counter()
-    size, group = block_samples(config, meta.streams), config.model.audio_channels
+    size = block_samples(config, meta.streams)
     with ContainerWriter(target, meta, model) as writer:
         encoder = codec.block_encoder(num_quantizers=num_quantizers, batch=meta.streams, denoise=denoise)
 
@@ -98,7 +116,7 @@ def encode(
             writer.num_samples += frames
 
         last: np.ndarray | None = None
-        for block in model_blocks(source, described, config.model.sample_rate, size, count):
+        for block in model_blocks(source, described, config.model.sample_rate, size, count, mapped):
             if len(block) < size:  # only the last one can be
                 last = split_streams(block, group)
             else:
@@ -106,7 +124,10 @@ def encode(
             progress(writer.num_samples / described.rate)
         writer.write(encoder.finish(last))
         writer.scales = encoder.scales
-    return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin)
+    rates = mapped.rates(config.kbps(num_quantizers))
+    if rates and entropy is not None:
+        rates += " before entropy coding"
+    return Report(writer.meta.seconds, writer.meta.file_bytes, time.perf_counter() - begin, rates=rates)
 
 
 def decode(
@@ -159,7 +180,8 @@ def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] |
         batch=meta.streams,
         denoise=meta.denoised,
     )
-    resample = audio.StreamResampler(model_rate, meta.sample_rate, meta.channels)
+    mapped = channels_of(codec, meta)
+    resample = audio.StreamResampler(model_rate, meta.sample_rate, mapped.coded)
     model = None
     if meta.coding is not None:
         model, _ = frequency_model(codec, METHODS[meta.coding.method], meta.num_quantizers, meta.streams, lm)
@@ -169,9 +191,9 @@ def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] |
         if codes.shape[1] < block_frames:  # only the last one can be
             last = codes
         else:
-            yield resample(join_streams(decoder.push(codes), meta.channels))
-    yield resample(join_streams(decoder.finish(last), meta.channels))
-    yield resample(np.zeros((0, meta.channels), np.float32), last=True)
+            yield mapped.backward(resample(join_streams(decoder.push(codes), mapped.coded)))
+    yield mapped.backward(resample(join_streams(decoder.finish(last), mapped.coded)))
+    yield mapped.backward(resample(np.zeros((0, mapped.coded), np.float32), last=True))
 
 
 def _gaps(reader: ContainerReader, config: Config) -> list[list[int]]:
@@ -188,7 +210,8 @@ def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
             f"{source}: holds {meta.num_quantizers} quantizers of {meta.codebook_size} entries; model {codec.model_id} "
             f"has {config.quantizer.num_quantizers} of {config.quantizer.codebook_size}"
         )
-    if meta.streams != -(-meta.channels // config.model.audio_channels):
+    group = config.model.audio_channels
+    if channels_of(codec, meta).streams != meta.streams or shared_streams(meta.shared, group) != meta.shared:
         raise CodaxError(
             f"{source}: {meta.channels} channels in {meta.streams} streams do not come from model {codec.model_id}, "
             f"which has {config.model.audio_channels}"

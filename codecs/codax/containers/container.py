@@ -15,8 +15,17 @@ import zlib
 import numpy as np
 
 from codax.config.checks import MOST_CHANNELS, RATES
+from codax.containers.header_fields import (
+    CODING,
+    HASH_BYTES,
+    Coding,
+    ContainerError,
+    check_channels,
+    check_coding,
+    pack_coding,
+    parse_coding,
+)
 from codax.entropy import bitpack
-from codax.errors import CodaxError
 
 MAGIC = b"\xc0\xdax"  # 0xC0 never occurs in UTF-8 text, so no text file starts like this
 VERSION = 1
@@ -24,36 +33,19 @@ STREAM = 0x80  # version of the header of a stream of packets; see packets.py
 DENOISED = 1  # flag: noise was removed; models that condition their decoder need it
 SCALED = 2  # flag: the model divides every segment by a scale; the scales follow the codes
 CODED = 4  # flag: the codes are entropy-coded in blocks; see blocks.py
-KNOWN_FLAGS = DENOISED | SCALED | CODED
-HASH_BYTES = 8
+MID_SIDE = 8  # flag: the channels are coded as (left + right) / 2 and (left - right) / 2
+SHARED = 16  # flag: equal channels are coded once; if that leaves several streams, the stream of each channel is stored
+KNOWN_FLAGS = DENOISED | SCALED | CODED | MID_SIDE | SHARED
 MAX_NAME = 25  # bytes; 64 without all other fields
 CHECKSUM = struct.Struct("<I")
 SEGMENTS = struct.Struct("<I")  # number of segments, after the name, if SCALED is set; the name is then shorter
 SCALE = np.dtype("<f4")
-# After that, if CODED is set: method, frames of a block, digest of the frequency model, bytes of all blocks.
-CODING = struct.Struct(f"<BH{HASH_BYTES}s5s")
-METHODS = {1: "adaptive", 2: "lm"}
 TABLE_ENTRY = 8  # bytes per block in the table at the end
-LEAST_BLOCK = 8  # bytes of the smallest block
 # magic, version, flags, hash, sample rate (24 bit), samples (40 bit), channels, streams, quantizers, codebook size - 1,
 # frames, bytes of the name
 FIXED = struct.Struct(f"<3sBB{HASH_BYTES}s3s5sBBBHIB")
 MIN_BYTES = FIXED.size + 2 * CHECKSUM.size
-MAX_OVERHEAD = MIN_BYTES + MAX_NAME + CODING.size  # for packed codes without CODING
-
-
-class ContainerError(CodaxError):
-    """The bytes are not a complete, undamaged container; the message gives the reason and the place."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Coding:
-    """Entropy coding of codes in independent blocks."""
-
-    method: int  # of METHODS
-    block_frames: int  # the last block may have fewer
-    digest: bytes  # 8 bytes that identify the frequency model
-    coded_bytes: int = 0  # of all blocks
+MAX_OVERHEAD = MIN_BYTES + MAX_NAME + MOST_CHANNELS + CODING.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +69,8 @@ class Meta:
     scaled: bool = False
     segments: int = 0  # of a scaled signal
     coding: Coding | None = None  # None = packed codes
+    mid_side: bool = False
+    shared: tuple[int, ...] = ()  # the stream of each channel, if equal channels are coded once
 
     @property
     def bits_per_code(self) -> int:
@@ -153,15 +147,9 @@ def check(meta: Meta) -> Meta:
             raise ContainerError(f"impossible {name}: {value} is not within {low} to {high}")
     if len(meta.model_hash) != HASH_BYTES:
         raise ContainerError(f"impossible model hash: {len(meta.model_hash)} bytes instead of {HASH_BYTES}")
-    coding = meta.coding
-    if coding is not None:
-        if coding.method not in METHODS:
-            raise ContainerError(f"entropy coding by method {coding.method} is newer than this program")
-        # Blocks have a minimum size, so that a small file cannot claim many frames.
-        if not 1 <= coding.block_frames < 2**16 or not LEAST_BLOCK * meta.blocks <= coding.coded_bytes < 2**40:
-            raise ContainerError(f"impossible blocks: {coding.coded_bytes} bytes of {coding.block_frames} frames each")
-        if len(coding.digest) != HASH_BYTES:
-            raise ContainerError(f"impossible digest: {len(coding.digest)} bytes instead of {HASH_BYTES}")
+    check_channels(meta.channels, meta.streams, meta.mid_side, meta.shared)
+    if meta.coding is not None:
+        check_coding(meta.coding, meta.frames)
     return meta
 
 
@@ -172,7 +160,7 @@ def stored_name(model_id: str, scaled: bool = False) -> str:
 
 
 def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
-    """Returns the header with its checksum: 35 bytes and the name; 4 more with scales, 16 more with entropy coding.
+    """Returns the header with its checksum: 35 bytes and the name, and its optional fields.
 
     Raises:
       ContainerError: a field of `meta` is out of range.
@@ -182,7 +170,7 @@ def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
     fixed = FIXED.pack(
         MAGIC,
         version,
-        DENOISED * meta.denoised | SCALED * meta.scaled | CODED * (meta.coding is not None),
+        _flags(meta),
         meta.model_hash,
         meta.sample_rate.to_bytes(3, "little"),
         meta.num_samples.to_bytes(5, "little"),
@@ -194,17 +182,27 @@ def serialize_header(meta: Meta, version: int = VERSION) -> bytes:
         len(name),
     )
     header = fixed + name + (SEGMENTS.pack(meta.segments) if meta.scaled else b"")
+    if meta.shared and meta.streams > 1:
+        header += bytes(meta.shared)
     if meta.coding is not None:
-        c = meta.coding
-        header += CODING.pack(c.method, c.block_frames, c.digest, c.coded_bytes.to_bytes(5, "little"))
+        header += pack_coding(meta.coding)
     return header + CHECKSUM.pack(zlib.crc32(header))
 
 
 def header_bytes(start: bytes) -> int:
     """Returns the number of bytes of the header that begins with these `FIXED.size` bytes."""
-    flags, name_bytes = start[4], start[FIXED.size - 1]
+    flags, channels, streams, name_bytes = start[4], start[21], start[22], start[FIXED.size - 1]
     more = SEGMENTS.size * bool(flags & SCALED) + CODING.size * bool(flags & CODED)
-    return FIXED.size + min(name_bytes, MAX_NAME) + more + CHECKSUM.size
+    return FIXED.size + min(name_bytes, MAX_NAME) + more + _map_bytes(flags, channels, streams) + CHECKSUM.size
+
+
+def _flags(meta: Meta) -> int:
+    coded, shared = meta.coding is not None, bool(meta.shared)
+    return DENOISED * meta.denoised | SCALED * meta.scaled | CODED * coded | MID_SIDE * meta.mid_side | SHARED * shared
+
+
+def _map_bytes(flags: int, channels: int, streams: int) -> int:
+    return channels if flags & SHARED and streams > 1 else 0
 
 
 def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta, int]:
@@ -240,8 +238,9 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
     if name_bytes > MAX_NAME - more:
         raise ContainerError(f"impossible name length: {name_bytes} is not within 0 to {MAX_NAME - more}")
     name_end = FIXED.size + name_bytes
-    checked = name_end + more + CODING.size * bool(flags & CODED)
-    header_end = checked + CHECKSUM.size
+    map_end = name_end + more + _map_bytes(flags, channels, streams)
+    header_end = header_bytes(start)
+    checked = header_end - CHECKSUM.size
     if len(start) < header_end:
         raise ContainerError(f"truncated at byte {size} of at least {header_end + CHECKSUM.size}")
     if zlib.crc32(start[:checked]) != CHECKSUM.unpack_from(start, checked)[0]:
@@ -268,7 +267,9 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
             denoised=bool(flags & DENOISED),
             scaled=scaled,
             segments=SEGMENTS.unpack_from(start, name_end)[0] if scaled else 0,
-            coding=_parse_coding(start, name_end + more) if flags & CODED else None,
+            coding=parse_coding(start, map_end) if flags & CODED else None,
+            mid_side=bool(flags & MID_SIDE),
+            shared=tuple(start[name_end + more : map_end]) or (0,) * channels if flags & SHARED else (),
         )
     )
     if version == STREAM:
@@ -279,11 +280,6 @@ def parse_header(start: bytes, size: int, version: int = VERSION) -> tuple[Meta,
     if size > expected:
         raise ContainerError(f"{size - expected} bytes after the end of the container at byte {expected}")
     return meta, header_end
-
-
-def _parse_coding(start: bytes, offset: int) -> Coding:
-    method, frames, digest, size = CODING.unpack_from(start, offset)
-    return Coding(method, frames, digest, int.from_bytes(size, "little"))
 
 
 def arrange(codes: np.ndarray, meta: Meta) -> np.ndarray:

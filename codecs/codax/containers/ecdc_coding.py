@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codax import audio
+from codax.audio.channels import ChannelMap
 from codax.config import Config
 from codax.containers import ecdc, ecdc_lm
 from codax.containers.signals import Progress, Report, block_samples, model_blocks
@@ -44,12 +45,13 @@ def encode(
     *,
     num_quantizers: int,
     lm: str | os.PathLike[str] | None = None,
+    mix: bool = False,
     progress: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file into an `.ecdc` file: resampled to the model's rate, mixed to mono or doubled to stereo.
 
     The arguments are those of `codax_coding.encode`, except that `lm` is the folder of EnCodec's language model, which
-    compresses the codes; None = no compression.
+    compresses the codes (None = no compression), and that `mix` mixes the channels to one also for a stereo model.
 
     Raises:
       CodaxError: naming the file.
@@ -74,7 +76,8 @@ def encode(
             builder.write(part, float(scale))
         written += len(scales)
 
-    for block in model_blocks(source, described, rate, block_samples(codec.config, 1)):
+    mapped = ChannelMap(described.channels, mixed=described.channels > 1 and (mix or channels == 1))
+    for block in model_blocks(source, described, rate, block_samples(codec.config, 1), mapped=mapped if mix else None):
         length += len(block)
         write(encoder.push(with_channels(block, channels)[None]), None)
         progress(length / rate)
@@ -86,7 +89,8 @@ def encode(
         write_whole(Path(target), data)
     except OSError as error:
         raise CodaxError(f"{target}: cannot be written ({error.strerror or error})") from error
-    return Report(length / rate, len(data), time.perf_counter() - begin)
+    rates = mapped.rates(codec.config.kbps(num_quantizers)) if mapped.mixed else ""
+    return Report(length / rate, len(data), time.perf_counter() - begin, rates=rates)
 
 
 def decode(

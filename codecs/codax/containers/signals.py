@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from codax import audio
+from codax.audio.channels import ChannelMap
 from codax.audio.stream import equal_blocks
 from codax.config import Config
 
@@ -25,6 +26,7 @@ class Report:
     file_bytes: int
     elapsed: float
     damage: str = ""  # the concealed damage
+    rates: str = ""  # of encoding: the sum of the nominal rates of several channels
 
     @property
     def kbps(self) -> float:
@@ -66,17 +68,23 @@ def model_blocks(
     rate: int,
     size: int,
     count: Callable[[int], None] = lambda frames: None,
+    mapped: ChannelMap | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yields an audio file at `rate` Hz in blocks float32 [size, channels]; the last one is shorter.
+    """Yields an audio file at `rate` Hz in blocks float32 [size, coded channels]; the last one is shorter.
 
-    `count` is called with the number of samples per channel, at the file's rate, of every part that is read.
+    `count` is called with the number of samples per channel, at the file's rate, of every part that is read. `mapped`
+    has the coded channels; None = those of the file.
     """
-    resample = audio.StreamResampler(described.rate, rate, described.channels)
+    mapped = mapped or ChannelMap(described.channels)
+    resample = audio.StreamResampler(described.rate, rate, mapped.coded)
 
     def pieces() -> Iterator[np.ndarray]:
         for block in audio.blocks(source, size / rate):
             count(len(block))
-            yield resample(block)
-        yield resample(np.zeros((0, described.channels), np.float32), last=True)
+            coded = mapped.forward(block)
+            if mapped.shared and not np.array_equal(mapped.backward(coded), block):
+                raise audio.AudioError(f"{os.fspath(source)}: changed while it was read")
+            yield resample(coded)
+        yield resample(np.zeros((0, mapped.coded), np.float32), last=True)
 
     return equal_blocks(pieces(), size)

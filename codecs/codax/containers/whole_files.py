@@ -6,6 +6,7 @@ import functools
 import os
 from typing import TYPE_CHECKING, Literal
 
+from codax.audio.channels import Mode
 from codax.codec import shipped
 from codax.containers import codax_coding, ecdc_coding, origin
 from codax.containers.ecdc import SUFFIX
@@ -32,6 +33,7 @@ def encode_file(
     denoise: bool = False,
     entropy: Literal["adaptive", "lm", "best"] | None = None,
     lm: Name | None = None,
+    channels: Mode | None = None,
     progress: Progress = lambda seconds: None,
 ) -> Report:
     """Encodes an audio file of any rate, length and channel count into a `.codax` file, or EnCodec's `.ecdc`.
@@ -48,10 +50,13 @@ def encode_file(
       entropy: entropy coding with "adaptive" frequencies or a language model ("lm"); "best" selects "lm" if the model
         has one, else "adaptive"; None = none. `.ecdc` files support EnCodec's language model ("lm") only.
       lm: folder of the language model; None = `lm` in the model's folder, if it exists.
+      channels: "each" codes every channel (of a model of several channels, every group of them) at the rate `kbps`;
+        "mix" codes their mean, and the file has one channel; "mid-side" codes the mean and half the difference of two.
+        Equal channels are coded once and all restored. None = "each"; in `.ecdc` files the model's number of channels.
       progress: called with the seconds of audio done so far.
 
     Returns:
-      Seconds of audio, bytes of the container, and elapsed seconds.
+      Seconds of audio, bytes of the container, elapsed seconds, and the sum of the channels' rates.
 
     Raises:
       CodaxError: naming the file, such as a target with another suffix, or the option that the model does not support.
@@ -65,7 +70,11 @@ def encode_file(
     if os.fspath(target).lower().endswith(SUFFIX):
         if entropy is not None and folder is None:
             raise CodaxError(f"entropy: {SUFFIX} files support EnCodec's language model only (lm)")
-        return ecdc_coding.encode(codec, source, target, num_quantizers=quantizers, lm=folder, progress=progress)
+        if channels not in (None, "mix"):
+            raise CodaxError(f"channels: {SUFFIX} files have the channels of the model, not {channels!r}")
+        return ecdc_coding.encode(
+            codec, source, target, num_quantizers=quantizers, lm=folder, mix=channels == "mix", progress=progress
+        )
     method = entropy if entropy != "best" else "adaptive" if folder is None else "lm"
     report = codax_coding.encode(
         codec,
@@ -75,6 +84,7 @@ def encode_file(
         denoise=denoise,
         entropy=method,
         lm=lm,
+        channels=channels or "each",
         progress=progress,
     )
     origin.remember(codec)

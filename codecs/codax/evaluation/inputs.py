@@ -72,6 +72,7 @@ def prepare(
     seed: int,
     sample_rate: int | None,
     labels: str | None,
+    channels: str = "each",
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
     selection = registry.select(metrics)
@@ -79,7 +80,7 @@ def prepare(
     models = find_models(model)
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
-    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers)]
+    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels)]
     if not coded and not others:
         raise CodaxError("nothing to evaluate: give a model or baselines")
     systems: list[System] = [Original(), *coded, *others]
@@ -112,6 +113,7 @@ def prepare(
             "seed": seed,
             "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
             "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
+            "channels": channels,
             "phones": content.source if content else None,
             "recognizer": scorer.name if scorer else None,
             "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
@@ -124,7 +126,7 @@ def prepare(
 
 
 def _codec_systems(
-    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None
+    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None, channels: str
 ) -> list[CodecSystem]:
     codec = model.codec
     if kbps and quantizers:
@@ -133,7 +135,7 @@ def _codec_systems(
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
         kbps = [codec.config.kbps(checked_levels(codec.config, int(number))) for number in quantizers]
-    return [CodecSystem(codec, rate, model.name) for rate in (kbps or codec.config.quantizer.kbps)]
+    return [CodecSystem(codec, rate, model.name, channels) for rate in (kbps or codec.config.quantizer.kbps)]
 
 
 def _other(spec: str) -> System:

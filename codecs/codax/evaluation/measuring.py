@@ -105,7 +105,7 @@ class _Bench:
             row.errors["system"] = _reason(error)
             return None
         row.elapsed = time.perf_counter() - begin
-        row.file_bytes, row.payload_bytes = output.file_bytes, output.payload_bytes
+        row.file_bytes, row.payload_bytes, row.streams = output.file_bytes, output.payload_bytes, output.streams
         if not np.isfinite(output.audio).all():
             row.errors["audio"] = "the decoded audio holds values that are not finite: it counts as silence"
             output = dataclasses.replace(output, audio=np.zeros_like(output.audio))

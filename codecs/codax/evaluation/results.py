@@ -42,6 +42,7 @@ class Row:
     heard: str = ""
     errors: dict[str, str] = dataclasses.field(default_factory=dict)  # metric, "audio" or "system" -> reason
     floored: list[str] = dataclasses.field(default_factory=list)  # values of a signal that could not be measured
+    streams: int | None = None  # signals coded at the nominal rate each
 
     def value(self, key: str) -> float | None:
         """A reported value; error rates in per cent."""
@@ -59,7 +60,8 @@ class SystemResult:
     label: str
     series: str
     kind: str
-    nominal_kbps: float | None
+    nominal_kbps: float | None  # of one stream
+    streams: tuple[int, int] | None  # least and most in an utterance
     codebooks_used: int | None
     description: str
     utterances: int
@@ -141,7 +143,8 @@ class Results:
         """One line per utterance and system."""
         text = [key for key in _TEXT_KEYS if key in self.keys]
         plain = [key for key in self.keys if any(key in row.scores for row in self.rows)]
-        header = ["system", "utterance", "audio", "seconds", "file_bytes", "payload_bytes", "bits_per_second", *plain]
+        header = ["system", "utterance", "audio", "seconds", "file_bytes", "payload_bytes", "bits_per_second"]
+        header += ["streams", *plain]
         for key in text:
             header += [key, f"{key}_substitutions", f"{key}_deletions", f"{key}_insertions", f"{key}_reference"]
         header += ["transcript", "heard", "floored", "errors"]
@@ -150,6 +153,7 @@ class Results:
             bps = None if row.file_bytes is None else 8 * row.file_bytes / row.seconds
             line: list[Any] = [row.system, row.utterance, row.audio, f"{row.seconds:.4f}"]
             line += [row.file_bytes, row.payload_bytes, None if bps is None else f"{bps:.1f}"]
+            line.append(None if bps is None else row.streams)
             line += [_number(row.value(key)) for key in plain]
             for key in text:
                 c = row.counts.get(key)
@@ -202,14 +206,16 @@ def summarize(
         else:
             metrics[key] = mean_interval([row.scores.get(key) for row in rows], seed=seed)
         metrics[key] = with_floored(metrics[key], sum(key in row.floored for row in rows))
+    streams = {row.streams for row in rows if row.streams is not None and row.file_bytes is not None}
     seconds = [row.seconds for row in rows]
     speeds = [row.seconds / row.elapsed for row in rows if row.elapsed]
     return SystemResult(
         key=system.key,
-        label=system.label,
+        label=_label(system.label, streams),
         series=system.series,
         kind=system.kind,
         nominal_kbps=system.kbps,
+        streams=(min(streams), max(streams)) if streams else None,
         codebooks_used=system.quantizers,
         description=system.description,
         utterances=len(rows),
@@ -245,6 +251,13 @@ def errors_and_lengths(rows: Sequence[Row], key: str) -> tuple[list[float], list
 def with_floored(interval: Interval | None, count: int) -> Interval | None:
     """An interval with the number of its values that are the metric's floor."""
     return None if interval is None else dataclasses.replace(interval, floored=count)
+
+
+def _label(label: str, streams: set[int]) -> str:
+    """The label of a system with the factor of its nominal rate, such as "model 6 kbps x 2", if there is one."""
+    if streams <= {1}:
+        return label
+    return f"{label} x {min(streams)}" + (f" to {max(streams)}" if len(streams) > 1 else "")
 
 
 def _bits(size: int | None) -> float:

@@ -45,6 +45,7 @@ def evaluate(
     seed: int = 0,
     sample_rate: int | None = None,
     labels: str | None = None,
+    channels: str = "each",
     processes: int = 1,
 ) -> Results:
     """Runs systems on data, scores them, and writes results, audio, plots and report.
@@ -68,6 +69,7 @@ def evaluate(
       seed: of the bootstrap.
       sample_rate: of the evaluation, in Hz; None = the models', or 16 kHz without a model.
       labels: folder with phone labels of the utterances (`codax.metrics.phones`); None = forced alignment.
+      channels: how models code the channels, a mode of `codax.audio.channels`.
       processes: number of processes; more than one need `out`, and models and recogniser given by name.
 
     Raises:
@@ -76,7 +78,7 @@ def evaluate(
     arguments = {
         "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "metrics": metrics,
         "baselines": baselines, "asr": asr, "limit": limit, "split": split, "seed": seed, "sample_rate": sample_rate,
-        "labels": labels,
+        "labels": labels, "channels": channels,
     }  # fmt: skip
     if processes > 1:
         _check_shared(model, asr, out)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codax.audio.channels import channel_map
 from codax.baselines import anchors
 from codax.baselines.base import Baseline
 from codax.containers import container
@@ -27,12 +28,14 @@ class Output:
       file_bytes: size of the complete file; None for the original and anchors.
       payload_bytes: bytes of codes in it; None for the original and anchors.
       codes: int32 [streams, frames, quantizers] of a codec.
+      streams: number of signals that are coded at the system's nominal rate each.
     """
 
     audio: np.ndarray
     file_bytes: int | None = None
     payload_bytes: int | None = None
     codes: np.ndarray | None = None
+    streams: int = 1
 
 
 class System(Protocol):
@@ -43,7 +46,7 @@ class System(Protocol):
       label: its name for display.
       series: systems of one series are connected by a line in plots.
       kind: "original", "anchor", "codec" or "baseline".
-      kbps: nominal kilobits per second of one channel's file; None for the original.
+      kbps: nominal kilobits per second of one stream (channel, for mono codecs); None for the original.
       quantizers: codebooks in use; None if it has none.
       frame_rate: frames per second of one stream; None if it has no frames.
       description: settings.
@@ -106,6 +109,7 @@ class CodecSystem:
       codec: a `codax.Codec` or anything with its `config`, `model_id`, `hash`, `encode` and `decode`.
       kbps: kilobits per second.
       name: in results; "" = the codec's own.
+      channels: a mode of `codax.audio.channels`; equal channels are coded once, as in files.
 
     Raises:
       ConfigError: the codec does not have that rate.
@@ -113,8 +117,9 @@ class CodecSystem:
 
     kind = "codec"
 
-    def __init__(self, codec: Any, kbps: float, name: str = ""):
+    def __init__(self, codec: Any, kbps: float, name: str = "", channels: str = "each"):
         config = codec.config
+        self._channels = channels
         quantizers = config.quantizers_for(kbps)
         self._codec = codec
         self.kbps: float | None = config.kbps(quantizers)
@@ -124,6 +129,7 @@ class CodecSystem:
         self.description = (
             f"{config.model.family}, {config.model.sample_rate} Hz, {quantizers} quantizers of "
             f"{config.quantizer.codebook_size} entries at {config.frame_rate:g} Hz"
+            f"{'' if channels == 'each' else f', channels: {channels}'}"
         )
         self.quantizers: int | None = quantizers
 
@@ -141,14 +147,17 @@ class CodecSystem:
         return self._codec.vectors(codes[..., :1])
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
-        tokens = self._codec.encode(audio[None], sample_rate=sample_rate, kbps=self.kbps)
+        mapped = channel_map(self._channels, audio.shape[1], self._codec.config.model.audio_channels, [audio])
+        tokens = self._codec.encode(mapped.forward(audio)[None], sample_rate=sample_rate, kbps=self.kbps)
         codes = np.asarray(tokens.codes)
-        meta = describe(self._codec, sample_rate=sample_rate, channels=audio.shape[1], num_quantizers=codes.shape[2])
+        meta = describe(self._codec, sample_rate=sample_rate, channels=mapped, num_quantizers=codes.shape[2])
         file = container.pack(codes, dataclasses.replace(meta, num_samples=len(audio)), tokens.scales)
-        decoded = np.asarray(self._codec.decode(tokens), np.float32)[0]
-        if decoded.shape != audio.shape:
+        decoded = mapped.backward(np.asarray(self._codec.decode(tokens), np.float32)[0])
+        if decoded.shape != (len(audio), mapped.restored):
             raise CodaxError(f"{self.label}: gave audio of shape {decoded.shape} for {audio.shape}")
-        return Output(decoded, len(file), container.parse_header(file, len(file))[0].payload_bytes, codes)
+        decoded = np.repeat(decoded, audio.shape[1] // mapped.restored, axis=1)  # a mix plays in every channel
+        payload = container.parse_header(file, len(file))[0].payload_bytes
+        return Output(decoded, len(file), payload, codes, mapped.streams)
 
 
 class BaselineSystem:
@@ -168,7 +177,7 @@ class BaselineSystem:
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         coded = self._baseline.code(audio, sample_rate)
-        return Output(coded.audio, coded.file_bytes, coded.payload_bytes)
+        return Output(coded.audio, coded.file_bytes, coded.payload_bytes, streams=coded.files)
 
 
 def safe_name(text: str) -> str:
