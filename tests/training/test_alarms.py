@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from codax.training.alarms import LOGS, CollapseAlarm
+from codax.config import DiscriminatorConfig
+from codax.training.alarms import LOGS, CollapseAlarm, DiscriminatorAlarm
 from codax.training.logs import Terminal
 from codax.training.reporting import Log
 from tiny_run import tiny_config
@@ -56,3 +57,23 @@ def test_the_log_warns_and_saves_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     err = capsys.readouterr().err.splitlines()
     assert len(err) == 2
     assert err[0].startswith("warning: step 3: codebook 2 collapses: coverage 0.20") and "codebook 4" in err[1]
+
+
+def test_a_discriminator_that_stays_at_chance_or_is_certain_is_reported_once() -> None:
+    config = DiscriminatorConfig(alarm_steps=100)
+    whole, part = DiscriminatorAlarm(config, 2.0), DiscriminatorAlarm(config, 2.0)
+    losses = [2.0, 1.99, 2.1, 2.0, 1.7, 0.01, 0.0, 0.0, None, 2.0, 2.0, 2.0]
+    lines = [{"discriminator/a": loss, "discriminator/b": 1.5, "loss/a": 2.0} for loss in losses]
+    messages = []
+    for i, each in enumerate(lines):
+        messages.append(whole.check(50 * i, each))
+        assert part.check(50 * i, each) == messages[-1]
+        part = DiscriminatorAlarm(config, 2.0, json.loads(json.dumps(part.save())))
+    assert [len(each) for each in messages] == [0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert messages[2] == [
+        "step 100: discriminator a has learned nothing: loss 2.100 for 100 steps, and 2 is chance "
+        "(discriminator.alarm_steps = 100)"
+    ]
+    assert "step 350: discriminator a leaves nothing to learn: loss 0.000" in messages[7][0]
+    never = DiscriminatorAlarm(DiscriminatorConfig(alarm_steps=0), 2.0)
+    assert not any(never.check(1000 * step, lines[0]) for step in range(20))

@@ -14,7 +14,17 @@ from codax.errors import CodaxError
 from codax.training.parallel import Parallel, initialize_distributed
 from codax.training.state import init_state
 from tiny_run import ROOT, WORKER, environment, free_port
-from worker import dac_config, mapped_steps, mimi_config, option_config, per_rate_config, plain_steps, step_config
+from worker import (
+    dac_config,
+    excerpt_config,
+    mapped_steps,
+    mimi_config,
+    option_config,
+    per_rate_config,
+    piecewise_steps,
+    plain_steps,
+    step_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +50,12 @@ def test_the_compared_steps_do_all_they_should(one_device: dict[str, np.ndarray]
 @pytest.mark.parametrize("kind", ["shard_map", "pmap"])
 def test_eight_devices_equal_one(kind: str, one_device: dict[str, np.ndarray]) -> None:
     assert_close(mapped_steps(step_config(), Parallel(kind)), one_device)
+
+
+@pytest.mark.parametrize("kind", ["one device", "shard_map", pytest.param("pmap", marks=pytest.mark.nightly)])
+def test_a_program_for_each_stage_gives_what_one_program_gives(kind: str) -> None:
+    mapped = Parallel(devices=jax.devices()[:1]) if kind == "one device" else Parallel(kind)
+    assert_close(piecewise_steps(excerpt_config(), mapped), plain_steps(excerpt_config()))
 
 
 def on_devices(config: Config, count: int = 2) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

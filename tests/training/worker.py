@@ -13,7 +13,7 @@ import numpy as np
 from codax.config import Config
 from codax.training import loop, parallel, stopping
 from codax.training.state import TrainState, init_state
-from codax.training.step import make_codebook_init, make_step, phase_at
+from codax.training.step import compiler_of, make_codebook_init, make_step, phase_at
 from tiny_run import WHOLE_STEP, tiny_config, voices
 
 sys.path.append(str(Path(__file__).parents[1]))  # when run as a program of its own
@@ -104,11 +104,28 @@ def option_config(option: str) -> Config:
     return with_option(config, option)
 
 
-def run_steps(config: Config, compile_, place, state: TrainState, axis: str | None) -> dict[str, np.ndarray]:
+def excerpt_config() -> Config:
+    """Two discriminators, of random parts of the signals, with one forward pass."""
+    config = step_config()
+    discriminator = config.discriminator
+    discriminator.wave_scales, discriminator.shared_forward, discriminator.crop_seconds = 2, True, 0.05
+    return config.validate()
+
+
+def piecewise_steps(config: Config, mapped: parallel.Parallel) -> dict[str, np.ndarray]:
+    """The results of `run_steps` with a program for each stage."""
+    config.train.programs = "pieces"
+    return mapped_steps(config, mapped, compile_step=compiler_of(config, mapped))
+
+
+def run_steps(
+    config: Config, compile_, place, state: TrainState, axis: str | None, compile_step=None
+) -> dict[str, np.ndarray]:
     """K-means and a few steps on batches made up here; the final state and the metrics of every step."""
     batches = [{"audio": voices(EXAMPLES, config.segment_samples, seed)} for seed in range(STEPS)]
     state, _ = compile_(make_codebook_init(config, axis))(state, place(batches[0]))
-    step = compile_(make_step(config, phase_at(config, 0), axis))
+    phase = phase_at(config, 0)
+    step = compile_step(phase) if compile_step else compile_(make_step(config, phase, axis))
     results = {}
     for i, batch in enumerate(batches):
         state, metrics = step(state, place(batch))
@@ -116,7 +133,9 @@ def run_steps(config: Config, compile_, place, state: TrainState, axis: str | No
     return results | {f"state{name}": value for name, value in flat(state).items()}
 
 
-def mapped_steps(config: Config, mapped: parallel.Parallel, initial: TrainState | None = None) -> dict[str, np.ndarray]:
+def mapped_steps(
+    config: Config, mapped: parallel.Parallel, initial: TrainState | None = None, compile_step=None
+) -> dict[str, np.ndarray]:
     """`run_steps` on several devices, of this process or of several; from `initial`, or a state made on all of them."""
     local = EXAMPLES // jax.process_count()
     first = jax.process_index() * local
@@ -128,7 +147,7 @@ def mapped_steps(config: Config, mapped: parallel.Parallel, initial: TrainState 
         initial = mapped.initialise(lambda: init_state(config))
     else:
         initial = jax.device_put(initial, mapped.state_sharding)
-    return run_steps(config, mapped.compile, place, initial, mapped.axis)
+    return run_steps(config, mapped.compile, place, initial, mapped.axis, compile_step)
 
 
 def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from codax.config.checks import Check, at_least
+from codax.config.checks import Check, at_least, share
 from codax.config.section import Section, option
 
 
@@ -46,11 +46,22 @@ class DiscriminatorConfig(Section):
     shared_forward: bool = False  # one forward pass for both losses, with the discriminators before their update
     drawn: int = 0  # number of discriminators that are drawn at each step; 0 = all of them
     crop_seconds: float = 0.0  # length of the random part of each signal that discriminators process; 0 = all of it
+    # A warning reports a discriminator whose loss stays above the first or below the second fraction of chance's for
+    # `alarm_steps` steps: it has learned nothing, or it leaves the generator nothing to learn. 0 steps = never.
+    alarm_chance: float = 0.99
+    alarm_certain: float = 0.01
+    alarm_steps: int = 2_000
     per_kbps: bool = False  # one set of discriminators per value of quantizer.kbps; needs quantizer.dropout_kbps
+
+    @property
+    def longest_window(self) -> int:
+        """Samples of the longest analysis window; 0 without one."""
+        return max((self.stft_window if self.stft else 0, *self.msstft_windows, *self.bands_windows))
 
     def checks(self) -> list[Check]:
         return [
             *at_least(self, 1, "every"),
-            *at_least(self, 0, "drawn", "crop_seconds"),
+            *at_least(self, 0, "drawn", "crop_seconds", "alarm_steps"),
+            *share(self, "alarm_chance", "alarm_certain"),
             Check(0 < self.update_probability <= 1, "update_probability", "above 0 and up to 1"),
         ]

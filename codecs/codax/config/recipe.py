@@ -158,6 +158,11 @@ class Config(Section):
                 "model.gains_db",
                 f"empty, or one gain for each of 1 to {quantizer.num_quantizers} quantizers",
             ),
+            Check(
+                not self.discriminator.crop_seconds or self._are_crops_long_enough(),
+                "discriminator.crop_seconds",
+                "0, or from twice the longest window of the discriminators to train.segment_seconds",
+            ),
             Check(self.segment_samples >= self.hop, "train.segment_seconds", "at least one frame long"),
             Check(not train.start_from or not self.lm.codec, "train.start_from", "empty for a language model"),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),
@@ -167,6 +172,10 @@ class Config(Section):
                 f"a divisor of train.batch_size = {train.batch_size}",
             ),
         ]
+
+    def _are_crops_long_enough(self) -> bool:
+        samples = self.discriminator.crop_seconds * self.model.sample_rate
+        return 2 * self.discriminator.longest_window <= samples <= self.train.segment_seconds * self.model.sample_rate
 
     def validate(self) -> Self:
         """Returns self, or raises `ConfigError` naming the first invalid field."""

@@ -15,6 +15,9 @@ import jax.numpy as jnp
 Outputs = Sequence[tuple[jax.Array, Sequence[jax.Array]]]
 
 
+CHANCE = {"hinge": 2.0, "linear": 2.0, "least_squares": 0.5}  # loss of a discriminator that tells nothing apart
+
+
 def _joined(values: list[jax.Array], add: bool) -> jax.Array:
     return jnp.sum(jnp.stack(values)) if add else jnp.mean(jnp.stack(values))
 

@@ -21,7 +21,8 @@ from codax.losses.distillation import distillation
 # target and estimate are audio [batch, time, channels]; all terms of a step share the random key. The teacher maps
 # audio to a sequence of features [batch, frames, channels].
 RECONSTRUCTION = frozenset({"target", "estimate", "key", "teacher"})
-# The discriminators' outputs for target and estimate (`adversarial.Outputs`); no gradient reaches "real".
+# The outputs of one discriminator for target and estimate (`adversarial.Outputs` with one entry); no gradient reaches
+# "real". The loss is the mean over discriminators, or their sum with `loss.sum_discriminators`.
 DISCRIMINATORS = frozenset({"real", "fake"})
 _FIELDS = frozenset(field.name for field in dataclasses.fields(LossConfig))
 

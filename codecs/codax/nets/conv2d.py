@@ -2,8 +2,9 @@
 
 On CPUs XLA's convolution is fast but its gradients are not: the input gradient convolves a signal dilated with zeros,
 the kernel gradient has a kernel as large as the signal. Here the first is a convolution that computes all phases
-of a stride at once (polyphase), the second a matrix product. Results equal those of automatic differentiation up to
-rounding; accelerators use automatic differentiation.
+of a stride at once (polyphase), the second a matrix product. With few input channels, as in a first layer, blocks of
+frequencies become channels. Results equal those of automatic differentiation up to rounding; accelerators use automatic
+differentiation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from codax.runtime.platforms import platform
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-_NARROW = 4  # up to this number of channels, one product computes all taps
+_NARROW = 4  # up to this number of input channels, blocks of frequencies become channels
+_BLOCK, _BLOCK_BACK = 4, 8  # frequencies of a block, forward and for the input gradient
 _WIDE = 16  # from this number of channels on, separate products are faster
 
 
@@ -58,11 +60,37 @@ def _native(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _with_gradients(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair) -> jax.Array:
+    if _is_narrow(kernel, strides, dilation):
+        return _in_channels(x, kernel, pads, dilation, _BLOCK)
     return _native(x, kernel, strides, pads, dilation)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair):
-    return _native(x, kernel, strides, pads, dilation), (x, kernel)
+    return _with_gradients(x, kernel, strides, pads, dilation), (x, kernel)
+
+
+def _is_narrow(kernel: jax.Array, strides: Pair, dilation: Pair) -> bool:
+    """Whether a convolution has too few input channels to be fast, and can have blocks of frequencies as channels."""
+    return kernel.shape[2] <= _NARROW and kernel.shape[1] > 1 and strides == (1, 1) and dilation[1] == 1
+
+
+def _in_channels(x: jax.Array, kernel: jax.Array, pads: Pads, dilation: Pair, size: int) -> jax.Array:
+    """Convolution without strides whose channels are those of `size` neighbouring frequencies.
+
+    It multiplies with zeros, too, but a matrix product with more columns is faster.
+    """
+    height, width, channels, out = kernel.shape
+    batch, time, frequencies, _ = x.shape
+    before, after = pads[1]
+    outputs = frequencies + before + after - width + 1
+    reach = -(-(size + width - 1) // size)  # blocks that a block of outputs reads
+    blocks = -(-outputs // size) + reach - 1
+    x = jnp.pad(x, ((0, 0), (0, 0), (before, blocks * size - frequencies - before), (0, 0)))
+    x = x.reshape(batch, time, blocks, size * channels)
+    shifted = [jnp.pad(kernel, ((0, 0), (i, reach * size - width - i), (0, 0), (0, 0))) for i in range(size)]
+    wide = jnp.stack(shifted, axis=3).reshape(height, reach, size * channels, size * out)
+    y = _with_gradients(x, wide, (1, 1), (pads[0], (0, 0)), dilation)
+    return y.reshape(batch, y.shape[1], -1, out)[:, :, :outputs]
 
 
 def _backward(strides: Pair, pads: Pads, dilation: Pair, residuals: tuple[jax.Array, jax.Array], grad_out: jax.Array):
@@ -92,11 +120,10 @@ def input_gradient(
     Output o reads the padded input at o * stride + tap. With tap = block * stride + phase, the gradient at position
     q * stride + phase is the sum over blocks of grad_out[q - block] kernel[block, phase]: a convolution of stride 1
     with the blocks in reverse order, whose output channels are all phases.
-
-    With few input channels, as in a first layer, that convolution would be too narrow to be fast.
     """
-    if kernel.shape[2] <= _NARROW and strides == (1, 1):
-        return _input_gradient_narrow(grad_out, kernel, shape, pads, dilation)
+    if _is_narrow(kernel, strides, dilation):
+        linear = functools.partial(_in_channels, kernel=kernel, pads=pads, dilation=dilation, size=_BLOCK_BACK)
+        return jax.vjp(linear, jnp.zeros(shape, grad_out.dtype))[1](grad_out)[0]
     blocks = _in_blocks(kernel, strides)[::-1, :, ::-1]
     counts = blocks.shape[0], blocks.shape[2]
     flat = blocks.transpose(0, 2, 5, 1, 3, 4).reshape(*counts, kernel.shape[3], -1)
@@ -110,29 +137,6 @@ def input_gradient(
     grad = jnp.pad(grad, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
     (top, _), (left, _) = pads
     return grad[:, top : top + shape[1], left : left + shape[2]]
-
-
-def _input_gradient_narrow(
-    grad_out: jax.Array, kernel: jax.Array, shape: Sequence[int], pads: Pads, dilation: Pair
-) -> jax.Array:
-    """The same without strides: one matrix product for all taps, whose results are shifted and summed."""
-    height, width, channels, out = kernel.shape
-    taps = grad_out @ kernel.transpose(3, 0, 1, 2).reshape(out, -1)
-    grad = taps.reshape(*grad_out.shape[:3], height, width * channels)
-    for axis, count in ((1, height), (2, width)):
-        # Input position p is padded position p + before, which tap i reads for output p + before - i.
-        before, step, size = pads[axis - 1][0], dilation[axis - 1], shape[axis]
-        reach = (count - 1) * step
-        edges = [(0, 0)] * grad.ndim
-        edges[axis] = (reach, max(0, size + before - grad.shape[axis]))
-        grad = jnp.pad(grad, edges)
-        part = [
-            jax.lax.slice_in_dim(grad, b, b + size, axis=axis)
-            for b in (reach + before - i * step for i in range(count))
-        ]
-        grad = functools.reduce(jnp.add, [p[:, :, :, i] for i, p in enumerate(part)])
-        grad = grad.reshape(*grad.shape[:3], width, channels) if axis == 1 else grad
-    return grad
 
 
 def kernel_gradient(

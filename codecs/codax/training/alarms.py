@@ -1,8 +1,10 @@
-"""Warnings about collapsing codebooks: a level that uses few of its entries for long."""
+"""Warnings about parts of a run that do not train: codebooks with few used entries, discriminators without effect."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from codax.config import DiscriminatorConfig
 
 LOGS = 3  # consecutive lines of the log
 
@@ -39,3 +41,44 @@ class CollapseAlarm:
                     f"(quantizer.alarm_coverage = {self._threshold:g}), perplexity {perplexity:.1f}"
                 )
         return warnings
+
+
+class DiscriminatorAlarm:
+    """Watches the loss of each discriminator (`discriminator/NAME`) in the lines of the log.
+
+    It warns once about a loss that stays at that of chance, or near 0, for `discriminator.alarm_steps` steps; any other
+    loss resets it.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, chance: float, saved: dict[str, Any] | None = None) -> None:
+        """Args: chance, the loss of a discriminator that has learned nothing; saved, the result of `save`."""
+        self._config, self._chance = config, chance
+        self._since: dict[str, tuple[str, int, bool]] = {name: tuple(since) for name, since in (saved or {}).items()}
+
+    def save(self) -> dict[str, list]:
+        """Returns the reason, the step since which it holds, and whether it is reported, by discriminator."""
+        return {name: list(since) for name, since in self._since.items()}
+
+    def check(self, step: int, line: dict[str, Any]) -> list[str]:
+        """Returns the warnings that a line of the log causes."""
+        warnings, prefix = [], "discriminator/"
+        for key, loss in line.items():
+            if not key.startswith(prefix) or loss is None or not self._config.alarm_steps:
+                continue
+            name, reason = key.removeprefix(prefix), self._reason(loss)
+            before, first, is_reported = self._since.get(name, ("", step, False))
+            if reason != before:
+                first, is_reported = step, False
+            if reason and not is_reported and step - first >= self._config.alarm_steps:
+                is_reported = True
+                warnings.append(
+                    f"step {step:,}: discriminator {name} {reason}: loss {loss:.3f} for {step - first:,} steps, and "
+                    f"{self._chance:g} is chance (discriminator.alarm_steps = {self._config.alarm_steps})"
+                )
+            self._since[name] = (reason, first, is_reported)
+        return warnings
+
+    def _reason(self, loss: float) -> str:
+        if loss >= self._config.alarm_chance * self._chance:
+            return "has learned nothing"
+        return "leaves nothing to learn" if loss <= self._config.alarm_certain * self._chance else ""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codax.config import Config
+from codax.config import Config, ConfigError
 from codax.discriminators.ensemble import members_of
 from codax.quantizers import rvq
 
@@ -77,11 +77,19 @@ def draw_bypass(config: Config, step: jax.Array, batch: int, axis: str | None) -
 
 
 def draw_discriminators(config: Config, step: int) -> tuple[str, ...]:
-    """Draws the names of the `discriminator.drawn` discriminators of step number `step`, outside the program."""
-    names = [member.name for member in members_of(config.discriminator)]
+    """Draws the names of the `discriminator.drawn` discriminators of step number `step`, outside the program.
+
+    Raises:
+      ConfigError: there are fewer discriminators.
+    """
+    names, count = [member.name for member in members_of(config.discriminator)], config.discriminator.drawn
+    if count > len(names):
+        raise ConfigError(
+            f"config field discriminator.drawn = {count}: must be at most the {len(names)} discriminators"
+        )
     # Without JAX, so that the draw does not wait for steps that the device has queued.
     random = np.random.default_rng((config.seed % 2**64, int(Purpose.DRAWN), step))
-    chosen = random.choice(len(names), min(config.discriminator.drawn, len(names)), replace=False)
+    chosen = random.choice(len(names), count, replace=False)
     return tuple(names[i] for i in sorted(chosen))
 
 

@@ -12,7 +12,8 @@ import jax
 import numpy as np
 
 from codax.config import Config
-from codax.training.alarms import CollapseAlarm
+from codax.losses.adversarial import CHANCE
+from codax.training.alarms import CollapseAlarm, DiscriminatorAlarm
 from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
 from codax.training.optimizers import learning_rate
 
@@ -69,6 +70,8 @@ class Log:
         self._pending: list[dict] = []
         self._best: float | None = saved.get("best")
         self._alarm = CollapseAlarm(config.quantizer.alarm_coverage, saved.get("alarm"))
+        chance = CHANCE[config.loss.adversarial_form]
+        self._discriminator_alarm = DiscriminatorAlarm(config.discriminator, chance, saved.get("discriminator_alarm"))
         self._file = MetricsFile(workdir, after=after) if is_first else None
         self.tensorboard = TensorBoard(workdir, after=after) if is_first else None
         self._rate = learning_rate(config.optimizer, config.optimizer.learning_rate, config.train.steps)
@@ -85,7 +88,8 @@ class Log:
     def save(self) -> dict:
         """Returns the state that a resumed run needs to write the same lines."""
         self._collect()
-        return {"window": self._window.save(), "best": self._best, "alarm": self._alarm.save()}
+        alarms = {"alarm": self._alarm.save(), "discriminator_alarm": self._discriminator_alarm.save()}
+        return {"window": self._window.save(), "best": self._best} | alarms
 
     def is_best(self, score: float | None) -> bool:
         """Whether an evaluation's score is lower than all previous ones; remembers it if so."""
@@ -101,7 +105,7 @@ class Log:
         line |= self.clock.flush(self._audio_seconds)
         self.write(step, "train", line)
         self.terminal.report(step, line)
-        for warning in self._alarm.check(step, line):
+        for warning in self._alarm.check(step, line) + self._discriminator_alarm.check(step, line):
             self.terminal.warn(warning)
 
     def write(self, step: int, kind: str, line: dict) -> None:
