@@ -40,6 +40,18 @@ def test_the_original_gets_no_gradient(form: str) -> None:
 
 def test_the_term() -> None:
     config, audio = Config(), jnp.ones((2, 8, 1))
-    inputs = {"target": audio, "estimate": 2 * audio, "teacher": lambda x: [x, x**2]}
+    inputs = {"target": audio, "estimate": 2 * audio, "key": jax.random.key(0), "teacher": lambda x: [x, x**2]}
     np.testing.assert_allclose(TERMS["self_supervised"](config, inputs), (1 + 3) / 2)
     assert TERMS["self_supervised"].on_reconstruction
+
+
+def test_noise_is_added_to_both_signals_and_is_the_same_for_every_example() -> None:
+    config, signals = Config(), []
+    config.loss.self_supervised_noise = 0.1
+    target, estimate = np.zeros((2, 4000, 1), np.float32), jnp.ones((2, 4000, 1), jnp.bfloat16)
+    inputs = {"target": target, "estimate": estimate, "key": jax.random.key(0)}
+    TERMS["self_supervised"](config, inputs | {"teacher": lambda x: signals.append(x) or [x]})
+    noise = np.asarray(signals[0])
+    np.testing.assert_array_equal(noise[0], noise[1])
+    np.testing.assert_allclose(noise.std(), 0.1, rtol=0.05)
+    np.testing.assert_allclose(signals[1] - 1, noise, atol=1e-6)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import ClassVar
 
-from codax.config.checks import Check, none_or_as_many, one_of
+from codax.config.checks import Check, at_least, none_or_as_many, one_of
 from codax.config.section import Section, option
 
 SPECTRAL_FORMS = ("soundstream", "encodec", "audiocraft", "speechtokenizer", "dac")
@@ -36,6 +36,7 @@ class LossConfig(Section):
     self_supervised_teacher: str = ""  # as teacher.source, for loss.self_supervised; "" = that teacher
     self_supervised_layers: tuple[int, ...] = ()  # their distances are averaged; () = the features of distillation
     self_supervised_form: str = "l1"  # "l1", "l2" or "cosine"; see losses/self_supervised.py
+    self_supervised_noise: float = 0.0  # RMS of white noise that is added to both signals (full scale = 1)
     windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
     random_windows: int = 0  # number of windows drawn at each step; 0 = all of them
     mels: int = 64
@@ -71,6 +72,7 @@ class LossConfig(Section):
             ),
             one_of(self, "distillation_form", "d_axis", "t_axis", "cosine"),
             one_of(self, "self_supervised_form", "l1", "l2", "cosine"),
+            *at_least(self, 0, "self_supervised_noise"),
             one_of(self, "spectral_form", *SPECTRAL_FORMS),
             none_or_as_many(self, "window_mels", "loss.windows", self.windows),
             none_or_as_many(self, "window_weights", "loss.windows", self.windows),

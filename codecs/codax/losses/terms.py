@@ -75,9 +75,12 @@ def _feature(config: Config, real: adversarial.Outputs, fake: adversarial.Output
 
 
 def _self_supervised(
-    config: Config, target: jax.Array, estimate: jax.Array, teacher: Callable[[jax.Array], Any]
+    config: Config, target: jax.Array, estimate: jax.Array, key: jax.Array, teacher: Callable[[jax.Array], Any]
 ) -> jax.Array:
-    return self_supervised.distance(teacher(target), teacher(estimate), config.loss.self_supervised_form)
+    # The same for every example, so that it does not depend on devices or microbatches.
+    noise = config.loss.self_supervised_noise * jax.random.normal(key, (1, *target.shape[1:]))
+    features = (teacher(audio.astype(noise.dtype) + noise) for audio in (target, estimate))
+    return self_supervised.distance(*features, config.loss.self_supervised_form)
 
 
 def _distillation(config: Config, semantic: jax.Array, features: jax.Array) -> jax.Array:
@@ -89,7 +92,7 @@ TERMS: dict[str, Term] = {
     for term in (
         Term("waveform", _waveform, ("target", "estimate")),
         Term("spectral", _spectral, ("target", "estimate", "key")),
-        Term("self_supervised", _self_supervised, ("target", "estimate", "teacher")),
+        Term("self_supervised", _self_supervised, ("target", "estimate", "key", "teacher")),
         Term("adversarial", _adversarial, ("fake",)),
         Term("feature", _feature, ("real", "fake")),
         Term("commitment", lambda config, commitment: commitment, ("commitment",)),
