@@ -55,7 +55,12 @@ DISCRIMINATORS = {
     "discriminator.msstft_kernel": (3, 5),
     "discriminator.start_step": 2 * START,
 }
-SELF_SUPERVISED = {"loss.self_supervised": 10.0, "loss.self_supervised_teacher": "wakehubert"}
+SELF_SUPERVISED = {
+    "loss.self_supervised": 40.0,
+    "loss.self_supervised_teacher": "wakehubert",
+    "loss.self_supervised_noise": 0.003,
+    "loss.self_supervised_layers": (2, 5, 8),
+}
 BOTH = {**DISCRIMINATORS, **SELF_SUPERVISED}
 FRAMES = {"model.frame_decoder.layers": 6, "model.frame_decoder.channels": 256}
 ARMS: dict[str, tuple[str, dict]] = {

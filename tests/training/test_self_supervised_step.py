@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from codax.config import Config
+from codax.planning.abstract_step import abstract_step
 from codax.teachers.open import open_differentiable
 from codax.training.parallel import Parallel
 from codax.training.state import init_state
@@ -95,3 +96,11 @@ def test_a_run_resumes_bit_for_bit(teacher: Path, tmp_path: Path) -> None:
     assert set(whole) == set(resumed)
     for name, value in whole.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+
+
+def test_the_step_can_be_planned(teacher: Path) -> None:
+    mapped = Parallel(devices=jax.devices()[:2])
+    planned = abstract_step(self_supervised(teacher), mapped, per_device=4)
+    assert {x.shape for x in jax.tree.leaves(planned.frozen)} >= {(6, 8, 8), (8, 1, 40)}
+    _, metrics = jax.eval_shape(planned.step, planned.state, planned.batch, *planned.frozen)
+    assert metrics["loss/self_supervised"].shape == ()

@@ -79,8 +79,8 @@ def _self_supervised(
 ) -> jax.Array:
     # The same for every example, so that it does not depend on devices or microbatches.
     noise = config.loss.self_supervised_noise * jax.random.normal(key, (1, *target.shape[1:]))
-    features = (teacher(audio.astype(noise.dtype) + noise) for audio in (target, estimate))
-    return self_supervised.distance(*features, config.loss.self_supervised_form)
+    original, reconstruction = (teacher(audio.astype(noise.dtype) + noise) for audio in (target, estimate))
+    return self_supervised.distance(original, reconstruction, config.loss.self_supervised_form)
 
 
 def _distillation(config: Config, semantic: jax.Array, features: jax.Array) -> jax.Array:
