@@ -90,7 +90,8 @@ def test_a_step_changes_the_drawn_discriminators_alone() -> None:
     batch = {"audio": voices(4, config.segment_samples)}
     state = jax.jit(lambda: init_state(config))()
     state, _ = mapped.compile(make_codebook_init(config, None))(state, batch)
-    compile_step, drawn = compiler_of(config, mapped), []
+    compile_step: Any = compiler_of(config, mapped)
+    drawn: list[str] = []
     for step in range(4):
         phase = phase_at(config, step)
         before = jax.device_get((state.discriminator, state.discriminator_optimizer, state.generator))

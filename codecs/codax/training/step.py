@@ -202,8 +202,7 @@ def _total_gradient(
 ) -> tuple[jax.Array, balancer.BalancerState | None]:
     """Returns the gradient of all terms to the reconstruction, and the balancer's new state."""
     if state is None:
-        first, *others = [part[JOINT] for part in parts]
-        return sum(others, first), None
+        return adversary.joined([part[JOINT] for part in parts], add=True), None
     gradients = {name: gradient for part in parts for name, gradient in part.items()}
     weights = terms.weights_of(config.loss)
     return balancer.balance(gradients, weights, state, decay=config.loss.balancer_decay, axis=axis)
