@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from codax.config import DiscriminatorConfig
 from codax.discriminators.base import Member
 from codax.discriminators.msstft import Conv2d
+from codax.nets.grouped import conv_grouped
 from codax.nets.weightnorm import kernel_parameter
 
 SLOPE = 0.1
@@ -97,10 +98,7 @@ class Conv1d(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         half = self.width // 2
-        y = jax.lax.conv_general_dilated(
-            x, kernel, (self.stride,), [(half, half)],
-            dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=self.groups,
-        )  # fmt: skip
+        y = conv_grouped(x, kernel, stride=self.stride, pads=(half, half), groups=self.groups)
         return y + bias
 
 

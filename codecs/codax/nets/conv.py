@@ -20,13 +20,12 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+from codax.nets.grouped import conv_grouped
 from codax.nets.padding import pad_time, with_context
 from codax.nets.weightnorm import kernel_parameter
 from codax.runtime.platforms import platform
 
 Initializer = Callable[..., jax.Array]
-
-_DIMENSIONS = ("NWC", "WIO", "NWC")
 
 
 def default_lowering() -> str:
@@ -44,7 +43,7 @@ def conv_valid(
       kernel: [width, in_channels / groups, out_channels].
       stride: output step in input samples.
       dilation: input samples between kernel taps.
-      groups: channel groups; grouped convolutions always use the native form.
+      groups: channel groups; see `nets/grouped.py`, whatever the lowering.
       lowering: "matmul", "native", or None for the default of the backend.
 
     Returns:
@@ -53,15 +52,7 @@ def conv_valid(
     lowering = lowering or default_lowering()
     width = kernel.shape[0]
     if groups > 1 or (lowering == "native" and width > 1):
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=(stride,),
-            padding="VALID",
-            rhs_dilation=(dilation,),
-            dimension_numbers=_DIMENSIONS,
-            feature_group_count=groups,
-        )
+        return conv_grouped(x, kernel, stride=stride, dilation=dilation, groups=groups)
     if stride > 1 and width == 2 * stride and dilation == 1:
         return _conv_two_blocks(x, kernel, stride)
     if stride == 1 and width > 1 and kernel.shape[2] < x.shape[2] and not _is_short(x, kernel):
