@@ -114,6 +114,23 @@ def test_channels_have_signals_of_their_own():
     assert audio.shape == (3, 5 * made.config.hop, 2) and np.abs(audio[..., 0] - audio[..., 1]).max() > 0.01
 
 
+def test_options_of_training_change_no_output():
+    """Recomputed activations give the same gradients; a bfloat16 decoder gives about the same audio."""
+    made, variables = decoder("frames")
+    latent = random(1, 7, 16)
+
+    def gradient(**options) -> jax.Array:
+        def loss(x: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.square(jnp.asarray(made.clone(**options).apply(variables, x), jnp.float32)))
+
+        return jax.grad(loss)(latent)
+
+    expected = gradient()
+    np.testing.assert_allclose(gradient(remat=True), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    difference = np.abs(np.asarray(gradient(dtype=jnp.bfloat16)) - expected)
+    assert 0 < np.median(difference) < 0.1 * np.abs(expected).max()
+
+
 def test_noise_makes_the_frames_of_a_constant_latent_differ():
     """Without noise, a constant latent gives the same samples in every frame once the context is full."""
     latent = np.broadcast_to(random(1, 1, 16), (1, 30, 16))

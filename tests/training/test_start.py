@@ -131,6 +131,9 @@ def test_a_new_decoder_reads_the_old_codes(config: Config, tmp_path: Path) -> No
         train_here(recipe.validate(), tmp_path / name, max_steps=1)
         train_here(recipe, tmp_path / name)
         after = codax.load(tmp_path / name / "export")
+        if name == "frames":
+            train_here(recipe, tmp_path / "uninterrupted")
+            assert after.hash == codax.load(tmp_path / "uninterrupted" / "export").hash
         assert dataclasses.replace(after.config.model, **dict.fromkeys(change)) == dataclasses.replace(
             before.config.model, **dict.fromkeys(change)
         )

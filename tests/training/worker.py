@@ -49,8 +49,10 @@ def step_config() -> Config:
 
 
 def per_rate_config() -> Config:
-    """Discriminators for each rate; the first three steps draw both rates."""
+    """Discriminators for each rate, and a decoder at the frame rate; the first three steps draw both rates."""
     config = step_config()
+    frames = config.model.frame_decoder
+    frames.layers, frames.channels, frames.hidden, config.model.noise_channels = 1, 8, 16, 2
     config.quantizer.dropout_kbps = config.discriminator.per_kbps = True
     config.discriminator.update_probability = 2 / 3
     return config.validate()
