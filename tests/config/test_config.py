@@ -121,6 +121,15 @@ def test_unreadable_files_are_named(tmp_path):
         Config.load(path)
 
 
+def test_multi_scale_discriminators_need_a_multiple_of_their_groups():
+    config = Config()
+    config.discriminator.periods, config.discriminator.hifigan_max_channels = (2,), 40
+    config.validate()
+    config.discriminator.scales = 1
+    with pytest.raises(ConfigError, match=r"discriminator\.hifigan_max_channels = 40: must be a multiple of 16"):
+        config.validate()
+
+
 def test_discriminators_for_each_rate_need_one_rate_for_a_batch():
     config = Config()
     config.discriminator.per_kbps = True

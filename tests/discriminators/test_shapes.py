@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 from codax.config import DiscriminatorConfig
 from codax.discriminators.ensemble import Discriminators
 from codax.discriminators.stft import STFTDiscriminator
@@ -24,10 +25,10 @@ def test_stft_discriminator():
     ]  # fmt: skip
 
 
-def test_stft_discriminator_has_the_gradients_of_plain_convolutions(monkeypatch):
-    module = STFTDiscriminator(window=128, hop=32, channels=2)
+@pytest.mark.parametrize("module", [STFTDiscriminator(window=128, hop=32, channels=2), WaveDiscriminator(channels=8)])
+def test_gradients_are_those_of_native_convolutions(module, monkeypatch):
     audio = jax.random.normal(jax.random.key(0), (2, 1000, 1))
-    params = module.init(jax.random.key(1), audio)
+    params = jax.jit(module.init)(jax.random.key(1), audio)
 
     def gradients():
         def loss(params, audio):
@@ -37,7 +38,8 @@ def test_stft_discriminator_has_the_gradients_of_plain_convolutions(monkeypatch)
         return jax.jit(jax.grad(loss, (0, 1)))(params, audio)
 
     ours = gradients()
-    monkeypatch.setattr("codax.nets.conv2d.platform", lambda: "gpu")
+    for nets in ("conv2d", "grouped"):
+        monkeypatch.setattr(f"codax.nets.{nets}.platform", lambda: "gpu")
     for mine, plain in zip(jax.tree.leaves(ours), jax.tree.leaves(gradients()), strict=True):
         assert jnp.allclose(mine, plain, rtol=1e-4, atol=1e-5 * float(jnp.abs(plain).max()))
 

@@ -64,4 +64,7 @@ class DiscriminatorConfig(Section):
             *at_least(self, 0, "drawn", "crop_seconds", "alarm_steps"),
             *share(self, "alarm_chance", "alarm_certain"),
             Check(0 < self.update_probability <= 1, "update_probability", "above 0 and up to 1"),
+            *at_least(self, 1, "hifigan_max_channels"),
+            # The multi-scale discriminator has convolutions of 16 groups.
+            Check(not self.scales or self.hifigan_max_channels % 16 == 0, "hifigan_max_channels", "a multiple of 16"),
         ]

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
 from codax.discriminators.base import Member
+from codax.nets.grouped import conv_grouped
 
 DOWN = 4  # stride of each grouped convolution
 LAYERS = 4  # number of grouped convolutions
+
+
+def _convolve(
+    x: jax.Array, kernel: jax.Array, strides: Sequence[int], pads: str, *, feature_group_count: int, **_: Any
+) -> jax.Array:
+    """Convolution for `nn.Conv`; ignores dilation."""
+    (around,) = jax.lax.padtype_to_pads(x.shape[1:2], kernel.shape[:1], strides, pads)
+    return conv_grouped(x, kernel, stride=strides[0], pads=around, groups=feature_group_count)
+
+
+Conv = functools.partial(nn.Conv, conv_general_dilated=_convolve)
 
 
 class WaveDiscriminator(nn.Module):
@@ -30,18 +46,18 @@ class WaveDiscriminator(nn.Module):
         def act(x):
             return nn.leaky_relu(x, 0.2)
 
-        x = act(nn.Conv(self.channels, (15,), dtype=self.dtype, name="stem")(audio))
+        x = act(Conv(self.channels, (15,), dtype=self.dtype, name="stem")(audio))
         features = [x]
         width = self.channels
         for i in range(LAYERS):
             groups = max(1, width // self.group_size)
             width = min(width * 4, self.max_channels)
-            conv = nn.Conv(width, (41,), strides=(DOWN,), feature_group_count=groups, dtype=self.dtype, name=f"down{i}")
+            conv = Conv(width, (41,), strides=(DOWN,), feature_group_count=groups, dtype=self.dtype, name=f"down{i}")
             x = act(conv(x))
             features.append(x)
-        x = act(nn.Conv(width, (5,), dtype=self.dtype, name="wide")(x))
+        x = act(Conv(width, (5,), dtype=self.dtype, name="wide")(x))
         features.append(x)
-        return nn.Conv(1, (3,), dtype=self.dtype, name="logits")(x), features
+        return Conv(1, (3,), dtype=self.dtype, name="logits")(x), features
 
 
 def halve_rate(x: jax.Array) -> jax.Array:
