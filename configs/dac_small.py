@@ -4,7 +4,7 @@ Paper: Kumar et al., "High-Fidelity Audio Compression with Improved RVQGAN", arX
 
     python train.py --config=configs/dac_small.py --workdir=runs/dac-small --config.data.source=/data/speech
 
-docs/results.md has hardware, time, curves and scores.
+Not trained to the end.
 
 As in dac_44khz: network with Snake, factorised codes that are trained by gradient, multi-band and multi-period
 discriminators, least squares, losses and their weights.

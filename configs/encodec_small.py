@@ -4,7 +4,7 @@ Paper: Défossez et al., "High Fidelity Neural Audio Compression", arXiv 2210.13
 
     python train.py --config=configs/encodec_small.py --workdir=runs/encodec-small --config.data.source=/data/speech
 
-docs/results.md has hardware, time, curves and scores.
+Not trained to the end.
 
 As in encodec_24khz: network, balancer and its weights, a set of discriminators for each rate, which two thirds of the
 steps update, one rate per batch.

@@ -7,7 +7,7 @@ Paper: Défossez et al., "Moshi", arXiv 2410.00037, section 3.3.
     python train.py --config=configs/mimi_small.py --workdir=runs/mimi-small --config.data.source=data/speech12
     python train.py --config=configs/mimi_small.py:reconstruction ...   # with waveform and mel losses too
 
-docs/results.md has hardware, time, curves and scores.
+Not trained to the end.
 
 As in mimi_24khz: network, split quantizer, examples without quantization, dropout on acoustic levels, adversarial and
 feature losses alone with a balancer (as released), cosine distillation, weight decay on the Transformers only.

@@ -7,7 +7,7 @@ Paper: Zhang et al., "SpeechTokenizer", arXiv 2308.16692, and its public code's 
     python train.py --config=configs/speechtokenizer_small.py --workdir=runs/speechtokenizer-small \\
         --config.data.source=data/speech
 
-docs/results.md has hardware, time, curves and scores.
+Not trained to the end.
 
 As in speechtokenizer_16khz: network, multi-period, multi-scale and multi-scale STFT discriminators, least squares,
 losses and their weights, distillation, no quantizer dropout.
