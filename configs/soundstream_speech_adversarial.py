@@ -30,6 +30,7 @@ from codax.config.recipe_files import load_recipe
 
 def get_config() -> Config:
     config = load_recipe(Path(__file__).with_name("soundstream_speech.py"))
+    config.name = "soundstream_speech_adversarial"
     config.model.noise_channels = 32
 
     quantizer = config.quantizer
