@@ -119,7 +119,7 @@ def inner_losses(config: Config, batch: Batch, output: dict[str, Any]) -> Losses
 
 
 def reconstruction_losses(
-    nets: Networks, phase: Phase, step: jax.Array, teacher: Any, signals: adversary.Signals, *, axis: str | None
+    nets: Networks, phase: Phase, step: jax.Array, signals: adversary.Signals, teacher: Any = None, *, axis: str | None
 ) -> tuple[None, tuple[Losses, Gradients]]:
     """Computes the terms on the reconstruction that need no discriminator, and their gradients to it.
 
@@ -227,7 +227,9 @@ def make_step(config: Config, phase: Phase, axis: str | None, stages: Stages | N
     def step(state: TrainState, batch: Batch, teacher: Any = None) -> tuple[TrainState, Metrics]:
         passed, made = run(forward, (SHARED, BATCH), network)(state, batch)
         signals = (made.target, made.audio)
-        _, plain = run(reconstruction_losses, (SHARED, SHARED, LOCAL), network)(state.step, teacher, signals)
+        frozen = () if teacher is None else (teacher,)  # jax.pmap takes no argument without arrays
+        kinds = (SHARED, LOCAL, *(SHARED for _ in frozen))
+        _, plain = run(reconstruction_losses, kinds, network)(state.step, signals, *frozen)
         before, trained = Stacks(state.discriminator, state.discriminator_optimizer), None
         judged, contributions = ([], []), []
         if phase.adversarial:
