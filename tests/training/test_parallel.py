@@ -13,7 +13,8 @@ from codax.config import Config
 from codax.errors import CodaxError
 from codax.training.parallel import Parallel, initialize_distributed
 from codax.training.state import init_state
-from tiny_run import ROOT, WORKER, environment, free_port
+from codax.training.step import in_pieces, phase_at
+from tiny_run import ROOT, WHOLE_STEP, WORKER, environment, free_port, tiny_config
 from worker import (
     dac_config,
     excerpt_config,
@@ -144,3 +145,16 @@ def test_an_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("JAX_PROCESS_ID", "0")
     with pytest.raises(CodaxError, match="JAX_COORDINATOR_ADDRESS is not set"):
         initialize_distributed()
+
+
+@pytest.mark.parametrize("change", ["train__programs", "discriminator__drawn"])
+def test_pmap_in_several_processes_has_no_pieces(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    config = tiny_config(**WHOLE_STEP, **{change: "pieces" if change == "train__programs" else 1})
+    mapped = Parallel("pmap")
+    phase = phase_at(config, 0)
+    assert in_pieces(config, phase, mapped)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(CodaxError, match=r"--parallel=pmap: .* needs --parallel=shard_map"):
+        in_pieces(config, phase, mapped)
+    config.train.programs, config.discriminator.drawn = "auto", 0
+    assert not in_pieces(config, phase_at(config, 0), mapped)

@@ -140,6 +140,11 @@ class Parallel:
         )
         return jax.jit(mapped, donate_argnums=0)
 
+    @property
+    def has_pieces(self) -> bool:
+        """Whether `piece` works: with pmap in several processes, a restored state has arrays of all of them."""
+        return self.kind != "pmap" or jax.process_count() == 1
+
     def piece(self, function: Callable[..., tuple[Any, Any]], kinds: tuple[str, ...]) -> Callable[..., tuple[Any, Any]]:
         """Maps a part of a step, `function(*arguments) -> (shared, local)`, built with this object's `axis`.
 

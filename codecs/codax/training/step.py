@@ -18,6 +18,7 @@ import optax
 from codax.codec.microbatches import mean_and_joined
 from codax.codec.module import CodecModel
 from codax.config import Config
+from codax.errors import CodaxError
 from codax.losses import balancer, terms
 from codax.runtime.platforms import platform
 from codax.training import adversary
@@ -253,15 +254,24 @@ def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
     stages = Stages(Networks.of(config), mapped.axis, mapped)
 
     def compile_step(phase: Phase) -> Step:
-        if in_pieces(config, phase):
+        if in_pieces(config, phase, mapped):
             return make_step(config, phase, mapped.axis, stages)
         return mapped.compile(make_step(config, phase, mapped.axis), frozen=int(config.loss.self_supervised > 0))
 
     return compile_step
 
 
-def in_pieces(config: Config, phase: Phase) -> bool:
-    """Whether each stage of a phase's step is a program."""
+def in_pieces(config: Config, phase: Phase, mapped: Parallel) -> bool:
+    """Whether each stage of a phase's step is a program.
+
+    Raises:
+      CodaxError: the recipe needs it, which is not possible with pmap in several processes.
+    """
+    if not mapped.has_pieces:
+        if phase.drawn or config.train.programs == "pieces":
+            field = "discriminator.drawn" if phase.drawn else "train.programs = pieces"
+            raise CodaxError(f"--parallel=pmap: {field} needs --parallel=shard_map in several processes")
+        return False
     if config.train.programs == "auto":
         return phase.adversarial and (bool(phase.drawn) or platform() == "cpu")
     return config.train.programs == "pieces"
