@@ -16,9 +16,10 @@ Differences from soundstream_speech:
   model.noise_channels      noise for the decoder, so that frames of a pause differ; it starts as zero
   quantizer.dropout_kbps    one of the rates a batch: the low rates, where words are lost, are drawn more often
   quantizer.dead_threshold  no entry is replaced
-  loss weights              the gradients of the mel loss and of the self-supervised loss are as large at the
-                            reconstruction; that of the discriminators is 50 times smaller, but lies in all samples,
-                            where 85 % of the mel loss's energy lies in the quieter half
+  loss weights              the gradients of the mel and the self-supervised loss at the reconstruction are of the same
+                            order; that of the discriminators is 50 times smaller, but lies in all samples, where 85 %
+                            of the energy of the mel loss's lies in the quieter half
+  optimizer.learning_rate   with twice this rate the scores of the start are not reached again for hundreds of steps
   self_supervised_noise     without it, most of the gradient lies in pauses
 """
 
