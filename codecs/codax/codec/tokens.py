@@ -68,8 +68,8 @@ def from_clips(
     """Returns the tokens of clips [batch, time, channels] with these (codes, scales); inverts `Tokens.split`."""
     codes, scales = [c for c, _ in coded], [s for _, s in coded if s is not None]
     lengths, joined = np.asarray([clip.shape[1] for clip in clips]), padded(scales) if scales else None
-    tokens = Tokens(padded(codes), int(lengths.max()), sample_rate, mapped.restored, denoise, joined)
-    tokens = dataclasses.replace(tokens, mid_side=mapped.mid_side)
+    length, channels = int(lengths.max()), mapped.restored
+    tokens = Tokens(padded(codes), length, sample_rate, channels, denoise, joined, mid_side=mapped.mid_side)
     if len(clips) == 1:
         return tokens
     return dataclasses.replace(tokens, lengths=lengths, frames=np.asarray([part.shape[1] for part in codes]))

@@ -20,10 +20,13 @@ import numpy as np
 from codax.config import SoundStreamConfig
 from codax.dsp.stft import hann
 from codax.nets.conv import Conv
+from codax.nets.grouped import conv_depthwise
 from codax.nets.noise import Noise
 from codax.nets.padding import pad_time, with_context
+from codax.nets.transformer import norm
 
 _LARGEST = 100.0  # magnitude of a bin
+_norm = functools.partial(norm, epsilon=1e-6)
 
 
 def reach(config: SoundStreamConfig) -> int:
@@ -36,10 +39,6 @@ def least_values(config: SoundStreamConfig) -> int:
     """Lower bound of the number of parameters."""
     c = config.frame_decoder
     return c.kernel_size * config.dimension * c.channels + c.layers * 2 * c.channels * c.hidden
-
-
-def _norm(name: str, dtype: jnp.dtype | None) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, dtype=dtype, name=name)
 
 
 class Block(nn.Module):
@@ -72,9 +71,8 @@ class Depthwise(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(width**-0.5), (width, channels))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        frames = x.shape[1]
         x = with_context(self, x, width - 1) if self.causal else pad_time(x, (width - 1) // 2, width // 2)
-        return functools.reduce(jnp.add, [x[:, i : i + frames] * kernel[i] for i in range(width)]) + bias
+        return conv_depthwise(x, kernel) + bias
 
 
 class Synthesis(nn.Module):

@@ -48,6 +48,19 @@ def conv_grouped(
     )
 
 
+def conv_depthwise(x: jax.Array, kernel: jax.Array, *, axis: int = 1, stride: int = 1, dilation: int = 1) -> jax.Array:
+    """Convolution of each channel alone, without padding: a sum of products of views.
+
+    Args:
+      x: any shape, with time at `axis`.
+      kernel: [width, ...]; each tap is broadcast to x.
+      dilation: input samples between kernel taps.
+    """
+    span = x.shape[axis] - (len(kernel) - 1) * dilation
+    views = (jax.lax.slice_in_dim(x, i * dilation, i * dilation + span, stride, axis) for i in range(len(kernel)))
+    return functools.reduce(jnp.add, (view * tap for view, tap in zip(views, kernel, strict=True)))
+
+
 def _in_blocks(x: jax.Array, kernel: jax.Array, stride: int, pads: tuple[int, int], groups: int) -> jax.Array:
     """Multiplies each block of the input by the parts of the banded matrix, then adds the products at their outputs."""
     (batch, time, channels), (width, _, features) = x.shape, kernel.shape

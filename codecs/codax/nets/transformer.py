@@ -185,8 +185,8 @@ class Transformer(nn.Module):
         return x
 
 
-def norm(name: str, dtype: jnp.dtype | None) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+def norm(name: str, dtype: jnp.dtype | None, epsilon: float = 1e-5) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, dtype=dtype, name=name)
 
 
 def dense(channels: int, fan_in: int, name: str, dtype: jnp.dtype | None) -> nn.Dense:

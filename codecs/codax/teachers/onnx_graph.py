@@ -6,7 +6,6 @@ Nodes that do not depend on the input are evaluated once, by the `onnx` package.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codax.nets.conv import conv_valid
+from codax.nets.grouped import conv_depthwise
 from codax.teachers.teacher import TeacherError
 
 Attributes = Mapping[str, Any]
@@ -69,9 +69,7 @@ def _conv(a: Attributes, x: jax.Array, kernel: jax.Array, bias: jax.Array | None
     x = jnp.pad(x, [(0, 0), (0, 0), a.get("pads", (0, 0))])
     width = kernel.shape[2]
     if groups == x.shape[1] == kernel.shape[0]:  # of each channel alone: sums of products are much faster
-        span = x.shape[2] - (width - 1) * dilation
-        views = (x[:, :, i * dilation : i * dilation + span : stride] for i in range(width))
-        y = functools.reduce(jnp.add, (view * kernel[:, :, i] for i, view in enumerate(views)))
+        y = conv_depthwise(x, jnp.moveaxis(kernel, 2, 0), axis=2, stride=stride, dilation=dilation)
     else:
         x, kernel = jnp.swapaxes(x, 1, 2), jnp.transpose(kernel, (2, 1, 0))
         if groups == dilation == 1:

@@ -127,18 +127,23 @@ class Parallel:
         """
         if self.kind == "single":
             return jax.jit(step, donate_argnums=0)
+        return self._map(step, (None, 0, *(None,) * frozen), None, donated=(0,))
+
+    def _map(self, function: Callable[..., Any], in_axes: tuple, out_axes: Any, donated: tuple[int, ...]) -> Any:
+        """Maps a function over replicas; axes are None for what is equal on all of them, and 0 for their parts."""
         if self.kind == "pmap":
-            return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, *(None,) * frozen), out_axes=None, donate_argnums=0)
-        replicated, split = PartitionSpec(), PartitionSpec(AXIS)
+            return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, out_axes=out_axes, donate_argnums=donated)
+
+        def specs(axes: Any) -> Any:
+            if isinstance(axes, tuple):
+                return tuple(map(specs, axes))
+            return PartitionSpec() if axes is None else PartitionSpec(AXIS)
+
         # check_vma=True would sum the gradients of replicated parameters before the step averages them over replicas.
         mapped = jax.shard_map(
-            step,
-            mesh=self._mesh,
-            in_specs=(replicated, split, *(replicated,) * frozen),
-            out_specs=replicated,
-            check_vma=False,
+            function, mesh=self._mesh, in_specs=specs(in_axes), out_specs=specs(out_axes), check_vma=False
         )
-        return jax.jit(mapped, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=donated)
 
     @property
     def has_pieces(self) -> bool:
@@ -156,24 +161,16 @@ class Parallel:
         is_shared = [kind in (SHARED, DONATED) for kind in kinds]
         if self.kind == "single" or (self.kind == "pmap" and all(is_shared)):
             return jax.jit(function, donate_argnums=donated)  # jax.pmap needs an argument that differs
+        axes = tuple(None if shared else 0 for shared in is_shared)
         if self.kind == "pmap":
-            axes = tuple(None if shared else 0 for shared in is_shared)
-            return jax.pmap(function, axis_name=AXIS, in_axes=axes, out_axes=(None, 0), donate_argnums=donated)
+            return self._map(function, axes, (None, 0), donated)
 
         def of_replica(*arguments: Any) -> tuple[Any, Any]:
             own = [jax.tree.map(lambda x: x[0], a) if k == LOCAL else a for a, k in zip(arguments, kinds, strict=True)]
             shared, local = function(*own)
             return shared, jax.tree.map(lambda x: x[None], local)
 
-        replicated, split = PartitionSpec(), PartitionSpec(AXIS)
-        mapped = jax.shard_map(
-            of_replica,
-            mesh=self._mesh,
-            in_specs=tuple(replicated if shared else split for shared in is_shared),
-            out_specs=(replicated, split),
-            check_vma=False,
-        )
-        return jax.jit(mapped, donate_argnums=donated)
+        return self._map(of_replica, axes, (None, 0), donated)
 
     def place(self, batch: dict[str, np.ndarray]) -> Any:
         """Places this process's part of a batch, arrays [local examples, ...], on its devices."""

@@ -119,9 +119,8 @@ def init_discriminators(config: Config, key: jax.Array, optimizer: optax.Gradien
     if not has_adversary(config):
         return {}, optimizer.init({})
     d = config.discriminator
-    windows = (d.stft_window, *d.msstft_windows, *d.bands_windows)
     # The logits of the STFT discriminator need a few frames.
-    audio = jnp.zeros((1, max(config.segment_samples, 2 * max(windows)), config.model.audio_channels))
+    audio = jnp.zeros((1, max(config.segment_samples, 2 * d.longest_window), config.model.audio_channels))
 
     def init(key: jax.Array) -> Any:
         return Discriminators(d).init(key, audio)["params"]

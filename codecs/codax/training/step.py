@@ -1,8 +1,9 @@
 """One training step over one replica's shard, as pure functions.
 
 `make_step` composes stages: `forward`, `reconstruction_losses`, those of `training.adversary` for each discriminator,
-`update_generator` and `keep`. The generator runs forward once; the discriminators are trained on its reconstruction,
-and the generator's gradient then uses the same forward pass. The stages are one program, or a program each.
+`update_generator` and `adversary.choose_finite`. The generator runs forward once; the discriminators are trained on its
+reconstruction, and the generator's gradient then uses the same forward pass. The stages are one program, or a program
+each.
 """
 
 from __future__ import annotations
