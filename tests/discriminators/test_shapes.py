@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from codax.config import DiscriminatorConfig
 from codax.discriminators.ensemble import Discriminators
+from codax.discriminators.msstft import compressed
 from codax.discriminators.stft import STFTDiscriminator
 from codax.discriminators.waveform import WaveDiscriminator, halve_rate
 
@@ -60,3 +61,14 @@ def test_halving():
     x = jnp.ones((1, 10, 1))
     assert halve_rate(x).shape == (1, 5, 1)
     assert jnp.allclose(halve_rate(x), 1.0)
+
+
+def test_a_power_compresses_magnitudes_and_keeps_phases():
+    spectrum = jnp.array([0.0, 0.5j, -0.25, 3e-3 + 4e-3j])
+    assert jnp.array_equal(compressed(spectrum, 1.0), spectrum)
+    halved = compressed(spectrum, 0.5)
+    assert jnp.allclose(jnp.abs(halved[1:3]), jnp.array([0.5, 0.25]) ** 0.5, rtol=1e-4)
+    assert jnp.allclose(halved[1:] / jnp.abs(halved[1:]), spectrum[1:] / jnp.abs(spectrum[1:]), atol=1e-6)
+    assert jnp.abs(halved[3]) == pytest.approx(5e-3**0.5, rel=0.02) and halved[0] == 0
+    gradient = jax.grad(lambda x: jnp.abs(compressed(jax.lax.complex(x, x), 0.5) + 1).sum())(jnp.zeros(3))
+    assert jnp.all(jnp.isfinite(gradient)) and jnp.all(gradient > 0)

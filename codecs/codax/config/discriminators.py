@@ -28,6 +28,7 @@ class DiscriminatorConfig(Section):
     msstft_kernel: tuple[int, int] = _of((3, 9), "msstft_windows")  # time, frequency
     msstft_slope: float = _of(0.2, "msstft_windows")  # negative slope of the leaky ReLU
     msstft_normalized: bool = _of(True, "msstft_windows")  # divide each transform by its window's norm
+    msstft_power: float = _of(1.0, "msstft_windows")  # exponent of the magnitudes; below 1, pauses weigh more
     split_channels: bool = False  # discriminate each channel of a signal separately
     wave_scales: int = 3  # number of waveform discriminators, each at half the previous one's rate; 0 = none
     wave_channels: int = _of(16, "wave_scales")
@@ -63,6 +64,7 @@ class DiscriminatorConfig(Section):
             *at_least(self, 1, "every"),
             *at_least(self, 0, "drawn", "crop_seconds", "alarm_steps"),
             *share(self, "alarm_chance", "alarm_certain"),
+            Check(0 < self.msstft_power <= 1, "msstft_power", "above 0 and up to 1"),
             Check(0 < self.update_probability <= 1, "update_probability", "above 0 and up to 1"),
             *at_least(self, 1, "hifigan_max_channels"),
             # The multi-scale discriminator has convolutions of 16 groups.

@@ -41,6 +41,21 @@ class Conv2d(nn.Module):
         return y + bias
 
 
+FLOOR = 1e-3  # magnitude below which `compressed` is linear
+
+
+def compressed(spectrum: jax.Array, power: float) -> jax.Array:
+    """Returns the spectrum with its magnitudes raised to `power`, phases kept.
+
+    With a power below 1, pauses weigh more: a discriminator of the linear spectrum hardly processes what is 60 dB
+    below speech.
+    """
+    if power == 1:
+        return spectrum
+    square = jnp.square(spectrum.real) + jnp.square(spectrum.imag) + FLOOR**2
+    return spectrum * square ** ((power - 1) / 2)
+
+
 class MSSTFTDiscriminator(nn.Module):
     """One scale: audio [batch, time, channels] -> logits [batch, frames, bins, 1] and feature maps.
 
@@ -53,6 +68,7 @@ class MSSTFTDiscriminator(nn.Module):
     dilations: tuple[int, ...] = (1, 2, 4)
     negative_slope: float = 0.2
     normalized: bool = True  # divide the transform by the window's norm
+    power: float = 1.0  # exponent of the magnitudes
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -62,6 +78,7 @@ class MSSTFTDiscriminator(nn.Module):
         spectrum = stft(flat, self.window, self.window // 4, pad=False)
         if self.normalized:
             spectrum = spectrum / window_norm(self.window)
+        spectrum = compressed(spectrum, self.power)
         spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
         x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
         features = []
@@ -86,6 +103,7 @@ def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member
             config.msstft_kernel,
             negative_slope=config.msstft_slope,
             normalized=config.msstft_normalized,
+            power=config.msstft_power,
             dtype=dtype,
             name=name,
         )
