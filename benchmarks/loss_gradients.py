@@ -2,9 +2,9 @@
 
     python benchmarks/loss_gradients.py runs/mine [--kbps 1 3 6]
 
-Takes the newest checkpoint of a run, which may still be training, and its next batch. For each rate and loss: its value,
-the norm of its weighted gradient with respect to the audio, and the shares of the gradient's energy in the quieter half
-and in the quietest tenth of the batch's frames of 10 ms.
+Takes the newest checkpoint of a run, which may still be training, and its next batch. For each rate and loss: its
+value, the norm of its weighted gradient with respect to the audio, and the shares of the gradient's energy in the
+quieter half and in the quietest tenth of the batch's frames of 10 ms.
 """
 
 import argparse
