@@ -105,6 +105,7 @@ def test_a_vocabulary_has_disjoint_ids() -> None:
     ids = vocabulary.encode(every)
     assert ids.tolist() == [[4, 7], [5, 8], [6, 0]] and len(vocabulary) == 9 and vocabulary["text"] == 3
     assert vocabulary.decode(ids).tolist() == every.tolist()
+    assert ids.dtype == vocabulary.decode(ids.astype(np.int64)).dtype == np.int32
     assert vocabulary.encode(every[:, :1]).tolist() == ids[:, :1].tolist()
     # A model may predict a special token, or an entry of another level.
     assert vocabulary.decode(np.asarray([[2, 8], [7, 6]])).tolist() == [[-1, 1], [-1, -1]]

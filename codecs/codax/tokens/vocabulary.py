@@ -54,7 +54,9 @@ class Vocabulary:
         """
         codes, offsets = self._levels(codes)
         xp = namespace(codes)
-        return xp.where(codes < 0, xp.asarray(self.pad if "pad" in self.special else PAD), codes + offsets)
+        return xp.where(
+            codes < 0, xp.asarray(self.pad if "pad" in self.special else PAD, dtype=xp.int32), codes + offsets
+        )
 
     def decode(self, ids: Array) -> Array:
         """Inverts `encode`: codes int32 [..., quantizers]; special tokens become `PAD`, and so does every id that is
@@ -62,8 +64,8 @@ class Vocabulary:
         ids, offsets = self._levels(ids)
         xp = namespace(ids)
         codes = ids - offsets
-        valid = (codes >= 0) & (codes < xp.asarray(self.sizes[: codes.shape[-1]]))
-        return xp.where(valid, codes, xp.asarray(PAD))
+        valid = (codes >= 0) & (codes < xp.asarray(self.sizes[: codes.shape[-1]], dtype=xp.int32))
+        return xp.where(valid, codes, xp.asarray(PAD, dtype=xp.int32))
 
     def add_ends(self, tokens: Array) -> Array:
         """Puts `bos` before sequences of ids [..., steps] and `eos` after their last token: [..., steps + 2].
