@@ -5,7 +5,8 @@ import sys
 
 LIGHT = """
 import importlib, sys
-for name in ("codax", "codax.config", "codax.containers.whole_files", "codax.audio", "codax.data.sources.spec"):
+names = "", ".config", ".containers.whole_files", ".audio", ".data.sources.spec", ".tokens"
+for name in (f"codax{part}" for part in names):
     importlib.import_module(name)
     assert not {"jax", "torch"} & set(sys.modules), name
 """

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codax import tokens
     from codax.codec.codec import Codec
     from codax.codec.loading import load
     from codax.codec.tokens import Tokens
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from codax.containers.whole_files import decode_file, encode_file
 
 __version__ = "0.1.0"
-__all__ = ["Codec", "Config", "Tokens", "decode_file", "encode_file", "load"]
+__all__ = ["Codec", "Config", "Tokens", "decode_file", "encode_file", "load", "tokens"]
 
 _HOMES = {
     "Codec": "codax.codec.codec",
@@ -34,6 +35,8 @@ def __getattr__(name: str) -> Any:
     # Imported on first use, so that `import codax` and the commands that need no network do without JAX.
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "tokens":
+        return importlib.import_module("codax.tokens")
     raise AttributeError(f"module 'codax' has no attribute {name!r}")
 
 

@@ -2,7 +2,7 @@
 
 Intervals are Efron's percentile bootstrap (1979): utterances are drawn with replacement, the statistic is computed for
 each draw, and the interval covers the middle 95 % of its values. Draws are seeded, and systems with the same utterances
-share them, so that the draws add no noise to differences between systems.
+share them, so that the draws add no noise to differences between systems. Shares of trials have Wilson intervals.
 """
 
 from __future__ import annotations
@@ -104,6 +104,14 @@ def difference_interval(
         return _ratio(top, bottom, axis) - _ratio(other_top, other_bottom, axis)
 
     return _interval(statistic, first, second, first_weights, second_weights, seed=seed, draws=draws)
+
+
+def wilson_interval(hits: int, of: int) -> Interval:
+    """A share of independent trials, at least one, with Wilson's score interval (1927), which holds at 0 and 1 too."""
+    share, z = hits / of, 1.959964  # of the normal distribution, for `LEVEL`
+    centre, scale = share + z * z / (2 * of), 1 + z * z / of
+    half = z * math.sqrt(share * (1 - share) / of + (z / (2 * of)) ** 2)
+    return Interval(share, max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale), of, of)
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray, axis: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from codax.data.sources.entries import relative_id
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.metrics.signals import MetricError, mono, optional
+from codax.tokens import frame_spans
 
 SAMPLE_RATE = 16_000  # Hz, of the aligner
 _FRAME_RATE = 100  # frames per second of the aligner
@@ -169,5 +170,5 @@ def at_frames(segments: Sequence[Segment], frames: int, frame_rate: float) -> li
 
 def span(segment: Segment, frames: int, frame_rate: float) -> tuple[int, int]:
     """First frame whose middle is in a segment, and first frame after it."""
-    first, end = (int(np.ceil(second * frame_rate - 0.5)) for second in (segment.start, segment.end))
-    return min(max(first, 0), frames), min(max(end, 0), frames)
+    first, end = frame_spans([segment[:2]], frames, frame_rate)[0].tolist()
+    return first, end
