@@ -23,6 +23,7 @@ from codax.cli.options import Kbps, Model, Overwrite
 from codax.cli.plan import plan_command
 from codax.cli.probe import probe_command
 from codax.cli.stream import stream_app
+from codax.cli.tokenize import detokenize_command, tokenize_command
 from codax.cli.visqol import visqol_command
 from codax.codec import shipped
 from codax.errors import CodaxError
@@ -271,6 +272,8 @@ def export_command(
 app.command("convert")(convert_command)
 app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan_command)
 app.command("probe")(probe_command)
+app.command("tokenize")(tokenize_command)
+app.command("detokenize")(detokenize_command)
 app.command("visqol")(visqol_command)
 app.add_typer(data_app, name="data")
 app.add_typer(stream_app, name="stream")

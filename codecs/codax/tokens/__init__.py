@@ -10,6 +10,7 @@ Every function works on NumPy and on JAX arrays, also under `jit`; this package 
 """
 
 from codax.tokens.alignment import frame_spans
+from codax.tokens.dataset import TokenDataset
 from codax.tokens.delays import acoustic_delay, delay, from_acoustic_delay, from_delay
 from codax.tokens.layouts import LAYOUTS, Layout, layout
 from codax.tokens.padding import PAD, Padded, mask_of, pad, unpad
@@ -21,6 +22,7 @@ __all__ = [
     "PAD",
     "Layout",
     "Padded",
+    "TokenDataset",
     "Vocabulary",
     "acoustic_delay",
     "by_level",

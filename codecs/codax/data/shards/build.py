@@ -85,35 +85,48 @@ def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:
             raise
 
 
-def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
-    """Writes the statistics and the manifest, and removes the work folder."""
-    rows: list[dict[str, Any]] = []
-    shards: dict[str, Any] = {}
-    rates: Counter[str] = Counter()
-    skipped: dict[str, dict[str, Any]] = {}
-    damaged: dict[str, str] = {}
+def joined(out: Path, reports: Iterable[Path]) -> dict[str, Any]:
+    """Joins the reports of all parts: their rows, shards, counts, and skipped and damaged files.
+
+    Raises:
+      CodaxError: a report is missing.
+    """
+    whole: dict[str, Any] = {"rows": [], "shards": {}, "rates": Counter(), "skipped": {}, "damaged": {}}
     for path in reports:
         report = parts.read_report(out, path)
         if report is None:
             raise CodaxError(f"{out}: the report {path.name} is missing; start the build again")
-        rows += report["rows"]
-        shards |= report["shards"]
-        rates.update(report["rates"])
-        damaged |= report["damaged"]
+        whole["rows"] += report["rows"]
+        whole["shards"] |= report["shards"]
+        whole["rates"].update(report["rates"])
+        whole["damaged"] |= report["damaged"]
         for reason, group in report["skipped"].items():
-            total = skipped.setdefault(reason, {"count": 0, "examples": []})
+            total = whole["skipped"].setdefault(reason, {"count": 0, "examples": []})
             total["count"] += group["count"]
             total["examples"] = (total["examples"] + group["examples"])[: scan.NAMES_SHOWN]
+    return whole
+
+
+def report_skipped(out: Path, spec: str, whole: dict[str, Any]) -> None:
+    """Warns of damaged and skipped files. Raises CodaxError, and removes the unfinished build, if nothing is left."""
+    skipped, damaged = whole["skipped"], whole["damaged"]
     for path, reason in damaged.items():
         _log.warning("%s: %s; the audio before that was used", path, reason)
     if skipped:
-        _log.warning("%s: %s", options.spec, _described(skipped))
-    if not rows:
+        _log.warning("%s: %s", spec, _described(skipped))
+    if not whole["rows"]:
         shutil.rmtree(out / plan.WORK, ignore_errors=True)
         with contextlib.suppress(OSError):  # it has other contents
             out.rmdir()
         reasons = [f"{path}: {reason}" for path, reason in damaged.items()][: scan.NAMES_SHOWN]
-        raise CodaxError(f"{options.spec}: nothing to build: {'; '.join([*reasons, _described(skipped)])}")
+        raise CodaxError(f"{spec}: nothing to build: {'; '.join([*reasons, _described(skipped)])}")
+
+
+def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
+    """Writes the statistics and the manifest, and removes the work folder."""
+    whole = joined(out, reports)
+    rows, skipped, damaged = whole["rows"], whole["skipped"], whole["damaged"]
+    report_skipped(out, options.spec, whole)
     by_split: dict[str, dict[str, Any]] = {}
     for row in rows:
         totals = by_split.setdefault(row["split"], {"records": 0, "frames": 0, "with_text": 0})
@@ -126,12 +139,12 @@ def _finish(out: Path, options: plan.Options, reports: Iterable[Path]) -> Path:
         **{key: value for key, value in options.row().items() if key != "config"},
         "hours": round(sum(row["frames"] for row in rows) / options.sample_rate / 3600, 6),
         "records": len(rows),
-        "utterances": rates.total(),
-        "rates": dict(sorted(rates.items(), key=lambda item: int(item[0]))),
+        "utterances": whole["rates"].total(),
+        "rates": dict(sorted(whole["rates"].items(), key=lambda item: int(item[0]))),
         "splits": dict(sorted(by_split.items())),
         "skipped": skipped,
         "damaged": damaged,
-        "shards": shards,
+        "shards": whole["shards"],
     }
     try:
         write_whole(out / STATISTICS, json.dumps(facts, indent=1) + "\n")

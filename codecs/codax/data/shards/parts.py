@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ class Tally(scan.Skipped):
         super().__init__()
         self.rates: Counter[str] = Counter()
         self.damaged: dict[str, str] = {}  # archive -> reason
+
+    def facts(self) -> dict[str, Any]:
+        """The counts as entries of a report."""
+        skipped = {
+            reason: {"count": len(names), "examples": names[: scan.NAMES_SHOWN]}
+            for reason, names in self.reasons.items()
+        }
+        return {"rates": self.rates, "skipped": skipped, "damaged": self.damaged}
 
 
 def read_report(out: Path, path: Path) -> dict[str, Any] | None:
@@ -61,27 +69,34 @@ def build_part(out: str, position: int) -> int:
     with contextlib.ExitStack() as stack:
         writers = _Writers(Path(out), part.name, options)
         stack.push(writers.close)
-        for entry in _entries(part, options, tally):
-            pieces = _pieces(entry, options, tally)
-            for meta, samples in pieces:
-                writers.write(entry.split, meta, samples)
-            if pieces:
-                tally.rates[str(entry.sample_rate)] += 1
-    skipped = {
-        reason: {"count": len(names), "examples": names[: scan.NAMES_SHOWN]} for reason, names in tally.reasons.items()
-    }
-    report = {
-        "rows": writers.rows,
-        "shards": writers.shards,
-        "rates": tally.rates,
-        "skipped": skipped,
-        "damaged": tally.damaged,
-    }
+        for split, meta, samples in pieces(part, options, tally, audio.to_int16):
+            writers.write(split, meta, samples)
+    write_report(path, {"rows": writers.rows, "shards": writers.shards, **tally.facts()})
+    return len(writers.rows)
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Writes the report of a part, which marks it as finished. Raises CodaxError: full disk."""
     try:
         write_whole(path, json.dumps(report))
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return len(writers.rows)
+
+
+def pieces(
+    part: Part, options: Options, tally: Tally, convert: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[tuple[str, dict[str, Any], np.ndarray]]:
+    """The split, header and samples [time, channels] of every record of a part.
+
+    Args:
+      convert: applied to the float32 samples of each block, as they are read.
+    """
+    for entry in _entries(part, options, tally):
+        records_of_entry = _pieces(entry, options, tally, convert)
+        if records_of_entry:
+            tally.rates[str(entry.sample_rate)] += 1
+        for meta, samples in records_of_entry:
+            yield entry.split, meta, samples
 
 
 def _entries(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
@@ -148,11 +163,13 @@ def _member(member: Member, identifier: str, split: str, options: Options, tally
         os.unlink(path)
 
 
-def _pieces(entry: Entry, options: Options, tally: Tally) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Header and int16 samples of each record of an utterance; none if it cannot be read to its end."""
+def _pieces(
+    entry: Entry, options: Options, tally: Tally, convert: Callable[[np.ndarray], np.ndarray]
+) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Header and samples of each record of an utterance; none if it cannot be read to its end."""
     rate = options.sample_rate
     try:
-        pieces = [audio.to_int16(block) for block in _blocks(entry, rate, options.max_seconds)]
+        pieces = [convert(block) for block in _blocks(entry, rate, options.max_seconds)]
     except CodaxError:
         tally.add("unreadable", entry.id)
         return []

@@ -41,6 +41,7 @@ class Options:
       max_seconds: of a record.
       shard_mb: maximum size of a shard in megabytes; a part of a folder has half as much before decoding.
       config: thresholds, and how to split sources without splits.
+      tokens: what determines the codes, for shards of tokens; None = shards of audio.
     """
 
     spec: str
@@ -48,13 +49,15 @@ class Options:
     max_seconds: float
     shard_mb: int
     config: DataConfig
+    tokens: dict[str, Any] | None = None
 
     def row(self) -> dict[str, Any]:
         config = {
             name: getattr(self.config, name)
             for name in ("split_seed", "validation_fraction", "min_seconds", "silence_db", "max_clipped_fraction")
         }
-        return {**dataclasses.asdict(self), "config": config, "format": _FORMAT}
+        row = {**dataclasses.asdict(self), "config": config, "format": _FORMAT}
+        return row if self.tokens else {key: value for key, value in row.items() if key != "tokens"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,16 +94,22 @@ class PlannedPart:
     report: Path
 
 
-def prepare(out: Path, options: Options) -> list[PlannedPart]:
+def prepare(
+    out: Path, options: Options, *, finished: str = manifest.NAME, suffix: str = records.SUFFIX
+) -> list[PlannedPart]:
     """Writes the plan, or checks that an unfinished build in `out` has the same plan; returns its parts.
+
+    Args:
+      finished: name of the file that a finished build has.
+      suffix: of the shards.
 
     Raises:
       CodaxError: the source is missing or empty, or `out` holds other shards or another build.
     """
     path = out / WORK / _NAME
-    if (out / manifest.NAME).exists():
-        raise CodaxError(f"{out}: already holds a {manifest.NAME}; choose another folder or remove it")
-    if not path.exists() and any(out.glob(f"*{records.SUFFIX}")):
+    if (out / finished).exists():
+        raise CodaxError(f"{out}: already holds a {finished}; choose another folder or remove it")
+    if not path.exists() and any(out.glob(f"*{suffix}")):
         raise CodaxError(f"{out}: already holds other shards; choose another folder or remove them")
     parts = _parts(options)  # invalid input raises before anything is written
     if (first := next(parts, None)) is None:

@@ -1,0 +1,120 @@
+"""`codax tokenize` and `codax detokenize`."""
+
+from __future__ import annotations
+
+import enum
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from codax.cli.options import Kbps, Model, Overwrite
+from codax.codec import shipped
+from codax.config import DataConfig
+from codax.errors import CodaxError
+from codax.storage.files import claim_output
+
+if TYPE_CHECKING:
+    from codax.tokens.dataset import TokenDataset
+
+
+class TokenFormat(enum.StrEnum):
+    """Formats of `codax tokenize`."""
+
+    parquet = "parquet"
+    arrayrecord = "arrayrecord"
+
+
+def tokenize_command(
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC",
+            help="'starter' (or 'starter:en'), a folder of audio, a manifest, ArrayRecord shards, or tar files or a "
+            "parquet dataset of audio, as a quoted glob.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the shards and dataset.json.")],
+    model: Model = shipped.DEFAULT,
+    kbps: Kbps = None,
+    codebooks: Annotated[int | None, typer.Option(min=1, help="Codebooks to keep, instead of --kbps.")] = None,
+    form: Annotated[TokenFormat, typer.Option("--format", help="Of the shards.")] = TokenFormat.parquet,
+    shard_mb: Annotated[int, typer.Option(min=1, help="16-bit audio of a shard, in megabytes.")] = 64,
+    max_seconds: Annotated[
+        float, typer.Option(min=1.0, help="Longer files become records of this length, coded independently.")
+    ] = 600.0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that encode. Default: one per core.")] = None,
+    beam: Annotated[int | None, typer.Option(min=1, help="Beam width of the codebook search.")] = None,
+    cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
+) -> None:
+    """Encode a source into shards of tokens, for training language models.
+
+    An interrupted command resumes when it is run again.
+    """
+    import codax
+    from codax.data.shards import plan
+    from codax.tokens.build import build_tokens
+    from codax.tokens.dataset import read_about
+
+    if not (out / plan.WORK).is_dir():  # an unfinished one resumes
+        claim_output(out, spec, overwrite=None)
+    codec, began = codax.load(model, beam=beam), time.monotonic()
+    path = build_tokens(
+        spec,
+        out,
+        codec,
+        kbps=kbps,
+        num_quantizers=codebooks,
+        form=form.value,
+        max_seconds=max_seconds,
+        shard_mb=shard_mb,
+        workers=workers,
+        config=DataConfig(cache_dir=cache_dir),
+    )
+    about, seconds = read_about(out), time.monotonic() - began
+    skipped = sum(group["count"] for group in about["skipped"].values())
+    print(
+        f"{path}: {about['records']:,} records, {about['hours']:.2f} h, {about['tokens']:,} tokens, {skipped} skipped, "
+        f"{about['hours'] * 3600 / seconds:.0f}x real time"
+    )
+
+
+def detokenize_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Token data set made by `codax tokenize`.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the WAV files, ID.wav.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="Default: the model that the data set names.")] = "",
+    ids: Annotated[str, typer.Option(help="Decode these only, comma-separated.")] = "",
+    split: Annotated[str | None, typer.Option(help="Decode this split only.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Decode a token data set to WAV files."""
+    from codax.tokens.dataset import TokenDataset
+
+    dataset = TokenDataset(folder, split)  # reports bad input before JAX is imported
+    claim_output(out, str(folder), overwrite=overwrite)
+    print(f"{out}: {_decode(dataset, out, model, set(ids.split(',')) - {''}):,} files")
+
+
+def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
+    import codax
+    from codax import audio
+    from codax.data.sources.entries import relative_id
+    from codax.runtime.progress import Progress
+    from codax.tokens.decoding import decoder_for
+
+    decode = decoder_for(dataset, codax.load(model or dataset.about["model"]))
+    written: set[str] = set()
+    with Progress("detokenize", len(ids) or len(dataset), unit="records", brief=True) as progress:
+        for record in dataset:
+            if ids and record["id"] not in ids:
+                continue
+            if relative_id(record["id"] + ".x") != record["id"] or record["id"] in written:
+                raise CodaxError(f"{dataset.folder}: id {record['id']!r} is no file name, or occurs twice")
+            out.mkdir(parents=True, exist_ok=True)
+            audio.write(out / f"{record['id']}.wav", decode(record), record["sample_rate"])
+            written.add(record["id"])
+            progress.advance()
+    if missing := ids - written:
+        raise CodaxError(f"{dataset.folder}: has no record {', '.join(sorted(missing)[:3])}")
+    return len(written)
