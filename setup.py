@@ -71,6 +71,7 @@ setup(
         "baselines": ["av>=15"],
         # Building data: parquet files as sources, and Beam where one machine is not enough.
         "parquet": ["pyarrow>=16"],
+        "bpe": ["tokenizers>=0.20"],  # `codax.tokens.bpe`
         "beam": ["apache-beam>=2.60"],
         "tpu": ["jax[tpu]>=0.10.2"],
         # `codax plan` for TPUs: the libtpu (about 210 MB) that fits the version of JAX; no TPU is needed.

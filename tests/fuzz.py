@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import gzip
+import importlib.util
 import io
 import json
 import logging
@@ -43,6 +44,7 @@ from codax.interop.formats import import_model
 from codax.listening.manifest import read_manifest
 from codax.listening.results import read_results
 from codax.storage.tensors import read_safetensors, safetensors_bytes
+from codax.tokens.bpe import AcousticBPE
 from codax.training import checksums
 from mutations import mutated, mutated_json, mutated_lines, mutated_ogg, mutated_safetensors, mutated_tar, sealed
 
@@ -269,6 +271,18 @@ def write_packets(path: Path) -> None:
     )
 
 
+def write_bpe(path: Path) -> None:
+    AcousticBPE.train([np.tile([0, 1, 2, 3, 1], 9)], 4, 9).save(path)
+
+
+def read_bpe(path: Path) -> object:
+    """Reads a vocabulary, and codes a few codes, which come back whatever it holds."""
+    bpe = AcousticBPE.load(path)
+    codes = np.arange(min(4, bpe.codebook_size))
+    assert np.array_equal(bpe.decode(bpe.encode(codes)), codes)
+    return bpe
+
+
 def read_audio(path: Path) -> object:
     audio.info(path)
     return sum(len(block) for block in audio.blocks(path, 4096)) if path.stat().st_size < 1 << 20 else 0
@@ -328,6 +342,8 @@ TARGETS = {
     "m4a": by_ffmpeg("a.m4a", "aac", 16_000),
     "webm": by_ffmpeg("a.webm", "libopus", 48_000),
 }
+if importlib.util.find_spec("tokenizers") is not None:
+    TARGETS["bpe"] = Target("bpe.json", write_bpe, as_json, read_bpe)
 
 
 @contextlib.contextmanager

@@ -65,3 +65,14 @@ def test_invalid_batches_are_one_line(records: list[dict]) -> None:
         batches(records, VOCABULARY, frames=4, batch=7)
     with pytest.raises(CodaxError, match="unknown layout"):
         batches(records, VOCABULARY, frames=4, batch=2, arrangement="spiral")
+
+
+def test_a_dataset_of_hugging_face_holds_records(records: list[dict]) -> None:
+    datasets = pytest.importorskip("datasets")
+    held = datasets.Dataset.from_list([{**r, "codes": r["codes"].tolist()} for r in records[1:]])
+    for theirs, ours in zip(
+        batches(held, VOCABULARY, frames=8, batch=2, epochs=1),
+        batches(records[1:], VOCABULARY, frames=8, batch=2, epochs=1),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(theirs["tokens"], ours["tokens"])

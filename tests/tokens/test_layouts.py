@@ -29,7 +29,7 @@ def usable(options: dict, levels: int) -> bool:
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_the_inverse_is_exact(name: str, options: dict, library) -> None:
     layout = tokens.layout(name)
-    for seed, shape in enumerate(SHAPES):
+    for seed, shape in enumerate(SHAPES if library is np else SHAPES[::3]):  # JAX compiles every shape
         if usable(options, shape[-1]):
             codes = library.asarray(random_codes(shape, seed))
             laid = layout.apply(codes, **options)

@@ -112,6 +112,7 @@ class AcousticBPE:
             any(vocabulary.get(c) != ord(c) - _FIRST for c in codes)
             or not all(codes.issuperset(t) and t for t in vocabulary)
             or {*map(str, vocabulary.values())} != {*map(str, range(len(vocabulary)))}
+            or not _are_merges(merges, vocabulary)
         ):
             raise CodaxError(f"{path}: not a vocabulary of codes")
         plain = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": merges}}
@@ -132,6 +133,17 @@ def rates(bpe: AcousticBPE, sequences: Iterable[np.ndarray], frame_rate: float) 
     counts = [(len(codes), len(bpe.encode(codes))) for codes in sequences]
     frames, tokens = sum(n for n, _ in counts), sum(n for _, n in counts)
     return frame_rate, frame_rate * tokens / max(frames, 1)
+
+
+def _are_merges(merges: Any, vocabulary: dict[str, Any]) -> bool:
+    """Whether merges join two tokens to a third; the package does not check it."""
+
+    def joins(merge: Any) -> bool:
+        if not isinstance(merge, list) or len(merge) != 2 or not all(isinstance(part, str) for part in merge):
+            return False
+        return all(token in vocabulary for token in (*merge, "".join(merge)))
+
+    return isinstance(merges, list) and all(map(joins, merges))
 
 
 def _text(codes: np.ndarray, size: int) -> str:
