@@ -1,6 +1,7 @@
-"""Batches of tokens in PyTorch: `python examples/tokens_torch.py SPEC` encodes some speech and prints a batch.
+"""Batches of tokens in PyTorch, from a token data set: prints the first batch.
 
-`TokenDataset` takes a token data set, or any sequence of records with `codes`, int [frames, quantizers].
+codax tokenize SPEC --out tokens --model speechtokenizer-speech
+python examples/tokens_torch.py tokens
 """
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import codax
 import numpy as np
 import torch
 from codax import tokens
-from codax.data.sources.spec import open_source
 from codax.tokens.batches import collate
 from torch.utils.data import DataLoader, Dataset
 
 
-class TokenDataset(Dataset):
+class Records(Dataset):
     """Records with `codes`, by index."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -45,7 +44,7 @@ def loader(
 ) -> DataLoader:
     """Returns shuffled batches of whole clips."""
     return DataLoader(
-        TokenDataset(records),
+        Records(records),
         batch_size=batch,
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
@@ -54,18 +53,13 @@ def loader(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("spec", help="folder of speech, manifest or shards")
-    parser.add_argument("--model", default="speechtokenizer-speech")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="of a token data set")
     parser.add_argument("--layout", default="delay", choices=tokens.LAYOUTS)
     parser.add_argument("--batch", type=int, default=4)
     args = parser.parse_args()
-    codec = codax.load(args.model)
-    source = open_source(args.spec, sample_rate=codec.config.model.sample_rate)
-    clips = [source.read(i).mean(axis=1) for i in range(min(len(source), 4 * args.batch))]
-    records = [{"codes": part.codes[0]} for part in map(codec.encode, clips)]
-    quantizer = codec.config.quantizer
-    vocabulary = tokens.Vocabulary((quantizer.codebook_size,) * quantizer.num_quantizers)
+    records = tokens.TokenDataset(args.folder)
+    vocabulary = tokens.Vocabulary(records.about["codebook_sizes"])
     batch = next(iter(loader(records, vocabulary, args.layout, args.batch)))
     print(f"tokens {tuple(batch['tokens'].shape)}, {int(batch['mask'].sum())} steps, vocabulary of {len(vocabulary)}")
 

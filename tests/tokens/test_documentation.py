@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import codax
 import numpy as np
 import pytest
 from codax import audio
 from codax.config.recipe_files import load_recipe
+from codax.tokens.build import build_tokens
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tokens.md"
@@ -50,13 +52,19 @@ def speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def tokens(speech: None) -> None:
+    """The token data set that `codax tokenize speech --out tokens` makes of them."""
+    build_tokens("speech", Path("tokens"), codax.load("speechtokenizer-speech"))
+
+
 def run(name: str) -> dict:
     names: dict = {}
     exec(compile(code_of(name), f"{PAGE.name}:{name}", "exec"), names)
     return names
 
 
-def test_the_code_for_jax(speech: None) -> None:
+def test_the_code_for_jax(tokens: None) -> None:
     names = run("jax")
     assert names["ids"].shape == (2, 107, 8) and names["mask"].shape == (2, 107, 8)
     assert int(names["ids"].max()) < len(names["vocabulary"])
@@ -76,7 +84,7 @@ def test_the_code_of_acoustic_bpe(speech: None, capsys: pytest.CaptureFixture) -
 
 
 @pytest.mark.peer
-def test_the_code_for_pytorch(speech: None) -> None:
+def test_the_code_for_pytorch(tokens: None) -> None:
     pytest.importorskip("torch")
     names = run("torch")
     assert names["ids"].shape[0] == 2 and names["ids"].shape[2] == 8 and names["mask"].shape == names["ids"].shape[:2]

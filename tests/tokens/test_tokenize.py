@@ -174,10 +174,10 @@ def test_a_killed_command_resumes_with_the_same_bytes(undisturbed, corpus, model
 
 def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_path):  # noqa: F811
     out = tmp_path / "out"
-    status, said, _ = run("tokenize", corpus, "--out", out, "--model", model, "--shard-mb", 1)
-    assert status == 0 and f"{FILES} records" in said and "2 skipped" in said
+    status, printed, _ = run("tokenize", corpus, "--out", out, "--model", model, "--shard-mb", 1)
+    assert status == 0 and f"{FILES} records" in printed and "2 skipped" in printed
     assert digest(out) == digest(undisturbed)
-    status, said, _ = run("detokenize", out, "--out", tmp_path / "wav", "--model", model, "--ids", "01,05")
+    status, printed, _ = run("detokenize", out, "--out", tmp_path / "wav", "--model", model, "--ids", "01,05")
     assert status == 0 and sorted(path.name for path in (tmp_path / "wav").iterdir()) == ["01.wav", "05.wav"]
 
     def refused(*args: object) -> str:

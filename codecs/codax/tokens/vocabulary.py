@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 from codax.errors import CodaxError
 from codax.tokens.arrays import Array, check_levels, checked, namespace
@@ -19,11 +20,12 @@ class Vocabulary:
       special: names of the special tokens; `pad`, `bos` and `eos` are needed by the methods that write them.
     """
 
-    sizes: tuple[int, ...]
+    sizes: Sequence[int]
     special: tuple[str, ...] = ("pad", "bos", "eos")
 
     def __post_init__(self) -> None:
         """Raises CodaxError: there are no levels, a codebook has no entries, or two special tokens one name."""
+        object.__setattr__(self, "sizes", tuple(self.sizes))
         if not self.sizes or min(self.sizes) < 1:
             raise CodaxError(f"vocabulary: codebook sizes {list(self.sizes)} are not positive")
         if len(set(self.special)) < len(self.special):
