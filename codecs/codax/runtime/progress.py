@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 
+from codax.runtime import messages
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -25,7 +27,7 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not messages.is_quiet():
             from rich import progress
             from rich.console import Console
 
@@ -62,7 +64,16 @@ class Progress:
         elif kind is None and self._done and not self._brief:
             self._line(f" in {time.monotonic() - self._start:.1f} s")
 
+    def say(self, text: str) -> None:
+        """Shows a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
     def _line(self, end: str = "") -> None:
+        if messages.is_quiet():
+            return
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1.0, self._unit)
         total = f" of {self._total / scale:.0f}" if self._total else ""
         print(f"{self._description}: {self._done / scale:.0f}{total} {unit}{end}", file=sys.stderr, flush=True)
