@@ -4,13 +4,15 @@
 
 The command's time is that of its whole process: start, imports, loading, all files and the summary. The loop's is that
 of the files alone, in a process that has imported JAX, loaded the codec and coded a file. Both take turns, and use the
-same cache of compiled programs. The table has medians, and their ratio to the loop.
+same cache of compiled programs. The table has medians of the time and of the cores' time, which other work on the
+machine disturbs less, and their ratios to the loop's.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -39,27 +41,29 @@ with program():
             codax.decode_file(file, target / f"{file.stem}.wav", model=codec)
     target.mkdir()
     code(files[0])
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     for file in files:
         code(file)
-    print(time.perf_counter() - began)
+    print(time.perf_counter() - began[0], time.process_time() - began[1])
 """
 
 
-def command(verb: str, source: Path, target: Path, jobs: int) -> float:
-    """Returns the seconds of the whole command."""
-    began = time.perf_counter()
+def command(verb: str, source: Path, target: Path, jobs: int) -> tuple[float, float]:
+    """Returns the seconds of the whole command, and those of the cores."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     arguments = [verb, "--recursive", f"--jobs={jobs}", "--quiet", str(source), str(target)]
     subprocess.run([sys.executable, "-m", "codax", *arguments], check=True)
-    return time.perf_counter() - began
+    after, elapsed = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
+    return elapsed, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def loop(verb: str, source: Path, target: Path) -> float:
-    """Returns the seconds of the loop."""
+def loop(verb: str, source: Path, target: Path) -> tuple[float, float]:
+    """Returns the seconds of the loop, and those of the cores."""
     done = subprocess.run(
         [sys.executable, "-c", LOOP, verb, source, target], check=True, capture_output=True, text=True
     )
-    return float(done.stdout)
+    elapsed, busy = map(float, done.stdout.split())
+    return elapsed, busy
 
 
 def make_files(folder: Path, files: int, seconds: float) -> None:
@@ -83,9 +87,12 @@ def main() -> None:
         folder = Path(name)
         os.environ["CODAX_CACHE"] = str(folder / "cache")
         make_files(folder / "encode", options.files, options.seconds)
-        print(f"{options.files} files of {options.seconds:g} s on average; seconds, ratio to the loop", flush=True)
+        print(
+            f"{options.files} files of {options.seconds:g} s on average; seconds, of the cores, ratios to the loop",
+            flush=True,
+        )
         for verb, following in (("encode", "decode"), ("decode", "audio")):
-            times: dict[str, list[float]] = {}
+            times: dict[str, list[tuple[float, float]]] = {}
             for _ in range(options.rounds):
                 shutil.rmtree(folder / following, ignore_errors=True)
                 times.setdefault("loop", []).append(loop(verb, folder / verb, folder / following))
@@ -94,9 +101,12 @@ def main() -> None:
                     times.setdefault(f"--jobs {number}", []).append(
                         command(verb, folder / verb, folder / following, number)
                     )
-            medians = {way: statistics.median(values) for way, values in times.items()}
-            for way, value in medians.items():
-                print(f"{verb:8}{way:10}{value:8.2f}{value / medians['loop']:8.2f}", flush=True)
+            medians = {
+                way: [statistics.median(side) for side in zip(*values, strict=True)] for way, values in times.items()
+            }
+            for way, values in medians.items():
+                ratios = [value / base for value, base in zip(values, medians["loop"], strict=True)]
+                print(f"{verb:8}{way:10}" + "".join(f"{value:8.2f}" for value in (*values, *ratios)), flush=True)
 
 
 if __name__ == "__main__":

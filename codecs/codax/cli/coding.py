@@ -25,6 +25,7 @@ _LM = Annotated[
 _Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Read the files below folders; their paths are kept in OUT_DIR.")
 ]
+_JOBS = 2  # while one file is read, resampled and written, another is coded
 _Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of files to code at the same time.")]
 
 
@@ -98,7 +99,7 @@ def encode(
     suffix: Annotated[
         str, typer.Option(metavar=".codax|.ecdc", help="Format of the containers in a folder or on stdout.")
     ] = ".codax",
-    jobs: _Jobs = 1,
+    jobs: _Jobs = _JOBS,
     overwrite: Overwrite = False,
 ) -> None:
     """Encode audio files to .codax files, or with an EnCodec model to EnCodec's .ecdc format."""
@@ -148,7 +149,7 @@ def decode(
     suffix: Annotated[
         str, typer.Option(metavar=".wav|.flac|...", help="Format of the audio in a folder or on stdout.")
     ] = ".wav",
-    jobs: _Jobs = 1,
+    jobs: _Jobs = _JOBS,
     overwrite: Overwrite = False,
 ) -> None:
     """Decode containers to audio files of the original rate, channel count and length."""
