@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codax.cli.pipes import PIPE, whole_files
-from codax.containers.signals import Report
 from codax.errors import CodaxError
 from codax.runtime import messages
 from codax.runtime.progress import Progress
 from codax.storage.files import claim_output, discard_unfinished
+
+if TYPE_CHECKING:
+    from codax.containers.signals import Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +135,8 @@ def _run_one(coding: Coding, task: Task) -> None:
 
 def _run_many(coding: Coding, tasks: Sequence[Task], folder: Path, jobs: int) -> None:
     """Codes files and prints a summary. Those that failed are named at the end and do not stop the others."""
+    from codax.containers.signals import Report
+
     coding.prepare()
     began, results = time.monotonic(), []
     with Progress(coding.verb, len(tasks), brief=True) as progress:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from codax.containers import ecdc
 from codax.errors import CodaxError
 from codax.storage.files import unfinished
 
@@ -63,6 +62,8 @@ def open_pipes(reads: bool, writes: bool) -> tuple[BinaryIO | None, BinaryIO | N
 
 def _stored(pipe: BinaryIO, folder: Path) -> Path:
     """Stores a pipe in a file, whose suffix tells EnCodec's containers from others. Raises CodaxError."""
+    from codax.containers import ecdc
+
     start = pipe.read(len(ecdc.MAGIC))
     path = folder / ("stdin" + (ecdc.SUFFIX if start == ecdc.MAGIC else ""))
     try:
