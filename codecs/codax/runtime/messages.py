@@ -33,6 +33,11 @@ def report(text: str, *, to_stderr: bool = False) -> None:
         print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
 
 
+def note(text: str) -> None:
+    """Prints on stderr what a long operation does now. A quiet program prints nothing."""
+    report(text, to_stderr=True)
+
+
 def detail(text: str) -> None:
     """Prints a line on stderr if the program is verbose."""
     if is_verbose():
