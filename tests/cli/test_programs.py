@@ -98,7 +98,7 @@ def script(tmp_path_factory) -> Path:
     ],
 )
 def test_bash_completes(script, words, expected):
-    code = f'. {script}; COMP_WORDS=(codax {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _codax'
+    code = f". {script}; COMP_WORDS=(codax {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _codax"
     show = '; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", code + show], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == (expected, "")

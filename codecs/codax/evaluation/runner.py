@@ -82,7 +82,7 @@ def evaluate(
     }  # fmt: skip
     if processes > 1:
         _check_shared(model, asr, out)
-    messages.note("evaluating: loading data, models and metrics")
+    messages.detail("evaluating: loading data, models and metrics")
     setup = prepare(**arguments)
     messages.note(f"evaluating: {setup.describe()}")
     if out is None:
