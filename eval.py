@@ -1,50 +1,6 @@
 """Evaluates codecs and baselines: python eval.py --model=DIR --data=SPEC --out=DIR [--baselines=opus:6,opus:12]."""
 
-import sys
-
-from absl import app, flags, logging
-from codax.audio.channels import MODES
-from codax.errors import CodaxError
-from codax.metrics import registry
-from codax.runtime.allocator import use_huge_pages
-from codax.runtime.program import named_devices, program
-
-FLAGS = flags.FLAGS
-flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, also of other projects; empty = baselines only.")
-flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
-flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
-flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")
-flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
-flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
-flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
-flags.DEFINE_list("baselines", [], "Baselines, such as opus:6,amrwb:12.65,external:evs.json,anchor35.")
-flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
-flags.DEFINE_string("labels", "", "Folder with phone labels, ID.TextGrid or ID.phn; empty = forced alignment.")
-flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spaced; 0 = all.", lower_bound=0)
-flags.DEFINE_enum("report", "quality", ["quality", "bitrates"], "Quality of models, or the rates of their files.")
-flags.DEFINE_list("recipes", [], "With --report=bitrates: recipes in addition to models; they get random weights.")
-flags.DEFINE_float("seconds", 20.0, "With --report=bitrates: seconds of speech to code.", lower_bound=1.0)
-flags.DEFINE_string("split", "test", "Split of the data, if it has splits.")
-flags.DEFINE_enum("channels", "each", MODES, "How models code the channels: each at the rate, mixed, mid and side.")
-flags.DEFINE_integer("processes", 1, "Number of processes that share the utterances.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Seed of the bootstrap intervals.", lower_bound=0)
-flags.DEFINE_integer("sample_rate", 0, "Hz of the evaluation; 0 = the model's, or 16000 without one.", lower_bound=0)
-
-
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)
-    try:
-        with program(), named_devices():
-            from codax.cli import evaluation
-
-            evaluation.run(FLAGS)
-    except CodaxError as error:
-        sys.exit(f"eval.py: {error}")
-    except KeyboardInterrupt:
-        print("eval.py: interrupted; the same command resumes", file=sys.stderr)
-        sys.exit(130)
-
+from codax.cli.evaluate import run
 
 if __name__ == "__main__":
-    use_huge_pages()
-    app.run(main)
+    run("eval.py")

@@ -12,8 +12,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    package_dir={"": "codecs"},
-    packages=find_packages("codecs"),
+    # The recipes stand at the top of the repository; in a wheel they are part of the package, for `--config=NAME`.
+    package_dir={"": "codecs", "codax.recipes": "configs"},
+    packages=[*find_packages("codecs"), "codax.recipes"],
     package_data={
         "codax": ["py.typed"],
         "codax.codec": ["models/*/*"],

@@ -115,13 +115,13 @@ def test_files_that_are_no_recipes_are_named(tmp_path, monkeypatch):
     (tmp_path / "none.py").write_text("def config():\n    pass\n")
     (tmp_path / "broken.py").write_text("def get_config(:\n")
     for path, message in (
-        ("quickstart", "quickstart: no such recipe; did you mean configs/quickstart.py?"),
+        ("quikstart", "quikstart: no such recipe; did you mean quickstart?"),
         ("configs/quikstart.py", "configs/quikstart.py: no such recipe; did you mean configs/quickstart.py?"),
         ("README.md", "README.md: not a recipe, which is a Python file (.py)"),
         ("configs", "configs: no such recipe"),
         (str(tmp_path / "none.py"), "none.py: has no get_config(); did you mean config?"),
         (str(tmp_path / "broken.py"), "broken.py: get_config() failed (invalid syntax (broken.py, line 1))"),
-        ("", "--config is missing: give a recipe such as --config=configs/quickstart.py"),
+        ("", "--config is missing: give a recipe such as --config=quickstart"),
     ):
         with pytest.raises(CodaxError) as error:
             recipe_flags.read(path, [])

@@ -3,23 +3,13 @@
 import os
 import subprocess
 import sys
-from importlib import util
 from pathlib import Path
 
 import pytest
 from absl.testing import flagsaver
+from codax.cli import evaluate as program
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def program():
-    """eval.py as a module of this process."""
-    spec = util.spec_from_file_location("eval_program", ROOT / "eval.py")
-    assert spec is not None and spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(*arguments):
@@ -50,12 +40,12 @@ def test_baselines_alone(folder, tmp_path):
         (["--model=x", "--codebooks=1,two"], "expected whole numbers or 'all', got 1,two"),
     ],
 )
-def test_bad_input_is_one_line_and_status_1(program, folder, tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_status_1(folder, tmp_path, arguments, message):
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
         program.FLAGS(["eval.py", f"--data={folder}", f"--out={tmp_path / 'out'}", "--metrics=snr", *arguments])
         program.main([])
     text = str(stop.value.code)  # which Python writes to stderr, with status 1
-    assert text.startswith("eval.py: ") and message in text and "\n" not in text
+    assert text.startswith("codax: ") and message in text and "\n" not in text
     assert not (tmp_path / "out").exists()
 
 
@@ -70,7 +60,7 @@ def test_unreadable_audio(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_existing_results_are_kept(program, folder, tmp_path):
+def test_existing_results_are_kept(folder, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "bitrates.csv").write_text("mine")
     for report, reason in (("quality", "out: the folder is not empty"), ("bitrates", "bitrates.csv: already exists")):

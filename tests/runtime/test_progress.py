@@ -22,7 +22,7 @@ def test_lines_now_and_then_and_at_the_end(capsys, monkeypatch):
             shown.advance(1_000_000)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "download: 2 of 4 MB\ndownload: 3 of 4 MB in 12.0 s\n"
+    assert captured.err == "download: 2 of 4 MB, left 0:00:11\ndownload: 3 of 4 MB in 12.0 s\n"
 
 
 def test_an_unknown_total_and_a_brief_report(capsys, monkeypatch):
@@ -39,15 +39,16 @@ def test_failed_work_has_no_last_line(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("unit", "expected"), [("parts", "2 of 3 parts"), ("bytes", "2/3 bytes")])
+@pytest.mark.parametrize(("unit", "expected"), [("parts", "2 of 3 parts"), ("bytes", "2 of 3 MB")])
 @pytest.mark.parametrize("brief", [False, True])
 def test_a_bar_on_a_terminal(monkeypatch, unit, expected, brief):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with Progress("build", 3, unit=unit, brief=brief) as shown:
-        shown.advance(2)
+    scale = 1_000_000 if unit == "bytes" else 1
+    with Progress("build", 3 * scale, unit=unit, brief=brief) as shown:
+        shown.advance(2 * scale)
     text = sys.stderr.getvalue()
     assert "build" in text
     assert expected in text

@@ -160,7 +160,7 @@ def test_mistakes_give_one_line_and_status_1(flag: str, message: str, place: Pat
 @pytest.mark.parametrize("arguments", [(), ("--workdir=run",), ("--config=",), ("--config.train.steps=3",)])
 def test_a_recipe_is_asked_for(arguments: tuple[str, ...]) -> None:
     done = run_program("train.py", *arguments, env=environment())
-    expected = "error: --config is missing: give a recipe such as --config=configs/quickstart.py\n"
+    expected = "error: --config is missing: give a recipe such as --config=quickstart\n"
     assert (done.returncode, done.stderr) == (1, expected)
 
 

@@ -30,7 +30,7 @@ def as_floats(audio: Any, dtype: type[np.floating] | None = np.float32) -> np.nd
     Raises:
       CodaxError: another type, or lists of unequal lengths.
     """
-    audio = _array("audio", audio)
+    audio = as_array("audio", audio)
     name = audio.dtype.name
     if name in _INTEGERS:
         zero, scale = _INTEGERS[name]
@@ -111,7 +111,7 @@ def as_codes(
     Raises:
       CodaxError: another type or shape, or a code outside the codebook.
     """
-    codes = _array("codes", codes)
+    codes = as_array("codes", codes)
     if codes.dtype.kind not in "iu":
         raise CodaxError(f"codes must be integers, got {codes.dtype.name}")
     _check_shape("codes", codes, {"batch": batch, "frames": frames, f"1 to {levels}": None}, codes.shape)
@@ -143,11 +143,19 @@ def padded(parts: Sequence[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def _array(name: str, values: Any) -> np.ndarray:
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Returns an array of any library, by NumPy's array protocol or DLPack, as NumPy's; copies only if it must.
+
+    Raises:
+      CodaxError: lists of unequal lengths, or an array that its library does not convert, such as one that requires a
+        gradient.
+    """
     try:
+        if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+            return np.from_dlpack(values)
         return np.asarray(values)
-    except ValueError as error:  # lists of unequal lengths
-        raise CodaxError(f"{name}: not an array ({error})") from error
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        raise CodaxError(f"{name}: not an array ({' '.join(str(error).split())})") from error
 
 
 def _with_batch(audio: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ _WRITERS = {
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
+SUFFIXES = tuple(_WRITERS)
+
 
 def write(path: str | os.PathLike[str], audio: np.ndarray, rate: int, *, subtype: str | None = None) -> None:
     """Writes audio [time, channels] (or [time]) at `rate` Hz; the format follows the extension.

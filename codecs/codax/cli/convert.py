@@ -8,6 +8,7 @@ import typer
 
 import codax
 from codax.cli.options import Kbps, Model, Overwrite
+from codax.runtime import messages
 
 
 def convert_command(
@@ -36,4 +37,6 @@ def convert_command(
     )
     tokens = swap_levels(utterance, speaker, content)
     audio.write(target, codec.decode(tokens)[0], tokens.sample_rate)
-    print(f"{target}: {tokens.length / tokens.sample_rate:.2f} s, {content} of {quantizers} codebooks of {source}")
+    messages.report(
+        f"{target}: {tokens.length / tokens.sample_rate:.2f} s, {content} of {quantizers} codebooks of {source}"
+    )

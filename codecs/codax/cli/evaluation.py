@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from codax.audio import out_of_range
 from codax.errors import CodaxError
+from codax.runtime.messages import clock
 from codax.storage.files import claim_output
 
 
@@ -28,6 +30,7 @@ def run(flags: Any) -> None:
     claim_output(flags.out, flags.data, *(flags.model or []), overwrite=flags.overwrite)
     from codax.evaluation import runner, table
 
+    began = time.monotonic()
     results = runner.evaluate(
         flags.model or None,
         flags.data,
@@ -46,7 +49,7 @@ def run(flags: Any) -> None:
         processes=flags.processes,
     )
     table.print_table(results)
-    print(f"Report: {flags.out}/report.html")
+    print(f"Report: {flags.out}/report.html, after {clock(time.monotonic() - began)}")
 
 
 def _number(text: str) -> float:

@@ -11,6 +11,7 @@ import typer
 
 from codax.cli.options import Overwrite
 from codax.errors import CodaxError
+from codax.runtime import messages
 from codax.storage.files import claim_output
 
 mushra_app = typer.Typer(no_args_is_help=True, help="Listening tests: MUSHRA (ITU-R BS.1534-3) and ABX.")
@@ -48,8 +49,13 @@ def build(
         float, typer.Option(min=0.0, help="Maximum loudness difference between a system and the original, in LU.")
     ] = 0.5,
     match_loudness: Annotated[
-        bool, typer.Option("--match-loudness", help="Adjust other systems to the original's loudness.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--match-loudness/--no-match-loudness",
+            help="Adjust systems of another loudness to the original's. Default: with --evaluation, since a codec may "
+            "make its output softer.",
+        ),
+    ] = None,
     embed: Annotated[
         bool, typer.Option("--embed/--side-folder", help="Audio inside the page, or in a folder beside it.")
     ] = True,
@@ -81,15 +87,25 @@ def build(
             raise CodaxError(f"--systems {text}: {name} is given twice")
         folders[name] = Path(folder)
     claim_output(out, reference, *folders.values(), overwrite=overwrite)
+    rules = Rules(lufs_tolerance, evaluation is not None if match_loudness is None else match_loudness)
     plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats)
-    built = build_test(reference, folders, out, plan, Rules(lufs_tolerance, match_loudness), kbps=kbps)
-    for warning in built.warnings:
-        print(f"codax: {warning}", file=sys.stderr)
+    built = build_test(reference, folders, out, plan, rules, kbps=kbps)
+    for warning in _shortened(built.warnings):
+        messages.warn(warning)
     size = (out / "index.html").stat().st_size
     print(
         f"{out / 'index.html'}: {len(built.manifest['trials'])} trials, {len(folders)} systems, {size / 1e6:.1f} MB, "
         f"test {built.manifest['test']}"
     )
+
+
+def _shortened(warnings: list[str]) -> list[str]:
+    """The warnings, with one line for all signals whose loudness was compensated, unless the program is verbose."""
+    compensated = [warning for warning in warnings if warning.endswith("; compensated")]
+    if messages.is_verbose() or len(compensated) < 2:
+        return warnings
+    others = [warning for warning in warnings if warning not in compensated]
+    return [*others, f"{len(compensated)} signals have their original's loudness now; --verbose lists them"]
 
 
 class Screening(enum.StrEnum):

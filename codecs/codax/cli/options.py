@@ -1,10 +1,12 @@
-"""Options shared by several commands."""
+"""Options shared by several commands, and those of every command."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from codax.runtime import messages
 
 Model = Annotated[str, typer.Option("--model", metavar="MODEL", help="Model folder, or the name of a shipped model.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files, which are otherwise kept.")]
@@ -12,3 +14,43 @@ Kbps = Annotated[
     float | None,
     typer.Option(help="Kilobits per second and stream (channel, for a mono model). Default: the model's highest."),
 ]
+
+
+def _quiet(value: bool) -> None:
+    if value:
+        messages.set_level(messages.QUIET)
+
+
+def _verbose(value: bool) -> None:
+    if value:
+        messages.set_level(messages.VERBOSE)
+
+
+def _of_every_command(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", callback=_quiet, expose_value=False, help="Print results, warnings and errors only."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", callback=_verbose, expose_value=False, help="Print every file, and more."),
+    ] = False,
+) -> None:
+    pass
+
+
+def with_common_options(app: typer.Typer) -> Any:
+    """Returns the app's command, in which it and every subcommand have --quiet and --verbose."""
+    template = typer.Typer(add_completion=False)
+    template.command()(_of_every_command)
+    common = typer.main.get_command(template).params
+
+    def extend(command: Any) -> Any:
+        command.params = [*command.params, *common]
+        for child in getattr(command, "commands", {}).values():
+            extend(child)
+        return command
+
+    return extend(typer.main.get_command(app))

@@ -6,7 +6,6 @@ import enum
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import typer
 from codax.cli.options import Overwrite
 from codax.errors import CodaxError
 from codax.planning.chips import GIB
+from codax.runtime import tables
 from codax.storage.files import claim_output, write_whole
 
 
@@ -72,18 +72,10 @@ def plan_command(
 
 def show(values: dict[str, Any]) -> None:
     """Prints a plan as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{values['recipe']} on {values['topology']}, {values['chip']} x {values['devices']}")
-    table.add_column("per device and step")
-    table.add_column("", justify="right")
-    for name, value in rows(values):
-        table.add_row(name, value)
-    console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(table)
+    title = f"{values['recipe']} on {values['topology']}, {values['chip']} x {values['devices']}"
+    tables.show(["per device and step", ""], rows(values), title=title)
     for note in values["notes"]:
-        console.print(f"Note: {note}.", soft_wrap=True)
+        print(f"Note: {note}.")
 
 
 def rows(values: dict[str, Any]) -> list[tuple[str, str]]:

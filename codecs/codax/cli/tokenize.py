@@ -13,6 +13,7 @@ from codax.cli.options import Kbps, Model, Overwrite
 from codax.codec import shipped
 from codax.config import DataConfig
 from codax.errors import CodaxError
+from codax.runtime import messages
 from codax.storage.files import claim_output
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def tokenize_command(
     )
     about, seconds = read_about(out), time.monotonic() - began
     skipped = sum(group["count"] for group in about["skipped"].values())
-    print(
+    messages.report(
         f"{path}: {about['records']:,} records, {about['hours']:.2f} h, {about['tokens']:,} tokens, {skipped} skipped, "
         f"{about['hours'] * 3600 / seconds:.0f}x real time"
     )
@@ -93,7 +94,7 @@ def detokenize_command(
 
     dataset = TokenDataset(folder, split)  # reports bad input before JAX is imported
     claim_output(out, str(folder), overwrite=overwrite)
-    print(f"{out}: {_decode(dataset, out, model, set(ids.split(',')) - {''}):,} files")
+    messages.report(f"{out}: {_decode(dataset, out, model, set(ids.split(',')) - {''}):,} files")
 
 
 def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codax.errors import CodaxError
-from codax.metrics.visqol import folders
 
 if TYPE_CHECKING:
     from codax.metrics.visqol import VisqolResult
@@ -54,6 +53,8 @@ def visqol_command(
     with the file of the same name in DEG, and one line of CSV is printed per file; the first file determines the mode.
     """
     if ref.is_dir() and deg.is_dir():
+        from codax.metrics.visqol import folders
+
         chosen = choose_mode(mode, mapping, lambda: _rate(ref / folders.audio_below(ref)[0]))
         options = {"mapping": mapping, "models": models, "dtype": "float32" if single else "float64"}
         folders.print_rows(folders.score_folders(ref, deg, mode=chosen, options=options), as_json=as_json)

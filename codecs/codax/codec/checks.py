@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.audio.arrays import as_batch, as_chunk, as_codes, as_rate, as_signal
+from codax.audio.arrays import as_array, as_batch, as_chunk, as_codes, as_rate, as_signal
 from codax.audio.resampling import resampled_length
 from codax.codec.tokens import Tokens
 from codax.config import Config
@@ -28,10 +28,10 @@ def checked_clips(audio: Any, lengths: Any = None) -> list[np.ndarray]:
     """
     if lengths is None and not _is_list_of_arrays(audio):
         return [as_batch(audio)]
-    audio = audio if isinstance(audio, list | tuple) else np.asarray(audio)
+    audio = audio if isinstance(audio, list | tuple) else as_array("audio", audio)
     if isinstance(audio, np.ndarray) and audio.ndim != 3:
         raise CodaxError(f"lengths need audio [batch, time, channels] or a list, got shape {audio.shape}")
-    items = [np.asarray(item) for item in audio]
+    items = [as_array("audio", item) for item in audio]
     clips = []
     for i, (item, length) in enumerate(zip(items, _checked_lengths(lengths, items), strict=True)):
         try:
@@ -51,7 +51,7 @@ def _checked_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
     longest = [item.shape[0] if item.ndim else 0 for item in items]
     if lengths is None:
         return longest
-    lengths = np.asarray(lengths)
+    lengths = as_array("lengths", lengths)
     if lengths.dtype.kind not in "iu" or lengths.shape != (len(items),) or not len(items):
         raise CodaxError(f"lengths must be {len(items)} integers, got {lengths.dtype} of shape {lengths.shape}")
     if (lengths < 1).any() or (lengths > longest).any():

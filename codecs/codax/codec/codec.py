@@ -43,6 +43,33 @@ class Codec:
         self.module, self.streams = self.engine.module, self.engine.streams
         self.params, self.codebook = self.engine.params, self.engine.codebook
 
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in self.kbps)
+        return (
+            f"Codec({self.model_id!r}, {self.sample_rate} Hz, {self.frame_rate:g} frames/s, {self.codebooks} codebooks "
+            f"of {self.config.quantizer.codebook_size}, {rates} kbps)"
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the signals that the model codes; `encode` resamples others."""
+        return self.config.model.sample_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.config.frame_rate
+
+    @property
+    def codebooks(self) -> int:
+        """Number of codebooks, the most quantizers of `encode`."""
+        return self.config.quantizer.num_quantizers
+
+    @property
+    def kbps(self) -> tuple[float, ...]:
+        """The rates of a signal that the config names, or else its highest; `encode` takes those of any number."""
+        return tuple(self.config.quantizer.kbps) or (self.config.kbps(self.codebooks),)
+
     @property
     def hash(self) -> bytes:
         return self.engine.hash
@@ -86,7 +113,8 @@ class Codec:
 
         Args:
           audio: [batch, time, channels], or [time] or [time, channels] for one signal, or a list of such signals of
-            unequal lengths. Floats of full scale 1, or int16, int32 or uint8, which are scaled by their type.
+            unequal lengths: of NumPy, JAX, PyTorch or another library with `__array__` or DLPack. Floats of full scale
+            1, or int16, int32 or uint8, which are scaled by their type.
           sample_rate: rate of the audio, Hz; None = the model's. Audio of other rates is resampled.
           kbps, num_quantizers: rate per coded signal, kilobits per second, or as quantizers; None = the highest.
           denoise: remove noise; the model must have FiLM.

@@ -11,19 +11,30 @@ from codax.config import Config, ConfigError
 from codax.config.section import Section, nearest, unknown_field
 
 
+def packaged() -> dict[str, Path]:
+    """Returns the recipes that come with codax by name: those in the package, or of the checkout it is in."""
+    package = Path(__file__).parents[1]
+    folder = next((path for path in (package / "recipes", package.parents[1] / "configs") if path.is_dir()), package)
+    return {path.stem: path for path in sorted(folder.glob("*.py")) if folder != package}
+
+
 def load_recipe(path: str | Path) -> Config:
     """Runs a recipe file and returns its config.
 
     Args:
-      path: the file; text after a colon is an argument of its `get_config`, as in "configs/dac_44khz.py:16khz".
+      path: the file, or the name of a recipe that comes with codax, such as "quickstart"; text after a colon is
+        an argument of its `get_config`, as in "configs/dac_44khz.py:16khz".
 
     Raises:
       ConfigError: the file does not exist, or running it fails; the message names the file.
     """
     name, has_argument, argument = str(path).partition(":")
     if not Path(name).is_file():
-        recipes = itertools.chain(Path(name).parent.glob("*.py"), Path("configs").glob("*.py"))
-        raise ConfigError(f"{name}: no such recipe{nearest(name, [str(recipe) for recipe in recipes])}")
+        known = packaged()
+        recipes = itertools.chain(known, Path(name).parent.glob("*.py"), Path("configs").glob("*.py"))
+        if name not in known:
+            raise ConfigError(f"{name}: no such recipe{nearest(name, [str(recipe) for recipe in recipes])}")
+        name = str(known[name])
     spec = importlib.util.spec_from_file_location(Path(name).stem, name)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{name}: not a recipe, which is a Python file (.py)")

@@ -9,6 +9,7 @@ import re
 import sys
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 from absl import logging as _logging  # noqa: F401 (defines --verbosity)
@@ -19,7 +20,7 @@ from codax.config.recipe_files import load_recipe
 from codax.config.section import Section, Tagged, unknown_field
 from codax.errors import CodaxError
 
-_MISSING = "--config is missing: give a recipe such as --config=configs/quickstart.py"
+_MISSING = "--config is missing: give a recipe such as --config=quickstart"
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -77,6 +78,15 @@ def parse(argv: list[str]) -> list[str]:
         # absl's default under `app.run` shows the info lines of libraries.
         flags.FLAGS.verbosity = -1
     return rest
+
+
+def show_help(module: str, usage: str) -> None:
+    """Lets `--help` list the flags that a module defines, below `usage` if the program has no docstring."""
+    main = sys.modules["__main__"]
+    if main.__doc__ is None or Path(sys.argv[0]).suffix != ".py":
+        main.__doc__ = usage
+    for flag in flags.FLAGS.get_flags_for_module(module):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _define(values: flags.FlagValues, argv: list[str]) -> flags.FlagHolder[Config]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -37,6 +37,22 @@ class Report:
     def real_time_factor(self) -> float:
         """Seconds of audio per second of work."""
         return self.seconds / max(self.elapsed, 1e-9)
+
+    @property
+    def summary(self) -> str:
+        """The numbers in one line."""
+        rates = f"{self.rates}, " if self.rates else ""
+        return (
+            f"{self.seconds:,.2f} s, {self.file_bytes:,} bytes, {self.kbps:.2f} kbps, {rates}"
+            f"{self.real_time_factor:.1f}x real time"
+        )
+
+    @staticmethod
+    def total(reports: Sequence[Report], elapsed: float) -> Report:
+        """Sums the reports of files that were coded in `elapsed` seconds; their rates are kept if they are equal."""
+        rates = {report.rates for report in reports}
+        seconds, size = sum(report.seconds for report in reports), sum(report.file_bytes for report in reports)
+        return Report(seconds, size, elapsed, rates=rates.pop() if len(rates) == 1 else "")
 
 
 def split_streams(block: np.ndarray, group: int) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from codax.audio.channels import Mode
@@ -99,6 +101,7 @@ def decode_file(
     lm: Name | None = None,
     conceal: bool = False,
     progress: Progress = lambda seconds: None,
+    load: Callable[[str], Codec] | None = None,
 ) -> Report:
     """Decodes a container into an audio file of the original rate, channel count and length.
 
@@ -110,6 +113,7 @@ def decode_file(
       lm: folder of the language model, if one coded the codes; None = `lm` in the model's folder.
       conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file.
       progress: called with the seconds of audio done so far.
+      load: loads a model by its folder or name, such as a cached `codax.load`; None = `codax.load`.
 
     Returns:
       Seconds of audio, bytes of the container, elapsed seconds, and the concealed damage.
@@ -118,14 +122,20 @@ def decode_file(
       CodaxError: naming the file.
     """
     claim_output(target, source, overwrite=True)
+    load = load or _load
     if os.fspath(source).lower().endswith(SUFFIX):
         if model is None:
             raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it (--model)")
-        codec = _load(model) if isinstance(model, str | os.PathLike) else model
+        codec = load(os.fspath(model)) if isinstance(model, str | os.PathLike) else model
         file = ecdc_coding.read(source, find_lm(codec, lm))
         return ecdc_coding.decode(codec, file, source, target, progress=progress)
-    load = functools.partial(origin.find, source=source, model=model, load=_load)
-    return codax_coding.decode(load, source, target, lm=lm, conceal=conceal, progress=progress)
+    find = functools.partial(origin.find, source=source, model=model, load=load)
+    return codax_coding.decode(find, source, target, lm=lm, conceal=conceal, progress=progress)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The containers below a folder, at any depth, sorted by path."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def seconds_in(source: Name, *, conceal: bool = False) -> float:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from codax import audio
 from codax.codec.codec import Codec
@@ -22,11 +19,11 @@ from codax.containers.whole_files import decode_file, encode_file
 from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
 from codax.evaluation.codecs import find_models
+from codax.runtime import tables
 from codax.storage import csv_text
 from codax.storage.files import write_whole
 
 NAME = "bitrates.csv"
-_WIDTH = 180  # characters, if there is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,22 +193,14 @@ def to_csv(rates: Sequence[Rate]) -> str:
 
 def report(rates: Sequence[Rate], out: str | None) -> None:
     """Prints the table; writes bitrates.csv to `out`, if given."""
-    table = Table(box=None, header_style="bold")
-    for _, title, form in _COLUMNS:
-        table.add_column(title, justify="right" if form else "left", no_wrap=True)
+    rows = []
     for rate in rates:
-        cells = []
-        for name, _, form in _COLUMNS:
-            value = getattr(rate, name)
-            cells.append("" if value is None else format(value, form))
-        cells[0] += " *" if rate.random else ""
-        table.add_row(*cells)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(table)
+        values = [(getattr(rate, name), form) for name, _, form in _COLUMNS]
+        cells = ["" if value is None else format(value, form) for value, form in values]
+        rows.append([cells[0] + " *" * rate.random, *cells[1:]])
+    tables.show([title for _, title, _ in _COLUMNS], rows)
     if any(rate.random for rate in rates):
-        console.print(
-            "* random weights: rates, latency and speed are the recipe's; entropy coding needs a trained model"
-        )
+        print("* random weights: rates, latency and speed are the recipe's; entropy coding needs a trained model")
     if out:
         folder = Path(out)
         try:

@@ -47,6 +47,15 @@ class Setup:
     content: ContentScorer | None
     about: dict[str, Any]
 
+    def describe(self) -> str:
+        """Says what is measured on what, in one line."""
+        seconds = sum(utterance.entry.seconds for utterance in self.utterances)
+        systems = ", ".join(system.label for system in self.systems[1:])
+        return (
+            f"{systems}; {len(self.utterances)} utterances, {seconds:.0f} s; "
+            f"{', '.join(self.about['settings']['metrics'])}"
+        )
+
     def fingerprint(self) -> str:
         """Hash of everything that measurements depend on: evaluations with the same hash can share them."""
         about = {key: value for key, value in self.about.items() if key != "created"}

@@ -22,7 +22,7 @@ from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.systems import CodecSystem, safe_name
 from codax.metrics import codebooks, registry
 from codax.metrics.recognizers import Recognizer
-from codax.runtime import cores
+from codax.runtime import cores, messages
 from codax.runtime.program import program
 from codax.runtime.progress import Progress
 from codax.storage.staging import staged
@@ -82,7 +82,9 @@ def evaluate(
     }  # fmt: skip
     if processes > 1:
         _check_shared(model, asr, out)
+    messages.detail("evaluating: loading data, models and metrics")
     setup = prepare(**arguments)
+    messages.note(f"evaluating: {setup.describe()}")
     if out is None:
         return _summarized(setup, _all_measured(setup, None, None), seed)
     with staged(out, setup.fingerprint()) as folder:
@@ -90,6 +92,7 @@ def evaluate(
         if processes > 1:
             _share(arguments, setup, folder, journal, processes)
         results = _summarized(setup, _all_measured(setup, folder, journal), seed)
+        messages.note("evaluating: comparing the systems, and writing plots and report")
         results.write(folder)
         compared = comparisons.compare(results, seed=seed)
         comparisons.write(compared, folder)

@@ -8,6 +8,7 @@ from typing import TextIO
 from codax.evaluation.results import Results, SystemResult
 from codax.evaluation.statistics import Interval
 from codax.metrics import registry
+from codax.runtime import tables
 
 _HIDDEN = (
     "visqol_exponential",
@@ -54,7 +55,7 @@ def columns(results: Results) -> list[str]:
 def format_table(results: Results) -> str:
     """The table as plain text, with a caption above and failures below."""
     keys = columns(results)
-    lines = [["system", "kbps file", "kbps codes", *(heading(key) for key in keys)]]
+    lines = [_head(keys)]
     lines += [_line(system, keys) for system in results.systems]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = [
@@ -66,25 +67,20 @@ def format_table(results: Results) -> str:
 
 
 def print_table(results: Results, file: TextIO | None = None) -> None:
-    """Prints the table, with rich on a terminal, otherwise as plain text."""
+    """Prints the table: on a terminal as wide as it, otherwise as plain text."""
     target = file or sys.stdout
     if not target.isatty():
         print(format_table(results), file=target)
         return
-    from rich.console import Console
-    from rich.table import Table
-
     keys = columns(results)
-    table = Table(title=caption(results))
-    table.add_column("system", no_wrap=True)
-    for name in ("kbps file", "kbps codes", *(heading(key) for key in keys)):
-        table.add_column(name, justify="right")
-    for system in results.systems:
-        table.add_row(*_line(system, keys))
-    console = Console(file=target)
-    console.print(table)
+    rows = [_line(system, keys) for system in results.systems]
+    tables.show(_head(keys), rows, title=caption(results), file=target)
     for note in notes(results):
-        console.print(note, highlight=False)
+        print(note, file=target)
+
+
+def _head(keys: list[str]) -> list[str]:
+    return ["system", "kbps file", "kbps codes", *(heading(key) for key in keys)]
 
 
 def caption(results: Results) -> str:

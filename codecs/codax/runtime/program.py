@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 
 from codax.errors import CodaxError
+from codax.runtime import messages
 from codax.runtime.allocator import kept_memory
 from codax.runtime.compilation import kept_programs, sound_fusions
 
@@ -21,10 +22,10 @@ from codax.runtime.compilation import kept_programs, sound_fusions
 def program() -> Iterator[None]:
     """Configures the process for computing within the block; JAX should not be imported before.
 
-    The allocator keeps memory, compiled programs are cached, and buggy fusions are disabled. After the block the
-    environment, the allocator and JAX's configuration are restored.
+    The allocator keeps memory, compiled programs are cached, buggy fusions are disabled, and warnings of the package
+    appear once. After the block the environment, the allocator, JAX's configuration and logging are restored.
     """
-    with kept_memory(), kept_programs(), sound_fusions():
+    with kept_memory(), kept_programs(), sound_fusions(), messages.logged_to(messages.warn, messages.detail):
         yield
 
 

@@ -6,6 +6,9 @@ import sys
 import time
 from types import TracebackType
 
+from codax.runtime import messages
+from codax.runtime.messages import clock
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -25,19 +28,13 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
-            from rich import progress
+        if sys.stderr.isatty() and not messages.is_quiet():
             from rich.console import Console
 
-            amount = progress.DownloadColumn() if self._unit == "bytes" else progress.MofNCompleteColumn(" of ")
-            self._bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
-                amount,
-                progress.TextColumn("" if self._unit == "bytes" else self._unit),
-                progress.TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=self._brief,
+            from codax.runtime.bars import make_bar
+
+            self._bar = make_bar(
+                lambda task: self._amount(task.completed), console=Console(stderr=True), transient=self._brief
             )
             self._bar.start()
             self._task = self._bar.add_task(self._description, total=self._total or None)
@@ -54,7 +51,7 @@ class Progress:
             self._bar.update(self._task, completed=done)
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            self._line()
+            self._line(self._left())
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._bar is not None:
@@ -62,7 +59,25 @@ class Progress:
         elif kind is None and self._done and not self._brief:
             self._line(f" in {time.monotonic() - self._start:.1f} s")
 
+    def say(self, text: str) -> None:
+        """Shows a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
     def _line(self, end: str = "") -> None:
+        if messages.is_quiet():
+            return
+        print(f"{self._description}: {self._amount(self._done)}{end}", file=sys.stderr, flush=True)
+
+    def _amount(self, done: float) -> str:
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1.0, self._unit)
-        total = f" of {self._total / scale:.0f}" if self._total else ""
-        print(f"{self._description}: {self._done / scale:.0f}{total} {unit}{end}", file=sys.stderr, flush=True)
+        total = f" of {self._total / scale:,.0f}" if self._total else ""
+        return f"{done / scale:,.0f}{total} {unit}"
+
+    def _left(self) -> str:
+        if not (self._total and self._done):
+            return ""
+        seconds = (time.monotonic() - self._start) * (self._total - self._done) / self._done
+        return f", left {clock(max(0.0, seconds))}"

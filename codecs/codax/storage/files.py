@@ -14,6 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from codax.storage.locks import try_lock
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _unfinished: set[Path] = set()  # temporary files and folders that are discarded if the process ends now
+_masks = threading.Lock()
 _publishing: dict[Path, Path] = {}  # complete temporary files that are being renamed together -> their targets
 
 
@@ -93,6 +95,14 @@ def claim_output(
         raise CodaxError(f"{target}: already exists; {remedy}")
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         raise CodaxError(f"{target}: the folder is not empty; {remedy}")
+
+
+def file_mask() -> int:
+    """Returns the mask of the permissions of new files; it can be read only by changing it, for all threads."""
+    with _masks:
+        mask = os.umask(0)
+        os.umask(mask)
+    return mask
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
@@ -231,8 +241,7 @@ def discard_unfinished() -> None:
 
 def _publish(complete: Mapping[Path, Path]) -> None:
     """Renames complete temporary files to their targets."""
-    mask = os.umask(0)
-    os.umask(mask)
+    mask = file_mask()
     for temporary in complete:
         temporary.chmod(0o666 & ~mask)  # mkstemp's files are private
     _publishing.update(complete)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codax.errors import CodaxError
-from codax.storage.files import unfinished, write_whole
+from codax.storage.files import file_mask, unfinished, write_whole
 from codax.storage.locks import locked
 
 _FINGERPRINT, _REPLACED = ".fingerprint", ".replaced"
@@ -94,8 +94,7 @@ def _restore(stage: Path, target: Path) -> None:
 
 
 def _move(stage: Path, target: Path) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
+    mask = file_mask()
     target.mkdir(exist_ok=True, mode=0o777 & ~mask)
     replaced = stage / _REPLACED
     replaced.mkdir(exist_ok=True)

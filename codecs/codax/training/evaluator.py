@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.quantizers.registry import make_quantizer
 from codax.training.reporting import Log
-from codax.training.samples import Samples
+from codax.training.samples import Samples, is_early
 from codax.training.state import TrainState, parameter_count
 from codax.training.step import phase_at
 from codax.training.validation import BATCH, Reconstructor, Validator
@@ -57,8 +58,7 @@ class CodecEvaluator:
         """
         score = None
         quantize = phase_at(self._config, step - 1).quantize
-        variables = jax.device_get({"params": state.average, "codebook": state.codebook})
-        variables = jax.device_put(variables, jax.local_devices()[0])
+        variables = _variables(state)
         if self._validator is not None:
             scores = self._validator(variables, quantize=quantize)
             log.write(step, "validation", scores)
@@ -74,6 +74,17 @@ class CodecEvaluator:
             self.export(state)
         return score
 
+    def writes_samples(self, step: int) -> bool:
+        """Whether this process writes samples at a step without evaluation."""
+        return self._samples is not None and is_early(step)
+
+    def sample(self, step: int, state: TrainState, log: Log) -> None:
+        """Writes samples between evaluations. Training does not depend on it."""
+        if self._samples is not None and log.tensorboard is not None:
+            quantize = phase_at(self._config, step - 1).quantize
+            folder = self._samples.write(step, _variables(state), log.tensorboard, quantize=quantize)
+            log.terminal.say(f"audio of step {step:,}: {folder}")
+
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""
         average, codebook = jax.device_get((state.average, state.codebook))
@@ -81,3 +92,9 @@ class CodecEvaluator:
 
     def has_export(self) -> bool:
         return (self._workdir / EXPORT_FOLDER / "config.json").exists()
+
+
+def _variables(state: TrainState) -> Any:
+    """The averaged generator and the codebooks on one device."""
+    variables = jax.device_get({"params": state.average, "codebook": state.codebook})
+    return jax.device_put(variables, jax.local_devices()[0])

@@ -159,6 +159,13 @@ class LanguageEvaluator:
             self.export(state)
         return score
 
+    def writes_samples(self, step: int) -> bool:
+        """Never: codes alone cannot be heard."""
+        return False
+
+    def sample(self, step: int, state: TrainState, log: Log) -> None:
+        """Writes nothing."""
+
     def _validation_codes(self) -> list[np.ndarray]:
         if self._validation is None:
             batches = validation_batches(self._config, batch_size_per_process=self._config.train.batch_size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
 import math
 import os
 import sys
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from codax.errors import CodaxError
+from codax.runtime import messages
+from codax.runtime.messages import clock
 from codax.storage.files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
@@ -173,34 +175,23 @@ class Terminal:
     """Shows progress: a progress bar with the remaining time on a terminal, otherwise one line per report."""
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
-        """Args: total, the number of steps; quiet, print no lines (processes other than the first)."""
-        self._total, self._quiet = total, quiet
+        """Args: total, the number of steps; quiet, print nothing (processes other than the first)."""
+        self._total, self._silent, self._quiet = total, quiet, quiet or messages.is_quiet()
         self._bar = self._task = None
-        self._handler = _Warnings(self)
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Terminal:
-        log = logging.getLogger("codax")
-        log.addHandler(self._handler)
-        log.propagate = False
+        self._stack.enter_context(messages.logged_to(self.warn, self.say))
         if sys.stdout.isatty() and not self._quiet:
-            from rich import progress
+            from codax.runtime.bars import make_bar
 
-            self._bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(bar_width=24),
-                progress.MofNCompleteColumn(),
-                progress.TimeRemainingColumn(),
-                progress.TextColumn("{task.fields[numbers]}"),
-                speed_estimate_period=300,
-            )
+            self._bar = make_bar(lambda task: f"{task.completed:,.0f}/{self._total:,}", unit="steps/s")
             self._bar.start()
-            self._task = self._bar.add_task("train", total=self._total, numbers="")
+            self._task = self._bar.add_task("train", total=self._total, parts=())
         return self
 
     def __exit__(self, *_: object) -> None:
-        log = logging.getLogger("codax")
-        log.removeHandler(self._handler)
-        log.propagate = True
+        self._stack.close()
         if self._bar is not None:
             self._bar.stop()
 
@@ -217,7 +208,7 @@ class Terminal:
         """Shows a warning; on stderr if there is no progress bar."""
         if self._bar is not None:
             self.say(f"warning: {text}")
-        elif not self._quiet:
+        elif not self._silent:
             print(f"warning: {text}", file=sys.stderr, flush=True)
 
     def advance(self, step: int) -> None:
@@ -227,42 +218,26 @@ class Terminal:
 
     def report(self, step: int, line: dict[str, Any]) -> None:
         """Shows the numbers of a line of `metrics.jsonl`."""
-        numbers = _summary(line)
+        numbers = _numbers(line)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, numbers=numbers)
+            self._bar.update(self._task, completed=step, parts=numbers)
             return
         rate = line.get("time/steps_per_second") or 0.0
-        left = f"  left {_clock((self._total - step) / rate)}" if rate > 0 else ""
-        self.say(f"step {step:,}/{self._total:,}  {numbers}{left}")
+        speed = [f"{rate:.3g} steps/s", f"left {clock((self._total - step) / rate)}"] if rate > 0 else []
+        self.say("  ".join([f"step {step:,}/{self._total:,}", *speed, *numbers]))
 
 
-class _Warnings(logging.Handler):
-    """Shows log records of the package: warnings with a prefix, others as plain lines."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        super().__init__(logging.INFO)
-        self._terminal = terminal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        show = self._terminal.warn if record.levelno >= logging.WARNING else self._terminal.say
-        show(record.getMessage())
-
-
-def _summary(line: dict[str, Any]) -> str:
-    losses = sorted((name.removeprefix("loss/"), v) for name, v in line.items() if name.startswith("loss/"))
-    parts = [f"{name} {value:.4g}" for name, value in losses if value is not None]
+def _numbers(line: dict[str, Any]) -> list[str]:
+    """The numbers of a line of `metrics.jsonl` as text, the most important first."""
+    losses = sorted(
+        ((name.removeprefix("loss/"), v) for name, v in line.items() if name.startswith("loss/")),
+        key=lambda loss: (loss[0] != "generator", loss),  # the sum first
+    )
+    parts = [f"not finite {line['bad_total']}"] if line.get("bad_total") else []
+    parts += [f"{name} {value:.4g}" for name, value in losses if value is not None]
     if line.get("codebook/perplexity") is not None:
         parts.append(f"perplexity {line['codebook/perplexity']:.1f}")
-    if line.get("bad_total"):
-        parts.append(f"not finite {line['bad_total']}")
     if line.get("time/steps_per_second"):
-        parts.append(f"{line['time/steps_per_second']:.2f} steps/s")
         parts.append(f"{line['time/audio_seconds_per_second']:.1f} x real time")
         parts.append(f"data {100 * line['time/data_share']:.0f} %")
-    return "  ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return parts

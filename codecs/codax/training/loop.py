@@ -158,6 +158,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                     score = evaluator(step, state, log)
                     if log.is_best(score) and is_first:
                         evaluator.export(state, BEST_FOLDER)
+            elif evaluator.writes_samples(step):
+                with log.clock.paused_if(True), stop.patient():
+                    evaluator.sample(step, state, log)
 
             # ---- Checkpoint -----------------------------------------------------------------------------------------
             if step % config.train.checkpoint_every == 0:

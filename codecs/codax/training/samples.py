@@ -20,14 +20,21 @@ from codax.training.validation import Reconstructor
 
 FOLDER = "samples"
 SECONDS = 4.0  # for listening; longer than a training segment
+FIRST_STEP = 200  # of the first samples, which can be heard long before the first evaluation of a long run
 _TENSORBOARD_FILES = 2
+
+
+def is_early(step: int) -> bool:
+    """Whether samples are written between evaluations: at `FIRST_STEP`, and later at powers of two."""
+    return step == FIRST_STEP or (step > FIRST_STEP and step & (step - 1) == 0)
 
 
 class Samples:
     """Writes originals and reconstructions at every rate.
 
-    WORKDIR/samples/step_STEP holds 00_original.wav, 00_6kbps.wav, 00.png and so on; the folders of the last
-    `train.checkpoints_kept` evaluations are kept. Recipes that denoise add the noisy input, 00_input.wav.
+    WORKDIR/samples/step_STEP holds 00_original.wav, 00_6kbps.wav, 00.png and so on. The folders of steps that are
+    `is_early` are kept, and those of the last `train.checkpoints_kept` evaluations. Recipes that denoise add the noisy
+    input, 00_input.wav.
     """
 
     def __init__(self, config: Config, workdir: Path, reconstruct: Reconstructor) -> None:
@@ -78,6 +85,11 @@ class Samples:
             tensorboard.png(step, f"samples/{index:02d}", png, size)
 
     def _remove_old(self) -> None:
-        folders = sorted(self._folder.glob("step_*"))
+        folders = sorted(path for path in self._folder.glob("step_*") if not is_early(_step_of(path)))
         for folder in folders[: -max(1, self._config.train.checkpoints_kept)]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _step_of(folder: Path) -> int:
+    number = folder.name.removeprefix("step_")
+    return int(number) if number.isascii() and number.isdigit() else 0
