@@ -24,6 +24,7 @@ from codax.cli.plan import plan_command
 from codax.cli.probe import probe_command
 from codax.cli.stream import stream_app
 from codax.cli.tokenize import detokenize_command, tokenize_command
+from codax.cli.tokens import tokens_app
 from codax.cli.visqol import visqol_command
 from codax.codec import shipped
 from codax.errors import CodaxError
@@ -277,6 +278,7 @@ app.command("detokenize")(detokenize_command)
 app.command("visqol")(visqol_command)
 app.add_typer(data_app, name="data")
 app.add_typer(stream_app, name="stream")
+app.add_typer(tokens_app, name="tokens")
 app.add_typer(mushra_app, name="mushra")
 
 
