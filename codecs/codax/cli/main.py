@@ -26,6 +26,7 @@ from codax.cli.probe import probe_command
 from codax.cli.programs import ForeignCommand, eval_command, train_command
 from codax.cli.stream import stream_app
 from codax.cli.tokenize import detokenize_command, tokenize_command
+from codax.cli.tokens import tokens_app
 from codax.cli.visqol import visqol_command
 from codax.errors import CodaxError
 from codax.runtime import messages
@@ -165,6 +166,7 @@ app.command("visqol")(visqol_command)
 app.command("completion")(completion_command)
 app.add_typer(data_app, name="data")
 app.add_typer(stream_app, name="stream")
+app.add_typer(tokens_app, name="tokens")
 app.add_typer(mushra_app, name="mushra")
 
 
