@@ -1,4 +1,4 @@
-"""SoundStream for 16 kHz speech at 1 to 9 kbps: the shipped model `soundstream-speech`.
+"""SoundStream for 16 kHz speech at 1 to 9 kbps, which the shipped model `soundstream-speech` starts from.
 
 After: Zeghidour et al., "SoundStream", arXiv 2107.03312; with 1,000 steps per second after the first layer instead of
 24,000, and without discriminators.
@@ -9,8 +9,8 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; with 1,000 steps per s
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
 The two lists of utterances are in the folder of the model's card (codecs/codax/codec/models/soundstream-speech). The
-card has the two commands that trained the shipped model: this recipe in two parts, where the first starts the codebooks
-on a CPU. It also has the scores.
+card has the commands: this recipe in two parts, where the first starts the codebooks on a CPU, and then
+soundstream_speech_adversarial. It also has the scores.
 
 Hardware and time: a GPU; 9 minutes on an H100. On two CPU cores, a step of 16 examples takes 1.4 s: use
 `train.batch_size=16` with `train.start_from=soundstream-speech`, or `quickstart`.
