@@ -54,7 +54,7 @@ def test_a_codec_describes_itself():
 
 def test_public_names():
     public = {name for name in dir(codax) if not name.startswith("__")}
-    assert public == {"Codec", "Config", "Tokens", "decode_file", "encode_file", "load"} == set(codax.__all__)
+    assert public == {"Codec", "Config", "Tokens", "decode_file", "encode_file", "load", "tokens"} == set(codax.__all__)
     assert codax.__version__ and "__version__" in dir(codax)
     assert all(getattr(codax, name).__doc__ for name in public)
 

@@ -92,5 +92,5 @@ def test_plain_lines_show_losses_speed_and_time_left(capsys: pytest.CaptureFixtu
     with Terminal(8000, quiet=True) as terminal:
         terminal.report(800, line)
     out, err = capsys.readouterr()
-    assert out == "step 800/8,000  a 2  b 0.25  2.00 steps/s  16.0 x real time  data 3 %  left 1:00:00\n"
+    assert out == "step 800/8,000  2 steps/s  left 1:00:00  a 2  b 0.25  16.0 x real time  data 3 %\n"
     assert err == "warning: a file was skipped\n"
