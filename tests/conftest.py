@@ -4,8 +4,10 @@ Small networks compile for seconds and run for milliseconds, so LLVM optimises n
 With XLA_FLAGS set (to nothing, say) the suite runs as codax does for its users.
 """
 
+import gc
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 for _name, _value in {
@@ -23,6 +25,7 @@ _fusions = sound_fusions()  # as train.py has them, whose runs are compared with
 _fusions.__enter__()
 
 import jax  # noqa: E402 (reads the environment)
+import pytest  # noqa: E402
 
 _DAYS = 7  # after which a program is compiled again, so that those of earlier versions of the code do not pile up
 
@@ -36,3 +39,16 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set by the first process; w
             _path.unlink(missing_ok=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_cache)
     jax.config.update("jax_compilation_cache_dir", str(_cache))
+
+# Every compiled program takes about 15 memory maps, and Linux gives a process at most 65,530 (vm.max_map_count):
+# loading a program beyond them is a segmentation fault.
+_MAPS, _MOST_MAPS = Path("/proc/self/maps"), 30_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs() -> Iterator[None]:
+    """Drops the compiled programs of a worker that has many; tests that need them again read them from the cache."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
