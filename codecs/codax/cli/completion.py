@@ -110,14 +110,14 @@ def _foreign_flags(words: str) -> list[Choice]:
 
 def _bash(root: Any, *, zsh: bool) -> str:
     """A function that finds the command in the words so far; zsh runs it through its own bashcompinit."""
-    cases = []
-    for words, (command, choices) in commands_of(root).items():
+    cases, table = [], commands_of(root)
+    for words, (command, choices) in table.items():
         children = " ".join(_words(command))
         options = " ".join(name for choice in choices for name in choice.names)
         cases.append(f"    '{words}') children='{children}'; options='{options}' ;;")
     values = [
         f"    {'|'.join(_quoted(f'{words}:{name}') for name in choice.names)}) values='{' '.join(choice.values)}' ;;"
-        for words, (_, choices) in commands_of(root).items()
+        for words, (_, choices) in table.items()
         for choice in choices
         if choice.values
     ]

@@ -34,7 +34,8 @@ def whole_files(source: str, target: str, suffix: str) -> Iterator[tuple[str, st
     if PIPE not in (source, target):
         yield source, target
         return
-    source_pipe, target_pipe = open_pipes(source == PIPE, target == PIPE)
+    source_pipe = stdin("a file") if source == PIPE else None
+    target_pipe = stdout("output") if target == PIPE else None
     with tempfile.TemporaryDirectory(prefix="codax-") as name, unfinished(Path(name)):
         folder = Path(name)
         read, written = folder / "stdin", folder / f"stdout{suffix}"
@@ -51,13 +52,18 @@ def whole_files(source: str, target: str, suffix: str) -> Iterator[tuple[str, st
             target_pipe.flush()
 
 
-def open_pipes(reads: bool, writes: bool) -> tuple[BinaryIO | None, BinaryIO | None]:
-    """Returns stdin and stdout as binary files, each if it is needed. Raises CodaxError if one is a terminal."""
-    if reads and sys.stdin.isatty():
-        raise CodaxError("stdin is a terminal: pipe a file into this command")
-    if writes and sys.stdout.isatty():
-        raise CodaxError("stdout is a terminal: pipe the output into a file or a command")
-    return sys.stdin.buffer if reads else None, sys.stdout.buffer if writes else None
+def stdin(takes: str) -> BinaryIO:
+    """Returns stdin as a binary file. Raises CodaxError, which says what the command takes, if it is a terminal."""
+    if sys.stdin.isatty():
+        raise CodaxError(f"stdin is a terminal: pipe {takes} into this command")
+    return sys.stdin.buffer
+
+
+def stdout(gives: str) -> BinaryIO:
+    """Returns stdout as a binary file. Raises CodaxError, which says what the command gives, if it is a terminal."""
+    if sys.stdout.isatty():
+        raise CodaxError(f"stdout is a terminal: pipe the {gives} into a file or a command")
+    return sys.stdout.buffer
 
 
 def _stored(pipe: BinaryIO, folder: Path) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 import typer
 
 import codax
+from codax.cli import pipes
 from codax.cli.options import Kbps, Model
 from codax.codec import shipped
 from codax.errors import CodaxError
@@ -88,7 +89,7 @@ def encode_command(
     from codax.containers.codax_coding import describe
     from codax.containers.signals import Report, split_streams
 
-    source, target = _pipes("PCM", "packets")
+    source, target = pipes.stdin("PCM"), pipes.stdout("packets")
     codec = codax.load(model)
     config = codec.config
     mapped = _channel_map(channels, config.model.audio_channels)
@@ -140,7 +141,7 @@ def decode_command(
     from codax.containers.container import ContainerError
     from codax.containers.signals import join_streams
 
-    source, target = _pipes("packets", "PCM")
+    source, target = pipes.stdin("packets"), pipes.stdout("PCM")
     try:
         meta = packets.read_header(source.read)
         codec = origin.find(meta, "stdin", model, codax.load)
@@ -174,15 +175,6 @@ def _channel_map(channels: str | None, group: int) -> ChannelMap:
     if not 1 <= number <= MOST_CHANNELS:
         raise CodaxError(f"--channels: {channels} is neither 1 to {MOST_CHANNELS} nor one of {', '.join(MODES)}")
     return channel_map("each", number, group)
-
-
-def _pipes(takes: str, gives: str) -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout as binary files; raises CodaxError if one is a terminal."""
-    if sys.stdin.isatty():
-        raise CodaxError(f"stdin is a terminal: pipe {takes} into this command")
-    if sys.stdout.isatty():
-        raise CodaxError(f"stdout is a terminal: pipe the {gives} into a file or a command")
-    return sys.stdin.buffer, sys.stdout.buffer
 
 
 def _samples(source: BinaryIO, form: PcmFormat, channels: int) -> Iterator[np.ndarray]:

@@ -14,8 +14,10 @@ from codax.config.section import Section, nearest, unknown_field
 def packaged() -> dict[str, Path]:
     """Returns the recipes that come with codax by name: those in the package, or of the checkout it is in."""
     package = Path(__file__).parents[1]
-    folder = next((path for path in (package / "recipes", package.parents[1] / "configs") if path.is_dir()), package)
-    return {path.stem: path for path in sorted(folder.glob("*.py")) if folder != package}
+    for folder in (package / "recipes", package.parents[1] / "configs"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.py"))}
+    return {}
 
 
 def load_recipe(path: str | Path) -> Config:

@@ -55,14 +55,7 @@ def columns(results: Results) -> list[str]:
 def format_table(results: Results) -> str:
     """The table as plain text, with a caption above and failures below."""
     keys = columns(results)
-    lines = [_head(keys)]
-    lines += [_line(system, keys) for system in results.systems]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    ]
-    text.insert(1, "-" * len(text[0]))
+    text = tables.plain(_head(keys), [_line(system, keys) for system in results.systems])
     return "\n".join([caption(results), *(line.rstrip() for line in text), *notes(results)])
 
 

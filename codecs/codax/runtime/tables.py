@@ -41,6 +41,17 @@ def show(
         console.print(table)
 
 
+def plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the lines of a table as plain text; the first column is text, the others are numbers."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = [
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    return [text[0], "-" * len(text[0]), *text[1:]]
+
+
 def blocks(widths: Sequence[int], room: int) -> list[list[int]]:
     """Divides columns of these widths into tables of at most `room` characters that all begin with the first column.
 

@@ -110,6 +110,11 @@ class Utterance:
     language: str | None
     entry: Entry
 
+    @staticmethod
+    def of(entry: Entry, sample_rate: int) -> Utterance:
+        """Returns an entry as an utterance at `sample_rate` Hz."""
+        return Utterance(entry.id, sample_rate, entry.text or None, entry.language or None, entry)
+
     @property
     def audio(self) -> np.ndarray:
         """float32 [time, channels] at `sample_rate`."""
@@ -185,9 +190,14 @@ def load_utterances(
     chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
     if not chosen:
         raise CodaxError(f"{spec}: no utterances in language '{language}'")
-    if limit is not None and limit < len(chosen):
-        chosen = [chosen[i * len(chosen) // max(limit, 1)] for i in range(limit)]
-    return [Utterance(e.id, sample_rate, e.text or None, e.language or None, e) for e in chosen]
+    return [Utterance.of(entry, sample_rate) for entry in evenly_spaced(chosen, limit)]
+
+
+def evenly_spaced(entries: Sequence[Entry], limit: int | None) -> Sequence[Entry]:
+    """Returns at most `limit` entries, evenly spaced in the list; all of them without a limit."""
+    if limit is None or limit >= len(entries):
+        return entries
+    return [entries[i * len(entries) // limit] for i in range(limit)]
 
 
 @dataclasses.dataclass(frozen=True)

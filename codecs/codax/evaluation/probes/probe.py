@@ -19,6 +19,7 @@ from codax.evaluation.probes import tasks
 from codax.evaluation.probes.readout import Problem, Settings, cross_validated
 from codax.evaluation.statistics import Interval, ratio_interval, wilson_interval
 from codax.metrics import phones
+from codax.runtime import tables
 from codax.storage.files import write_together
 from codax.tokens import pad
 
@@ -170,8 +171,8 @@ _HEADINGS = ("model", "codebooks", "kbps", "accuracy, %", "95 % interval")
 
 
 def cells(results: Results) -> list[tuple[str, ...]]:
-    """Returns the rows of the table, with its headings first."""
-    rows = [
+    """Returns the rows of the table."""
+    return [
         (
             row.model,
             str(row.codebooks),
@@ -181,23 +182,17 @@ def cells(results: Results) -> list[tuple[str, ...]]:
         )
         for row in results.rows
     ]
-    return [_HEADINGS, *rows]
 
 
 def as_text(results: Results) -> str:
     """Returns the table for a terminal of 80 columns; names of models are cut to fit."""
     rows = [(row[0][:30], *row[1:]) for row in cells(results)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    lines = [
-        "  ".join(x.ljust(w) if i == 0 else x.rjust(w) for i, (x, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-    return "\n".join([caption(results), lines[0], "-" * len(lines[0]), *lines[1:]])
+    return "\n".join([caption(results), *tables.plain(_HEADINGS, rows)])
 
 
 def as_markdown(results: Results) -> str:
     """Returns the table in Markdown."""
-    head, *rows = [f"| {' | '.join(row)} |" for row in cells(results)]
+    head, *rows = [f"| {' | '.join(row)} |" for row in (_HEADINGS, *cells(results))]
     return "\n".join([caption(results), "", head, "|---" * len(_HEADINGS) + "|", *rows, ""])
 
 

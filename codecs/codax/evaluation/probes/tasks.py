@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.data.sources.spec import Utterance, open_source
+from codax.data.sources.spec import Utterance, evenly_spaced, open_source
 from codax.data.splits import unit_hash
 from codax.errors import CodaxError
 from codax.metrics import phones
@@ -88,10 +88,8 @@ def load(name: str, spec: str, labels: str | None, limit: int | None) -> tuple[l
         raise CodaxError("--labels: only --task phones has label files")
     task = TASKS[name](labels)
     source = open_source(spec, sample_rate=_ALIGNED_RATE)
-    entries = sorted(source, key=lambda entry: entry.id)
-    if limit is not None and limit < len(entries):
-        entries = [entries[i * len(entries) // limit] for i in range(limit)]
-    utterances = [Utterance(e.id, _ALIGNED_RATE, e.text or None, e.language or None, e) for e in entries]
+    entries = evenly_spaced(sorted(source, key=lambda entry: entry.id), limit)
+    utterances = [Utterance.of(entry, _ALIGNED_RATE) for entry in entries]
     labelled = [(utterance, task.label(utterance)) for utterance in utterances]
     clips = _frequent([Clip(utterance, label) for utterance, label in labelled if label])
     kinds = len({name for clip in clips for name in names(clip)})
