@@ -19,7 +19,7 @@ from codax import audio
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from codax.storage.digests import file_sha256
-from codax.tokens import TokenDataset, build, shards
+from codax.tokens import TokenDataset, build, encoding, shards
 from codax.tokens.decoding import decoder_for
 from command import run  # noqa: F401
 from signals import uniform_noise
@@ -120,7 +120,7 @@ def test_workers_and_batches_do_not_change_the_bytes(undisturbed, corpus, tmp_pa
     build.build_tokens(str(corpus), tmp_path / "one", codec, shard_mb=1, workers=1)
     assert digest(tmp_path / "one") == digest(undisturbed)
     # As on an accelerator: clips of similar lengths together. On a CPU each still has the codes that it has alone.
-    monkeypatch.setattr(build, "platform", lambda: "gpu")
+    monkeypatch.setattr(encoding, "platform", lambda: "gpu")
     build.build_tokens(str(corpus), tmp_path / "batches", codec, shard_mb=1)
     assert digest(tmp_path / "batches") == digest(undisturbed)
 

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, description: str, total: float = 0, unit: str = "files", *, brief: bool = False) -> None:
         self._description, self._total, self._unit, self._brief = description, total, unit, brief
-        self._done, self._bar, self._task = 0.0, None, None
+        self._done, self._bar, self._task, self._note = 0.0, None, None, ""
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -35,23 +35,24 @@ class Progress:
                 progress.BarColumn(),
                 amount,
                 progress.TextColumn("" if self._unit == "bytes" else self._unit),
+                progress.TextColumn("{task.fields[note]}"),
                 progress.TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=self._brief,
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._description, total=self._total or None)
+            self._task = self._bar.add_task(self._description, total=self._total or None, note="")
         return self
 
     def advance(self, amount: float = 1) -> None:
         """Adds `amount` to the work done."""
         self.reach(self._done + amount)
 
-    def reach(self, done: float) -> None:
-        """Sets the work done."""
-        self._done = done
+    def reach(self, done: float, note: str = "") -> None:
+        """Sets the work done; the note is shown after it."""
+        self._done, self._note = done, note
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done, note=note)
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._line()
@@ -65,4 +66,5 @@ class Progress:
     def _line(self, end: str = "") -> None:
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1.0, self._unit)
         total = f" of {self._total / scale:.0f}" if self._total else ""
-        print(f"{self._description}: {self._done / scale:.0f}{total} {unit}{end}", file=sys.stderr, flush=True)
+        note = f", {self._note}" if self._note else ""
+        print(f"{self._description}: {self._done / scale:.0f}{total} {unit}{note}{end}", file=sys.stderr, flush=True)
