@@ -43,7 +43,7 @@ def tokenize_command(
     shard_mb: Annotated[int, typer.Option(min=1, help="16-bit audio of a shard, in megabytes.")] = 64,
     max_seconds: Annotated[
         float, typer.Option(min=1.0, help="Longer files become records of this length, coded independently.")
-    ] = 600.0,
+    ] = 300.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that encode. Default: one per core.")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Beam width of the codebook search.")] = None,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",

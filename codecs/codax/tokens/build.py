@@ -41,7 +41,7 @@ def build_tokens(
     kbps: float | None = None,
     num_quantizers: int | None = None,
     form: str = "parquet",
-    max_seconds: float = 600.0,
+    max_seconds: float = 300.0,
     shard_mb: int = 64,
     workers: int | None = None,
     config: DataConfig | None = None,

@@ -109,7 +109,7 @@ def _open_parquet(path: Path, model: str) -> tuple[int, Reader]:
         file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
         kind = str(file.schema_arrow.field("codes").type)
         largest = max((file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)), default=0)
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeError) as error:
         raise CodaxError(f"{path}: not a Parquet file of tokens ({_first_line(error)})") from error
     if (stated := (file.schema_arrow.metadata or {}).get(_MODEL.encode(), b"").decode("latin-1")) != model:
         raise CodaxError(f"{path}: {_other_model(stated, model)}")

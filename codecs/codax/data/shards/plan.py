@@ -189,7 +189,8 @@ def _runs(options: Options) -> Iterator[Part]:
     for row, split in zip(rows, split_names, strict=True):
         if entries.relative_id(split + ".x") != split:
             raise CodaxError(f"{options.spec}: split {split!r} is not a valid file name")
-        by_split.setdefault(split, []).append({**row, "split": split, "file": os.path.abspath(row["file"])})
+        row.update(split=split, file=os.path.abspath(row["file"]))  # a copy of every row would double the memory
+        by_split.setdefault(split, []).append(row)
     stamps: dict[str, list[int]] = {}  # many records share a file
     for split, group in sorted(by_split.items()):
         pending: list[dict[str, Any]] = []
