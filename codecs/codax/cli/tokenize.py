@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import functools
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +47,7 @@ def tokenize_command(
     max_seconds: Annotated[
         float, typer.Option(min=1.0, help="Longer files become records of this length, coded independently.")
     ] = 300.0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that encode. Default: one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads. Default: one per core.")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Beam width of the codebook search.")] = None,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
 ) -> None:
@@ -91,30 +94,46 @@ def detokenize_command(
     """Decode a token data set to WAV files."""
     from codax.tokens.dataset import TokenDataset
 
-    dataset = TokenDataset(folder, split)  # reports bad input before JAX is imported
+    dataset = TokenDataset(folder, split)
     claim_output(out, str(folder), overwrite=overwrite)
     print(f"{out}: {_decode(dataset, out, model, set(ids.split(',')) - {''}):,} files")
 
 
 def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
+    """Writes a WAV file for each record; returns their number."""
     import codax
     from codax import audio
     from codax.data.sources.entries import relative_id
+    from codax.runtime import cores
     from codax.runtime.progress import Progress
+    from codax.runtime.tasks import in_order
     from codax.tokens.decoding import decoder_for
 
     decode = decoder_for(dataset, codax.load(model or dataset.about["model"]))
-    written: set[str] = set()
-    with Progress("detokenize", len(ids) or len(dataset), unit="records", brief=True) as progress:
+    files: dict[str, str] = {}  # name of the file -> id
+
+    def write(record: dict[str, Any], name: str) -> None:
+        audio.write(out / f"{name}.wav", decode(record), record["sample_rate"])
+
+    def tasks() -> Iterator[Callable[[], None]]:
         for record in dataset:
             if ids and record["id"] not in ids:
                 continue
-            if relative_id(record["id"] + ".x") != record["id"] or record["id"] in written:
-                raise CodaxError(f"{dataset.folder}: id {record['id']!r} is no file name, or occurs twice")
-            out.mkdir(parents=True, exist_ok=True)
-            audio.write(out / f"{record['id']}.wav", decode(record), record["sample_rate"])
-            written.add(record["id"])
+            if (name := relative_id(record["id"] + ".x")) in files:
+                raise CodaxError(
+                    f"{dataset.folder}: ids {files[name]!r} and {record['id']!r} give one file, {name}.wav"
+                )
+            files[name] = record["id"]
+            yield functools.partial(write, record, name)
+
+    out.mkdir(parents=True, exist_ok=True)
+    workers = cores.usable()
+    with (
+        Progress("detokenize", len(ids) or len(dataset), unit="records", brief=True) as progress,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for _ in in_order(pool, tasks(), running=workers + 1, ahead=1024):
             progress.advance()
-    if missing := ids - written:
+    if missing := ids - set(files.values()):
         raise CodaxError(f"{dataset.folder}: has no record {', '.join(sorted(missing)[:3])}")
-    return len(written)
+    return len(files)
