@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,16 +109,17 @@ def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
     from codax.runtime.tasks import in_order
     from codax.tokens.decoding import decoder_for
 
+    chosen = _chosen(dataset, ids)
     decode = decoder_for(dataset, codax.load(model or dataset.about["model"]))
     files: dict[str, str] = {}  # name of the file -> id
 
     def write(record: dict[str, Any], name: str) -> None:
+        out.mkdir(parents=True, exist_ok=True)
         audio.write(out / f"{name}.wav", decode(record), record["sample_rate"])
 
     def tasks() -> Iterator[Callable[[], None]]:
-        for record in dataset:
-            if ids and record["id"] not in ids:
-                continue
+        for i in chosen:
+            record = dataset[i]
             if (name := relative_id(record["id"] + ".x")) in files:
                 raise CodaxError(
                     f"{dataset.folder}: ids {files[name]!r} and {record['id']!r} give one file, {name}.wav"
@@ -126,14 +127,21 @@ def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
             files[name] = record["id"]
             yield functools.partial(write, record, name)
 
-    out.mkdir(parents=True, exist_ok=True)
     workers = cores.usable()
     with (
-        Progress("detokenize", len(ids) or len(dataset), unit="records", brief=True) as progress,
+        Progress("detokenize", len(chosen), unit="records", brief=True) as progress,
         ThreadPoolExecutor(workers) as pool,
     ):
         for _ in in_order(pool, tasks(), running=workers + 1, ahead=1024):
             progress.advance()
-    if missing := ids - set(files.values()):
-        raise CodaxError(f"{dataset.folder}: has no record {', '.join(sorted(missing)[:3])}")
     return len(files)
+
+
+def _chosen(dataset: TokenDataset, ids: set[str]) -> Sequence[int]:
+    """Returns the indices of the records with these ids, or of all. Raises CodaxError: an id does not occur."""
+    if not ids:
+        return range(len(dataset))
+    places = {record["id"]: i for i, record in enumerate(dataset) if record["id"] in ids}
+    if missing := ids - places.keys():
+        raise CodaxError(f"{dataset.folder}: has no record {', '.join(sorted(missing)[:3])}")
+    return sorted(places.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -24,7 +25,7 @@ class Progress:
         self._done, self._bar, self._task, self._note = 0.0, None, None, ""
         self._start = self._last = time.monotonic()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from rich import progress
             from rich.console import Console

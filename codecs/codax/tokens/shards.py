@@ -214,6 +214,6 @@ def check(record: Record, sizes: Sequence[int]) -> Record:
         raise ValueError("a code is not in its codebook")
     for name, is_number in COLUMNS.items():
         value = record.get(name)
-        if not isinstance(value, int | float if is_number else str) or (is_number and not value > 0):
+        if not (isinstance(value, int | float) and value > 0 if is_number else isinstance(value, str)):
             raise ValueError(f"column {name!r} is {value!r}")
     return record
