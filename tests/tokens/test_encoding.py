@@ -7,6 +7,7 @@ from codax import audio
 from codax.codec import coder
 from codax.config import DataConfig
 from codax.data.shards import parts, plan
+from codax.errors import CodaxError
 from codax.tokens import TokenDataset, build, encoding
 from signals import uniform_noise
 
@@ -82,3 +83,15 @@ def test_recordings_of_other_channels_are_skipped_and_named(tmp_path, monkeypatc
     dataset = TokenDataset(tmp_path / "out")
     assert [record["id"] for record in dataset] == ["1", "2"]
     assert dataset.about["skipped"] == {"not of 1 or 2 channels": {"count": 1, "examples": ["3"]}}
+
+
+def test_an_error_of_the_codec_is_not_taken_for_an_unreadable_file(tmp_path, monkeypatch):
+    codec = small_models.codec("soundstream")
+    audio.write(tmp_path / "a.wav", uniform_noise(0.5, 8_000), 8_000)
+
+    def encode(*_, **__):
+        raise CodaxError("the codec failed")
+
+    monkeypatch.setattr(codec, "encode", encode)
+    with pytest.raises(CodaxError, match="the codec failed"):
+        build.build_tokens(str(tmp_path / "a.wav"), tmp_path / "out", codec)

@@ -245,6 +245,12 @@ def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_
 
     assert "not empty" in refused("tokenize", corpus, "--out", out, "--model", model)
     assert "no such model" in refused("tokenize", corpus, "--out", tmp_path / "x", "--model", "nothing")
+    assert "9 quantizers: the model has 1 to 4" in refused(
+        "tokenize", corpus, "--out", tmp_path / "x", "--model", model, "--codebooks", 9
+    )
+    missing = tmp_path / "new" / "folder" / "out"
+    assert "no such file or folder" in refused("tokenize", tmp_path / "none", "--out", missing, "--model", model)
+    assert not (tmp_path / "new").exists() and not (tmp_path / "x").exists()
     assert "give one of them" in refused(
         "tokenize", corpus, "--out", tmp_path / "x", "--model", model, "--kbps", 1, "--codebooks", 2
     )

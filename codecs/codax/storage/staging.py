@@ -32,6 +32,9 @@ def only_writer(out: str | Path) -> Iterator[Path]:
         raise CodaxError(f"{out}: is a file, not a folder for results")
     lock = target.parent / f".{target.name}.lock"
     with contextlib.ExitStack() as stack:
+        for folder in (*reversed(target.parent.parents), target.parent):
+            if not folder.exists():
+                stack.callback(_remove_if_empty, folder)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(lock, f"{out}: another command is writing its results there"))
@@ -39,6 +42,11 @@ def only_writer(out: str | Path) -> Iterator[Path]:
         except OSError as error:
             raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error
         yield target
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @contextlib.contextmanager

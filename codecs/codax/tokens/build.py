@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.codec.checks import chosen_levels
+from codax.codec.checks import checked_levels, chosen_levels
 from codax.codec.codec import Codec
 from codax.codec.tokens import Tokens
 from codax.config import DataConfig
@@ -65,13 +65,14 @@ def build_tokens(
       The path of dataset.json.
 
     Raises:
-      CodaxError: the source has no usable audio, `out` is in use or holds tokens of another model, or the disk is full.
+      CodaxError: the model does not have this bit rate, the source has no usable audio, `out` is in use or holds
+        tokens of another model, or the disk is full.
     """
     if form not in shards.FORMATS:
         raise CodaxError(f"unknown format {form!r}: expected {' or '.join(shards.FORMATS)}")
     if form == "parquet":
         shards.parquet()
-    levels = chosen_levels(codec.config, kbps, num_quantizers)
+    levels = checked_levels(codec.config, chosen_levels(codec.config, kbps, num_quantizers))
     identity = {"model": codec.model_id, "hash": codec.hash.hex(), "quantizers": levels, "format": form}
     identity["beam"] = getattr(codec.config.quantizer, "beam", 1)
     rate = codec.config.model.sample_rate

@@ -199,8 +199,8 @@ def _read(entry: Entry, options: Options, convert: Convert, reading: Reading) ->
     rate = options.sample_rate
     try:
         converted = [convert(samples) for samples in _joined(_blocks(entry, rate, options.max_seconds), rate)]
-    except CodaxError as error:
-        reading.tally.add(str(error) if isinstance(error, UnfitError) else "unreadable", entry.id)
+    except UnfitError as error:
+        reading.tally.add(str(error), entry.id)
         return
     for number, value in enumerate(converted):
         meta: dict[str, Any] = {"id": entry.id, "sample_rate": rate}
@@ -225,10 +225,14 @@ def _joined(blocks: Iterable[np.ndarray], shortest: int) -> Iterator[np.ndarray]
 
 
 def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.ndarray]:
-    if entry.record < 0:
-        yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
-        return
-    whole = entries.read_at(entry, sample_rate)
+    """The audio in blocks. Raises UnfitError if it cannot be read to its end."""
+    try:
+        if entry.record < 0:
+            yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
+            return
+        whole = entries.read_at(entry, sample_rate)
+    except CodaxError as error:
+        raise UnfitError("unreadable") from error
     size = max(1, round(max_seconds * sample_rate))
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
