@@ -34,6 +34,7 @@ import soundfile
 from codax import audio
 from codax.cli.info import describe
 from codax.codec.folder import read_model
+from codax.codec.tokens import Tokens
 from codax.config import Config, DACConfig, DataConfig, FSQQuantizerConfig, SoundStreamConfig, presets
 from codax.containers import ecdc, packets
 from codax.data import records
@@ -44,6 +45,7 @@ from codax.interop.formats import import_model
 from codax.listening.manifest import read_manifest
 from codax.listening.results import read_results
 from codax.storage.tensors import read_safetensors, safetensors_bytes
+from codax.tokens import shards
 from codax.tokens.bpe import AcousticBPE
 from codax.training import checksums
 from mutations import mutated, mutated_json, mutated_lines, mutated_ogg, mutated_safetensors, mutated_tar, sealed
@@ -140,6 +142,34 @@ def read_source(path: Path) -> object:
     config = DataConfig(cache_dir=str(path.parent / "cache"))
     with contextlib.redirect_stderr(io.StringIO()):  # the progress of measuring
         return [each.audio for each in load_utterances(str(path), sample_rate=8000, config=config)]
+
+
+def write_tokens(path: Path) -> None:
+    codes = np.arange(48, dtype=np.int32).reshape(2, 8, 3)
+    lengths, frames, scales = np.asarray([60, 30]), np.asarray([8, 4]), np.ones((2, 2), np.float32)
+    Tokens(codes, 60, 8000, scales=scales, lengths=lengths, frames=frames).save(path, model_hash=b"8 bytes.")
+
+
+def read_tokens(path: Path) -> object:
+    return Tokens.load(path, model_hash=b"8 bytes.").split()
+
+
+def write_token_shard(path: Path) -> None:
+    facts = {"length": 60, "sample_rate": 8000, "channels": 1, "frame_rate": 100.0, "speaker": "a"}
+    rows = [{"id": str(i), **facts, "codes": np.full((6 + i, 2), i, np.int16)} for i in range(5)]
+    shards.write(path, token_format(path), rows, path.parent, "hash")
+
+
+def token_format(path: Path) -> str:
+    return next(form for form in shards.FORMATS if path.name.endswith(shards.suffix(form)))
+
+
+def read_token_shard(path: Path) -> object:
+    count, read = shards.open_shard(path, token_format(path), "hash")
+    try:
+        return [shards.check(read(i), (8, 8)) for i in range(min(count, 100))]
+    except ValueError as error:  # which a data set's reader reports
+        raise CodaxError(str(error)) from error
 
 
 def read_record(path: Path) -> object:
@@ -326,6 +356,8 @@ TARGETS = {
         mutated,
         read_record,
     ),
+    "tokens": Target("a.safetensors", write_tokens, mutated_safetensors, read_tokens),
+    "token records": Target("a.array_record", write_token_shard, mutated, read_token_shard),
     "result": Target(
         "result.json",
         write_listening_test,
@@ -342,6 +374,8 @@ TARGETS = {
     "m4a": by_ffmpeg("a.m4a", "aac", 16_000),
     "webm": by_ffmpeg("a.webm", "libopus", 48_000),
 }
+if importlib.util.find_spec("pyarrow") is not None:
+    TARGETS["token parquet"] = Target("a.parquet", write_token_shard, mutated, read_token_shard)
 if importlib.util.find_spec("tokenizers") is not None:
     TARGETS["bpe"] = Target("bpe.json", write_bpe, as_json, read_bpe)
 

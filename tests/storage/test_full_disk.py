@@ -5,6 +5,7 @@ import resource
 import numpy as np
 import pytest
 from codax import audio
+from codax.codec.tokens import Tokens
 from codax.config import Config
 from codax.containers.container import Meta
 from codax.containers.streamed import ContainerWriter
@@ -15,6 +16,7 @@ from codax.evaluation.measuring import Measured
 from codax.storage.files import write_whole
 from codax.storage.staging import staged
 from codax.storage.tensors import write_folder
+from codax.tokens import shards
 from full_disk import small_file_system
 
 ROOM = 300 << 10  # bytes that can be written
@@ -38,6 +40,19 @@ def shard(folder, size):
         writer.write({"sample_rate": 8000}, np.ones((size, 1), np.int16))
 
 
+def tokens(folder, size):
+    Tokens(RNG.integers(0, 1024, (1, size, 1)), size, 8000).save(folder / "a")
+
+
+def token_shard(form):
+    def write(folder, size):
+        facts = {"id": "a", "length": 1, "sample_rate": 8000, "channels": 1, "frame_rate": 50.0}
+        rows = [{**facts, "codes": RNG.integers(0, 1024, (size, 2)).astype(np.int16)}]
+        shards.write(folder / f"a{shards.suffix(form)}", form, rows, folder, "hash")
+
+    return write
+
+
 def results(folder, size):
     with staged(folder / "out") as stage:
         write_whole(stage / "a", "a" * size)
@@ -54,6 +69,9 @@ WRITERS = {
     "results": results,
     "container": container,
     "shard": shard,
+    "tokens": tokens,
+    "token parquet": token_shard("parquet"),
+    "token records": token_shard("arrayrecord"),
     "wav": sound(".wav"),
     "flac": sound(".flac"),
     "ogg": sound(".ogg"),

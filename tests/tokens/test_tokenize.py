@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -16,10 +17,12 @@ import numpy as np
 import pytest
 import small_models
 from codax import audio
+from codax.data.shards.build import build_shards
 from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from codax.storage.digests import file_sha256
-from codax.tokens import TokenDataset, build, shards
+from codax.storage.staging import only_writer
+from codax.tokens import TokenDataset, build, encoding, shards
 from codax.tokens.decoding import decoder_for
 from command import run  # noqa: F401
 from signals import uniform_noise
@@ -120,7 +123,7 @@ def test_workers_and_batches_do_not_change_the_bytes(undisturbed, corpus, tmp_pa
     build.build_tokens(str(corpus), tmp_path / "one", codec, shard_mb=1, workers=1)
     assert digest(tmp_path / "one") == digest(undisturbed)
     # As on an accelerator: clips of similar lengths together. On a CPU each still has the codes that it has alone.
-    monkeypatch.setattr(build, "platform", lambda: "gpu")
+    monkeypatch.setattr(encoding, "platform", lambda: "gpu")
     build.build_tokens(str(corpus), tmp_path / "batches", codec, shard_mb=1)
     assert digest(tmp_path / "batches") == digest(undisturbed)
 
@@ -155,21 +158,73 @@ def test_a_build_resumes_after_a_failure(undisturbed, corpus, tmp_path, monkeypa
     assert digest(tmp_path / "out") == digest(undisturbed)
 
 
-@pytest.mark.nightly
-def test_a_killed_command_resumes_with_the_same_bytes(undisturbed, corpus, model, tmp_path):
-    out, rng = tmp_path / "out", random.Random(0)
+def start(corpus: Path, out: Path, model: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "codax.cli.main", "tokenize", corpus, "--out", out, "--model", model]
-    command += ["--shard-mb", "1", "--workers", "1"]
+    return subprocess.Popen([*command, "--shard-mb", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
+
+
+def kill(process: subprocess.Popen) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize("moment", ["*.parquet", ".build/train-*.json"])
+def test_a_command_killed_at_a_shard_or_a_report_resumes_with_the_same_bytes(
+    undisturbed, corpus, model, tmp_path, moment
+):
+    out = tmp_path / "out"
+    process = start(corpus, out, model)
+    deadline = time.monotonic() + 120
+    while not any(out.glob(moment)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.001)
+    kill(process)
+    assert not (out / "dataset.json").exists()
+    build.build_tokens(str(corpus), out, small_models.codec("soundstream"), shard_mb=1)
+    assert digest(out) == digest(undisturbed)
+
+
+@pytest.mark.nightly
+def test_a_command_killed_at_random_moments_resumes_with_the_same_bytes(undisturbed, corpus, model, tmp_path):
+    out, rng = tmp_path / "out", random.Random(0)
     for _ in range(10):
-        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        process = start(corpus, out, model)
         time.sleep(rng.uniform(0.5, 6))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
         if (out / "dataset.json").exists():
             break
     else:
-        subprocess.run(command, check=True)
+        assert start(corpus, out, model).wait() == 0
     assert digest(out) == digest(undisturbed)
+
+
+def test_one_command_at_a_time_writes_a_data_set(corpus, tmp_path):
+    with only_writer(tmp_path / "out"), pytest.raises(CodaxError, match="another command is writing") as caught:
+        build.build_tokens(str(corpus), tmp_path / "out", small_models.codec("soundstream"))
+    assert "\n" not in str(caught.value)
+
+
+def test_every_kind_of_source_gives_the_same_codes(corpus, tmp_path):
+    names = ["01", "02", "04"]
+    files = {name: (corpus / f"{name}.wav").read_bytes() for name in names}
+    (tmp_path / "folder").mkdir()
+    for name in names:
+        (tmp_path / "folder" / f"{name}.wav").write_bytes(files[name])
+    rows = [{"file": f"folder/{name}.wav", "id": name, "speaker": "a"} for name in names]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        for name in names:
+            archive.add(corpus / f"{name}.wav", f"{name}.wav")
+    pyarrow = shards.parquet()
+    table = pyarrow.table({"audio": [{"bytes": data, "path": f"{name}.wav"} for name, data in files.items()]})
+    pyarrow.parquet.write_table(table, tmp_path / "all.parquet")
+    build_shards(str(tmp_path / "folder"), tmp_path / "shards", sample_rate=8_000)
+    codes = {}
+    for spec in ("folder", "list.jsonl", "all.tar", "all.parquet", "shards", "shards/*.array_record"):
+        out = tmp_path / f"out-{len(codes)}"
+        build.build_tokens(str(tmp_path / spec), out, small_models.codec("soundstream"))
+        codes[spec] = sorted((len(record["codes"]), record["codes"].tobytes()) for record in TokenDataset(out))
+    assert all(len(each) == 3 and each == codes["folder"] for each in codes.values()), codes.keys()
 
 
 def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_path):  # noqa: F811
@@ -179,6 +234,9 @@ def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_
     assert digest(out) == digest(undisturbed)
     status, printed, _ = run("detokenize", out, "--out", tmp_path / "wav", "--model", model, "--ids", "01,05")
     assert status == 0 and sorted(path.name for path in (tmp_path / "wav").iterdir()) == ["01.wav", "05.wav"]
+    codec, samples = small_models.codec("soundstream"), audio.read(corpus / "01.wav")[0]
+    audio.write(tmp_path / "decoded.wav", codec.decode(codec.encode(samples))[0], 8_000)
+    assert (tmp_path / "wav" / "01.wav").read_bytes() == (tmp_path / "decoded.wav").read_bytes()
 
     def refused(*args: object) -> str:
         status, _, error = run(*args)
@@ -187,6 +245,12 @@ def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_
 
     assert "not empty" in refused("tokenize", corpus, "--out", out, "--model", model)
     assert "no such model" in refused("tokenize", corpus, "--out", tmp_path / "x", "--model", "nothing")
+    assert "9 quantizers: the model has 1 to 4" in refused(
+        "tokenize", corpus, "--out", tmp_path / "x", "--model", model, "--codebooks", 9
+    )
+    missing = tmp_path / "new" / "folder" / "out"
+    assert "no such file or folder" in refused("tokenize", tmp_path / "none", "--out", missing, "--model", model)
+    assert not (tmp_path / "new").exists() and not (tmp_path / "x").exists()
     assert "give one of them" in refused(
         "tokenize", corpus, "--out", tmp_path / "x", "--model", model, "--kbps", 1, "--codebooks", 2
     )
@@ -222,6 +286,8 @@ def test_damaged_data_sets_are_refused_in_one_line(corpus, tmp_path, form):
         lambda folder: (folder / name).unlink(),
         lambda folder: (folder / name).write_bytes(b""),
         lambda folder: (folder / name).write_bytes(bytes(about["shards"][name]["bytes"])),
+        lambda folder: shutil.copy(folder / name, folder / f"other{Path(name).suffix}"),
+        lambda folder: other_facts(folder, hash="00" * 8),
         lambda folder: other_facts(folder, kind="audio"),
         lambda folder: other_facts(folder, codebook_sizes=[2, 2, 2, 2]),
         lambda folder: other_facts(folder, codebook_sizes=[32]),

@@ -28,12 +28,13 @@ class Cutter:
     def push(self, chunk: np.ndarray) -> list[np.ndarray]:
         """Returns the segments that this chunk completes."""
         self._pending.append(chunk)
-        segments = []
-        while self._segment and sum(part.shape[1] for part in self._pending) >= self._segment:
-            pending = np.concatenate(self._pending, axis=1)
-            segments.append(pending[:, : self._segment])
-            self._pending = [pending[:, self._stride :]]
-        return segments
+        if not self._segment or sum(part.shape[1] for part in self._pending) < self._segment:
+            return []
+        # The segments are views of one array: a copy of the rest for each would need memory in square of the length.
+        pending = np.concatenate(self._pending, axis=1)
+        starts = range(0, pending.shape[1] - self._segment + 1, self._stride)
+        self._pending = [pending[:, starts[-1] + self._stride :].copy()]
+        return [pending[:, start : start + self._segment] for start in starts]
 
     def finish(self) -> list[np.ndarray]:
         """Returns the final, shorter segments."""

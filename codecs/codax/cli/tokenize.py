@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import functools
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,8 +47,8 @@ def tokenize_command(
     shard_mb: Annotated[int, typer.Option(min=1, help="16-bit audio of a shard, in megabytes.")] = 64,
     max_seconds: Annotated[
         float, typer.Option(min=1.0, help="Longer files become records of this length, coded independently.")
-    ] = 600.0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that encode. Default: one per core.")] = None,
+    ] = 300.0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads. Default: one per core.")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Beam width of the codebook search.")] = None,
     cache_dir: Annotated[str, typer.Option(help="Cache folder; default: $CODAX_CACHE or ~/.cache/codax.")] = "",
 ) -> None:
@@ -92,30 +95,54 @@ def detokenize_command(
     """Decode a token data set to WAV files."""
     from codax.tokens.dataset import TokenDataset
 
-    dataset = TokenDataset(folder, split)  # reports bad input before JAX is imported
+    dataset = TokenDataset(folder, split)
     claim_output(out, str(folder), overwrite=overwrite)
     messages.report(f"{out}: {_decode(dataset, out, model, set(ids.split(',')) - {''}):,} files")
 
 
 def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
+    """Writes a WAV file for each record; returns their number."""
     import codax
     from codax import audio
     from codax.data.sources.entries import relative_id
+    from codax.runtime import cores
     from codax.runtime.progress import Progress
+    from codax.runtime.tasks import in_order
     from codax.tokens.decoding import decoder_for
 
+    chosen = _chosen(dataset, ids)
     decode = decoder_for(dataset, codax.load(model or dataset.about["model"]))
-    written: set[str] = set()
-    with Progress("detokenize", len(ids) or len(dataset), unit="records", brief=True) as progress:
-        for record in dataset:
-            if ids and record["id"] not in ids:
-                continue
-            if relative_id(record["id"] + ".x") != record["id"] or record["id"] in written:
-                raise CodaxError(f"{dataset.folder}: id {record['id']!r} is no file name, or occurs twice")
-            out.mkdir(parents=True, exist_ok=True)
-            audio.write(out / f"{record['id']}.wav", decode(record), record["sample_rate"])
-            written.add(record["id"])
+    files: dict[str, str] = {}  # name of the file -> id
+
+    def write(record: dict[str, Any], name: str) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        audio.write(out / f"{name}.wav", decode(record), record["sample_rate"])
+
+    def tasks() -> Iterator[Callable[[], None]]:
+        for i in chosen:
+            record = dataset[i]
+            if (name := relative_id(record["id"] + ".x")) in files:
+                raise CodaxError(
+                    f"{dataset.folder}: ids {files[name]!r} and {record['id']!r} give one file, {name}.wav"
+                )
+            files[name] = record["id"]
+            yield functools.partial(write, record, name)
+
+    workers = cores.usable()
+    with (
+        Progress("detokenize", len(chosen), unit="records", brief=True) as progress,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for _ in in_order(pool, tasks(), running=workers + 1, ahead=1024):
             progress.advance()
-    if missing := ids - written:
+    return len(files)
+
+
+def _chosen(dataset: TokenDataset, ids: set[str]) -> Sequence[int]:
+    """Returns the indices of the records with these ids, or of all. Raises CodaxError: an id does not occur."""
+    if not ids:
+        return range(len(dataset))
+    places = {record["id"]: i for i, record in enumerate(dataset) if record["id"] in ids}
+    if missing := ids - places.keys():
         raise CodaxError(f"{dataset.folder}: has no record {', '.join(sorted(missing)[:3])}")
-    return len(written)
+    return sorted(places.values())

@@ -102,7 +102,7 @@ def encode(
         coder = make(engine, num_quantizers=levels, batch=len(clip), denoise=denoise)
         return coder.finish(clip), coder.scales
 
-    if not _as_one_batch(engine, clips):
+    if not as_one_batch(engine, clips):
         return [alone(clip) for clip in clips]
     codes, _ = alone(padded(clips))
     rows = np.split(codes, np.cumsum([len(clip) for clip in clips])[:-1])
@@ -119,14 +119,14 @@ def decode(engine: Engine, parts: Sequence[Tokens]) -> list[np.ndarray]:
         return make(engine, length=length, frames=codes.shape[1], **options).finish(codes)
 
     codes = [part.codes for part in parts]
-    if not _as_one_batch(engine, codes):
+    if not as_one_batch(engine, codes):
         return [alone(part) for part in parts]
     signals = alone(dataclasses.replace(parts[0], codes=padded(codes)))
     rows = np.split(signals, np.cumsum([len(part) for part in codes])[:-1])
     return [row[:, : part.shape[1] * engine.config.hop] for row, part in zip(rows, codes, strict=True)]
 
 
-def _as_one_batch(engine: Engine, clips: Sequence[np.ndarray]) -> bool:
+def as_one_batch(engine: Engine, clips: Sequence[np.ndarray]) -> bool:
     """Returns whether to code clips of unequal lengths as one padded batch.
 
     The padding cannot change what precedes it in a causal model whose layers do not pad the end themselves. Other

@@ -97,13 +97,16 @@ class SegmentDecoder:
         """Takes codes int32 [batch, frames, quantizers]; returns new final audio, float32 [batch, time, channels]."""
         self._held.append(checked_codes(self._engine.config, codes, len(self._empty)))
         done = [self._empty]
-        while self._next < len(self._parts) and sum(p.shape[1] for p in self._held) >= self._parts[self._next]:
-            held, count = np.concatenate(self._held, axis=1), self._parts[self._next]
+        if self._next == len(self._parts) or sum(p.shape[1] for p in self._held) < self._parts[self._next]:
+            return self._empty
+        held = np.concatenate(self._held, axis=1)
+        while self._next < len(self._parts) and held.shape[1] >= (count := self._parts[self._next]):
             audio = self._engine.decode_piece(held[:, :count], self._denoise)
             if self.scales is not None:
                 audio = audio * self.scales[:, self._next, None, None]
             done.append(self._adder.push(audio) if self._adder else audio)
-            self._held, self._next = [held[:, count:]], self._next + 1
+            held, self._next = held[:, count:], self._next + 1
+        self._held = [held]
         return np.concatenate(done, axis=1)
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from codax.audio.arrays import padded
 from codax.audio.channels import ChannelMap
 from codax.config import ModelConfig
 from codax.errors import CodaxError
+from codax.storage.files import write_whole
+from codax.storage.tensors import read_safetensors, safetensors_bytes
+
+_HASH = "model_hash"  # array in a file of tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +61,83 @@ class Tokens:
                 dataclasses.replace(self, codes=codes, length=int(length), scales=scales, lengths=None, frames=None)
             )
         return parts
+
+    def save(self, path: str | Path, *, model_hash: bytes = b"") -> None:
+        """Writes a safetensors file of the codes and all other fields; the file is replaced atomically.
+
+        Args:
+          path: of the file.
+          model_hash: `codec.hash` of the model of the codes, if known.
+
+        Raises:
+          CodaxError: the file cannot be written.
+        """
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
+        for name, value in arrays.items():
+            if name != "scales":
+                arrays[name] = value.astype(
+                    np.int16 if name == "codes" and value.max(initial=0) < 1 << 15 else np.int64
+                )
+        if model_hash:
+            arrays[_HASH] = np.frombuffer(model_hash, np.uint8)
+        try:
+            write_whole(Path(path), safetensors_bytes(arrays))
+        except OSError as error:
+            raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+    @staticmethod
+    def load(path: str | Path, *, model_hash: bytes = b"") -> Tokens:
+        """Reads a file of `save`.
+
+        Args:
+          path: of the file.
+          model_hash: `codec.hash` of the model that will decode the codes; it is compared if the file has one.
+
+        Raises:
+          CodaxError: missing, damaged or not a file of tokens, or the codes are another model's.
+        """
+        arrays = read_safetensors(Path(path))
+        stated = arrays.pop(_HASH, np.zeros(0, np.uint8)).tobytes()
+        try:
+            tokens = _from_arrays(arrays)
+        except ValueError as error:
+            raise CodaxError(f"{path}: not a file of tokens ({error})") from error
+        if stated and model_hash and stated != model_hash:
+            raise CodaxError(f"{path}: has tokens of the model with hash {stated.hex():.40}, not {model_hash.hex()}")
+        return tokens
+
+
+def _from_arrays(arrays: dict[str, np.ndarray]) -> Tokens:
+    """Returns tokens of the arrays of a file. Raises ValueError: some are missing or do not fit together."""
+    fields = {field.name for field in dataclasses.fields(Tokens)}
+    if unknown := sorted(set(arrays) - fields):
+        raise ValueError(f"unknown array {unknown[0]:.40}")
+    if missing := sorted(fields - set(arrays) - {"scales", "lengths", "frames"}):
+        raise ValueError(f"no array {missing[0]}")
+    codes, scales, lengths, frames = (arrays.get(name) for name in ("codes", "scales", "lengths", "frames"))
+    numbers = {name: int(value) for name, value in arrays.items() if value.shape == () and value.dtype.kind == "i"}
+    values = {name: numbers.get(name, 0) for name in ("length", "sample_rate", "channels")}
+    flags = {name: bool(numbers.get(name, 0)) for name in ("denoise", "mid_side")}
+    if min(values.values()) < 1:
+        raise ValueError("length, sample_rate and channels must be integers from 1 on")
+    if codes is None or codes.ndim != 3 or not codes.size or codes.dtype.kind != "i" or codes.min() < 0:
+        raise ValueError("codes must be integers [batch, frames, quantizers] from 0 on")
+    if codes.max() >= 1 << 31:
+        raise ValueError("a code is larger than 32 bits")
+    if scales is not None and (scales.dtype != np.float32 or scales.ndim != 2 or len(scales) != len(codes)):
+        raise ValueError("scales must be float32 [batch, segments]")
+    if scales is not None and not (np.isfinite(scales) & (scales >= 0)).all():
+        raise ValueError("a scale is negative or not finite")
+    if (lengths is None) != (frames is None):
+        raise ValueError("lengths and frames must occur together")
+    for name, each, most in (("lengths", lengths, values["length"]), ("frames", frames, codes.shape[1])):
+        clips = each is None or (each.ndim == 1 and each.size and each.dtype.kind == "i")
+        if not clips or (each is not None and (each.min() < 1 or each.max() > most or len(codes) % len(each))):
+            raise ValueError(f"{name} must be integers [clips] from 1 to {most}")
+    if lengths is not None and frames is not None and len(lengths) != len(frames):
+        raise ValueError("lengths and frames are of different numbers of clips")
+    return Tokens(codes.astype(np.int32), **values, **flags, scales=scales, lengths=lengths, frames=frames)
 
 
 def from_clips(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from codax.runtime import messages
 from codax.runtime.messages import clock
@@ -24,10 +25,10 @@ class Progress:
 
     def __init__(self, description: str, total: float = 0, unit: str = "files", *, brief: bool = False) -> None:
         self._description, self._total, self._unit, self._brief = description, total, unit, brief
-        self._done, self._bar, self._task = 0.0, None, None
+        self._done, self._bar, self._task, self._note = 0.0, None, None, ""
         self._start = self._last = time.monotonic()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if sys.stderr.isatty() and not messages.is_quiet():
             from rich.console import Console
 
@@ -44,11 +45,11 @@ class Progress:
         """Adds `amount` to the work done."""
         self.reach(self._done + amount)
 
-    def reach(self, done: float) -> None:
-        """Sets the work done."""
-        self._done = done
+    def reach(self, done: float, note: str = "") -> None:
+        """Sets the work done; the note is shown after it."""
+        self._done, self._note = done, note
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done, parts=(note,) if note else ())
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._line(self._left())
@@ -69,7 +70,8 @@ class Progress:
     def _line(self, end: str = "") -> None:
         if messages.is_quiet():
             return
-        print(f"{self._description}: {self._amount(self._done)}{end}", file=sys.stderr, flush=True)
+        note = f", {self._note}" if self._note else ""
+        print(f"{self._description}: {self._amount(self._done)}{note}{end}", file=sys.stderr, flush=True)
 
     def _amount(self, done: float) -> str:
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1.0, self._unit)

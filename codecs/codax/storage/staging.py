@@ -21,6 +21,35 @@ _FINGERPRINT, _REPLACED = ".fingerprint", ".replaced"
 
 
 @contextlib.contextmanager
+def only_writer(out: str | Path) -> Iterator[Path]:
+    """Holds the lock of a folder of results, which may not exist yet; yields its path without links.
+
+    Raises:
+      CodaxError: another process holds the lock, `out` is a file, or the folder around it cannot be written.
+    """
+    target = Path(os.path.realpath(out))
+    if target.exists() and not target.is_dir():
+        raise CodaxError(f"{out}: is a file, not a folder for results")
+    lock = target.parent / f".{target.name}.lock"
+    with contextlib.ExitStack() as stack:
+        for folder in (*reversed(target.parent.parents), target.parent):
+            if not folder.exists():
+                stack.callback(_remove_if_empty, folder)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(lock, f"{out}: another command is writing its results there"))
+            stack.enter_context(unfinished(lock))
+        except OSError as error:
+            raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error
+        yield target
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
 def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
     """Yields a staging folder; its entries replace those of the same name in `out` when the block ends.
 
@@ -37,16 +66,10 @@ def staged(out: str | Path, fingerprint: str | None = None) -> Iterator[Path]:
         place of the staging folder is occupied. The staging folder is removed, also if the block itself raises a
         CodaxError.
     """
-    target = Path(os.path.realpath(out))
-    if target.exists() and not target.is_dir():
-        raise CodaxError(f"{out}: is a file, not a folder for results")
-    stage = target.parent / f".{target.name}.part"
     with contextlib.ExitStack() as stack:
+        target = stack.enter_context(only_writer(out))
+        stage = target.parent / f".{target.name}.part"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            lock = stage.with_suffix(".lock")
-            stack.enter_context(locked(lock, f"{out}: another command is writing its results there"))
-            stack.enter_context(unfinished(lock))
             _prepare(stage, target, fingerprint)
         except OSError as error:
             raise CodaxError(f"{out}: cannot be written ({error.strerror or error})") from error

@@ -43,6 +43,9 @@ class TokenDataset:
         self.folder = Path(folder)
         self.about = read_about(self.folder)
         self._form, self._names, counts = self.about["format"], [], []
+        for path in self.folder.glob(f"*{shards.suffix(self._form)}"):
+            if path.name not in self.about["shards"]:  # other readers of the folder would read it
+                raise CodaxError(f"{path}: does not belong to the data set that {NAME} describes")
         for name, facts in self.about["shards"].items():
             if split is None or name.rsplit("-", 2)[0] == split:
                 path = self.folder / name
@@ -79,7 +82,7 @@ class TokenDataset:
         number = bisect.bisect_right(self._starts, index) - 1
         path = self.folder / self._names[number]
         if path.name not in self._readers:
-            count, reader = shards.open_shard(path, self._form)
+            count, reader = shards.open_shard(path, self._form, self.about["hash"])
             if count != self._starts[number + 1] - self._starts[number]:
                 raise CodaxError(f"{path}: has {count} records, {NAME} states another number")
             self._readers[path.name] = reader

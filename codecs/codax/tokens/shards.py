@@ -3,13 +3,16 @@
 A record has the columns of `COLUMNS` and the codes, in Parquet as list<fixed_size_list<integer>[quantizers]>. An
 ArrayRecord is `CDT1`, the length of a header (uint32, little-endian), the header (UTF-8 JSON with the other columns
 and `quantizers`), and the codes, little-endian integers [frames, quantizers]. The integers are int16, or int32 if a
-codebook has more than 32,768 entries.
+codebook has more than 32,768 entries. Every shard states the hash of its model as `codax_model`, in the metadata of a
+Parquet file's schema or in the header of an ArrayRecord.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import re
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +33,7 @@ COLUMNS = {"id": False, "length": True, "sample_rate": True, "channels": True, "
 TEXTS = ("text", "speaker", "language")  # may be empty
 ROWS = 64  # of a row group, which a random read decodes
 
+_MODEL = "codax_model"  # the key of the model's hash
 _MAGIC = b"CDT1"
 _PREFIX = struct.Struct("<4sI")
 _MAX_HEADER = 1 << 20
@@ -49,7 +53,8 @@ def parquet() -> Any:
     return pyarrow
 
 
-def _write_parquet(path: Path, rows: Sequence[Record], work: Path) -> bytes:
+def _write_parquet(path: Path, rows: Sequence[Record], work: Path, model: str) -> tuple[int, str]:
+    del work  # a table is built in memory
     pa = parquet()
     codes = [row["codes"] for row in rows]
     kind, width = codes[0].dtype, codes[0].shape[1]
@@ -65,23 +70,24 @@ def _write_parquet(path: Path, rows: Sequence[Record], work: Path) -> bytes:
     for name in TEXTS:
         columns[name] = pa.array([row.get(name) for row in rows], pa.string())
     buffer = io.BytesIO()
-    pa.parquet.write_table(pa.table(columns), buffer, row_group_size=ROWS, compression="zstd")
+    table = pa.table(columns, metadata={_MODEL: model})
+    pa.parquet.write_table(table, buffer, row_group_size=ROWS, compression="zstd", write_page_checksum=True)
     write_whole(path, buffer.getvalue())
-    return buffer.getvalue()
+    return buffer.tell(), sha256(buffer.getvalue()).hexdigest()
 
 
-def _write_array_records(path: Path, rows: Sequence[Record], work: Path) -> bytes:
+def _write_array_records(path: Path, rows: Sequence[Record], work: Path, model: str) -> tuple[int, str]:
     with ShardWriter(path, work) as writer:
         for row in rows:
             codes = row["codes"]
             about = {name: value for name, value in row.items() if name != "codes"}
-            about = {**about, "quantizers": codes.shape[1], "type": codes.dtype.str}
+            about = {**about, "quantizers": codes.shape[1], "type": codes.dtype.str, _MODEL: model}
             header = json.dumps(about, ensure_ascii=False).encode()
             writer.append(_PREFIX.pack(_MAGIC, len(header)) + header + codes.tobytes())
-    return path.read_bytes()
+    return writer.bytes, writer.sha256
 
 
-def _open_parquet(path: Path) -> tuple[int, Reader]:
+def _open_parquet(path: Path, model: str) -> tuple[int, Reader]:
     pa = parquet()
     groups: dict[int, list[Record]] = {}  # the group of the last read
 
@@ -101,13 +107,15 @@ def _open_parquet(path: Path) -> tuple[int, Reader]:
 
     require_file(path)
     try:
-        file = pa.parquet.ParquetFile(path)
-        kind = str(file.schema_arrow.field("codes").type.value_type.value_type)
+        file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
+        kind = str(file.schema_arrow.field("codes").type)
         largest = max((file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)), default=0)
-    except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeError) as error:
         raise CodaxError(f"{path}: not a Parquet file of tokens ({_first_line(error)})") from error
-    if kind not in ("int16", "int32"):
-        raise CodaxError(f"{path}: not a Parquet file of tokens (codes are {kind})")
+    if (stated := (file.schema_arrow.metadata or {}).get(_MODEL.encode(), b"").decode("latin-1")) != model:
+        raise CodaxError(f"{path}: {_other_model(stated, model)}")
+    if not re.fullmatch(r"list<\w+: fixed_size_list<\w+: int(16|32)>\[\d+\]>", kind):
+        raise CodaxError(f"{path}: not a Parquet file of tokens (codes are {kind:.100})")
     if largest > 1 << 30:
         raise CodaxError(f"{path}: a row group declares {largest} bytes")
     return file.metadata.num_rows, read
@@ -124,12 +132,16 @@ def _parquet_rows(table: Any) -> list[Record]:
     return rows
 
 
-def _open_array_records(path: Path) -> tuple[int, Reader]:
-    shard = Shard(path)
-    return len(shard), lambda index: shard.parse(index, _decoded)
+def _open_array_records(path: Path, model: str) -> tuple[int, Reader]:
+    shard, decode = Shard(path), functools.partial(_decoded, model=model)
+    return len(shard), lambda index: shard.parse(index, decode)
 
 
-def _decoded(record: bytes) -> Record:
+def _other_model(stated: object, model: str) -> str:
+    return f"has tokens of the model with hash {stated!s:.40}, the data set those of {model}" if stated else "no tokens"
+
+
+def _decoded(record: bytes, model: str) -> Record:
     if len(record) < _PREFIX.size:
         raise ValueError("record is too short")
     magic, length = _PREFIX.unpack_from(record)
@@ -142,6 +154,8 @@ def _decoded(record: bytes) -> Record:
         raise ValueError(str(error)) from error
     if not isinstance(row, dict) or row.get("type") not in ("<i2", "<i4"):
         raise ValueError("record header lacks the type of the codes")
+    if (stated := row.pop(_MODEL, "")) != model:
+        raise ValueError(_other_model(stated, model))
     kind, width = np.dtype(row.pop("type")), row.pop("quantizers", 0)
     if type(width) is not int or width < 1 or (len(record) - start) % (width * kind.itemsize):
         raise ValueError("record length differs from its header")
@@ -164,31 +178,32 @@ def suffix(form: str) -> str:
     return _FORMATS[form][0]
 
 
-def write(path: Path, form: str, rows: Sequence[Record], work: Path) -> dict[str, Any]:
+def write(path: Path, form: str, rows: Sequence[Record], work: Path, model: str) -> dict[str, Any]:
     """Writes a shard whole; returns its number of records, bytes and SHA-256.
 
     Args:
       form: "parquet" or "arrayrecord".
       rows: records with `codes` [frames, quantizers] of one integer type.
       work: folder for unfinished files, on the same disk.
+      model: the hash of the model, in hexadecimal.
 
     Raises:
       CodaxError: pyarrow is missing, or the disk is full.
     """
     try:
-        data = _FORMATS[form][1](path, rows, work)
+        size, digest = _FORMATS[form][1](path, rows, work, model)
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return {"records": len(rows), "bytes": len(data), "sha256": sha256(data).hexdigest()}
+    return {"records": len(rows), "bytes": size, "sha256": digest}
 
 
-def open_shard(path: Path, form: str) -> tuple[int, Reader]:
+def open_shard(path: Path, form: str, model: str) -> tuple[int, Reader]:
     """Opens a shard; returns its number of records, and a function that reads a record by its index.
 
     Raises:
-      CodaxError: missing or damaged; reading raises it too.
+      CodaxError: missing, damaged, or of a model with another hash; reading raises it too.
     """
-    return _FORMATS[form][2](path)
+    return _FORMATS[form][2](path, model)
 
 
 def check(record: Record, sizes: Sequence[int]) -> Record:

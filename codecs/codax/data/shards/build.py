@@ -26,6 +26,7 @@ from codax.errors import CodaxError
 from codax.runtime import cores
 from codax.runtime.progress import Progress
 from codax.storage.files import write_whole
+from codax.storage.staging import only_writer
 
 STATISTICS = "statistics.json"
 Engine = Callable[[Sequence[Any], Callable[[Any], Any]], None]  # calls the function on each item
@@ -60,13 +61,21 @@ def build_shards(
       CodaxError: the source has no usable audio, `out` is in use, or the disk is full.
     """
     options = plan.Options(spec, sample_rate, max_seconds, shard_mb, config or DataConfig())
-    planned = plan.prepare(out, options)
-    unfinished = [part.position for part in planned if parts.read_report(out, part.report) is None]
-    if len(unfinished) < len(planned):
-        _log.warning("%s: resumes: %d of %d parts are done", out, len(planned) - len(unfinished), len(planned))
-    if unfinished:
-        (engine or in_threads)(unfinished, functools.partial(parts.build_part, str(out.absolute())))
-    return _finish(out, options, [part.report for part in planned])
+    with only_writer(out):
+        planned = plan.prepare(out, options)
+        if missing := unfinished(out, planned):
+            (engine or in_threads)(
+                [part.position for part in missing], functools.partial(parts.build_part, str(out.absolute()))
+            )
+        return _finish(out, options, [part.report for part in planned])
+
+
+def unfinished(out: Path, planned: Sequence[plan.PlannedPart]) -> list[plan.PlannedPart]:
+    """The parts without a report; warns if an interrupted build resumes with them."""
+    missing = [part for part in planned if parts.read_report(out, part.report) is None]
+    if len(missing) < len(planned):
+        _log.warning("%s: resumes: %d of %d parts are done", out, len(planned) - len(missing), len(planned))
+    return missing
 
 
 def in_threads(items: Sequence[Any], work: Callable[[Any], Any]) -> None:

@@ -6,11 +6,13 @@ The report of a part, `.build/NAME.json`, is written after its shards, so a part
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,13 @@ class Tally(scan.Skipped):
         self.rates: Counter[str] = Counter()
         self.damaged: dict[str, str] = {}  # archive -> reason
 
+    def update(self, other: Tally) -> None:
+        """Adds the counts of utterances that follow."""
+        for reason, names in other.reasons.items():
+            self.reasons.setdefault(reason, []).extend(names)
+        self.rates.update(other.rates)
+        self.damaged |= other.damaged
+
     def facts(self) -> dict[str, Any]:
         """The counts as entries of a report."""
         skipped = {
@@ -43,6 +52,21 @@ class Tally(scan.Skipped):
             for reason, names in self.reasons.items()
         }
         return {"rates": self.rates, "skipped": skipped, "damaged": self.damaged}
+
+
+class UnfitError(CodaxError):
+    """An utterance must be skipped; the message is the reason."""
+
+
+@dataclasses.dataclass
+class Reading:
+    """The records of one utterance: split, header and what `convert` made of the samples; and its counts."""
+
+    records: list[tuple[str, dict[str, Any], Any]] = dataclasses.field(default_factory=list)
+    tally: Tally = dataclasses.field(default_factory=Tally)
+
+
+Convert = Callable[[np.ndarray], Any]  # of the float32 samples [time, channels] of a record
 
 
 def read_report(out: Path, path: Path) -> dict[str, Any] | None:
@@ -69,8 +93,11 @@ def build_part(out: str, position: int) -> int:
     with contextlib.ExitStack() as stack:
         writers = _Writers(Path(out), part.name, options)
         stack.push(writers.close)
-        for split, meta, samples in pieces(part, options, tally, audio.to_int16):
-            writers.write(split, meta, samples)
+        for read in readings(part, options, audio.to_int16):
+            reading = read()
+            for split, meta, samples in reading.records:
+                writers.write(split, meta, samples)
+            tally.update(reading.tally)
     write_report(path, {"rows": writers.rows, "shards": writers.shards, **tally.facts()})
     return len(writers.rows)
 
@@ -83,69 +110,71 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def pieces(
-    part: Part, options: Options, tally: Tally, convert: Callable[[np.ndarray], np.ndarray]
-) -> Iterator[tuple[str, dict[str, Any], np.ndarray]]:
-    """The split, header and samples [time, channels] of every record of a part.
+def readings(part: Part, options: Options, convert: Convert) -> Iterator[Callable[[], Reading]]:
+    """A function for each utterance of a part, in order, that reads it; threads may call several at once.
 
     Args:
-      convert: applied to the float32 samples of each block, as they are read.
+      convert: applied to the samples of each record as they are read, so that a long recording is never in memory as a
+        whole. May raise `UnfitError`.
     """
-    for entry in _entries(part, options, tally):
-        records_of_entry = _pieces(entry, options, tally, convert)
-        if records_of_entry:
-            tally.rates[str(entry.sample_rate)] += 1
-        for meta, samples in records_of_entry:
-            yield entry.split, meta, samples
-
-
-def _entries(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
-    """The usable utterances of a part. An entry from an archive can be read until the next one is requested."""
     if part.archive:
-        yield from _archived(part, options, tally)
+        yield from _archived(part, options, convert)
         return
     for row in part.rows:
-        measured = None if "record" in row else scan.measure(row["file"])
-        if (entry := entry_of(row, measured, options.config, tally)) is not None:
-            yield entry
+        yield functools.partial(_of_row, row, options, convert)
 
 
-def _archived(part: Part, options: Options, tally: Tally) -> Iterator[Entry]:
+def _of_row(row: dict[str, Any], options: Options, convert: Convert) -> Reading:
+    reading = Reading()
+    measured = None if "record" in row else scan.measure(row["file"])
+    if (entry := entry_of(row, measured, options.config, reading.tally)) is not None:
+        _read(entry, options, convert, reading)
+    return reading
+
+
+def _archived(part: Part, options: Options, convert: Convert) -> Iterator[Callable[[], Reading]]:
     seen: set[str] = set()
     try:
         for member in archives.members(part.archive):
             identifier = f"{part.stem}-{entries.relative_id(member.key + '.x')}"
             split = member.facts.get("split") or part.split
-            if member.reason:
-                tally.add(member.reason, identifier)
-            elif sum(len(text.encode()) for text in member.facts.values()) > MAX_TEXT_BYTES:
-                tally.add("text is too long", identifier)
-            elif identifier in seen:
-                tally.add("duplicate name", identifier)
-            elif split and entries.relative_id(split + ".x") != split:
-                tally.add("split is not a valid file name", identifier)
+            reason = member.reason
+            if not reason and sum(len(text.encode()) for text in member.facts.values()) > MAX_TEXT_BYTES:
+                reason = "text is too long"
+            elif not reason and identifier in seen:
+                reason = "duplicate name"
+            elif not reason and split and entries.relative_id(split + ".x") != split:
+                reason = "split is not a valid file name"
+            if reason:
+                yield functools.partial(_skipped, reason, identifier)
             else:
                 seen.add(identifier)
-                yield from _member(member, identifier, split, options, tally)
+                yield functools.partial(_of_member, member, identifier, split, options, convert)
     except ArchiveError as error:
-        tally.damaged[part.archive] = error.reason
+        damaged = Reading()
+        damaged.tally.damaged[part.archive] = error.reason
+        yield lambda: damaged
 
 
-def _member(member: Member, identifier: str, split: str, options: Options, tally: Tally) -> Iterator[Entry]:
-    """The entry of a member's audio, backed by a temporary file while the entry is in use."""
+def _skipped(reason: str, identifier: str) -> Reading:
+    reading = Reading()
+    reading.tally.add(reason, identifier)
+    return reading
+
+
+def _of_member(member: Member, identifier: str, split: str, options: Options, convert: Convert) -> Reading:
+    """Reads a member's audio through a temporary file."""
+    reading, config, fact = Reading(), options.config, member.facts.get
     number, path = tempfile.mkstemp(prefix="codax-", suffix=member.suffix)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(member.data)
         measured = scan.measure(path)
-        if reason := scan.unfit(measured, options.config):
-            tally.add(reason, identifier)
-            return
-        config = options.config
+        if reason := scan.unfit(measured, config):
+            return _skipped(reason, identifier)
         if not split:
             split = splits.split_of(identifier, validation=config.validation_fraction, seed=config.split_seed)
-        fact = member.facts.get
-        yield Entry(
+        entry = Entry(
             identifier,
             path,
             measured.sample_rate,
@@ -157,42 +186,53 @@ def _member(member: Member, identifier: str, split: str, options: Options, tally
             text=fact("text", ""),
             licence=fact("licence", ""),
         )
+        _read(entry, options, convert, reading)
     except OSError as error:
         raise CodaxError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         os.unlink(path)
+    return reading
 
 
-def _pieces(
-    entry: Entry, options: Options, tally: Tally, convert: Callable[[np.ndarray], np.ndarray]
-) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Header and samples of each record of an utterance; none if it cannot be read to its end."""
+def _read(entry: Entry, options: Options, convert: Convert, reading: Reading) -> None:
+    """Adds the records of an utterance to a reading; none if it cannot be read to its end."""
     rate = options.sample_rate
     try:
-        pieces = [convert(block) for block in _blocks(entry, rate, options.max_seconds)]
-    except CodaxError:
-        tally.add("unreadable", entry.id)
-        return []
-    # A remainder shorter than a second joins the record before it.
-    if len(pieces) > 1 and len(pieces[-1]) < rate:
-        pieces[-2:] = [np.concatenate(pieces[-2:])]
-    headed = []
-    for number, samples in enumerate(pieces):
+        converted = [convert(samples) for samples in _joined(_blocks(entry, rate, options.max_seconds), rate)]
+    except UnfitError as error:
+        reading.tally.add(str(error), entry.id)
+        return
+    for number, value in enumerate(converted):
         meta: dict[str, Any] = {"id": entry.id, "sample_rate": rate}
         meta |= {key: getattr(entry, key) for key in ("language", "speaker", "licence") if getattr(entry, key)}
-        if len(pieces) > 1:
+        if len(converted) > 1:
             meta["id"] = f"{entry.id}-{number:04d}"
         elif entry.text:
             meta["text"] = entry.text
-        headed.append((meta, samples))
-    return headed
+        reading.records.append((entry.split, meta, value))
+    if converted:
+        reading.tally.rates[str(entry.sample_rate)] += 1
+
+
+def _joined(blocks: Iterable[np.ndarray], shortest: int) -> Iterator[np.ndarray]:
+    """The blocks; a last one of fewer than `shortest` frames is joined to the one before it."""
+    held: list[np.ndarray] = []
+    for block in blocks:
+        final = len(held) if len(block) >= shortest else max(0, len(held) - 1)
+        yield from held[:final]
+        held = [*held[final:], block]
+    yield from [np.concatenate(held)] if held else []
 
 
 def _blocks(entry: Entry, sample_rate: int, max_seconds: float) -> Iterator[np.ndarray]:
-    if entry.record < 0:
-        yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
-        return
-    whole = entries.read_at(entry, sample_rate)
+    """The audio in blocks. Raises UnfitError if it cannot be read to its end."""
+    try:
+        if entry.record < 0:
+            yield from audio.blocks(entry.file, max_seconds, sample_rate=sample_rate)
+            return
+        whole = entries.read_at(entry, sample_rate)
+    except CodaxError as error:
+        raise UnfitError("unreadable") from error
     size = max(1, round(max_seconds * sample_rate))
     for start in range(0, len(whole), size):
         yield whole[start : start + size]

@@ -88,10 +88,14 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class PlannedPart:
-    """The byte position of a part in the plan, and the path of its report (`codax.data.shards.parts`)."""
+    """The byte position of a part in the plan, and the path of its report (`codax.data.shards.parts`).
+
+    `count` is the number of its rows; 0 = an archive, whose utterances are not counted.
+    """
 
     position: int
     report: Path
+    count: int = 0
 
 
 def prepare(
@@ -123,7 +127,7 @@ def prepare(
             with os.fdopen(new.number, "wb", closefd=False) as file:
                 file.write(_line(options.row()))
                 for part in itertools.chain([first], parts):
-                    planned.append(PlannedPart(file.tell(), out / WORK / part.report))
+                    planned.append(PlannedPart(file.tell(), out / WORK / part.report, len(part.rows)))
                     file.write(_line(dataclasses.asdict(part)))
             if not path.exists():
                 new.publish()
@@ -185,7 +189,8 @@ def _runs(options: Options) -> Iterator[Part]:
     for row, split in zip(rows, split_names, strict=True):
         if entries.relative_id(split + ".x") != split:
             raise CodaxError(f"{options.spec}: split {split!r} is not a valid file name")
-        by_split.setdefault(split, []).append({**row, "split": split, "file": os.path.abspath(row["file"])})
+        row.update(split=split, file=os.path.abspath(row["file"]))  # a copy of every row would double the memory
+        by_split.setdefault(split, []).append(row)
     stamps: dict[str, list[int]] = {}  # many records share a file
     for split, group in sorted(by_split.items()):
         pending: list[dict[str, Any]] = []
