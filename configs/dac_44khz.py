@@ -13,7 +13,6 @@ discriminators, AdamW with weight decay 0.01 (PyTorch's default), learning rate 
 and segment. As in the code, a level's residual is not detached from the previous levels.
 
 Differences:
-  initial weights    three times the variance of PyTorch's, as in the other recipes
   segments           32 whole frames (0.37 s); the code pads 0.38 s to 33
   periods            signals of whole periods are not padded; the code pads them by a period
   data               crops are not changed; the code scales each to -16 LUFS, shifts its phase, and draws from sources

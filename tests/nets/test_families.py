@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.codec.loading import load
-from codax.codec.module import init_variables
+from codax.codec.module import CodecModel, init_variables
 from codax.config import (
     Config,
     DACConfig,
@@ -20,10 +21,13 @@ from codax.config import (
     SoundStreamConfig,
 )
 from codax.config.models import RecurrentSEANetConfig
+from codax.config.recipe_files import load_recipe
 from codax.config.section import constant
 from codax.errors import CodaxError
 from codax.nets import families
 from codax.nets.facts import Facts
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_every_family_has_networks():
@@ -44,6 +48,17 @@ def test_every_family_has_networks():
 )
 def test_what_frames_depend_on(model, facts):
     assert dataclasses.replace(families.facts(model), least_arrays=0, least_values=0) == facts
+
+
+@pytest.mark.parametrize("recipe", ["encodec_small", "dac_small"])
+def test_initial_networks_keep_the_level(recipe):
+    """The decoder of a full-depth recipe starts neither saturated nor far above speech, nor does the latent."""
+    config = load_recipe(CONFIGS / f"{recipe}.py")
+    noise = 0.1 * jax.random.normal(jax.random.key(0), (1, 20 * config.model.hop, config.model.audio_channels))
+    variables, module = jax.jit(lambda: init_variables(config))(), CodecModel(config)
+    latent = module.apply(variables, noise, method=CodecModel.encode_latent)
+    audio = module.apply(variables, latent, method=CodecModel.decode_latent)
+    assert latent.std() < 1 and 0 < audio.std() < 0.6
 
 
 class Fold(nn.Module):

@@ -32,11 +32,18 @@ class Variant:
       activation: creates the activation of a given name, under which its parameters are stored, if it has any.
       short: whether strided transposed convolutions omit the samples at the ends of the signal that need padding.
       finish: function after the decoder's last convolution.
+      initial_variance: of the kernels, times their inputs; 1 keeps the variance in a linear network.
     """
 
     activation: Callable[[str], Callable[[jax.Array], jax.Array]]
     short: bool
     finish: Callable[[jax.Array], jax.Array]
+    initial_variance: float = 1.0
+
+    def initializer(self, scale: float = 1.0) -> nn.initializers.Initializer:
+        """Returns the initialisation of a kernel, times `scale`."""
+        variance = self.initial_variance * max(scale, 1e-8) ** 2
+        return nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal")
 
 
 SOUNDSTREAM = Variant(activation=lambda name: elu, short=False, finish=lambda x: x)
@@ -79,14 +86,11 @@ def block_channels(config: SoundStreamConfig, base: int) -> list[int]:
     return [min(w, config.max_channels) if config.max_channels else w for w in widths]
 
 
-def _conv(config: SoundStreamConfig, dtype: jnp.dtype | None) -> Callable[..., Any]:
-    norm = "weight" if config.weight_norm else "none"
-    return functools.partial(Conv, causal=config.causal, norm=norm, dtype=dtype)
-
-
-def _up(config: SoundStreamConfig, short: bool, dtype: jnp.dtype | None) -> Callable[..., Any]:
-    norm = "weight" if config.weight_norm else "none"
-    return functools.partial(ConvTranspose, causal=config.causal, norm=norm, short=short, dtype=dtype)
+def _layers(config: SoundStreamConfig, variant: Variant, dtype: jnp.dtype | None) -> tuple[Any, Any]:
+    """Returns the constructors of convolutions and transposed convolutions."""
+    shared = {"causal": config.causal, "norm": "weight" if config.weight_norm else "none", "dtype": dtype}
+    shared["kernel_init"] = variant.initializer()
+    return functools.partial(Conv, **shared), functools.partial(ConvTranspose, short=variant.short, **shared)
 
 
 class ResidualUnit(nn.Module):
@@ -100,9 +104,8 @@ class ResidualUnit(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
-        conv, activation = _conv(c, self.dtype), self.variant.activation
-        # lecun_normal, scaled.
-        init = nn.initializers.variance_scaling(max(c.residual_scale, 1e-8) ** 2, "fan_in", "truncated_normal")
+        (conv, _), activation = _layers(c, self.variant, self.dtype), self.variant.activation
+        init = self.variant.initializer(c.residual_scale)
         y = activation("act0")(x)
         y = conv(x.shape[-1], c.kernel_size, dilation=self.dilation, name="dilated")(y)
         y = activation("act1")(y)
@@ -120,7 +123,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, audio: jax.Array) -> jax.Array:
         c = self.config
-        conv, activation = _conv(c, self.dtype), self.variant.activation
+        (conv, _), activation = _layers(c, self.variant, self.dtype), self.variant.activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.channels)
         if c.stem_stride > 1:
@@ -146,7 +149,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         c = self.config
-        conv, up = _conv(c, self.dtype), _up(c, self.variant.short, self.dtype)
+        conv, up = _layers(c, self.variant, self.dtype)
         activation = self.variant.activation
         unit = nn.remat(ResidualUnit) if self.remat else ResidualUnit
         widths = block_channels(c, c.decoder_channels or c.channels)
