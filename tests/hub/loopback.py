@@ -41,7 +41,7 @@ class Hub:
       repos: by name.
       token: that reads private repositories and writes.
       requests: methods and paths so far.
-      cut: paths of files whose next answer ends after so many bytes.
+      cut: paths of files whose next answer ends early, and the byte where it ends.
       garble: paths of files that arrive with a changed byte.
       created: the bodies of requests to create a repository.
     """

@@ -11,6 +11,7 @@ from codax.codec.folder import WEIGHTS_FILE, model_files, read_model, weights_ha
 from codax.codec.shipped import CARD
 from codax.config import Config
 from codax.hub import card
+from codax.hub.failures import reported
 from codax.hub.push import checked_repo, upload
 from codax.storage.tensors import ModelError
 
@@ -62,7 +63,9 @@ def push(
         license=license,
         results=Path(results) if results else None,
     )
-    return upload(repo, files | {CARD: card.make(facts).encode()}, private=private, message=message)
+    with reported(f"{repo}: {CARD}"):
+        files[CARD] = card.make(facts).encode()
+    return upload(repo, files, private=private, message=message)
 
 
 def push_folder(folder: Path, name: str, **options: object) -> str:

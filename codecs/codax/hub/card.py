@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.hub.failures import HubError
 from codax.storage import strict_json
 
 LIBRARY = "codax"
@@ -46,66 +45,86 @@ class Facts:
 
 
 def make(facts: Facts) -> str:
-    """Returns the card. Raises CodaxError: the results are no results of this model, or the text is no card."""
+    """Returns the card.
+
+    Raises:
+      CodaxError: the results are no results of this model.
+      Exception: of any type, from the reader of the metadata in the model's own text.
+    """
     from huggingface_hub import ModelCardData, RepoCard
 
-    try:
-        own = RepoCard(facts.text, ignore_metadata_errors=True) if facts.text else None
-    except ValueError as error:
-        raise HubError(f"{facts.repo}: the model's README.md is no card ({error})") from error
-    kept = own.data.to_dict() if own else {}
-    rows = _measured(facts) if facts.results else []
+    own = RepoCard(facts.text) if facts.text else None
+    metadata = own.data.to_dict() if own else {}
+    text = own.text.strip() if own else f"# {facts.repo.partition('/')[2]}"
+    rows, made = _measured(facts) if facts.results else [], ""
+    mine = metadata.get("library_name") == LIBRARY
+    if mine:
+        text, _, made = text.partition("\n## Model\n")  # a card of this function: its sections are made again
+    # What was measured and where it was trained stays true for the same weights.
+    same = facts.digest in made
+    dropped = {"library_name", "license", "tags", "model_name", "eval_results"}
+    if rows or (mine and not same):
+        dropped.add("model-index")
+    tags = metadata.get("tags") or ()
+    tags = [tags] if isinstance(tags, str) else tags
     data = ModelCardData(
-        **{
-            name: value
-            for name, value in kept.items()
-            if name not in ("library_name", "license", "tags", "model-index")
-        },
+        **{name: value for name, value in metadata.items() if name not in dropped},
         library_name=LIBRARY,
-        license=facts.license or kept.get("license"),
-        tags=[*dict.fromkeys((*(kept.get("tags") or ()), LIBRARY, "neural-audio-codec", facts.config.model.family))],
-        **({"pipeline_tag": _TASK} if "pipeline_tag" not in kept else {}),
+        license=facts.license or metadata.get("license"),
+        tags=[*dict.fromkeys((*tags, LIBRARY, "neural-audio-codec", facts.config.model.family))],
+        **({} if "pipeline_tag" in metadata else {"pipeline_tag": _TASK}),
         **({"model_name": facts.repo, "eval_results": [r for row in rows for r in row.results]} if rows else {}),
     )
-    # A card that this function made before has these sections already.
-    mine = kept.get("library_name") == LIBRARY
-    text = own.text.strip() if own else f"# {facts.repo.partition('/')[2]}"
-    parts = [text] if mine else [text, *_sections(facts)]
-    if rows:
-        parts.append(_table(rows, facts))
-    return f"---\n{data.to_yaml().strip()}\n---\n\n" + "\n\n".join(parts) + "\n"
+    parts = [text.strip(), _model(facts), _use(facts)]
+    parts.append(_data(facts) if facts.trained else _section(made, "Data") if same else "")
+    parts.append(_table(rows) if rows else _section(made, "Results") if same else "")
+    return f"---\n{data.to_yaml().strip()}\n---\n\n" + "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _sections(facts: Facts) -> Iterator[str]:
+def _section(text: str, title: str) -> str:
+    match = re.search(rf"^## {title}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return match[0].strip() if match else ""
+
+
+def _rates(config: Config) -> tuple[float, ...]:
+    return tuple(config.quantizer.kbps) or (config.kbps(config.quantizer.num_quantizers),)
+
+
+def _model(facts: Facts) -> str:
     config, quantizer = facts.config, facts.config.quantizer
-    rates = quantizer.kbps or (config.kbps(quantizer.num_quantizers),)
     channels = {1: "mono", 2: "stereo"}.get(config.model.audio_channels, f"{config.model.audio_channels} channels")
     rows = {
         "signal": f"{config.model.sample_rate} Hz, {channels}",
         "frames": f"{config.frame_rate:g} per second",
         "codebooks": f"{quantizer.num_quantizers} of {quantizer.codebook_size} entries",
-        "rates": f"{', '.join(f'{rate:g}' for rate in rates)} kbps",
+        "rates": f"{', '.join(f'{rate:g}' for rate in _rates(config))} kbps",
         "live": f"yes, frames of {config.latency_ms:g} ms" if config.model.causal else "no",
         "family": config.model.family,
         "weights": f"{facts.values:,} values, {facts.bytes / 1e6:.1f} MB, hash `{facts.digest}`",
     }
-    yield "## Model\n\n| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    yield (
+    return "## Model\n\n| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+
+def _use(facts: Facts) -> str:
+    top = f"{_rates(facts.config)[-1]:g}"
+    return (
         "## Use\n\n"
         f"```python\nimport codax\n\ncodec = codax.load({facts.repo!r})\n"
-        f"tokens = codec.encode(audio, sample_rate=rate, kbps={rates[-1]:g})  # audio [time] or [time, channels]\n"
+        f"tokens = codec.encode(audio, sample_rate=rate, kbps={top})  # audio [time] or [time, channels]\n"
         "restored = codec.decode(tokens)\n```\n\n"
-        f"```\ncodax encode in.wav out.codax --model {facts.repo} --kbps {rates[-1]:g}\n"
+        f"```\ncodax encode in.wav out.codax --model {facts.repo} --kbps {top}\n"
         "codax decode out.codax out.wav\n```"
     )
-    if facts.trained:
-        train, data = config.train, config.data
-        sources = ", ".join(data.mixture.sources) or data.source
-        noise = f", with noise of {data.noise_source}" if data.noise_source else ""
-        yield (
-            f"## Data\n\nTrained on `{sources}`{noise}: {train.steps:,} steps of {train.batch_size} crops of "
-            f"{train.segment_seconds:g} s."
-        )
+
+
+def _data(facts: Facts) -> str:
+    train, data = facts.config.train, facts.config.data
+    sources = ", ".join(data.mixture.sources) or data.source
+    noise = f", with noise of {data.noise_source}" if data.noise_source else ""
+    return (
+        f"## Data\n\nTrained on `{sources}`{noise}: {train.steps:,} steps of {train.batch_size} crops of "
+        f"{train.segment_seconds:g} s."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +180,7 @@ def _cell(value: dict[str, Any], digits: int) -> str:
     return f"{float(value['mean']):.{digits}f}" + (f" ±{half:.{digits}f}" if half else "")
 
 
-def _table(rows: list[_Row], facts: Facts) -> str:
+def _table(rows: list[_Row]) -> str:
     labels = list(dict.fromkeys(label for row in rows for label in row.cells))
     data = rows[0].results[0].dataset_name if rows[0].results else ""
     lines = [f"| rate | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]

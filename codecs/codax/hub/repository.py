@@ -30,7 +30,7 @@ class Repository:
     """
 
     def __init__(self, name: HubName, *, refresh: bool = False) -> None:
-        """Looks the revision up: in the cache, and on the hub if it is not there, or with `refresh`.
+        """Looks the revision up in the cache; on the hub if the cache does not have it, or with `refresh`.
 
         Raises:
           HubError: no such repository or revision, no access, or no connection.

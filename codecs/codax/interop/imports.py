@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from codax.codec.folder import CONFIG_FILE, WEIGHTS_FILE
+from codax.codec.shipped import CARD
 from codax.interop.formats import files_of, import_model
 from codax.runtime import messages
 from codax.storage.digests import file_sha256, sha256
-from codax.storage.files import cache_folder
+from codax.storage.files import cache_folder, write_whole
 from codax.storage.tensors import ModelError
 
 _VERSION = "1"  # of the conversion; another one converts every model again
@@ -25,7 +27,16 @@ def imported(source: Path) -> Path:
         codec = import_model(source)
         messages.note(f"{source}: converted, and kept in {target}")
         codec.save(target)
+        _keep_card(source, target)
     return target
+
+
+def _keep_card(source: Path, target: Path) -> None:
+    """Copies the README.md beside the weights, which may state the model's licence."""
+    card = (source if source.is_dir() else source.parent) / CARD
+    if card.is_file():
+        with contextlib.suppress(OSError):
+            write_whole(target / CARD, card.read_bytes())
 
 
 def _digest(source: Path) -> str:
