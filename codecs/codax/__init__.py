@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codax import tokens
     from codax.codec.codec import Codec
-    from codax.codec.loading import load
     from codax.codec.tokens import Tokens
     from codax.config import Config
     from codax.containers.whole_files import decode_file, encode_file
+    from codax.interop.models import load
 
 __version__ = "0.1.0"
 __all__ = ["Codec", "Config", "Tokens", "decode_file", "encode_file", "load", "tokens"]
@@ -27,7 +27,7 @@ _HOMES = {
     "Tokens": "codax.codec.tokens",
     "decode_file": "codax.containers.whole_files",
     "encode_file": "codax.containers.whole_files",
-    "load": "codax.codec.loading",
+    "load": "codax.interop.models",
 }
 
 

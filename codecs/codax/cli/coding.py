@@ -138,7 +138,7 @@ def decode(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Model folder or name; required for .ecdc files. Default: found by the hash in the container.",
+            help="As for encode; required for .ecdc files. Default: found by the hash in the container.",
         ),
     ] = None,
     lm: _LM = None,

@@ -16,7 +16,9 @@ from codax.runtime.program import named_devices, program
 
 USAGE = "Evaluates codecs: codax eval --model=DIR --data=SPEC --out=DIR [--baselines=opus:6,opus:12]"
 FLAGS = flags.FLAGS
-flags.DEFINE_list("model", [], "Model folders, NAME=FOLDER or names, also of other projects; empty = baselines only.")
+flags.DEFINE_list(
+    "model", [], "Models: folders, files and names as for --model of codax encode, or NAME=MODEL; empty = none."
+)
 flags.DEFINE_string("data", "starter", "Folder of audio, manifest, ArrayRecord glob, or 'starter'.")
 flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_quality.png, report.html and audio/.")
 flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.hub import names
 from codax.storage.files import require_file
 
 if TYPE_CHECKING:
     from codax.config import Config
 
 
-def describe(path: str | Path) -> dict[str, Any]:
-    """Describes a path as plain values for JSON; `kind` is "container", "model" or "audio".
+def describe(name: str | Path) -> dict[str, Any]:
+    """Describes a file or model as plain values for JSON; `kind` is "container", "ecdc", "model" or "audio".
 
     Raises:
       CodaxError: missing, or none of these.
     """
-    path = shipped.find(path)
-    if path.is_dir():
-        return _model(path)
+    path = shipped.find(name)
+    on_hub = not path.exists() and names.parse(str(name)) is not None
+    if path.is_dir() or on_hub or path.suffix.lower() in names.WEIGHTS:
+        from codax.interop import models
+
+        return _model(models.find(name))
     if not path.exists():
         raise CodaxError(f"{path}: no such file or folder")
     from codax.containers.container import MAGIC

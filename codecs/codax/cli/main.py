@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,8 +18,9 @@ from codax.cli.coding import EncodeCommand, decode, encode
 from codax.cli.completion import completion_command
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
+from codax.cli.hub import pull_command, push_command
 from codax.cli.mushra import mushra_app
-from codax.cli.options import Overwrite, with_common_options
+from codax.cli.options import MODEL, Overwrite, with_common_options
 from codax.cli.plan import plan_command
 from codax.cli.probe import probe_command
 from codax.cli.programs import ForeignCommand, eval_command, train_command
@@ -77,13 +77,15 @@ app.command("eval", cls=ForeignCommand)(eval_command)
 
 @app.command()
 def info(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A .codax file, a model folder or an audio file.")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A .codax file, an audio file, or a model as --model names it.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Describe a file or a model folder."""
     from codax.cli.info import as_text, describe
 
-    facts = describe(Path(path))
+    facts = describe(path)
     print(json.dumps(facts) if as_json else as_text(facts))
 
 
@@ -92,33 +94,36 @@ def import_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="Folder of EnCodec, SpeechTokenizer, Mimi or DAC, or .th, .pth or .safetensors file."
+            metavar="SOURCE",
+            help="Folder of EnCodec, SpeechTokenizer, Mimi or DAC, .th, .pth or .safetensors file, or name on the hub.",
         ),
     ],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Model folder to write.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Convert a codec or EnCodec's language model to a model folder of codax, without executing any of its code."""
+    from codax.interop import models
     from codax.interop.encodec_lm import codec_of, import_lm, is_lm
     from codax.interop.formats import import_model
     from codax.lm.storage import save_lm
     from codax.storage.tensors import read_tensors
 
     claim_output(target, source, overwrite=overwrite)
-    state = read_tensors(Path(source)) if Path(source).is_file() else None
+    path = models.source(source)
+    state = read_tensors(path) if path.is_file() else None
     if state is not None and is_lm(state):
-        lm = import_lm(source, state=state)
+        lm = import_lm(path, state=state)
         save_lm(lm, codec_of(lm.config), target)
         messages.report(f"{target}: language model of {lm.config.codebooks} codebooks, {len(lm.flat())} arrays")
         return
-    codec = import_model(source, state)
+    codec = import_model(path, state)
     codec.save(target)
     messages.report(f"{target}: {codec.model_id}, {len(codec.flat())} arrays")
 
 
 @app.command("export")
 def export_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or the name of a shipped model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to write.")],
     form: Annotated[
         ExportFormat,
@@ -158,6 +163,8 @@ def export_command(
 
 
 app.command("convert")(convert_command)
+app.command("pull")(pull_command)
+app.command("push")(push_command)
 app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan_command)
 app.command("probe")(probe_command)
 app.command("tokenize")(tokenize_command)

@@ -8,7 +8,11 @@ import typer
 
 from codax.runtime import messages
 
-Model = Annotated[str, typer.Option("--model", metavar="MODEL", help="Model folder, or the name of a shipped model.")]
+MODEL = (
+    "A model folder, also of other projects; a weights file; the name of a shipped model, or of one on the hub, "
+    "OWNER/NAME."
+)
+Model = Annotated[str, typer.Option("--model", metavar="MODEL", help=MODEL)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files, which are otherwise kept.")]
 Kbps = Annotated[
     float | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from codax.cli.options import Overwrite
+from codax.cli.options import MODEL, Overwrite
 from codax.errors import CodaxError
 from codax.storage.files import claim_output
 
@@ -30,9 +30,7 @@ def probe_command(
             "phones: the phone of each frame, by forced alignment with the text, or from --labels."
         ),
     ],
-    model: Annotated[
-        list[str], typer.Option(metavar="MODEL", help="Model folder, of other projects too, or a shipped model's name.")
-    ],
+    model: Annotated[list[str], typer.Option(metavar="MODEL", help=MODEL)],
     codebooks: Annotated[str, typer.Option(help="Such as 1,2,8. Default: 1, 2, 4, ... and all.")] = "",
     labels: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder of .TextGrid or .phn files, for --task phones.")

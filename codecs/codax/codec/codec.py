@@ -18,6 +18,7 @@ from codax.audio.channels import Mode, channel_map
 from codax.codec import checks, coder
 from codax.codec.engine import Engine
 from codax.codec.folder import write_model
+from codax.codec.pushing import push
 from codax.codec.random_weights import random_variables
 from codax.codec.sessions import Sessions
 from codax.codec.streaming import StreamDecoder, StreamEncoder
@@ -97,6 +98,17 @@ class Codec:
           ModelError: the files cannot be written, or a value is too large for 16 bits.
         """
         write_model(folder, self.config, self.engine.flat(), half=half)
+
+    def push_to_hub(self, name: str, **options: Any) -> str:
+        """Uploads the model with a card to the hub as "user/name", and returns the address of its page.
+
+        Args:
+          options: private, message, license, results, half; see `codax.codec.pushing.push`.
+
+        Raises:
+          CodaxError: naming the model and the reason.
+        """
+        return push(name, self.config, self.engine.flat(), folder=self.path, **options)
 
     def encode(
         self,

@@ -28,10 +28,17 @@ def write_model(folder: str | Path, config: Config, arrays: Mapping[str, np.ndar
     Raises:
       ModelError: the files cannot be written, or a value is too large for 16 bits.
     """
+    write_folder(folder, model_files(folder, config, arrays, half=half))
+
+
+def model_files(
+    name: str | Path, config: Config, arrays: Mapping[str, np.ndarray], *, half: bool = False
+) -> dict[str, bytes | str]:
+    """The contents of both files, by their names. Raises ModelError naming `name`: a value is too large for 16 bits."""
     if half:
-        arrays = {name: _half(folder, name, value) for name, value in arrays.items()}
+        arrays = {key: _half(name, key, value) for key, value in arrays.items()}
     weights = safetensors_bytes(arrays, format="codax", model=config.name)
-    write_folder(folder, {WEIGHTS_FILE: weights, CONFIG_FILE: config.to_json()})
+    return {WEIGHTS_FILE: weights, CONFIG_FILE: config.to_json()}
 
 
 def read_model(folder: Path) -> tuple[Config, dict[str, np.ndarray]]:

@@ -21,11 +21,11 @@ from codax.storage.tensors import ModelError, check_arrays
 def load(model: str | Path, *, beam: int | None = None) -> Codec:
     """Loads a codec from a folder with config.json and model.safetensors, or a shipped model by name.
 
+    `codax.interop.models.load` takes models of other projects and of the hub too.
+
     Args:
       model: the folder or the name.
-      beam: width of the beam search over levels in encoding, instead of the config's `quantizer.beam`. A wider beam
-        takes longer and gives a smaller error, at the same bit rate and for any decoder; see
-        `quantizers/beam_search.py`.
+      beam: width of the beam search in encoding, instead of the config's `quantizer.beam`.
 
     Raises:
       ModelError: there is no such model, or its files are damaged or do not fit together.

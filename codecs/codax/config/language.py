@@ -12,7 +12,7 @@ class LanguageModelConfig(Section):
 
     path: ClassVar[str] = "lm"
 
-    codec: str = ""  # the codec: a model folder or name; "" = train a codec instead
+    codec: str = ""  # the codec, as `codax.load` takes it; "" = train a codec instead
     codebooks: int = 0  # number of first codebooks that it models; 0 = all
     dim: int = 200
     layers: int = 5

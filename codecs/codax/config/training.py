@@ -56,8 +56,8 @@ class TrainConfig(Section):
     eval_batches: int = 8
     sample_files: int = 4
     compute_dtype: str = "float32"  # or "bfloat16"
-    # Folder or shipped model that the run starts from; its network and codebooks replace the recipe's, and all phases
-    # are active. "" = random initialisation.
+    # Model that the run starts from, as `codax.load` takes it; its network and codebooks replace the recipe's, and all
+    # phases are active. "" = random initialisation.
     start_from: str = ""
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.

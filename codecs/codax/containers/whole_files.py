@@ -46,7 +46,7 @@ def encode_file(
       source: audio file.
       target: container to write; it appears when it is complete, and replaces an existing file. The suffix ".ecdc"
         selects EnCodec's format.
-      model: a codec, a model folder or the name of a shipped model.
+      model: a codec, or what `codax.load` takes.
       kbps: kilobits per second and stream (channel, for a mono model); None = the model's highest.
       denoise: remove noise; the model must have been trained to.
       entropy: entropy coding with "adaptive" frequencies or a language model ("lm"); "best" selects "lm" if the model
@@ -108,8 +108,8 @@ def decode_file(
     Args:
       source: a `.codax` file, or EnCodec's `.ecdc`.
       target: audio file to write; its extension selects the format.
-      model: the codec that wrote it, its folder or name; None = find it by the hash in the container. `.ecdc` files
-        have no hash, so they need `model`.
+      model: the codec that wrote it, or what `codax.load` takes; None = find it by the hash in the container. `.ecdc`
+        files have no hash, so they need `model`.
       lm: folder of the language model, if one coded the codes; None = `lm` in the model's folder.
       conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file.
       progress: called with the seconds of audio done so far.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import codax
 from codax.errors import CodaxError
 
 
@@ -29,8 +30,7 @@ def find_models(models: Any) -> list[Model]:
     """Loads models.
 
     Args:
-      models: one or a list of: a model folder or the name of a shipped model; a folder or file of another project
-        (`codax.interop.formats.import_model`); either as "NAME=PATH" to rename it; a loaded `codax.Codec`, or a
+      models: one or a list of: what `codax.load` takes, or "NAME=MODEL" to rename it; a loaded `codax.Codec`, or a
         `Model`. None = none.
 
     Raises:
@@ -55,15 +55,8 @@ def _find(item: Any) -> Model:
     name, _, path = str(item).partition("=")
     if not path or "/" in name:
         name, path = "", str(item)
-    codec = _load(path)
+    codec = codax.load(path)
     return Model(name or codec.model_id, codec, path)
-
-
-def _load(path: str) -> Any:
-    import codax
-    from codax.interop.formats import import_model, is_foreign
-
-    return import_model(path) if is_foreign(path) else codax.load(path)
 
 
 def describe(model: Model) -> dict[str, Any]:

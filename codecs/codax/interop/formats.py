@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from codax.storage import strict_json
 from codax.storage.tensors import INDEX, ModelError, read_tensors, safetensors_bytes, write_folder
 
 CONFIG, KYUTAI_CONFIG = "config.json", "mimi_config.json"
+SAFE = ".safetensors"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def import_model(source: str | Path, state: Mapping[str, Any] | None = None) -> Codec:
@@ -61,12 +64,16 @@ _Imported = tuple[Config, dict[str, Any], Path]
 
 
 def _from_folder(folder: Path) -> _Imported:
-    if (folder / KYUTAI_CONFIG).is_file():
-        files = sorted(folder.glob("mimi*.safetensors")) or sorted(folder.glob("tokenizer-*.safetensors"))
+    names = _names(folder)
+    files = weights_among(names)
+    if KYUTAI_CONFIG in names:
         if not files:
             raise ModelError(f"{folder}: has {KYUTAI_CONFIG}, but no mimi*.safetensors")
-        return _from_file(files[0], None)
-    values, weights = strict_json.read_object(folder / CONFIG, "config", ModelError), _weights_file(folder)
+        return _from_file(folder / files[0], None)
+    values = strict_json.read_object(folder / CONFIG, "config", ModelError)
+    if not files:
+        raise ModelError(f"{folder}: has none of {', '.join(_ORDER)}")
+    weights = folder / files[0]
     if not _is_known(values):
         raise ModelError(
             f"{folder / CONFIG}: not the config of a model that codax imports (EnCodec, SpeechTokenizer, Mimi or DAC)"
@@ -123,13 +130,44 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
     return config, encodec.to_codax(arrays, config, encodec.NATIVE), path
 
 
-def _weights_file(folder: Path) -> Path:
-    files = ("model.safetensors", "pytorch_model.bin")
-    names = (*files, *(f"{name}{INDEX}" for name in files), speechtokenizer.WEIGHTS)
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelError(f"{folder}: has none of {', '.join(names)}")
+_ORDER = (*_WEIGHTS, *(f"{name}{INDEX}" for name in _WEIGHTS), speechtokenizer.WEIGHTS)
+
+
+def weights_among(names: Collection[str]) -> list[str]:
+    """The weights' files of a folder with files of these names: the first one, or an index and the files it lists."""
+    if KYUTAI_CONFIG in names:
+        for pattern in ("mimi*.safetensors", "tokenizer-*.safetensors"):
+            if files := sorted(fnmatch.filter(names, pattern)):
+                return files[:1]
+        return []
+    first = next((name for name in _ORDER if name in names), None)
+    if first is None:
+        return []
+    stem, _, suffix = first.removesuffix(INDEX).rpartition(".")
+    return [first, *(sorted(fnmatch.filter(names, f"{stem}-*.{suffix}")) if first.endswith(INDEX) else ())]
+
+
+def files_of(source: Path) -> list[Path]:
+    """The files that `import_model` reads of a folder or a weights file."""
+    folder = source if source.is_dir() else source.parent
+    names = _names(folder)
+    weights = weights_among(names) if source.is_dir() else [source.name]
+    return [folder / name for name in (*weights, CONFIG, KYUTAI_CONFIG) if name in names]
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_file()]
+
+
+def is_model_config(folder: Path) -> bool:
+    """Whether a folder has the config of a model of codax, or of one that codax imports."""
+    if (folder / KYUTAI_CONFIG).is_file():
+        return True
+    try:
+        values = strict_json.read_object(folder / CONFIG, "config")
+    except CodaxError:
+        return False
+    return "quantizer" in values or _is_known(values)
 
 
 def export_huggingface(codec: Codec, folder: str | Path) -> None:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import Config, presets
-from codax.errors import CodaxError
+from codax.interop import models
 from codax.teachers.open import open_differentiable
 from codax.training import language
 from codax.training import state as st
@@ -83,13 +83,10 @@ def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 def _with_codec(config: Config) -> tuple[Config, list[str]]:
     """The config of a language model with the network and quantizer of its codec; weights are not read."""
-    folder = Path(config.lm.codec)
-    notes = []
-    if (folder / "config.json").is_file():
-        codec = Config.load(folder / "config.json")
-    elif folder.name in _KNOWN:
+    folder, notes = Path(config.lm.codec), []
+    if not folder.exists() and folder.name in _KNOWN:
         codec = _KNOWN[folder.name]()
         notes.append(f"lm.codec {config.lm.codec} does not exist: the shapes of the released {folder.name} are used")
     else:
-        raise CodaxError(f"config field lm.codec = {config.lm.codec!r}: no such model folder")
+        codec = Config.load(models.find(config.lm.codec) / "config.json")
     return dataclasses.replace(config, model=codec.model, quantizer=codec.quantizer), notes

@@ -14,11 +14,11 @@ import numpy as np
 import optax
 
 from codax.codec.codec import Codec
-from codax.codec.loading import load
 from codax.codec.microbatches import mean_value_and_grad
 from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.dsp.distances import rms_scale
+from codax.interop.models import load
 from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM

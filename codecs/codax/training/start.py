@@ -9,8 +9,8 @@ from typing import Any
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from codax.codec.loading import load
 from codax.config import Config, ConfigError, ModelConfig
+from codax.interop.models import load
 from codax.losses.balancer import BalancerState, carry_over, init_balancer
 from codax.storage.tensors import check_arrays
 from codax.training.checkpoints import CONFIG_FILE, Checkpoints
