@@ -14,6 +14,7 @@ import numpy as np
 from codax import audio as audio_files
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
+from codax.evaluation.decoded import DecodedFiles
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
 from codax.evaluation.systems import CodecSystem, Original, Output, System
@@ -37,7 +38,7 @@ class Measured:
 def measure(
     utterance: Utterance,
     name: str,
-    systems: Sequence[System],
+    systems: Sequence[System | DecodedFiles],
     selection: Selection,
     scorer: TextScorer | None,
     folder: Path | None,
@@ -93,18 +94,20 @@ class _Bench:
             except Exception as error:
                 self._text_error = _reason(error)
 
-    def measure(self, system: System, row: Row) -> Output | None:
+    def measure(self, system: System | DecodedFiles, row: Row) -> Output | None:
         """Runs the system and every metric, and fills the row. A failure is recorded in it and affects nothing else."""
         if self._error:
             row.errors["system"] = self._error
             return None
         begin = time.perf_counter()
         try:
-            output = system(self._original, self._rate)
+            code = system.of(row.utterance) if isinstance(system, DecodedFiles) else system
+            output = code(self._original, self._rate)
         except Exception as error:  # any failure of a codec concerns this file only, not the evaluation
             row.errors["system"] = _reason(error)
             return None
-        row.elapsed = time.perf_counter() - begin
+        if not isinstance(system, DecodedFiles):
+            row.elapsed = time.perf_counter() - begin
         row.file_bytes, row.payload_bytes, row.streams = output.file_bytes, output.payload_bytes, output.streams
         if not np.isfinite(output.audio).all():
             row.errors["audio"] = "the decoded audio holds values that are not finite: it counts as silence"
@@ -194,7 +197,7 @@ def _value(value: Value, measure: Measure, inputs: dict[str, Any]) -> float:
         return math.nan
 
 
-def _codes(system: System, output: Output) -> dict[str, Any]:
+def _codes(system: System | DecodedFiles, output: Output) -> dict[str, Any]:
     """The inputs `measures.CODES` of a codec; of a baseline the frame rate, if its frames have one."""
     rate = {} if system.frame_rate is None else {"frame_rate": system.frame_rate}
     if output.codes is None or not isinstance(system, CodecSystem):

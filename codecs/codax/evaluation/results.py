@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.evaluation.decoded import DecodedFiles
 from codax.evaluation.statistics import Interval, mean_interval, ratio_interval
 from codax.evaluation.systems import System
 from codax.metrics import builtin, registry, wer
@@ -170,7 +171,7 @@ class Results:
 
 
 def summarize(
-    system: System,
+    system: System | DecodedFiles,
     rows: Sequence[Row],
     keys: Sequence[str],
     *,

@@ -82,10 +82,12 @@ def caption(results: Results) -> str:
 
 def subject(results: Results) -> str:
     """Description of the data."""
-    data = results.about["data"]
+    data, protocol = results.about["data"], ""
+    if about := results.about.get("protocol"):
+        protocol = "; ".join([f", protocol {about['name']}", *about["departures"]])
     return (
         f"{data['spec']} ({data['split']}): {data['utterances']} utterances, {results.systems[0].seconds:.0f} s at "
-        f"{data['sample_rate']} Hz"
+        f"{data['sample_rate']} Hz{protocol}"
     )
 
 

@@ -57,6 +57,11 @@ class Selection:
     abx: bool
 
 
+def normal(name: str) -> str:
+    """The form of a metric's name that the registry has."""
+    return name.strip().lower().replace("-", "_")
+
+
 def select(names: Iterable[str] = DEFAULT) -> Selection:
     """Selects metrics by name and checks that their packages are installed.
 
@@ -65,7 +70,7 @@ def select(names: Iterable[str] = DEFAULT) -> Selection:
     """
     selected: set[str] = set()
     for name in names:
-        key = name.strip().lower().replace("-", "_")
+        key = normal(name)
         if key not in NAMES:
             raise MetricError(f"unknown metric {name!r}: expected some of {', '.join(NAMES)}")
         selected.update(NAMES[key])
