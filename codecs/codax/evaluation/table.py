@@ -15,6 +15,10 @@ _HIDDEN = (
     "dcer",
     "estoi",
     "perplexity",
+    "nisqa_noisiness",
+    "nisqa_discontinuity",
+    "nisqa_coloration",
+    "nisqa_loudness",
 )  # in files and report; terminals are narrow
 MISSING = "-"
 

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from codax.metrics import comb, distances, intelligibility, onsets, pitch, speakers, voices
+from codax.metrics import comb, distances, intelligibility, onsets, opinions, pitch, speakers, voices
 from codax.metrics.measures import SIGNALS, Measure, Value
 from codax.metrics.signals import mono
 
@@ -287,6 +287,7 @@ MEASURES: tuple[Measure, ...] = (
         rate=intelligibility.SAMPLE_RATE,
         packages=(("speechmos.dnsmos", "metrics"),),
     ),
+    *opinions.MEASURES,
 )
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
@@ -376,5 +377,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "speaker_wavlm": ("speaker_wavlm",),
     "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
     "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
+    **opinions.NAMES,
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "level", "stft", "mel", "stoi", "pesq", "codebooks")
