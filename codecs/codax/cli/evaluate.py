@@ -23,7 +23,7 @@ flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_qual
 flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
 flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
-flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
+flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.names())}.")
 flags.DEFINE_string("protocol", "", f"Settings of published tables: {', '.join(protocols.names())}, or a file.")
 flags.DEFINE_list("decoded", [], "Folders with decoded files of other codecs, FOLDER or NAME=FOLDER.")
 flags.DEFINE_list("baselines", [], "Baselines, such as opus:6,amrwb:12.65,external:evs.json,anchor35.")

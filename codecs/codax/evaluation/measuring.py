@@ -29,10 +29,12 @@ class Measured:
     Attributes:
       rows: of every system, in order.
       codes: key of a system -> int [streams, frames, quantizers], for systems with codes.
+      sums: (key of a system, name of a pooled measure) -> its statistics of the utterance.
     """
 
     rows: list[Row]
     codes: dict[str, np.ndarray]
+    sums: dict[tuple[str, str], np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def measure(
@@ -64,6 +66,8 @@ def measure(
             continue
         if output.codes is not None:
             measured.codes[system.key] = output.codes
+        for pooled, statistics in bench.statistics(output, row).items():
+            measured.sums[system.key, pooled] = statistics
         if folder is not None:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +122,17 @@ class _Bench:
         if isinstance(system, Original):
             self._measurable = {*row.scores, *row.counts}
         return output
+
+    def statistics(self, output: Output, row: Row) -> dict[str, np.ndarray]:
+        """The statistics of every pooled measure by its name; a failure is recorded in the row."""
+        statistics = {}
+        for measure in self._selection.pooled:
+            inputs = self._signals(output.audio, measure.rate)
+            try:
+                statistics[measure.name] = np.asarray(measure.statistics(inputs["degraded"], inputs["rate"]))
+            except Exception as error:
+                row.errors[measure.name] = _reason(error)
+        return statistics
 
     def _apply(self, measure: Measure, inputs: dict[str, Any], row: Row) -> None:
         """Computes the values of a measure; those that only the original has get their floor."""

@@ -18,6 +18,7 @@ from codax.evaluation import comparisons, plots, protocols, report
 from codax.evaluation.inputs import Setup, prepare
 from codax.evaluation.journal import Journal
 from codax.evaluation.measuring import Measured, measure
+from codax.evaluation.pooling import Pool
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.systems import CodecSystem, safe_name
 from codax.metrics import codebooks
@@ -139,7 +140,9 @@ def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Re
     systems, selection, content = setup.systems, setup.selection, setup.content
     rows: dict[str, list[Row]] = {system.key: [] for system in systems}
     histograms: dict[str, np.ndarray] = {}
+    pool = Pool(selection.pooled)
     for utterance, measured in zip(setup.utterances, measurements, strict=True):
+        pool.add(measured)
         if content is not None:
             content.start(utterance)
         for system, row in zip(systems, measured.rows, strict=True):
@@ -159,8 +162,8 @@ def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Re
         use = None
         if system.key in histograms and isinstance(system, CodecSystem):
             use = codebooks.codebook_use(histograms[system.key], system.frame_rate, miller_madow=True)
-        values = content.values(system.series, seed=seed) if content is not None else None
-        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=values))
+        corpus = pool.values(system.key) | (content.values(system.series, seed=seed) if content is not None else {})
+        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, corpus=corpus))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
         raise CodaxError(f"no signal could be coded; {first.utterance}: {first.errors['system']}")

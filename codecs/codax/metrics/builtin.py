@@ -10,8 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from codax.metrics import comb, distances, intelligibility, onsets, opinions, pitch, speakers, voices
-from codax.metrics.measures import SIGNALS, Measure, Value
+from codax.metrics import comb, distances, frechet, intelligibility, onsets, opinions, pitch, speakers, voices
+from codax.metrics.measures import SIGNALS, Measure, Pooled, Value
 from codax.metrics.signals import mono
 
 
@@ -290,6 +290,8 @@ MEASURES: tuple[Measure, ...] = (
     *opinions.MEASURES,
 )
 
+POOLED: tuple[Pooled, ...] = (frechet.MEASURE,)
+
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
 _LOST = 100.0  # per cent: no word is recognised
 TEXT_VALUES: tuple[Value, ...] = (
@@ -378,5 +380,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
     "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
     **opinions.NAMES,
+    "fad": ("fad",),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "level", "stft", "mel", "stoi", "pesq", "codebooks")
