@@ -18,7 +18,7 @@ setup(
     package_data={
         "codax": ["py.typed"],
         "codax.codec": ["models/*/*"],
-        "codax.evaluation": ["templates/*"],
+        "codax.evaluation": ["templates/*", "protocols/*"],
         "codax.listening": ["web/*"],
     },
     install_requires=[

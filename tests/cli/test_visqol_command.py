@@ -144,6 +144,8 @@ def test_folders(tmp_path):
                 json.loads(single.stdout)["moslqo"], abs=2e-5 if options else 1e-8
             )
     assert "silent.wav: the signal is silent" in rows[2]["error"]
+    result = run(tmp_path / "ref", tmp_path / "deg")  # the mode is that of the first file's rate
+    assert {row["mode"] for row in csv.DictReader(result.stdout.splitlines()) if row["moslqo"]} == {"speech"}
     (tmp_path / "ref" / "only.wav").unlink()
     lines = run(tmp_path / "ref", tmp_path / "deg", "--mapping", "exponential", "--json").stdout.splitlines()
     assert [json.loads(line)["file"] for line in lines] == ["a.wav", "b.wav", "silent.wav", "sub/c.wav", "bad.wav"]

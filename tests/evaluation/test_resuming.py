@@ -123,8 +123,9 @@ def test_what_is_noted_comes_back(tmp_path):
         "a", "b", "audio/a/b.wav", 1.5, 10, 8, 0.1, {"snr": 3.5}, {"wer": ErrorCounts(1, 2, 3, 4)}, "x", "y", {"m": "r"}
     )
     journal = Journal(tmp_path)
-    journal.write(3, Measured([row], {"a": np.arange(6).reshape(1, 3, 2)}))
+    journal.write(3, Measured([row], {"a": np.arange(6).reshape(1, 3, 2)}, {("a", "fad"): np.ones(2)}))
     assert 3 in journal and 2 not in journal and len(journal) == 1
     repeated = journal.read(3)
     assert repeated.rows == [row]
     np.testing.assert_array_equal(repeated.codes["a"], np.arange(6).reshape(1, 3, 2))
+    assert {key: sums.tolist() for key, sums in repeated.sums.items()} == {("a", "fad"): [1, 1]}

@@ -1,4 +1,4 @@
-"""Live comparison of HuBERT and WavLM with transformers on random weights, where it is installed.
+"""Live comparison of HuBERT, WavLM and its x-vectors with transformers on random weights, where it is installed.
 
 pip install torch==2.13.0 transformers
 """
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from codax.teachers.hubert import HubertTeacher, hidden_states, load
+from codax.teachers.xvector import XVectors
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
@@ -75,3 +76,22 @@ def test_a_teacher_gives_one_layer_or_the_mean(pair) -> None:
     for layer, expected in ((3, states[3]), (None, torch.stack(states).mean(0))):
         actual = HubertTeacher(folder, layer)(audio)
         assert np.linalg.norm(actual - expected.numpy()) / np.linalg.norm(expected.numpy()) < 1e-4
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_x_vectors(tmp_path, weighted: bool) -> None:
+    """Of the size of microsoft/wavlm-base-plus-sv; padding to whole seconds has no effect."""
+    torch.manual_seed(0)
+    model = transformers.WavLMForXVector(transformers.WavLMConfig(use_weighted_layer_sum=weighted)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim in (1, 4):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path)
+    network = XVectors(tmp_path)
+    for length in (16_000, 23_456):
+        audio = np.random.default_rng(length).standard_normal(length).astype(np.float32)
+        normed = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(normed)[None]).embeddings[0].numpy()
+        assert np.linalg.norm(network(audio) - expected) / np.linalg.norm(expected) < 1e-4

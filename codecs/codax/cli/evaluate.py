@@ -10,6 +10,7 @@ from absl import app, flags, logging
 from codax.audio.channels import MODES
 from codax.config.recipe_flags import show_help
 from codax.errors import CodaxError
+from codax.evaluation import protocols
 from codax.metrics import registry
 from codax.runtime.allocator import use_huge_pages
 from codax.runtime.program import named_devices, program
@@ -24,7 +25,9 @@ flags.DEFINE_string("out", "", "Folder for results.json, per_file.csv, rate_qual
 flags.DEFINE_bool("overwrite", False, "Replace existing results in --out, which are otherwise kept.")
 flags.DEFINE_list("kbps", [], "Rates of the model in kilobits per second; empty = those its config reports.")
 flags.DEFINE_list("codebooks", [], "Rates of the model as numbers of codebooks, instead of --kbps; 'all' = 1, 2, ...")
-flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.NAMES)}.")
+flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(registry.names())}.")
+flags.DEFINE_string("protocol", "", f"Settings of published tables: {', '.join(protocols.names())}, or a file.")
+flags.DEFINE_list("decoded", [], "Folders with decoded files of other codecs, FOLDER or NAME=FOLDER.")
 flags.DEFINE_list("baselines", [], "Baselines, such as opus:6,amrwb:12.65,external:evs.json,anchor35.")
 flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
 flags.DEFINE_string("labels", "", "Folder with phone labels, ID.TextGrid or ID.phn; empty = forced alignment.")

@@ -8,8 +8,11 @@ from typing import Any
 
 from codax.audio import out_of_range
 from codax.errors import CodaxError
+from codax.evaluation.codecs import split_name
 from codax.runtime.messages import clock
 from codax.storage.files import claim_output
+
+_OF_PROTOCOLS = ("metrics", "asr", "split", "channels")  # their flags have defaults that a protocol replaces
 
 
 def run(flags: Any) -> None:
@@ -25,31 +28,46 @@ def run(flags: Any) -> None:
         return
     if not flags.out:
         raise CodaxError("--out=DIR is missing")
-    if flags.sample_rate and (reason := out_of_range(flags.sample_rate, 1)):
-        raise CodaxError(f"--sample_rate: {reason}")
-    claim_output(flags.out, flags.data, *(flags.model or []), overwrite=flags.overwrite)
-    from codax.evaluation import runner, table
-
-    began = time.monotonic()
-    results = runner.evaluate(
+    check_rate(flags.sample_rate)
+    claim_output(
+        flags.out,
+        flags.data,
+        *(split_name(spec)[1] for spec in [*flags.model, *flags.decoded]),
+        overwrite=flags.overwrite,
+    )
+    stated = {name: flags[name].value if flags[name].present else None for name in _OF_PROTOCOLS}
+    evaluate(
         flags.model or None,
         flags.data,
         flags.out,
         kbps=[_number(text) for text in flags.kbps],
         quantizers=_codebooks(flags.codebooks),
-        metrics=flags.metrics,
         baselines=flags.baselines,
-        asr=flags.asr,
+        decoded=flags.decoded,
+        protocol=flags.protocol,
         limit=flags.limit or None,
-        split=flags.split,
         seed=flags.seed,
         sample_rate=flags.sample_rate or None,
         labels=flags.labels or None,
-        channels=flags.channels,
         processes=flags.processes,
+        **stated,
     )
-    table.print_table(results)
-    print(f"Report: {flags.out}/report.html, after {clock(time.monotonic() - began)}")
+
+
+def check_rate(sample_rate: int) -> None:
+    """Raises CodaxError if there is no audio at `sample_rate` Hz; 0 = not given."""
+    if sample_rate and (reason := out_of_range(sample_rate, 1)):
+        raise CodaxError(f"--sample_rate: {reason}")
+
+
+def evaluate(model: Any, data: str, out: str | None, **options: Any) -> None:
+    """Evaluates with the options of `codax.evaluation.runner.evaluate` and prints the results."""
+    from codax.evaluation import runner, table
+
+    began = time.monotonic()
+    table.print_table(runner.evaluate(model, data, out, **options))
+    if out is not None:
+        print(f"Report: {out}/report.html, after {clock(time.monotonic() - began)}")
 
 
 def _number(text: str) -> float:

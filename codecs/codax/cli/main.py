@@ -21,6 +21,7 @@ from codax.cli.data import data_app
 from codax.cli.hub import pull_command, push_command
 from codax.cli.mushra import mushra_app
 from codax.cli.options import MODEL, Overwrite, with_common_options
+from codax.cli.pairs import pairs_command
 from codax.cli.plan import plan_command
 from codax.cli.probe import probe_command
 from codax.cli.programs import ForeignCommand, eval_command, train_command
@@ -73,6 +74,7 @@ app.command(cls=EncodeCommand)(encode)
 app.command()(decode)
 app.command("train", cls=ForeignCommand)(train_command)
 app.command("eval", cls=ForeignCommand)(eval_command)
+app.command("evaluate-pairs")(pairs_command)
 
 
 @app.command()

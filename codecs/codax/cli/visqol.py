@@ -140,9 +140,9 @@ def as_facts(result: VisqolResult) -> dict[str, Any]:
 
 def _rate(path: Path) -> int:
     """Sample rate in Hz."""
-    from codax import audio
+    from codax.audio.decoders import open_stream
 
-    with audio.open_stream(path) as stream:
+    with open_stream(path) as stream:
         return stream.rate
 
 

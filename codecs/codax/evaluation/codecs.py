@@ -52,11 +52,15 @@ def _find(item: Any) -> Model:
         return item
     if not isinstance(item, str | Path):
         return Model(item.model_id, item)
-    name, _, path = str(item).partition("=")
-    if not path or "/" in name:
-        name, path = "", str(item)
+    name, path = split_name(str(item))
     codec = codax.load(path)
     return Model(name or codec.model_id, codec, path)
+
+
+def split_name(spec: str) -> tuple[str, str]:
+    """The parts of "NAME=PATH"; the name of a bare PATH is ""."""
+    name, _, path = spec.partition("=")
+    return ("", spec) if not path or "/" in name else (name, path)
 
 
 def describe(model: Model) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from codax.errors import CodaxError
 from codax.evaluation import environment
 from codax.evaluation.codecs import Model, describe, find_models
 from codax.evaluation.content import ContentScorer
+from codax.evaluation.decoded import DecodedFiles
+from codax.evaluation.protocols import Protocol
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.statistics import DRAWS, LEVEL
 from codax.evaluation.systems import Anchor, BaselineSystem, CodecSystem, Original, System
 from codax.metrics import phones, recognizers, registry
 from codax.metrics.recognizers import Recognizer
 from codax.metrics.registry import Selection
+from codax.metrics.signals import MetricError
 from codax.storage.digests import sha256
 
 BASELINE_RATE = 16_000  # Hz, for an evaluation without a model
@@ -40,7 +43,7 @@ class Setup:
       about: models, data, settings and versions, for results.json.
     """
 
-    systems: list[System]
+    systems: list[System | DecodedFiles]
     utterances: list[Utterance]
     selection: Selection
     scorer: TextScorer | None
@@ -82,25 +85,30 @@ def prepare(
     sample_rate: int | None,
     labels: str | None,
     channels: str = "each",
+    decoded: Sequence[str] = (),
+    protocol: Protocol | None = None,
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
-    selection = registry.select(metrics)
+    try:
+        selection = registry.select(metrics)
+    except MetricError as error:
+        raise MetricError(f"protocol {protocol.name}: {error}" if protocol and protocol.name else str(error)) from error
     others: list[System] = [_other(spec.strip()) for spec in baselines]
     models = find_models(model)
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
     coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels)]
-    if not coded and not others:
-        raise CodaxError("nothing to evaluate: give a model or baselines")
-    systems: list[System] = [Original(), *coded, *others]
+    files = [DecodedFiles(spec) for spec in decoded]
+    if not coded and not others and not files:
+        raise CodaxError("nothing to evaluate: give a model, decoded files or baselines")
+    systems: list[System | DecodedFiles] = [Original(), *coded, *files, *others]
     _refuse_duplicates(systems)
-    rates = {each.codec.config.model.sample_rate for each in models}
-    if len(rates) > 1 and not sample_rate:
-        raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: give the rate of the comparison")
-    rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
+    rate = sample_rate or _common_rate(models, files)
     if limit is not None and limit < 1:
         raise CodaxError(f"limit = {limit}: must be at least 1")
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
+    for each in files:
+        each.check_pairs(utterances)
     scorer = _scorer(asr) if selection.text else None
     content = None
     if selection.phones or selection.abx:
@@ -109,6 +117,8 @@ def prepare(
     about = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "models": [describe(each) for each in models],
+        **({"protocol": protocol.facts(len(utterances))} if protocol and protocol.name else {}),
+        **({"decoded": [each.facts() for each in files]} if files else {}),
         "data": {
             "spec": data,
             "split": split,
@@ -147,6 +157,16 @@ def _codec_systems(
     return [CodecSystem(codec, rate, model.name, channels) for rate in (kbps or codec.config.quantizer.kbps)]
 
 
+def _common_rate(models: Sequence[Model], files: Sequence[DecodedFiles]) -> int:
+    """The rate of the evaluation in Hz: the models', else the decoded files', else `BASELINE_RATE`."""
+    kind, rates = "models", {each.codec.config.model.sample_rate for each in models}
+    if not rates:
+        kind, rates = "decoded files", set().union(*(each.sample_rates() for each in files))
+    if len(rates) > 1:
+        raise CodaxError(f"{kind} at {' and '.join(map(str, sorted(rates)))} Hz: give the rate of the comparison")
+    return rates.pop() if rates else BASELINE_RATE
+
+
 def _other(spec: str) -> System:
     return Anchor(spec) if spec in anchors.EDGES else BaselineSystem(specs.parse(spec))
 
@@ -158,7 +178,7 @@ def _scorer(asr: str | Recognizer) -> TextScorer:
     return TextScorer(recognizer)
 
 
-def _refuse_duplicates(systems: Sequence[System]) -> None:
+def _refuse_duplicates(systems: Sequence[System | DecodedFiles]) -> None:
     seen = set()
     for system in systems:
         if system.key in seen:

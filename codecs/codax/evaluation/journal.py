@@ -1,6 +1,6 @@
 """Stores measurements of single utterances, so that an interrupted evaluation can resume.
 
-Each is a NumPy file without pickles: the rows as JSON and the codes of every system.
+Each is a NumPy file without pickles: the rows as JSON, and the codes and statistics of every system.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Journal:
         """Stores the measurements of utterance `number`."""
         rows = json.dumps([dataclasses.asdict(row) for row in measured.rows]).encode()
         arrays: dict[str, Any] = {f"codes/{key}": codes for key, codes in measured.codes.items()}
+        arrays |= {f"sums/{system}/{name}": sums for (system, name), sums in measured.sums.items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, rows=np.frombuffer(rows, np.uint8), **arrays)
         write_whole(self._path(number), buffer.getvalue())
@@ -47,9 +48,14 @@ class Journal:
         with np.load(self._path(number)) as arrays:
             rows = json.loads(arrays["rows"].tobytes())
             codes = {key.removeprefix("codes/"): arrays[key] for key in arrays.files if key.startswith("codes/")}
+            sums = {}
+            for key in arrays.files:
+                kind, *names = key.split("/")
+                if kind == "sums":
+                    sums[names[0], names[1]] = arrays[key]
         for row in rows:
             row["counts"] = {key: ErrorCounts(**counts) for key, counts in row["counts"].items()}
-        return Measured([Row(**row) for row in rows], codes)
+        return Measured([Row(**row) for row in rows], codes, sums)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npz"

@@ -14,6 +14,7 @@ import numpy as np
 from codax import audio as audio_files
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
+from codax.evaluation.decoded import DecodedFiles
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.results import Row
 from codax.evaluation.systems import CodecSystem, Original, Output, System
@@ -28,16 +29,18 @@ class Measured:
     Attributes:
       rows: of every system, in order.
       codes: key of a system -> int [streams, frames, quantizers], for systems with codes.
+      sums: (key of a system, name of a pooled measure) -> its statistics of the utterance.
     """
 
     rows: list[Row]
     codes: dict[str, np.ndarray]
+    sums: dict[tuple[str, str], np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def measure(
     utterance: Utterance,
     name: str,
-    systems: Sequence[System],
+    systems: Sequence[System | DecodedFiles],
     selection: Selection,
     scorer: TextScorer | None,
     folder: Path | None,
@@ -63,6 +66,8 @@ def measure(
             continue
         if output.codes is not None:
             measured.codes[system.key] = output.codes
+        for pooled, statistics in bench.statistics(output, row).items():
+            measured.sums[system.key, pooled] = statistics
         if folder is not None:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,18 +98,20 @@ class _Bench:
             except Exception as error:
                 self._text_error = _reason(error)
 
-    def measure(self, system: System, row: Row) -> Output | None:
+    def measure(self, system: System | DecodedFiles, row: Row) -> Output | None:
         """Runs the system and every metric, and fills the row. A failure is recorded in it and affects nothing else."""
         if self._error:
             row.errors["system"] = self._error
             return None
         begin = time.perf_counter()
         try:
-            output = system(self._original, self._rate)
+            code = system.of(row.utterance) if isinstance(system, DecodedFiles) else system
+            output = code(self._original, self._rate)
         except Exception as error:  # any failure of a codec concerns this file only, not the evaluation
             row.errors["system"] = _reason(error)
             return None
-        row.elapsed = time.perf_counter() - begin
+        if not isinstance(system, DecodedFiles):
+            row.elapsed = time.perf_counter() - begin
         row.file_bytes, row.payload_bytes, row.streams = output.file_bytes, output.payload_bytes, output.streams
         if not np.isfinite(output.audio).all():
             row.errors["audio"] = "the decoded audio holds values that are not finite: it counts as silence"
@@ -115,6 +122,17 @@ class _Bench:
         if isinstance(system, Original):
             self._measurable = {*row.scores, *row.counts}
         return output
+
+    def statistics(self, output: Output, row: Row) -> dict[str, np.ndarray]:
+        """The statistics of every pooled measure by its name; a failure is recorded in the row."""
+        statistics = {}
+        for measure in self._selection.pooled:
+            inputs = self._signals(output.audio, measure.rate)
+            try:
+                statistics[measure.name] = np.asarray(measure.statistics(inputs["degraded"], inputs["rate"]))
+            except Exception as error:
+                row.errors[measure.name] = _reason(error)
+        return statistics
 
     def _apply(self, measure: Measure, inputs: dict[str, Any], row: Row) -> None:
         """Computes the values of a measure; those that only the original has get their floor."""
@@ -194,7 +212,7 @@ def _value(value: Value, measure: Measure, inputs: dict[str, Any]) -> float:
         return math.nan
 
 
-def _codes(system: System, output: Output) -> dict[str, Any]:
+def _codes(system: System | DecodedFiles, output: Output) -> dict[str, Any]:
     """The inputs `measures.CODES` of a codec; of a baseline the frame rate, if its frames have one."""
     rate = {} if system.frame_rate is None else {"frame_rate": system.frame_rate}
     if output.codes is None or not isinstance(system, CodecSystem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -60,7 +61,7 @@ def page(
     for comparison in compared:
         pairs.setdefault((comparison.first, comparison.second), {})[comparison.metric] = comparison
     text = environment.get_template("report.html").render(
-        name=", ".join(model["name"] for model in results.about["models"]) or "Baselines",
+        name=", ".join(each["name"] for each in _measured(results.about)) or "Baselines",
         subject=table.subject(results),
         results=results,
         values=registry.VALUES,
@@ -82,11 +83,17 @@ def page(
     return text.lstrip()
 
 
+def _measured(about: dict[str, Any]) -> list[dict[str, Any]]:
+    """The descriptions of the models, and of the folders of decoded files."""
+    return [*about["models"], *about.get("decoded", [])]
+
+
 def _environment(results: Results) -> list[tuple[str, str]]:
     about = results.about
     pairs = [(k.replace("_", " "), v) for k, v in about["settings"].items() if v is not None]
     pairs += [(f"data: {k.replace('_', ' ')}", v) for k, v in about["data"].items()]
-    for model in about["models"]:
+    pairs += [(f"protocol: {k}", v) for k, v in about.get("protocol", {}).items()]
+    for model in _measured(about):
         pairs += [(f"model: {k}", v) for k, v in model.items() if k != "config"]
     pairs += list(about["versions"].items())
     return [(str(name), _plain(value)) for name, value in pairs]

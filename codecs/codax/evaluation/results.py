@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.evaluation.decoded import DecodedFiles
 from codax.evaluation.statistics import Interval, mean_interval, ratio_interval
 from codax.evaluation.systems import System
 from codax.metrics import builtin, registry, wer
@@ -22,7 +23,6 @@ from codax.storage.files import write_whole
 FORMAT = "codax-results"
 VERSION = 1
 _TEXT_KEYS = tuple(value.key for value in builtin.TEXT_VALUES)
-_CONTENT_KEYS = tuple(value.key for value in builtin.CONTENT_VALUES)
 
 
 @dataclasses.dataclass
@@ -170,13 +170,13 @@ class Results:
 
 
 def summarize(
-    system: System,
+    system: System | DecodedFiles,
     rows: Sequence[Row],
     keys: Sequence[str],
     *,
     seed: int,
     codebooks: CodebookUse | None = None,
-    content: Mapping[str, Interval | None] | None = None,
+    corpus: Mapping[str, Interval | None] | None = None,
 ) -> SystemResult:
     """Means, pooled rates and intervals of one system.
 
@@ -186,19 +186,20 @@ def summarize(
       keys: values to report.
       seed: of the bootstrap.
       codebooks: statistics of its codes, if it has codes.
-      content: values of `builtin.CONTENT_VALUES`, if computed.
+      corpus: values that are computed over all utterances together, by key.
     """
     metrics: dict[str, Interval | None] = {}
     counts: dict[str, ErrorCounts] = {}
     coded = sum(row.payload_bytes is not None for row in rows)
+    together = {value.key for value in builtin.CONTENT_VALUES} | {v.key for m in registry.POOLED for v in m.values}
     for key in keys:
         if key in _TEXT_KEYS:
             rate = ratio_interval(*errors_and_lengths(rows, key), seed=seed)
             metrics[key] = None if rate is None else rate.scaled(100)
             if scored := [row.counts[key] for row in rows if key in row.counts]:
                 counts[key] = wer.pooled(scored)
-        elif key in _CONTENT_KEYS:
-            metrics[key] = (content or {}).get(key)
+        elif key in together:
+            metrics[key] = (corpus or {}).get(key)
         elif key in _CODE_STATISTICS:
             metrics[key] = (
                 None if codebooks is None else _corpus_statistic(_CODE_STATISTICS[key](codebooks), coded, len(rows))

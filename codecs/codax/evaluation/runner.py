@@ -14,13 +14,14 @@ import numpy as np
 
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
-from codax.evaluation import comparisons, plots, report
+from codax.evaluation import comparisons, plots, protocols, report
 from codax.evaluation.inputs import Setup, prepare
 from codax.evaluation.journal import Journal
 from codax.evaluation.measuring import Measured, measure
+from codax.evaluation.pooling import Pool
 from codax.evaluation.results import Results, Row, SystemResult, summarize
 from codax.evaluation.systems import CodecSystem, safe_name
-from codax.metrics import codebooks, registry
+from codax.metrics import codebooks
 from codax.metrics.recognizers import Recognizer
 from codax.runtime import cores, messages
 from codax.runtime.program import program
@@ -37,15 +38,17 @@ def evaluate(
     *,
     kbps: Sequence[float] | None = None,
     quantizers: Sequence[int] | str | None = None,
-    metrics: Sequence[str] = registry.DEFAULT,
+    metrics: Sequence[str] | None = None,
     baselines: Sequence[str] = (),
-    asr: str | Recognizer = "base",
+    asr: str | Recognizer | None = None,
     limit: int | None = None,
-    split: str = "test",
+    split: str | None = None,
     seed: int = 0,
     sample_rate: int | None = None,
     labels: str | None = None,
-    channels: str = "each",
+    channels: str | None = None,
+    decoded: Sequence[str] = (),
+    protocol: str = "",
     processes: int = 1,
 ) -> Results:
     """Runs systems on data, scores them, and writes results, audio, plots and report.
@@ -61,30 +64,37 @@ def evaluate(
         written.
       kbps: rates of the models; None = those in their configs.
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
-      metrics: names of `codax.metrics.registry`.
+      metrics: names of `codax.metrics.registry`; None = its default.
       baselines: such as "opus:6".
-      asr: a name for `codax.metrics.recognizers.FasterWhisper`, or a recogniser.
+      asr: a name for `codax.metrics.recognizers.FasterWhisper`, or a recogniser; None = "base".
       limit: number of utterances, evenly spaced; None = all.
-      split: of the data, if it has splits.
+      split: of the data, if it has splits; None = "test".
       seed: of the bootstrap.
-      sample_rate: of the evaluation, in Hz; None = the models', or 16 kHz without a model.
+      sample_rate: of the evaluation, in Hz; None = that of the models, else of the decoded files, else 16 kHz.
       labels: folder with phone labels of the utterances (`codax.metrics.phones`); None = forced alignment.
-      channels: how models code the channels, a mode of `codax.audio.channels`.
+      channels: how models code the channels, a mode of `codax.audio.channels`; None = "each".
+      decoded: folders of decoded files of other codecs, FOLDER or NAME=FOLDER (`codax.evaluation.decoded`).
+      protocol: name or file of a protocol (`codax.evaluation.protocols`), which must not contradict the arguments;
+        "" = none.
       processes: number of processes; more than one need `out`, and models and recogniser given by name.
 
     Raises:
       CodaxError: invalid input, before anything is written; or no signal could be coded.
     """
+    fixed = protocols.load(protocol) if protocol else protocols.Protocol()
+    options = {"metrics": metrics, "asr": asr, "split": split, "sample_rate": sample_rate, "channels": channels}
+    settings = {k: protocols.DEFAULTS.get(k) if v is None else v for k, v in fixed.settings(options).items()}
     arguments = {
-        "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "metrics": metrics,
-        "baselines": baselines, "asr": asr, "limit": limit, "split": split, "seed": seed, "sample_rate": sample_rate,
-        "labels": labels, "channels": channels,
+        "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "baselines": baselines, "limit": limit,
+        "seed": seed, "labels": labels, "decoded": list(decoded), "protocol": fixed, **settings,
     }  # fmt: skip
     if processes > 1:
-        _check_shared(model, asr, out)
+        _check_shared(model, settings["asr"], out)
     messages.detail("evaluating: loading data, models and metrics")
     setup = prepare(**arguments)
     messages.note(f"evaluating: {setup.describe()}")
+    for departure in fixed.departures(len(setup.utterances)):
+        messages.warn(f"not protocol {fixed.name}: {departure}")
     if out is None:
         return _summarized(setup, _all_measured(setup, None, None), seed)
     with staged(out, setup.fingerprint()) as folder:
@@ -130,7 +140,9 @@ def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Re
     systems, selection, content = setup.systems, setup.selection, setup.content
     rows: dict[str, list[Row]] = {system.key: [] for system in systems}
     histograms: dict[str, np.ndarray] = {}
+    pool = Pool(selection.pooled)
     for utterance, measured in zip(setup.utterances, measurements, strict=True):
+        pool.add(measured)
         if content is not None:
             content.start(utterance)
         for system, row in zip(systems, measured.rows, strict=True):
@@ -150,8 +162,8 @@ def _summarized(setup: Setup, measurements: Iterator[Measured], seed: int) -> Re
         use = None
         if system.key in histograms and isinstance(system, CodecSystem):
             use = codebooks.codebook_use(histograms[system.key], system.frame_rate, miller_madow=True)
-        values = content.values(system.series, seed=seed) if content is not None else None
-        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, content=values))
+        corpus = pool.values(system.key) | (content.values(system.series, seed=seed) if content is not None else {})
+        summaries.append(summarize(system, rows[system.key], selection.keys, seed=seed, codebooks=use, corpus=corpus))
     if all("system" in row.errors for system in systems[1:] for row in rows[system.key]):
         first = rows[systems[1].key][0]
         raise CodaxError(f"no signal could be coded; {first.utterance}: {first.errors['system']}")

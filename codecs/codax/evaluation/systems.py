@@ -45,7 +45,7 @@ class System(Protocol):
       key: its name in files and folders.
       label: its name for display.
       series: systems of one series are connected by a line in plots.
-      kind: "original", "anchor", "codec" or "baseline".
+      kind: "original", "anchor", "codec", "baseline" or "decoded" (`codax.evaluation.decoded`).
       kbps: nominal kilobits per second of one stream (channel, for mono codecs); None for the original.
       quantizers: codebooks in use; None if it has none.
       frame_rate: frames per second of one stream; None if it has no frames.

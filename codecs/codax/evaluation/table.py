@@ -15,6 +15,10 @@ _HIDDEN = (
     "dcer",
     "estoi",
     "perplexity",
+    "nisqa_noisiness",
+    "nisqa_discontinuity",
+    "nisqa_coloration",
+    "nisqa_loudness",
 )  # in files and report; terminals are narrow
 MISSING = "-"
 
@@ -82,10 +86,12 @@ def caption(results: Results) -> str:
 
 def subject(results: Results) -> str:
     """Description of the data."""
-    data = results.about["data"]
+    data, protocol = results.about["data"], ""
+    if about := results.about.get("protocol"):
+        protocol = "; ".join([f", protocol {about['name']}", *about["departures"]])
     return (
         f"{data['spec']} ({data['split']}): {data['utterances']} utterances, {results.systems[0].seconds:.0f} s at "
-        f"{data['sample_rate']} Hz"
+        f"{data['sample_rate']} Hz{protocol}"
     )
 
 

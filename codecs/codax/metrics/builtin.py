@@ -10,8 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from codax.metrics import comb, distances, intelligibility, onsets, pitch, speakers
-from codax.metrics.measures import SIGNALS, Measure, Value
+from codax.metrics import comb, distances, frechet, intelligibility, onsets, opinions, pitch, speakers, voices
+from codax.metrics.measures import SIGNALS, Measure, Pooled, Value
 from codax.metrics.signals import mono
 
 
@@ -31,6 +31,13 @@ def _visqol_audio(reference: np.ndarray, degraded: np.ndarray, rate: int) -> dic
 
     result = visqol.visqol(mono(reference), mono(degraded), rate, mode="audio", mapping="svr")
     return {"visqol_audio": result.moslqo}
+
+
+_similarity = voices.Similarity()
+
+
+def _wavlm_similarity(reference: np.ndarray, degraded: np.ndarray, _: int) -> dict[str, float]:
+    return {"speaker_wavlm": _similarity(reference, degraded)}
 
 
 _VISQOL = "ViSQOL v3 (conformance version 333) of the mean over channels, equal to the published program"
@@ -228,6 +235,22 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         (
             Value(
+                "speaker_wavlm",
+                "Speaker similarity (WavLM)",
+                "higher",
+                f"Cosine of the x-vectors of original and decoded speech by {voices.MODEL}, 16 kHz; 1 = same voice.",
+                "",
+                3,
+                floor=0.0,
+            ),
+        ),
+        _wavlm_similarity,
+        rate=voices.SAMPLE_RATE,
+        check=voices.network,
+    ),
+    Measure(
+        (
+            Value(
                 "f0_correlation",
                 "F0 correlation",
                 "higher",
@@ -264,7 +287,10 @@ MEASURES: tuple[Measure, ...] = (
         rate=intelligibility.SAMPLE_RATE,
         packages=(("speechmos.dnsmos", "metrics"),),
     ),
+    *opinions.MEASURES,
 )
+
+POOLED: tuple[Pooled, ...] = (frechet.MEASURE,)
 
 _TEXT = "(S + D + I) / N pooled over the corpus, both texts through Whisper's normaliser"
 _LOST = 100.0  # per cent: no word is recognised
@@ -350,7 +376,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "phones": ("pnmi", "phone_purity", "phone_accuracy"),
     "abx": ("abx", "abx_any", "abx_across"),
     "speaker": ("speaker",),
+    "speaker_wavlm": ("speaker_wavlm",),
     "f0": ("f0_correlation", "f0_rmse", "voicing_error"),
     "dnsmos": ("dnsmos", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
+    **opinions.NAMES,
+    "fad": ("fad",),
 }
 DEFAULT = ("visqol", "nsim", "wer", "si_sdr", "level", "stft", "mel", "stoi", "pesq", "codebooks")

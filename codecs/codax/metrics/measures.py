@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 SIGNALS = ("reference", "degraded", "rate")  # float [time, channels] twice, and the sample rate in Hz
 TEXTS = ("transcript", "heard", "heard_original", "language")  # transcript (or None), and a recogniser's output
 CODES = ("codes", "codebook_size", "frame_rate")  # int [streams, frames, quantizers] of a codec; frame rate in Hz
@@ -55,3 +57,28 @@ class Measure:
     packages: tuple[tuple[str, str], ...] = ()
     check: Callable[[], object] | None = None
     needs: tuple[str, ...] = SIGNALS
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooled:
+    """A computation over all utterances of a system together.
+
+    Attributes:
+      values: the values that it reports; they have no interval.
+      statistics: takes a signal float [time, channels] and its sample rate in Hz, and returns an array. The arrays of
+        all utterances are added up, so their size must not depend on the signal.
+      compare: takes the sums of the originals and of a system's signals, and returns values by key.
+      rate, packages, check: as in `Measure`.
+    """
+
+    values: tuple[Value, ...]
+    statistics: Callable[[np.ndarray, int], np.ndarray]
+    compare: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    rate: int | None = None
+    packages: tuple[tuple[str, str], ...] = ()
+    check: Callable[[], object] | None = None
+
+    @property
+    def name(self) -> str:
+        """Key of its first value, which identifies it."""
+        return self.values[0].key

@@ -50,8 +50,13 @@ def optional(module: str, extra: str) -> types.ModuleType:
     Raises:
       MetricError: it is not installed; the message has the command that installs it.
     """
+    return installed(module, f'"codax[{extra}]"')
+
+
+def installed(module: str, packages: str) -> types.ModuleType:
+    """As `optional`, for a module that no extra installs; `packages` are the arguments of pip."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise MetricError(f'{name} is not installed ({error}): pip install "codax[{extra}]"') from error
+        raise MetricError(f"{name} is not installed ({error}): pip install {packages}") from error

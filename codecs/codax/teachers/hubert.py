@@ -57,6 +57,12 @@ class HubertConfig:
             samples = (samples - kernel) // stride + 1
         return samples
 
+    def samples(self, frames: int) -> int:
+        """Least number of samples that gives a number of frames."""
+        for kernel, stride in zip(self.conv_kernel[::-1], self.conv_stride[::-1], strict=True):
+            frames = (frames - 1) * stride + kernel
+        return frames
+
 
 def config_of(values: Mapping[str, Any]) -> HubertConfig:
     """Parses the contents of config.json.
@@ -93,10 +99,12 @@ def _linear(w: Weights, name: str, x: jax.Array) -> jax.Array:
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
 
-def _norm(w: Weights, name: str, x: jax.Array, epsilon: float, axis: int = -1) -> jax.Array:
-    """Layer norm over channels, or with `axis` 1 (time) instance norm of every channel."""
-    mean = x.mean(axis=axis, keepdims=True)
-    variance = jnp.square(x - mean).mean(axis=axis, keepdims=True)
+def _norm(
+    w: Weights, name: str, x: jax.Array, epsilon: float, axis: int = -1, where: jax.Array | None = None
+) -> jax.Array:
+    """Layer norm over channels, or with `axis` 1 (time) instance norm of every channel, of the frames in `where`."""
+    mean = x.mean(axis=axis, keepdims=True, where=where)
+    variance = jnp.square(x - mean).mean(axis=axis, keepdims=True, where=where)
     return (x - mean) * jax.lax.rsqrt(variance + epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
@@ -114,7 +122,7 @@ def _conv(w: Weights, name: str, x: jax.Array, stride: int, padding: int = 0, gr
 
 
 def hidden_states(
-    config: HubertConfig, w: Weights, audio: jax.Array, lengths: jax.Array | None = None
+    config: HubertConfig, w: Weights, audio: jax.Array, lengths: jax.Array | None = None, *, alone: bool = False
 ) -> list[jax.Array]:
     """States before the first layer and after each layer.
 
@@ -123,6 +131,8 @@ def hidden_states(
       w: weights, see `load`.
       audio: float32 [batch, time] at 16 kHz.
       lengths: int [batch], samples of each signal; later samples are not attended to. None = all of `audio`.
+      alone: whether each signal has the states that it has without the later samples. Otherwise, as in transformers,
+        the first norm of base models includes those samples.
 
     Returns:
       layers + 1 arrays [batch, frames, hidden_size]. The last one of a large model is its output, after the final norm,
@@ -135,7 +145,9 @@ def hidden_states(
         if config.feat_extract_norm == "layer":
             x = _norm(w, f"{prefix}.layer_norm", x, 1e-5)
         elif i == 0:
-            x = _norm(w, f"{prefix}.layer_norm", x, 1e-5, axis=1)
+            first = None if lengths is None or not alone else (lengths - config.conv_kernel[0]) // stride + 1
+            where = None if first is None else (jnp.arange(x.shape[1]) < first[:, None])[..., None]
+            x = _norm(w, f"{prefix}.layer_norm", x, 1e-5, axis=1, where=where)
         x = _gelu(x)
     if config.feat_proj_layer_norm:
         x = _norm(w, "feature_projection.layer_norm", x, config.layer_norm_eps)
@@ -266,6 +278,15 @@ def _folded(weights: dict[str, np.ndarray], config: HubertConfig, file: Path) ->
     return weights
 
 
+def normalised(audio: jax.Array, lengths: jax.Array | None) -> jax.Array:
+    """Audio [batch, time] with mean 0 and variance 1 over the first `lengths` samples, and 0 after them; None = all."""
+    mask = None if lengths is None else jnp.arange(audio.shape[1]) < lengths[:, None]
+    mean = audio.mean(axis=-1, keepdims=True, where=mask)
+    variance = jnp.square(audio - mean).mean(axis=-1, keepdims=True, where=mask)
+    audio = (audio - mean) / jnp.sqrt(variance + 1e-7)
+    return audio if mask is None else jnp.where(mask, audio, 0.0)
+
+
 def _opened(folder: Path, layers: Sequence[int | None]) -> tuple[HubertConfig, Weights, Callable[..., list[jax.Array]]]:
     """Config, weights, and the function (weights, audio, lengths) -> states; layer None = the mean of all states.
 
@@ -278,13 +299,7 @@ def _opened(folder: Path, layers: Sequence[int | None]) -> tuple[HubertConfig, W
             raise TeacherError(f"{folder}: layer {layer} is not in 0 to {config.num_hidden_layers}")
 
     def features(w: Weights, audio: jax.Array, lengths: jax.Array | None = None) -> list[jax.Array]:
-        if normalise:
-            mask = None if lengths is None else jnp.arange(audio.shape[1]) < lengths[:, None]
-            mean = audio.mean(axis=-1, keepdims=True, where=mask)
-            variance = jnp.square(audio - mean).mean(axis=-1, keepdims=True, where=mask)
-            audio = (audio - mean) / jnp.sqrt(variance + 1e-7)
-            audio = audio if mask is None else jnp.where(mask, audio, 0.0)
-        states = hidden_states(config, w, audio, lengths)
+        states = hidden_states(config, w, normalised(audio, lengths) if normalise else audio, lengths)
         return [sum(states[1:], states[0]) / len(states) if layer is None else states[layer] for layer in layers]
 
     return config, weights, features
