@@ -10,12 +10,14 @@ from typing import Any
 
 from codax.baselines import anchors, specs
 from codax.codec.checks import checked_levels
+from codax.data.noise import SPEC
 from codax.data.sources.scan import file_stamp
 from codax.data.sources.spec import Utterance, load_utterances
 from codax.errors import CodaxError
 from codax.evaluation import environment
 from codax.evaluation.codecs import Model, describe, find_models
 from codax.evaluation.content import ContentScorer
+from codax.evaluation.noise import InNoise, Noise
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.statistics import DRAWS, LEVEL
 from codax.evaluation.systems import Anchor, BaselineSystem, CodecSystem, Original, System
@@ -82,6 +84,9 @@ def prepare(
     sample_rate: int | None,
     labels: str | None,
     channels: str = "each",
+    denoise: bool = False,
+    snr: Sequence[float] = (),
+    noise: str = SPEC,
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
     selection = registry.select(metrics)
@@ -89,17 +94,23 @@ def prepare(
     models = find_models(model)
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
-    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels)]
+    if denoise and all(each.codec.config.model.film == "none" for each in models):
+        raise CodaxError("no model was trained to denoise")
+    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels, denoise)]
     if not coded and not others:
         raise CodaxError("nothing to evaluate: give a model or baselines")
     systems: list[System] = [Original(), *coded, *others]
-    _refuse_duplicates(systems)
     rates = {each.codec.config.model.sample_rate for each in models}
     if len(rates) > 1 and not sample_rate:
         raise CodaxError(f"models at {' and '.join(map(str, sorted(rates)))} Hz: give the rate of the comparison")
     rate = sample_rate or (rates.pop() if rates else BASELINE_RATE)
     if limit is not None and limit < 1:
         raise CodaxError(f"limit = {limit}: must be at least 1")
+    added = Noise(noise, split=split, sample_rate=rate) if snr else None
+    if added is not None:
+        heard = [system for system in systems if not isinstance(system, Anchor)]
+        systems += [InNoise(system, added, each) for each in snr for system in heard]
+    _refuse_duplicates(systems)
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
     scorer = _scorer(asr) if selection.text else None
     content = None
@@ -123,6 +134,7 @@ def prepare(
             "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
             "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
             "channels": channels,
+            "noise": added.description if added else None,
             "phones": content.source if content else None,
             "recognizer": scorer.name if scorer else None,
             "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
@@ -135,7 +147,7 @@ def prepare(
 
 
 def _codec_systems(
-    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None, channels: str
+    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None, channels: str, denoise: bool
 ) -> list[CodecSystem]:
     codec = model.codec
     if kbps and quantizers:
@@ -144,7 +156,11 @@ def _codec_systems(
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
         kbps = [codec.config.kbps(checked_levels(codec.config, int(number))) for number in quantizers]
-    return [CodecSystem(codec, rate, model.name, channels) for rate in (kbps or codec.config.quantizer.kbps)]
+    return [
+        CodecSystem(codec, rate, model.name, channels, denoise=on)
+        for rate in (kbps or codec.config.quantizer.kbps)
+        for on in ((False, True) if denoise and codec.config.model.film != "none" else (False,))
+    ]
 
 
 def _other(spec: str) -> System:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.data.noise import SPEC
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation import comparisons, plots, report
@@ -46,6 +47,9 @@ def evaluate(
     sample_rate: int | None = None,
     labels: str | None = None,
     channels: str = "each",
+    denoise: bool = False,
+    snr: Sequence[float] = (),
+    noise: str = SPEC,
     processes: int = 1,
 ) -> Results:
     """Runs systems on data, scores them, and writes results, audio, plots and report.
@@ -70,6 +74,9 @@ def evaluate(
       sample_rate: of the evaluation, in Hz; None = the models', or 16 kHz without a model.
       labels: folder with phone labels of the utterances (`codax.metrics.phones`); None = forced alignment.
       channels: how models code the channels, a mode of `codax.audio.channels`.
+      denoise: whether models that can denoise do so too, as further systems.
+      snr: signal-to-noise ratios in dB; at each, all systems but anchors get noisy utterances too.
+      noise: the source of that noise, a SPEC or `codax.data.noise.SPEC`.
       processes: number of processes; more than one need `out`, and models and recogniser given by name.
 
     Raises:
@@ -78,7 +85,7 @@ def evaluate(
     arguments = {
         "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "metrics": metrics,
         "baselines": baselines, "asr": asr, "limit": limit, "split": split, "seed": seed, "sample_rate": sample_rate,
-        "labels": labels, "channels": channels,
+        "labels": labels, "channels": channels, "denoise": denoise, "snr": snr, "noise": noise,
     }  # fmt: skip
     if processes > 1:
         _check_shared(model, asr, out)
