@@ -264,6 +264,33 @@ def test_denoising_switch_reaches_the_output(side):
     np.testing.assert_array_equal(codes, codec.encode(audio, denoise=True).codes)
 
 
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_a_denoiser_changes_frames_only_where_it_is_on(side):
+    """Its units add to the frames where the switch is on; elsewhere the codec is the one without it."""
+    denoiser = {"film": side, "film_dilations": (1, 3), "film_channels": 6}
+    codec = Codec.init_random(small_config(**denoiser, dilations=(1,)), seed=3)
+    rng, film = np.random.default_rng(0), codec.params["film"]
+    film["out"]["kernel"] = rng.normal(0, 1, film["out"]["kernel"].shape).astype(np.float32)
+    plain = Codec(
+        small_config(dilations=(1,)), {name: value for name, value in codec.params.items() if name != "film"},
+        codec.codebook,
+    )  # fmt: skip
+    audio = signal()
+    off, on = (codec.encode(audio, denoise=d) for d in (False, True))
+    np.testing.assert_array_equal(off.codes, plain.encode(audio).codes)
+    np.testing.assert_array_equal(codec.decode(off), plain.decode(off))
+    assert np.abs(codec.decode(on) - codec.decode(off)).max() > 1e-3
+    encoder, decoder = codec.stream(denoise=True)
+    pieces = [encoder.push(audio[:, :501]), encoder.push(audio[:, 501:]), encoder.finish()]
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), on.codes)
+    decoded = np.concatenate([decoder.push(codes) for codes in pieces], axis=1)
+    np.testing.assert_allclose(decoded[:, : audio.shape[1]], codec.decode(on), atol=1e-5)
+    switch = np.arange(on.codes.shape[1])[None] >= 50
+    variables = {"params": codec.params, "codebook": codec.codebook}
+    changed = codec.module.apply(variables, audio, None, switch.astype(np.float32), method="encode")
+    np.testing.assert_array_equal(changed, np.where(switch[..., None], on.codes, off.codes))
+
+
 def test_wrong_input_is_refused(plain):
     with pytest.raises(CodaxError, match="not trained to denoise"):
         plain.encode(signal(), denoise=True)

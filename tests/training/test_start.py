@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.config import Config, FrameDecoderConfig
+from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
 from codax.training.state import init_state
 from codax.training.step import make_step, phase_at
-from tiny_run import WHOLE_STEP, tiny_config, train_here, voices, write_corpus
+from tiny_run import ROOT, WHOLE_STEP, tiny_config, train_here, voices, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def test_network_and_codebooks_are_those_of_the_model_and_a_stopped_run_goes_on(
     [
         ("train", "start_from", "absent", "absent: no such model folder"),
         ("train", "start_from", "", r"train\.freeze .* must be empty without train\.start_from"),
-        ("train", "freeze", ("encoder", "quantiser"), "must be some of encoder, quantizer, decoder, not all of them"),
-        ("train", "freeze", ("encoder", "quantizer", "decoder"), "not all of them"),
+        ("train", "freeze", ("encoder", "quantiser"), "must be some of encoder, quantizer, decoder$"),
+        ("train", "freeze", ("encoder", "quantizer", "decoder"), "not all of them without model.film_dil"),
         ("train", "freeze", ("decoder",), r"train\.new_decoder = True: must be False .* with the decoder in train"),
     ],
 )
@@ -146,6 +147,43 @@ def test_a_new_decoder_reads_the_old_codes(config: Config, tmp_path: Path) -> No
                 np.testing.assert_allclose(arrays[key], value, atol=1e-8)
         else:
             assert not set(arrays).intersection(key for key in kept if key.startswith("params.decoder.block"))
+
+
+@pytest.mark.parametrize("kind", ["recipe", "layer"])
+def test_denoising_is_added_to_a_model(config: Config, tmp_path: Path, kind: str) -> None:
+    """The recipe's denoiser leaves the model as it was, if denoising is off; a FiLM layer trains with the network."""
+    before = codax.load(config.train.start_from)
+    recipe = load_recipe(ROOT / "configs" / "denoise_quickstart.py")
+    assert recipe.train.freeze == ("encoder", "quantizer", "decoder")
+    recipe.train = dataclasses.replace(config.train, freeze=recipe.train.freeze if kind == "recipe" else ())
+    recipe.data.source, recipe.data.validation_fraction = config.data.source, config.data.validation_fraction
+    recipe.loss, recipe.model.film_channels = config.loss, 8
+    recipe.model.film_dilations = (1, 3) if kind == "recipe" else ()
+    recipe.optimizer.warmup_steps, recipe.optimizer.learning_rate = 0, 0.3
+    train_here(recipe.validate(), tmp_path / "run")
+    after, rate = codax.load(tmp_path / "run" / "export"), config.model.sample_rate
+    film = {name: getattr(recipe.model, name) for name in recipe.model.film_fields}
+    assert after.config.model == dataclasses.replace(before.config.model, **film)
+    arrays, kept = after.flat(), before.flat()
+    assert {name.split(".")[1] for name in set(arrays) - set(kept)} == {"film"}
+    unchanged = all(np.array_equal(arrays[name], value) for name, value in kept.items())
+    assert unchanged == (kind == "recipe")
+    assert np.abs(arrays["params.film.out.kernel" if kind == "recipe" else "params.film.proj.kernel"]).max() > 0
+    if kind == "recipe":
+        audio = voices(2, 4_000, 1)
+        off, on = (after.encode(audio, sample_rate=rate, denoise=denoise) for denoise in (False, True))
+        assert np.abs(after.decode(on) - after.decode(off)).max() > 0
+        np.testing.assert_array_equal(off.codes, before.encode(audio, sample_rate=rate).codes)
+        np.testing.assert_array_equal(after.decode(off), before.decode(off))
+        assert after.config.codes_of == (before.hash.hex(),)
+
+
+def test_a_model_that_cannot_denoise_is_refused(config: Config, tmp_path: Path) -> None:
+    recipe = load_recipe(ROOT / "configs" / "denoise_quickstart.py")
+    Codec.init_random(tiny_config(config.data.source, model__family="encodec")).save(tmp_path / "model")
+    recipe.train.start_from = str(tmp_path / "model")
+    with pytest.raises(CodaxError, match=r"config field model\.film: the model .*/model cannot have it"):
+        train_here(recipe, tmp_path / "run")
 
 
 def test_a_new_decoder_of_another_family_is_refused(config: Config, tmp_path: Path) -> None:

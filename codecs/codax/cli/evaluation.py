@@ -40,7 +40,7 @@ def run(flags: Any) -> None:
         flags.model or None,
         flags.data,
         flags.out,
-        kbps=[_number(text) for text in flags.kbps],
+        kbps=[_number("kbps", text) for text in flags.kbps],
         quantizers=_codebooks(flags.codebooks),
         baselines=flags.baselines,
         decoded=flags.decoded,
@@ -49,6 +49,9 @@ def run(flags: Any) -> None:
         seed=flags.seed,
         sample_rate=flags.sample_rate or None,
         labels=flags.labels or None,
+        denoise=flags.denoise,
+        snr=[_number("snr", text) for text in flags.snr],
+        noise=flags.noise,
         processes=flags.processes,
         **stated,
     )
@@ -70,11 +73,11 @@ def evaluate(model: Any, data: str, out: str | None, **options: Any) -> None:
         print(f"Report: {out}/report.html, after {clock(time.monotonic() - began)}")
 
 
-def _number(text: str) -> float:
+def _number(flag: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise CodaxError(f"--kbps: {text!r} is not a number") from error
+        raise CodaxError(f"--{flag}: {text!r} is not a number") from error
 
 
 def _codebooks(texts: list[str]) -> list[int] | str:

@@ -14,10 +14,8 @@ from codax.codec.microbatches import join, split
 from codax.config import Config
 from codax.dsp.distances import rms_scale
 from codax.nets import families
-from codax.nets.film import FiLM
+from codax.nets.film import make_film
 from codax.quantizers.registry import make_quantizer
-
-CONDITION_CLASSES = 2  # denoising off, denoising on
 
 
 @flax.struct.dataclass
@@ -50,15 +48,14 @@ class CodecModel(nn.Module):
         self.decoder = family.decoder(c.model, dtype=dtype, remat=remat)
         self.quantizer = make_quantizer(c)
         if c.model.film != "none":
-            self.film = FiLM()
+            self.film = make_film(c.model)
         if c.model.semantic_dimension:
             self.transform = nn.Dense(c.model.semantic_dimension)
 
     def _modulate(self, x: jax.Array, condition: jax.Array | None, side: str) -> jax.Array:
         if self.config.model.film != side:
             return x
-        on = jnp.zeros(x.shape[:2]) if condition is None else condition
-        return self.film(x, jax.nn.one_hot(on.astype(jnp.int32), CONDITION_CLASSES))
+        return self.film(x, jnp.zeros(x.shape[:2]) if condition is None else condition)
 
     def encode_latent(
         self, audio: jax.Array, condition: jax.Array | None = None, valid: jax.Array | None = None

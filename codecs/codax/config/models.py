@@ -27,11 +27,13 @@ class ModelConfig(Tagged):
     Attributes:
       causal: no frame depends on later samples, as streaming needs.
       film: side of the bottleneck where FiLM conditions denoising: "none", "encoder" or "decoder".
+      film_dilations: of the residual units that the condition turns on or off; () = a FiLM layer alone.
       segment_seconds: length of the segments that are coded independently; 0 = code the signal as a whole.
       segment_overlap: share of a segment that the next one overlaps.
       normalize: divide each segment by its RMS, which is coded as its scale.
       weight_norm: of convolutions, and of the projections of quantizers that are trained by gradient.
       decoder_fields: fields of the decoder alone, which `train.new_decoder` takes from the recipe.
+      film_fields: fields of denoising, which a run that starts from a model takes from the recipe.
     """
 
     path: ClassVar[str] = "model"
@@ -39,11 +41,13 @@ class ModelConfig(Tagged):
     classes: ClassVar[dict[str, type["ModelConfig"]]] = {}
     causal = True
     film = "none"
+    film_dilations = tuple[int, ...]()
     segment_seconds = 0.0
     segment_overlap = 0.0
     normalize = False
     weight_norm = False
     decoder_fields: ClassVar[tuple[str, ...]] = ()
+    film_fields: ClassVar[tuple[str, ...]] = ()
 
     family: str = constant("")
     sample_rate: int = 24_000  # Hz
@@ -82,10 +86,13 @@ class ModelConfig(Tagged):
                 "strides",
                 f"at most {_MAX_LAYERS} strides; a frame, their product, has at most {_MAX_HOP} samples",
             ),
-            Check(
-                len(self.dilations) <= _MAX_LAYERS and all(1 <= x <= _MAX_CONTEXT for x in self.dilations),
-                "dilations",
-                f"at most {_MAX_LAYERS} numbers of 1 to {_MAX_CONTEXT}",
+            *(
+                Check(
+                    len(values) <= _MAX_LAYERS and all(1 <= x <= _MAX_CONTEXT for x in values),
+                    name,
+                    f"at most {_MAX_LAYERS} numbers of 1 to {_MAX_CONTEXT}",
+                )
+                for name, values in (("dilations", self.dilations), ("film_dilations", self.film_dilations))
             ),
             Check(all(-20 <= x <= 20 for x in self.gains_db), "gains_db", "-20 to 20 dB"),
             Check(0 <= self.segment_overlap <= 0.9, "segment_overlap", "0 to 0.9"),
@@ -141,6 +148,7 @@ class SoundStreamConfig(ModelConfig):
     """SoundStream; the defaults are its model at 24 kHz (arXiv 2107.03312, sections III-A and III-B)."""
 
     decoder_fields = ("decoder_channels", "frame_decoder", "noise_channels")
+    film_fields = ("film", "film_dilations", "film_channels")
 
     family: str = constant("soundstream")
     max_channels: int = 0  # channels double with every block up to this limit; 0 = no limit
@@ -150,6 +158,8 @@ class SoundStreamConfig(ModelConfig):
     causal: bool = True
     weight_norm: bool = False
     film: str = "none"  # "none", "encoder" or "decoder"
+    film_dilations: tuple[int, ...] = option((), lambda model: model.film != "none", "model.film")
+    film_channels: int = option(256, lambda model: model.film_dilations, "model.film_dilations")
     segment_seconds: float = 0.0  # 0 = code the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
     normalize: bool = False
@@ -170,7 +180,7 @@ class SoundStreamConfig(ModelConfig):
                 "frame_decoder.layers",
                 "0 when a frame has an odd number of samples",
             ),
-            *at_least(self, 1, "stem_stride", "latent_kernel_size"),
+            *at_least(self, 1, "stem_stride", "latent_kernel_size", "film_channels"),
             one_of(self, "film", "none", "encoder", "decoder"),
         ]
 

@@ -23,7 +23,7 @@ from codax.config.parsing import build
 from codax.config.quantizers import EMAQuantizerConfig, QuantizerConfig
 from codax.config.section import Section, constant
 from codax.config.teachers import TeacherConfig
-from codax.config.training import MemoryConfig, OptimizerConfig, TrainConfig
+from codax.config.training import PARTS, MemoryConfig, OptimizerConfig, TrainConfig
 from codax.config.upgrade import VERSION, upgraded
 from codax.errors import ConfigError, shown
 from codax.storage import strict_json
@@ -165,6 +165,11 @@ class Config(Section):
             ),
             Check(self.segment_samples >= self.hop, "train.segment_seconds", "at least one frame long"),
             Check(not train.start_from or not self.lm.codec, "train.start_from", "empty for a language model"),
+            Check(
+                set(train.freeze) != set(PARTS) or bool(model.film_dilations),
+                "train.freeze",
+                f"some of {', '.join(PARTS)}, not all of them without model.film_dilations",
+            ),
             Check(self.memory.remat == "none" or not self.lm.codec, "memory.remat", "none for a language model"),
             Check(
                 train.batch_size % self.memory.accumulate == 0,

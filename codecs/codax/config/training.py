@@ -75,11 +75,7 @@ class TrainConfig(Section):
             one_of(self, "compute_dtype", "float32", "bfloat16"),
             one_of(self, "programs", "auto", "one", "pieces"),
             *below_one(self, "ema_decay"),
-            Check(
-                set(self.freeze) < set(PARTS),
-                "freeze",
-                f"some of {', '.join(PARTS)}, not all of them",
-            ),
+            Check(set(self.freeze) <= set(PARTS), "freeze", f"some of {', '.join(PARTS)}"),
             Check(not self.freeze or bool(self.start_from), "freeze", "empty without train.start_from"),
             Check(
                 not self.new_decoder or (bool(self.start_from) and "decoder" not in self.freeze),

@@ -10,6 +10,7 @@ from typing import Any
 
 from codax.baselines import anchors, specs
 from codax.codec.checks import checked_levels
+from codax.data.noise import SPEC
 from codax.data.sources.scan import file_stamp
 from codax.data.sources.spec import Utterance, load_utterances
 from codax.errors import CodaxError
@@ -17,6 +18,7 @@ from codax.evaluation import environment
 from codax.evaluation.codecs import Model, describe, find_models
 from codax.evaluation.content import ContentScorer
 from codax.evaluation.decoded import DecodedFiles
+from codax.evaluation.noise import InNoise, Noise
 from codax.evaluation.protocols import Protocol
 from codax.evaluation.recognition import TextScorer
 from codax.evaluation.statistics import DRAWS, LEVEL
@@ -87,6 +89,9 @@ def prepare(
     channels: str = "each",
     decoded: Sequence[str] = (),
     protocol: Protocol | None = None,
+    denoise: bool = False,
+    snr: Sequence[float] = (),
+    noise: str = SPEC,
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
     try:
@@ -97,15 +102,21 @@ def prepare(
     models = find_models(model)
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
-    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels)]
+    if denoise and all(each.codec.config.model.film == "none" for each in models):
+        raise CodaxError("no model was trained to denoise")
+    coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels, denoise)]
     files = [DecodedFiles(spec) for spec in decoded]
     if not coded and not others and not files:
         raise CodaxError("nothing to evaluate: give a model, decoded files or baselines")
     systems: list[System | DecodedFiles] = [Original(), *coded, *files, *others]
-    _refuse_duplicates(systems)
     rate = sample_rate or _common_rate(models, files)
     if limit is not None and limit < 1:
         raise CodaxError(f"limit = {limit}: must be at least 1")
+    added = Noise(noise, split=split, sample_rate=rate) if snr else None
+    if added is not None:
+        heard = [system for system in systems if not isinstance(system, Anchor | DecodedFiles)]
+        systems += [InNoise(system, added, each) for each in snr for system in heard]
+    _refuse_duplicates(systems)
     utterances = load_utterances(data, split=split, sample_rate=rate, limit=limit)
     for each in files:
         each.check_pairs(utterances)
@@ -114,38 +125,45 @@ def prepare(
     if selection.phones or selection.abx:
         source = phones.LabelFolder(labels) if labels else phones.Aligner()
         content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
-    about = {
+    about: dict[str, Any] = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "models": [describe(each) for each in models],
-        **({"protocol": protocol.facts(len(utterances))} if protocol and protocol.name else {}),
-        **({"decoded": [each.facts() for each in files]} if files else {}),
-        "data": {
-            "spec": data,
-            "split": split,
-            "utterances": len(utterances),
-            "sample_rate": rate,
-            "languages": sorted({u.language for u in utterances if u.language}),
-            "with_transcript": sum(u.text is not None for u in utterances),
-        },
-        "settings": {
-            "metrics": list(metrics),
-            "seed": seed,
-            "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
-            "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
-            "channels": channels,
-            "phones": content.source if content else None,
-            "recognizer": scorer.name if scorer else None,
-            "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
-            if scorer and isinstance(asr, str)
-            else None,
-        },
-        "versions": environment.versions(),
     }
+    if protocol and protocol.name:
+        about["protocol"] = protocol.facts(len(utterances))
+    if files:
+        about["decoded"] = [each.facts() for each in files]
+    about["data"] = _data_facts(data, split, utterances, rate)
+    about["settings"] = {
+        "metrics": list(metrics),
+        "seed": seed,
+        "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
+        "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
+        "channels": channels,
+        "noise": added.description if added else None,
+        "phones": content.source if content else None,
+        "recognizer": scorer.name if scorer else None,
+        "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
+        if scorer and isinstance(asr, str)
+        else None,
+    }
+    about["versions"] = environment.versions()
     return Setup(systems, utterances, selection, scorer, content, about)
 
 
+def _data_facts(data: str, split: str, utterances: Sequence[Utterance], sample_rate: int) -> dict[str, Any]:
+    return {
+        "spec": data,
+        "split": split,
+        "utterances": len(utterances),
+        "sample_rate": sample_rate,
+        "languages": sorted({u.language for u in utterances if u.language}),
+        "with_transcript": sum(u.text is not None for u in utterances),
+    }
+
+
 def _codec_systems(
-    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None, channels: str
+    model: Model, kbps: Sequence[float] | None, quantizers: Sequence[int] | str | None, channels: str, denoise: bool
 ) -> list[CodecSystem]:
     codec = model.codec
     if kbps and quantizers:
@@ -154,7 +172,11 @@ def _codec_systems(
         quantizers = range(1, codec.config.quantizer.num_quantizers + 1)
     if quantizers:
         kbps = [codec.config.kbps(checked_levels(codec.config, int(number))) for number in quantizers]
-    return [CodecSystem(codec, rate, model.name, channels) for rate in (kbps or codec.config.quantizer.kbps)]
+    return [
+        CodecSystem(codec, rate, model.name, channels, denoise=on)
+        for rate in (kbps or codec.config.quantizer.kbps)
+        for on in ((False, True) if denoise and codec.config.model.film != "none" else (False,))
+    ]
 
 
 def _common_rate(models: Sequence[Model], files: Sequence[DecodedFiles]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codax.data.noise import SPEC
 from codax.data.sources.spec import Utterance
 from codax.errors import CodaxError
 from codax.evaluation import comparisons, plots, protocols, report
@@ -49,6 +50,9 @@ def evaluate(
     channels: str | None = None,
     decoded: Sequence[str] = (),
     protocol: str = "",
+    denoise: bool = False,
+    snr: Sequence[float] = (),
+    noise: str = SPEC,
     processes: int = 1,
 ) -> Results:
     """Runs systems on data, scores them, and writes results, audio, plots and report.
@@ -76,6 +80,9 @@ def evaluate(
       decoded: folders of decoded files of other codecs, FOLDER or NAME=FOLDER (`codax.evaluation.decoded`).
       protocol: name or file of a protocol (`codax.evaluation.protocols`), which must not contradict the arguments;
         "" = none.
+      denoise: whether models that can denoise do so too, as further systems.
+      snr: signal-to-noise ratios in dB; at each, models and baselines get noisy utterances too.
+      noise: the source of that noise, a SPEC or `codax.data.noise.SPEC`.
       processes: number of processes; more than one need `out`, and models and recogniser given by name.
 
     Raises:
@@ -86,7 +93,8 @@ def evaluate(
     settings = {k: protocols.DEFAULTS.get(k) if v is None else v for k, v in fixed.settings(options).items()}
     arguments = {
         "model": model, "data": data, "kbps": kbps, "quantizers": quantizers, "baselines": baselines, "limit": limit,
-        "seed": seed, "labels": labels, "decoded": list(decoded), "protocol": fixed, **settings,
+        "seed": seed, "labels": labels, "decoded": list(decoded), "protocol": fixed, "denoise": denoise, "snr": snr,
+        "noise": noise, **settings,
     }  # fmt: skip
     if processes > 1:
         _check_shared(model, settings["asr"], out)

@@ -14,6 +14,7 @@ import numpy as np
 from codax.audio.channels import channel_map
 from codax.baselines import anchors
 from codax.baselines.base import Baseline
+from codax.codec.checks import checked_denoise
 from codax.containers import container
 from codax.containers.codax_coding import describe
 from codax.errors import CodaxError
@@ -110,20 +111,21 @@ class CodecSystem:
       kbps: kilobits per second.
       name: in results; "" = the codec's own.
       channels: a mode of `codax.audio.channels`; equal channels are coded once, as in files.
+      denoise: remove noise.
 
     Raises:
-      ConfigError: the codec does not have that rate.
+      ConfigError: the codec does not have that rate, or was not trained to denoise.
     """
 
     kind = "codec"
 
-    def __init__(self, codec: Any, kbps: float, name: str = "", channels: str = "each"):
+    def __init__(self, codec: Any, kbps: float, name: str = "", channels: str = "each", *, denoise: bool = False):
         config = codec.config
-        self._channels = channels
+        self._channels, self._denoise = channels, checked_denoise(config, denoise)
         quantizers = config.quantizers_for(kbps)
         self._codec = codec
         self.kbps: float | None = config.kbps(quantizers)
-        self.series = name or codec.model_id
+        self.series = (name or codec.model_id) + (" denoised" if denoise else "")
         self.label = f"{self.series} {self.kbps:g} kbps"
         self.key = safe_name(f"{self.series}_{self.kbps:g}kbps")
         self.description = (
@@ -148,9 +150,11 @@ class CodecSystem:
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Output:
         mapped = channel_map(self._channels, audio.shape[1], self._codec.config.model.audio_channels, [audio])
-        tokens = self._codec.encode(mapped.forward(audio)[None], sample_rate=sample_rate, kbps=self.kbps)
+        options = {"denoise": True} if self._denoise else {}
+        tokens = self._codec.encode(mapped.forward(audio)[None], sample_rate=sample_rate, kbps=self.kbps, **options)
         codes = np.asarray(tokens.codes)
-        meta = describe(self._codec, sample_rate=sample_rate, channels=mapped, num_quantizers=codes.shape[2])
+        shape = {"sample_rate": sample_rate, "channels": mapped, "num_quantizers": codes.shape[2]}
+        meta = describe(self._codec, **shape, denoise=self._denoise)
         file = container.pack(codes, dataclasses.replace(meta, num_samples=len(audio)), tokens.scales)
         decoded = mapped.backward(np.asarray(self._codec.decode(tokens), np.float32)[0])
         if decoded.shape != (len(audio), mapped.restored):

@@ -61,6 +61,7 @@ def facts(config: SoundStreamConfig) -> Facts:
         reach += rate * 2 * stride  # a kernel of twice the stride, and to where a step begins
         rate *= stride
     reach += rate * (max(config.kernel_size, config.latent_kernel_size) // 2)  # convolutions to and from the latent
+    reach += rate * sum((config.kernel_size - 1) * dilation // 2 + 1 for dilation in config.film_dilations)
     decoder = frame_decoder.reach(config) if config.frame_decoder.layers else 0
     return Facts(context_frames=max(-(-reach // rate), decoder), **sizes)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codax.config import Config
+from codax.config.training import PARTS
 
 
 def divide(config: Config, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -16,10 +17,16 @@ def divide(config: Config, params: Mapping[str, Any]) -> tuple[dict[str, Any], d
 
 def part_of(config: Config, module: str) -> str:
     """Returns the part ("encoder", "quantizer" or "decoder") that a module of `CodecModel` belongs to."""
-    # The head of the teacher's features reads the first level's codes alone.
-    return {"film": config.model.film, "transform": "quantizer"}.get(module, module)
+    # A denoiser is trained in every run. The head of the teacher's features reads the first level's codes alone.
+    film = "film" if config.model.film_dilations else config.model.film
+    return {"film": film, "transform": "quantizer"}.get(module, module)
 
 
 def keeps_codes(config: Config) -> bool:
-    """Whether training changes no code: encoder and quantizer are frozen."""
+    """Whether training changes no code (without denoising): encoder and quantizer are frozen."""
     return {"encoder", "quantizer"} <= set(config.train.freeze)
+
+
+def is_all_frozen(config: Config) -> bool:
+    """Whether all but a denoiser is frozen, so that signals are unchanged where it is off."""
+    return set(config.train.freeze) == set(PARTS)

@@ -14,6 +14,7 @@ import numpy as np
 from codax.config import Config, ConfigError
 from codax.discriminators.ensemble import members_of
 from codax.quantizers import rvq
+from codax.training.frozen import is_all_frozen
 
 
 class Purpose(enum.IntEnum):
@@ -115,7 +116,8 @@ def draw_denoising(
     """Returns the input and target of a step, and where denoising is on.
 
     Without FiLM, input and target are the audio, and the condition is None. With FiLM, the input is the noisy signal;
-    denoising is off, on, or changes at one random frame; the target is clean where denoising is on, else noisy.
+    denoising is off, on, or changes at one random frame; the target is clean where denoising is on, else noisy. If a
+    denoiser alone is trained, denoising is on: nothing can be learned where it is off.
 
     Returns:
       Input and target [batch, samples, channels], and the condition float32 [batch, frames].
@@ -124,6 +126,8 @@ def draw_denoising(
     if config.model.film == "none":
         return audio, audio, None
     examples, frames = audio.shape[0], audio.shape[1] // config.hop
+    if is_all_frozen(config):
+        return audio, batch["clean"], jnp.ones((examples, frames))
     key = make_key(config.seed, Purpose.CONDITION, step)
     draws = shard_of(jax.random.uniform(key, (global_size(examples, axis), 2)), axis)
     # The change is uniform over twice the length, so that half of the examples keep one value throughout.

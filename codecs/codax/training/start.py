@@ -17,7 +17,7 @@ from codax.training.checkpoints import CONFIG_FILE, Checkpoints
 from codax.training.frozen import keeps_codes
 from codax.training.state import TrainState
 
-_DECODER = "params.decoder."
+_DECODER, _FILM = "params.decoder.", "params.film."
 
 
 def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -> tuple[TrainState, dict]:
@@ -68,9 +68,14 @@ def adopt(config: Config, workdir: Path | None) -> Config:
 
 def _model_of(config: Config, theirs: ModelConfig) -> ModelConfig:
     """Returns the model section of a run that starts from a model with the section `theirs`."""
+    changes: dict[str, Any] = {}
+    if config.model.film != "none":
+        if not theirs.film_fields:
+            raise ConfigError(f"config field model.film: the model {config.train.start_from} cannot have it")
+        changes |= {name: getattr(config.model, name) for name in theirs.film_fields}
     if "decoder" in config.train.freeze:
-        return theirs
-    changes: dict[str, Any] = {"gains_db": ()}  # they were measured with the decoder as it was
+        return dataclasses.replace(theirs, **changes)
+    changes["gains_db"] = ()  # they were measured with the decoder as it was
     if config.train.new_decoder:
         if type(theirs) is not type(config.model) or not theirs.decoder_fields:
             raise ConfigError(
@@ -99,7 +104,9 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), fresh)
     arrays = codec.flat()
     if config.train.new_decoder:
-        arrays = _with_new_decoder(arrays, fresh)
+        arrays = _with_new(arrays, fresh, _DECODER)
+    if config.model.film != "none":
+        arrays = _with_new(arrays, fresh, _FILM)
     check_arrays(arrays, shapes, Path(name))
     whole = unflatten_dict(arrays, sep=".")
     # Three copies, since no buffer can be donated twice.
@@ -109,11 +116,11 @@ def start_from(config: Config, state: TrainState, sharding: jax.sharding.Shardin
     return state.replace(generator=generator, average=average, codebook=codebook)
 
 
-def _with_new_decoder(arrays: dict[str, Any], fresh: Any) -> dict[str, Any]:
-    """Replaces the decoder's arrays by those of a fresh one, except arrays with the same name and shape."""
+def _with_new(arrays: dict[str, Any], fresh: Any, part: str) -> dict[str, Any]:
+    """Replaces a part's arrays by those of a fresh one, except arrays with the same name and shape."""
     new = {
         name: arrays[name] if name in arrays and arrays[name].shape == value.shape else value
         for name, value in flatten_dict(fresh, sep=".").items()
-        if name.startswith(_DECODER)
+        if name.startswith(part)
     }
-    return {name: value for name, value in arrays.items() if not name.startswith(_DECODER)} | new
+    return {name: value for name, value in arrays.items() if not name.startswith(part)} | new
