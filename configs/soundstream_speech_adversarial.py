@@ -8,11 +8,15 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; the self-supervised lo
         --config.data.mixture.sources="$DATA"
     python train.py --config=configs/soundstream_speech_adversarial.py:second --workdir=runs/adversarial-2 \\
         --config.data.mixture.sources="$DATA"
-    python tools/average_models.py runs/adversarial-1/export runs/adversarial-2/export --out runs/adversarial
+    python tools/average_models.py runs/adversarial-1/export runs/adversarial-2/export --out runs/adversarial-12
+    python train.py --config=configs/soundstream_speech_adversarial.py:third --workdir=runs/adversarial-3 \\
+        --config.data.mixture.sources="$DATA"
+    python tools/average_models.py runs/adversarial-12 runs/adversarial-3/export --out runs/adversarial
 
 This trained the shipped model `soundstream-speech`, whose card has the lists of utterances, how the data are built, and
 the training of `runs/soundstream-speech-2/export`, which `first` starts from. `second` continues it with one more and
-longer window, compressed magnitudes, and a greater share of the discriminators. 27 and 45 minutes on two CPU cores.
+longer window, compressed magnitudes, and a greater share of the discriminators. `third` continues the average of the two
+with a greater self-supervised loss. 27, 45 and 45 minutes on two CPU cores.
 
 Differences from soundstream_speech:
   train.start_from          a model of soundstream_speech; all of it is trained
@@ -23,7 +27,7 @@ Differences from soundstream_speech:
                             order; that of the discriminators is 50 times smaller, but lies in all samples, where 85 %
                             of the energy of the mel loss's lies in the quieter half
   optimizer.learning_rate   with twice this rate the scores of the start are not reached again for hundreds of steps
-  msstft_power              in `second`, compressed magnitudes, with which discriminators process pauses
+  msstft_power              in `second` and `third`, compressed magnitudes, with which discriminators process pauses
   self_supervised_noise     without it, most of the gradient lies in pauses
 """
 
@@ -35,8 +39,8 @@ from codax.config.recipe_files import load_recipe
 
 def get_config(variant: str = "first") -> Config:
     config = load_recipe(Path(__file__).with_name("soundstream_speech.py"))
-    if variant not in ("first", "second"):
-        raise ConfigError(f"variant {variant!r}: must be first or second")
+    if variant not in ("first", "second", "third"):
+        raise ConfigError(f"variant {variant!r}: must be first, second or third")
     config.name = "soundstream_speech_adversarial"
     config.model.noise_channels = 32
 
@@ -89,10 +93,12 @@ def get_config(variant: str = "first") -> Config:
     train.eval_every = 1_200
     train.eval_batches = 4
     train.checkpoint_every = 500
-    if variant == "second":
-        train.start_from = "runs/adversarial-1/export"
-        train.steps, train.eval_every = 6_000, 1_000
+    if variant != "first":
+        train.start_from = "runs/adversarial-1/export" if variant == "second" else "runs/adversarial-12"
+        train.steps, train.eval_every = 6_000, 2_000
         discriminator.msstft_windows = (2048, 1024, 512, 256)
         discriminator.msstft_power = 0.5
         loss.waveform, loss.spectral, loss.adversarial, loss.feature = 20.0, 15.0, 3.0, 6.0
+    if variant == "third":
+        loss.spectral, loss.self_supervised, loss.adversarial, loss.feature = 20.0, 60.0, 2.0, 4.0
     return config
