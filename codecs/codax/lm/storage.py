@@ -1,4 +1,7 @@
-"""A language model as a folder: lm.json, lm.safetensors (trained weights) and lm_integer.safetensors (for coding)."""
+"""A language model as a folder: lm.json, lm.safetensors (trained weights) and lm_integer.safetensors (for coding).
+
+Models with a layout have no integers: entropy coding needs all codes of a frame at once.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,14 @@ def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
       CodaxError: the folder cannot be written, or the weights exceed the range of the integer arithmetic.
     """
     weights = lm.flat()
-    integers = quantize(weights, lm.config, block_frames(codec))
     described = {"codec": codec.name, "lm": lm.config.to_dict()}
     files: dict[str, bytes | str] = {
         _WEIGHTS: safetensors_bytes(weights, format="codax"),
-        _INTEGERS: safetensors_bytes(integers, format="codax"),
         _CONFIG: json.dumps(described, indent=2) + "\n",
     }
+    if not lm.config.layout:
+        integers = quantize(weights, lm.config, block_frames(codec))
+        files[_INTEGERS] = safetensors_bytes(integers, format="codax")
     write_folder(folder, files, kind="language model")
 
 
@@ -51,27 +55,30 @@ def has_lm(folder: str | Path) -> bool:
     return (Path(folder) / _CONFIG).is_file()
 
 
-def load_config(folder: str | Path) -> LMConfig:
-    """Reads lm.json. Raises ModelError naming it."""
+def load_config(folder: str | Path, *, coding: bool = False) -> LMConfig:
+    """Reads lm.json. Raises ModelError naming it, with `coding` also if the model cannot code files."""
     path = Path(folder) / _CONFIG
     values = strict_json.read_object(path, "description of a language model", ModelError)
     try:
-        return LMConfig.from_dict(values["lm"])
+        config = LMConfig.from_dict(values["lm"])
+        if coding and config.layout:
+            raise ModelError(f"a language model with the layout {config.layout} cannot code files")
+        return config
     except KeyError as error:
         raise ModelError(f"{path}: not the description of a language model ({error})") from error
     except CodaxError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
-def load_lm(folder: str | Path) -> LM:
-    """Loads the trained weights. Raises ModelError naming the file and the reason."""
-    path = Path(folder) / _WEIGHTS
-    return from_weights(read_safetensors(path), load_config(folder), path)
+def load_lm(folder: str | Path, *, coding: bool = False) -> LM:
+    """Loads the trained weights. Raises ModelError as `load_config`, or naming the file and the reason."""
+    path, config = Path(folder) / _WEIGHTS, load_config(folder, coding=coding)
+    return from_weights(read_safetensors(path), config, path)
 
 
 def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
     """Loads the config and the arrays of `lm.quantize`. Raises ModelError naming the file and the reason."""
-    path, config = Path(folder) / _INTEGERS, load_config(folder)
+    path, config = Path(folder) / _INTEGERS, load_config(folder, coding=True)
     arrays = read_safetensors(path)
     check_size(arrays, config, path)
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1
