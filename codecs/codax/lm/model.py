@@ -7,6 +7,9 @@ other.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -61,3 +64,12 @@ def laid_out(codes: jax.Array, config: LMConfig) -> jax.Array:
 def frames_of(steps: jax.Array, config: LMConfig) -> jax.Array:
     """Inverts `laid_out`: int32 [batch, steps, codebooks] -> [batch, frames, codebooks]."""
     return layout(config.layout).invert(steps) if config.layout else steps
+
+
+def bits_of_codes(model: LanguageModel, params: Any, codes: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
+    """Cross-entropy of codes int32 [batch, frames, codebooks]: bits [batch, steps, codebooks], 0 without a code."""
+    steps = laid_out(codes, model.config)
+    logits = model.apply({"params": params}, previous_codes(steps), offset)
+    assert isinstance(logits, jax.Array)
+    chosen = jnp.take_along_axis(logits, jnp.maximum(steps, 0)[..., None], -1)[..., 0]
+    return jnp.where(steps >= 0, jax.nn.logsumexp(logits, axis=-1) - chosen, 0.0) / math.log(2)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.lm.config import LMConfig
@@ -27,19 +29,22 @@ def block_frames(config: Config) -> int:
     return max(1, round(BLOCK_SECONDS * config.frame_rate))
 
 
-def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
+def save_lm(lm: LM, codec: Config, folder: str | Path, *, codec_hash: bytes = b"") -> None:
     """Writes the folder, each file atomically.
 
     Args:
       lm: language model.
       codec: config of the codec whose codes it predicts.
       folder: target; created if it does not exist.
+      codec_hash: of the codec whose codes it learned, if known.
 
     Raises:
       CodaxError: the folder cannot be written, or the weights exceed the range of the integer arithmetic.
     """
     weights = lm.flat()
-    described = {"codec": codec.name, "lm": lm.config.to_dict()}
+    described: dict[str, Any] = {"codec": codec.name, "lm": lm.config.to_dict()}
+    if codec_hash:
+        described["codec_hash"] = codec_hash.hex()
     files: dict[str, bytes | str] = {
         _WEIGHTS: safetensors_bytes(weights, format="codax"),
         _CONFIG: json.dumps(described, indent=2) + "\n",
@@ -57,8 +62,7 @@ def has_lm(folder: str | Path) -> bool:
 
 def load_config(folder: str | Path, *, coding: bool = False) -> LMConfig:
     """Reads lm.json. Raises ModelError naming it, with `coding` also if the model cannot code files."""
-    path = Path(folder) / _CONFIG
-    values = strict_json.read_object(path, "description of a language model", ModelError)
+    path, values = _described(folder)
     try:
         config = LMConfig.from_dict(values["lm"])
         if coding and config.layout:
@@ -68,6 +72,19 @@ def load_config(folder: str | Path, *, coding: bool = False) -> LMConfig:
         raise ModelError(f"{path}: not the description of a language model ({error})") from error
     except CodaxError as error:
         raise ModelError(f"{path}: {error}") from error
+
+
+def _described(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The path of lm.json and its contents."""
+    path = Path(folder) / _CONFIG
+    return path, strict_json.read_object(path, "description of a language model", ModelError)
+
+
+def check_codec(folder: str | Path, codec: Codec) -> None:
+    """Raises ModelError if the language model in a folder states that it learned the codes of another codec."""
+    path, values = _described(folder)
+    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex()):
+        raise ModelError(f"{path}: learned codes of the codec with hash {stated!s:.40}, not {codec.hash.hex()}")
 
 
 def load_lm(folder: str | Path, *, coding: bool = False) -> LM:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from codax.codec import shipped
 from codax.config import Config, presets
 from codax.errors import CodaxError
 from codax.teachers.open import open_differentiable
@@ -83,7 +83,7 @@ def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 def _with_codec(config: Config) -> tuple[Config, list[str]]:
     """The config of a language model with the network and quantizer of its codec; weights are not read."""
-    folder = Path(config.lm.codec)
+    folder = shipped.find(config.lm.codec)
     notes = []
     if (folder / "config.json").is_file():
         codec = Config.load(folder / "config.json")

@@ -2,7 +2,7 @@
 
 A token data set of short clips has few sequences of several seconds, and padding would teach silence. Here a clip, or a
 random crop of a longer one, is followed by random clips with the same speaker (or language, if only that is known).
-Clips of which neither is known count as one voice.
+Clips without both count as one voice.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from codax.data.batches import Batches
 from codax.dsp.distances import rms_scale
 from codax.errors import CodaxError
 from codax.lm.config import LMConfig
-from codax.lm.model import LanguageModel, laid_out, previous_codes
+from codax.lm.model import LanguageModel, bits_of_codes
 from codax.lm.predictor import LM
 from codax.lm.storage import has_lm, save_lm
 from codax.tokens.packing import Packed, packed_batches, validation_codes
@@ -33,8 +33,6 @@ from codax.training.randomness import Purpose, global_size, make_key, shard_of
 from codax.training.reporting import Log
 from codax.training.state import TrainState, parameter_count, update_ema
 from codax.training.step import Batch, Metrics, Phase, Step, keep_if_finite
-
-_LN2 = float(np.log(2.0))
 
 
 def with_codec(config: Config) -> tuple[Config, Codec]:
@@ -69,12 +67,8 @@ def init_state(config: Config) -> TrainState:
 
 def bits_per_code(model: LanguageModel, params: Any, codes: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
     """Mean cross-entropy per code of each codebook: codes int32 [batch, frames, codebooks] -> bits [codebooks]."""
-    steps = laid_out(codes, model.config)
-    logits = model.apply({"params": params}, previous_codes(steps), offset)
-    assert isinstance(logits, jax.Array)
-    chosen = jnp.take_along_axis(logits, jnp.maximum(steps, 0)[..., None], -1)[..., 0]
-    nats = jnp.where(steps >= 0, jax.nn.logsumexp(logits, axis=-1) - chosen, 0.0)
-    return jnp.sum(nats, axis=(0, 1)) / (codes.shape[0] * codes.shape[1] * _LN2)
+    bits = bits_of_codes(model, params, codes, offset)
+    return jnp.sum(bits, axis=(0, 1)) / (codes.shape[0] * codes.shape[1])
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
@@ -203,7 +197,8 @@ class LanguageEvaluator:
 
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""
-        save_lm(LM(self._lm, jax.device_get(state.average)), self._config, self._workdir / folder)
+        lm = LM(self._lm, jax.device_get(state.average))
+        save_lm(lm, self._codec.config, self._workdir / folder, codec_hash=self._codec.hash)
 
     def has_export(self) -> bool:
         return has_lm(self._workdir / EXPORT_FOLDER)
