@@ -31,7 +31,7 @@ from codax.evaluation.statistics import Interval, mean_interval, ratio_interval,
 from codax.lm.model import LanguageModel, bits_of_codes
 from codax.lm.predictor import LM
 from codax.lm.sampling import extend
-from codax.metrics import intelligibility, recognizers, speakers, wer
+from codax.metrics import intelligibility, recognizers, registry, speakers, wer
 from codax.metrics.signals import MetricError
 from codax.runtime.program import program
 from codax.storage.files import write_whole
@@ -185,6 +185,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    if options.clips > 0:
+        registry.select(("speaker", "dnsmos", "wer"))  # checks that their packages are installed
     lm, codec = open_models(options.lm, options.model)
     if TokenDataset(options.tokens).about["hash"] != codec.hash.hex():
         raise CodaxError(f"{options.tokens}: has tokens of another model than {codec.model_id}")
