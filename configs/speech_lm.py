@@ -27,9 +27,9 @@ def get_config() -> Config:
     lm.offset_seconds = 10.0  # so that continuations may be longer than the training sequences
 
     optimizer = config.optimizer
-    optimizer.learning_rate = 5e-4
+    optimizer.learning_rate = 7e-4
     optimizer.beta1, optimizer.beta2 = 0.9, 0.98
-    optimizer.warmup_steps = 400
+    optimizer.warmup_steps = 200
     optimizer.schedule = "cosine"
     optimizer.final_fraction = 0.05
     optimizer.clip_norm = 1.0
