@@ -15,8 +15,8 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; the self-supervised lo
 
 This trained the shipped model `soundstream-speech`, whose card has the lists of utterances, how the data are built, and
 the training of `runs/soundstream-speech-2/export`, which `first` starts from. `second` continues it with one more and
-longer window, compressed magnitudes, and a greater share of the discriminators. `third` continues the average of the two
-with a greater self-supervised loss. 27, 45 and 45 minutes on two CPU cores.
+longer window, compressed magnitudes, and a greater share of the discriminators. `third` continues the average of the
+two with a greater self-supervised loss. 27, 45 and 45 minutes on two CPU cores.
 
 Differences from soundstream_speech:
   train.start_from          a model of soundstream_speech; all of it is trained

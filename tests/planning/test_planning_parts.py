@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config
+from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
 from codax.nets.conv import default_lowering
-from codax.planning.abstract_step import heaviest_phase
+from codax.planning.abstract_step import abstract_step, heaviest_phase
 from codax.planning.chips import CHIPS, GIB, roofline
 from codax.planning.collectives import Exchange, collectives
 from codax.planning.compiling import Compiled, Memory, TooBig, parse_memory
@@ -20,6 +22,7 @@ from codax.planning.plan import Plan, advice, as_values
 from codax.planning.search import Largest, largest
 from codax.planning.targets import Target, open_target
 from codax.runtime.platforms import platform, tracing_for
+from codax.training.parallel import Parallel
 from codax.training.step import Phase
 
 PROGRAM = """
@@ -145,3 +148,10 @@ def test_without_libtpu_one_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "libtpu" else actual(name))
     with pytest.raises(CodaxError, match=r'libtpu, .* is not installed: pip install "codax\[plan\]"'):
         open_target("v5e:4x4")
+
+
+def test_the_codec_of_a_language_model_may_be_a_shipped_one() -> None:
+    config = load_recipe(Path(__file__).parents[2] / "configs" / "speech_lm.py")
+    step = abstract_step(config, Parallel(), 2)
+    assert step.batch["codes"].shape == (2 * jax.device_count(), 300, 8)
+    assert step.state.generator["kernel"].shape == (256, 8, 1024)

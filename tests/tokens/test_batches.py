@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 from codax import tokens
 from codax.errors import CodaxError
+from codax.tokens import shards
 from codax.tokens.batches import batches, collate
 
 VOCABULARY = tokens.Vocabulary((32, 32, 32))
@@ -76,3 +80,15 @@ def test_a_dataset_of_hugging_face_holds_records(records: list[dict]) -> None:
         strict=True,
     ):
         np.testing.assert_array_equal(theirs["tokens"], ours["tokens"])
+
+
+def test_threads_read_parquet_shards_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    about = {"length": 320, "sample_rate": 16_000, "channels": 1, "frame_rate": 50.0}
+    rows = [{"id": str(i), "codes": np.full((40, 3), i, np.int16), **about} for i in range(20 * shards.ROWS)]
+    shards.write(tmp_path / "x.parquet", "parquet", rows, tmp_path, "00")
+    _, read = shards.open_shard(tmp_path / "x.parquet", "parquet", "00")
+    order = np.random.default_rng(0).integers(0, len(rows), 1000)
+    with ThreadPoolExecutor(8) as pool:
+        for i, record in zip(order, pool.map(read, map(int, order)), strict=True):
+            np.testing.assert_array_equal(record["codes"], rows[i]["codes"])

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from codax.config.checks import Check
 from codax.config.section import Section
 
 
@@ -13,10 +14,18 @@ class LanguageModelConfig(Section):
     path: ClassVar[str] = "lm"
 
     codec: str = ""  # the codec, as `codax.load` takes it; "" = train a codec instead
+    tokens: str = ""  # token data set of the codec to train on (`codax tokenize`); "" = encode data.source
     codebooks: int = 0  # number of first codebooks that it models; 0 = all
+    # Layout of the codes: "" (all codes of a frame at once, for entropy coding), "delay" or "acoustic_delay".
+    layout: str = ""
     dim: int = 200
     layers: int = 5
     heads: int = 8
     hidden: int = 800  # channels of the feed-forward layers
     past_seconds: float = 3.5  # context of a frame
     offset_seconds: float = 0.0  # training sequences begin at a random position up to this
+
+    def checks(self) -> list[Check]:
+        return [
+            Check(not self.tokens or bool(self.codec), "tokens", "empty without lm.codec, the codec that made them")
+        ]

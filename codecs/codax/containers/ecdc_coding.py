@@ -158,7 +158,7 @@ def _arithmetic(lm: str | os.PathLike[str]) -> Any:
     from codax.interop.encodec_lm_torch import TorchLM
     from codax.lm.storage import load_lm
 
-    return TorchLM(load_lm(Path(lm)))
+    return TorchLM(load_lm(Path(lm), coding=True))
 
 
 def with_channels(signal: np.ndarray, channels: int) -> np.ndarray:

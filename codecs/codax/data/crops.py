@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,14 @@ _SPEED_STEPS = 200
 _log = logging.getLogger(__name__)
 
 
+class Lengths(Protocol):
+    """A list of examples whose lengths are known."""
+
+    def __len__(self) -> int: ...
+
+    def frames(self, index: int) -> int: ...
+
+
 class Windows:
     """Random access to the segments of a source: item i is the index of the example that holds segment i.
 
@@ -32,7 +40,7 @@ class Windows:
       examples: indices of the examples to cut from; None = all.
     """
 
-    def __init__(self, source: Source, samples: int, examples: Sequence[int] | None = None):
+    def __init__(self, source: Lengths, samples: int, examples: Sequence[int] | None = None):
         self._examples = range(len(source)) if examples is None else examples
         counts = [max(1, round(source.frames(i) / samples)) for i in self._examples]
         self._ends = np.cumsum(counts)

@@ -12,6 +12,8 @@ Examples of several named sources (`data.mixture.sources`) are made by `codax.da
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import grain
 import numpy as np
@@ -26,6 +28,14 @@ from codax.data.sources.spec import Source, open_source
 from codax.storage.digests import sha256
 
 _log = logging.getLogger(__name__)
+
+
+class Identified(Protocol):
+    """A list of examples, and a hash of it."""
+
+    def __len__(self) -> int: ...
+
+    def digest(self) -> str: ...
 
 
 class Cropper:
@@ -136,6 +146,18 @@ def training_batches(
     seed = config.seed if seed is None else seed
     sequence = mixtures.mixed if config.data.mixture.sources else _single
     examples, sources = sequence(config, split, seed)
+    return shared_batches(config, examples, sources, batch_size_per_process, process_index, process_count)
+
+
+def shared_batches(
+    config: Config,
+    examples: grain.MapDataset[Batch],
+    sources: Sequence[Identified],
+    batch_size_per_process: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+    """Returns the resumable batches of an endless sequence of examples, which is read from these sources."""
     # Processes take batches in turn: together they form the batch of a single process, in the same order.
     dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
     # Examples are batched before the read-ahead threads, so that Grain's overhead per element is paid once per batch.
@@ -166,13 +188,26 @@ def validation_batches(
     """
     source, cropper = _open(config, split, training=False)
     windows = Windows(source, config.segment_samples)
+    return fixed_batches(config, windows, cropper, batch_size_per_process, num_batches, process_index, process_count)
+
+
+def fixed_batches(
+    config: Config,
+    windows: Windows,
+    example: Callable[[int, np.random.Generator], Batch],
+    batch_size_per_process: int,
+    num_batches: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> list[Batch]:
+    """Returns `num_batches` (`train.eval_batches`) batches of evenly spaced windows, the same at every call."""
     count = config.train.eval_batches if num_batches is None else num_batches
     total = count * batch_size_per_process * process_count
     examples = [
-        cropper(windows[k * len(windows) // total], np.random.default_rng((config.data.split_seed, k)))
+        example(windows[k * len(windows) // total], np.random.default_rng((config.data.split_seed, k)))
         for k in range(process_index, total, process_count)
     ]
     return [
-        {key: np.stack([example[key] for example in examples[i : i + batch_size_per_process]]) for key in examples[0]}
+        {key: np.stack([each[key] for each in examples[i : i + batch_size_per_process]]) for key in examples[0]}
         for i in range(0, len(examples), batch_size_per_process)
     ]

@@ -7,6 +7,9 @@ import dataclasses
 from codax.config import Config
 from codax.config.parsing import build
 from codax.errors import ConfigError
+from codax.tokens.layouts import LAYOUTS as TOKEN_LAYOUTS
+
+LAYOUTS = ("", *(name for name, layout in TOKEN_LAYOUTS.items() if layout.parallel))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +24,7 @@ class LMConfig:
     hidden: int = 800  # channels of the feed-forward layers
     past_context: int = 262  # previous frames that a frame attends to
     period: float = 10_000.0  # longest wavelength of the position embeddings, in frames, divided by 2 pi
+    layout: str = ""  # one of `LAYOUTS`: the order in which the codes are predicted
 
     def validate(self) -> LMConfig:
         """Returns self. Raises `ConfigError` naming the first invalid field."""
@@ -34,6 +38,9 @@ class LMConfig:
         for field, most in (("past_context", 1 << 16), ("codebooks", 255)):
             if getattr(self, field) > most:
                 raise ConfigError(f"config field lm.{field} = {getattr(self, field)}: must be at most {most}")
+        if self.layout not in LAYOUTS:
+            names = ", ".join(repr(name) for name in LAYOUTS)
+            raise ConfigError(f"config field lm.layout = {self.layout!r}: must be one of {names}")
         if self.period <= 0:
             raise ConfigError(f"config field lm.period = {self.period}: must be positive")
         return self
@@ -73,4 +80,5 @@ class LMConfig:
             heads=lm.heads,
             hidden=lm.hidden,
             past_context=int(lm.past_seconds * config.frame_rate),
+            layout=lm.layout,
         ).validate()

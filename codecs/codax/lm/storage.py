@@ -1,12 +1,17 @@
-"""A language model as a folder: lm.json, lm.safetensors (trained weights) and lm_integer.safetensors (for coding)."""
+"""A language model as a folder: lm.json, lm.safetensors (trained weights) and lm_integer.safetensors (for coding).
+
+Models with a layout have no integers: entropy coding needs all codes of a frame at once.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.lm.config import LMConfig
@@ -24,25 +29,29 @@ def block_frames(config: Config) -> int:
     return max(1, round(BLOCK_SECONDS * config.frame_rate))
 
 
-def save_lm(lm: LM, codec: Config, folder: str | Path) -> None:
+def save_lm(lm: LM, codec: Config, folder: str | Path, *, codec_hash: bytes = b"") -> None:
     """Writes the folder, each file atomically.
 
     Args:
       lm: language model.
       codec: config of the codec whose codes it predicts.
       folder: target; created if it does not exist.
+      codec_hash: of the codec whose codes it learned, if known.
 
     Raises:
       CodaxError: the folder cannot be written, or the weights exceed the range of the integer arithmetic.
     """
     weights = lm.flat()
-    integers = quantize(weights, lm.config, block_frames(codec))
-    described = {"codec": codec.name, "lm": lm.config.to_dict()}
+    described: dict[str, Any] = {"codec": codec.name, "lm": lm.config.to_dict()}
+    if codec_hash:
+        described["codec_hash"] = codec_hash.hex()
     files: dict[str, bytes | str] = {
         _WEIGHTS: safetensors_bytes(weights, format="codax"),
-        _INTEGERS: safetensors_bytes(integers, format="codax"),
         _CONFIG: json.dumps(described, indent=2) + "\n",
     }
+    if not lm.config.layout:
+        integers = quantize(weights, lm.config, block_frames(codec))
+        files[_INTEGERS] = safetensors_bytes(integers, format="codax")
     write_folder(folder, files, kind="language model")
 
 
@@ -51,27 +60,42 @@ def has_lm(folder: str | Path) -> bool:
     return (Path(folder) / _CONFIG).is_file()
 
 
-def load_config(folder: str | Path) -> LMConfig:
-    """Reads lm.json. Raises ModelError naming it."""
-    path = Path(folder) / _CONFIG
-    values = strict_json.read_object(path, "description of a language model", ModelError)
+def load_config(folder: str | Path, *, coding: bool = False) -> LMConfig:
+    """Reads lm.json. Raises ModelError naming it, with `coding` also if the model cannot code files."""
+    path, values = _described(folder)
     try:
-        return LMConfig.from_dict(values["lm"])
+        config = LMConfig.from_dict(values["lm"])
+        if coding and config.layout:
+            raise ModelError(f"a language model with the layout {config.layout} cannot code files")
+        return config
     except KeyError as error:
         raise ModelError(f"{path}: not the description of a language model ({error})") from error
     except CodaxError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
-def load_lm(folder: str | Path) -> LM:
-    """Loads the trained weights. Raises ModelError naming the file and the reason."""
-    path = Path(folder) / _WEIGHTS
-    return from_weights(read_safetensors(path), load_config(folder), path)
+def _described(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The path of lm.json and its contents."""
+    path = Path(folder) / _CONFIG
+    return path, strict_json.read_object(path, "description of a language model", ModelError)
+
+
+def check_codec(folder: str | Path, codec: Codec) -> None:
+    """Raises ModelError if the language model in a folder states that it learned the codes of another codec."""
+    path, values = _described(folder)
+    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex()):
+        raise ModelError(f"{path}: learned codes of the codec with hash {stated!s:.40}, not {codec.hash.hex()}")
+
+
+def load_lm(folder: str | Path, *, coding: bool = False) -> LM:
+    """Loads the trained weights. Raises ModelError as `load_config`, or naming the file and the reason."""
+    path, config = Path(folder) / _WEIGHTS, load_config(folder, coding=coding)
+    return from_weights(read_safetensors(path), config, path)
 
 
 def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
     """Loads the config and the arrays of `lm.quantize`. Raises ModelError naming the file and the reason."""
-    path, config = Path(folder) / _INTEGERS, load_config(folder)
+    path, config = Path(folder) / _INTEGERS, load_config(folder, coding=True)
     arrays = read_safetensors(path)
     check_size(arrays, config, path)
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1

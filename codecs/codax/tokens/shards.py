@@ -14,6 +14,7 @@ import io
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,17 +91,22 @@ def _write_array_records(path: Path, rows: Sequence[Record], work: Path, model: 
 def _open_parquet(path: Path, model: str) -> tuple[int, Reader]:
     pa = parquet()
     groups: dict[int, list[Record]] = {}  # the group of the last read
+    lock = threading.Lock()  # Grain reads with several threads, and a ParquetFile is for one at a time
+
+    def group(number: int) -> list[Record]:
+        with lock:
+            if number not in groups:
+                try:
+                    rows = _parquet_rows(file.read_row_group(number, use_threads=False))
+                except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+                    raise CodaxError(f"{path}: damaged ({_first_line(error)})") from error
+                groups.clear()
+                groups[number] = rows
+            return groups[number]
 
     def read(index: int) -> Record:
         number, row = divmod(index, ROWS)
-        rows = groups.get(number)
-        if rows is None:
-            try:
-                rows = _parquet_rows(file.read_row_group(number, use_threads=False))
-            except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-                raise CodaxError(f"{path}: damaged ({_first_line(error)})") from error
-            groups.clear()
-            groups[number] = rows
+        rows = group(number)
         if row >= len(rows):
             raise CodaxError(f"{path}: damaged (a row group has {len(rows)} rows)")
         return dict(rows[row])

@@ -16,13 +16,16 @@ import optax
 from codax.codec.codec import Codec
 from codax.codec.microbatches import mean_value_and_grad
 from codax.config import Config
-from codax.data.pipeline import validation_batches
+from codax.data import pipeline
+from codax.data.batches import Batches
 from codax.dsp.distances import rms_scale
+from codax.errors import CodaxError
 from codax.interop.models import load
 from codax.lm.config import LMConfig
-from codax.lm.model import LanguageModel, previous_codes
+from codax.lm.model import LanguageModel, bits_of_codes
 from codax.lm.predictor import LM
 from codax.lm.storage import has_lm, save_lm
+from codax.tokens.packing import Packed, packed_batches, validation_codes
 from codax.training.evaluator import EXPORT_FOLDER
 from codax.training.optimizers import make_optimizers
 from codax.training.parallel import Parallel, mean_over
@@ -30,8 +33,6 @@ from codax.training.randomness import Purpose, global_size, make_key, shard_of
 from codax.training.reporting import Log
 from codax.training.state import TrainState, parameter_count, update_ema
 from codax.training.step import Batch, Metrics, Phase, Step, keep_if_finite
-
-_LN2 = float(np.log(2.0))
 
 
 def with_codec(config: Config) -> tuple[Config, Codec]:
@@ -65,11 +66,9 @@ def init_state(config: Config) -> TrainState:
 
 
 def bits_per_code(model: LanguageModel, params: Any, codes: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
-    """Mean cross-entropy per code of each codebook: codes int32 [batch, time, codebooks] -> bits [codebooks]."""
-    logits = model.apply({"params": params}, previous_codes(codes), offset)
-    assert isinstance(logits, jax.Array)
-    chosen = jnp.take_along_axis(logits, codes[..., None], -1)[..., 0]
-    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - chosen, axis=(0, 1)) / _LN2
+    """Mean cross-entropy per code of each codebook: codes int32 [batch, frames, codebooks] -> bits [codebooks]."""
+    bits = bits_of_codes(model, params, codes, offset)
+    return jnp.sum(bits, axis=(0, 1)) / (codes.shape[0] * codes.shape[1])
 
 
 def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
@@ -117,8 +116,30 @@ def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
     return lambda phase: mapped.compile(make_step(config, phase, mapped.axis))
 
 
+def open_tokens(config: Config, codec: Codec, split: str) -> Packed:
+    """Opens the token data set `lm.tokens`. Raises CodaxError, also if another codec made it."""
+    frames = config.segment_samples // config.hop
+    packed = Packed(config.lm.tokens, split, frames, LMConfig.of_recipe(config).codebooks)
+    about = packed.records.about
+    if about["hash"] != codec.hash.hex():
+        raise CodaxError(
+            f"{config.lm.tokens}: has tokens of {about['model']} with hash {about['hash']}, lm.codec is "
+            f"{codec.model_id} with hash {codec.hash.hex()}"
+        )
+    return packed
+
+
+def training_batches(config: Config, codec: Codec, *, split: str, **share: Any) -> Batches:
+    """Returns the batches of `data.pipeline.training_batches`, or codes of the token data set `lm.tokens`."""
+    if config.lm.tokens:
+        return packed_batches(open_tokens(config, codec, split), config, **share)
+    return pipeline.training_batches(config, split=split, **share)
+
+
 def add_codes(config: Config, codec: Codec, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Encodes the audio of a batch to the codes that the step takes, on one device."""
+    """Encodes the audio of a batch to the codes that the step takes, on one device; stored codes are unchanged."""
+    if "codes" in batch:
+        return batch
     audio = batch["audio"]
     if config.model.normalize:
         audio = audio / rms_scale(audio)[:, None, None]
@@ -167,14 +188,17 @@ class LanguageEvaluator:
         """Writes nothing."""
 
     def _validation_codes(self) -> list[np.ndarray]:
-        if self._validation is None:
-            batches = validation_batches(self._config, batch_size_per_process=self._config.train.batch_size)
+        if self._validation is None and self._config.lm.tokens:
+            self._validation = validation_codes(open_tokens(self._config, self._codec, "validation"), self._config)
+        elif self._validation is None:
+            batches = pipeline.validation_batches(self._config, batch_size_per_process=self._config.train.batch_size)
             self._validation = [add_codes(self._config, self._codec, batch)["codes"] for batch in batches]
         return self._validation
 
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""
-        save_lm(LM(self._lm, jax.device_get(state.average)), self._config, self._workdir / folder)
+        lm = LM(self._lm, jax.device_get(state.average))
+        save_lm(lm, self._codec.config, self._workdir / folder, codec_hash=self._codec.hash)
 
     def has_export(self) -> bool:
         return has_lm(self._workdir / EXPORT_FOLDER)

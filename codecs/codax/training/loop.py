@@ -75,7 +75,8 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             write_config(workdir, config)
 
         # ---- Data ---------------------------------------------------------------------------------------------------
-        data = training_batches(
+        make_batches = training_batches if codec is None else functools.partial(language.training_batches, codec=codec)
+        data = make_batches(
             config,
             split="train",
             batch_size_per_process=local_batch,
@@ -182,7 +183,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
 
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:
-    source = ", ".join(config.data.mixture.specs.values()) or config.data.source
+    source = config.lm.tokens or ", ".join(config.data.mixture.specs.values()) or config.data.source
     return f"{source}: no batch for {config.data.timeout_seconds:g} s (data.timeout_seconds); {checkpoints.kept()}"
 
 
