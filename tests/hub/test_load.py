@@ -210,6 +210,13 @@ def test_files_and_folders_here_come_first(hub: Hub, tiny: Repo, tmp_path: Path,
     assert hub.requests == []
 
 
+def test_without_the_library_the_message_names_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert "models of the hub need huggingface_hub: pip install 'codax[hub]'" in refusal("me/tiny")
+    codax.load(shipped.DEFAULT)
+
+
 @pytest.mark.parametrize("of_file", [False, True])
 def test_folders_and_files_of_other_projects_are_converted_once(of_file: bool, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))

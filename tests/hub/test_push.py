@@ -14,6 +14,7 @@ from codax import audio
 from codax.codec.codec import Codec
 from codax.codec.folder import write_model
 from codax.errors import CodaxError
+from codax.evaluation.codecs import find_models
 from codax.interop import formats, models
 from command import run  # noqa: F401 (a fixture)
 from huggingface_hub import constants
@@ -168,6 +169,7 @@ def test_every_command_takes_names_of_the_hub(
         assert run(*command)[::2] == (0, ""), command
     assert hub.requests == []
     assert Path("a.codax").read_bytes() == Path("b.codax").read_bytes()
+    assert [one.name for one in find_models(["mine=kyutai/mimi", "theirs"])] == ["mine", "mimi_8khz"]
     assert run("info", "absent.wav") == (1, "", "codax: absent.wav: no such file or folder\n")
     assert run("info", "data/absent.codax")[2] == "codax: data/absent.codax: no such file or folder\n"
     assert hub.requests == []

@@ -78,7 +78,8 @@ def _reason(error: BaseException) -> str:
                 "`hf auth login`)"
             )
         if isinstance(one, errors.HfHubHTTPError):
-            return f"{constants.ENDPOINT} refuses ({one.response.status_code}: {one.server_message or _line(one)})"
+            text = " ".join((one.server_message or one.response.reason_phrase).split())[:300]
+            return f"{constants.ENDPOINT} refuses ({one.response.status_code}: {text})"
         if any(kind.__name__ == "TransportError" for kind in type(one).__mro__):  # of the HTTP client
             return f"no connection to {constants.ENDPOINT} ({_line(one)})"
         if isinstance(one, OSError) and one.strerror:

@@ -130,7 +130,7 @@ def _from_file(path: Path, state: Mapping[str, Any] | None) -> _Imported:
     return config, encodec.to_codax(arrays, config, encodec.NATIVE), path
 
 
-_ORDER = (*_WEIGHTS, *(f"{name}{INDEX}" for name in _WEIGHTS), speechtokenizer.WEIGHTS)
+_ORDER = (*(f"{name}{suffix}" for name in _WEIGHTS for suffix in ("", INDEX)), speechtokenizer.WEIGHTS)
 
 
 def weights_among(names: Collection[str]) -> list[str]:
