@@ -5,9 +5,12 @@ pip install torch==2.13.0 transformers
 
 from __future__ import annotations
 
+import json
+
 import jax
 import numpy as np
 import pytest
+from codax.teachers.ctc import CtcNetwork, text_of
 from codax.teachers.hubert import HubertTeacher, hidden_states, load
 from codax.teachers.xvector import XVectors
 
@@ -95,3 +98,18 @@ def test_x_vectors(tmp_path, weighted: bool) -> None:
         with torch.no_grad():
             expected = model(torch.from_numpy(normed)[None]).embeddings[0].numpy()
         assert np.linalg.norm(network(audio) - expected) / np.linalg.norm(expected) < 1e-4
+
+
+def test_letters(tmp_path) -> None:
+    """The best letter of every frame, of the size of facebook/hubert-large-ls960-ft."""
+    torch.manual_seed(0)
+    config = transformers.HubertConfig(**LARGE | {"num_hidden_layers": 2, "conv_bias": True, "vocab_size": 32})
+    model = transformers.HubertForCTC(config).eval()
+    model.save_pretrained(tmp_path)
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"]
+    (tmp_path / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+    audio = np.random.default_rng(0).standard_normal(23_456).astype(np.float32)
+    normed = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+    with torch.no_grad():
+        best = model(torch.from_numpy(normed)[None]).logits[0].argmax(-1).tolist()
+    assert CtcNetwork(tmp_path)(audio) == text_of([letters[number] for number in best]) != ""

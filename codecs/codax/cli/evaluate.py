@@ -29,7 +29,7 @@ flags.DEFINE_list("metrics", list(registry.DEFAULT), f"Some of {', '.join(regist
 flags.DEFINE_string("protocol", "", f"Settings of published tables: {', '.join(protocols.names())}, or a file.")
 flags.DEFINE_list("decoded", [], "Folders with decoded files of other codecs, FOLDER or NAME=FOLDER.")
 flags.DEFINE_list("baselines", [], "Baselines, such as opus:6,amrwb:12.65,external:evs.json,anchor35.")
-flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a faster-whisper model name or folder.")
+flags.DEFINE_string("asr", "base", "Speech recogniser: base, tiny.en, or a name or folder: faster-whisper, HuBERT CTC.")
 flags.DEFINE_string("labels", "", "Folder with phone labels, ID.TextGrid or ID.phn; empty = forced alignment.")
 flags.DEFINE_integer("limit", 0, "Number of utterances, evenly spaced; 0 = all.", lower_bound=0)
 flags.DEFINE_enum("report", "quality", ["quality", "bitrates"], "Quality of models, or the rates of their files.")

@@ -144,7 +144,7 @@ def prepare(
         "phones": content.source if content else None,
         "recognizer": scorer.name if scorer else None,
         "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
-        if scorer and isinstance(asr, str)
+        if scorer and scorer.name.startswith(recognizers.WHISPER)
         else None,
     }
     about["versions"] = environment.versions()
@@ -194,7 +194,7 @@ def _other(spec: str) -> System:
 
 
 def _scorer(asr: str | Recognizer) -> TextScorer:
-    recognizer = recognizers.FasterWhisper(asr) if isinstance(asr, str) else asr
+    recognizer = recognizers.open_recognizer(asr) if isinstance(asr, str) else asr
     if isinstance(asr, str):
         recognizer = recognizers.CachedRecognizer(recognizer, recognizers.transcript_cache())
     return TextScorer(recognizer)

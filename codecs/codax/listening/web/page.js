@@ -1,4 +1,6 @@
-// The course of the test: consent, volume, training, trials, results. Everything is kept in localStorage.
+// The course of the test: consent, volume, training, trials, results. Everything is kept in localStorage, and until the
+// tab is closed in sessionStorage too: after a reload of a file, a busy Chromium may show a page an empty localStorage.
+const STORES = ['localStorage', 'sessionStorage'];
 
 class App {
   constructor(content) {
@@ -20,14 +22,26 @@ class App {
   }
 
   stored() {
-    try { return JSON.parse(localStorage.getItem(this.key)); } catch { return null; }
+    for (const name of STORES) {
+      try {
+        const state = JSON.parse(window[name].getItem(this.key));
+        if (state) return state;
+      } catch { /* a browser may refuse one of them */ }
+    }
+    return null;
   }
 
   save() {
     this.view?.elapsed();
-    try { localStorage.setItem(this.key, JSON.stringify(this.state)); } catch {
+    const text = JSON.stringify(this.state);
+    try { sessionStorage.setItem(this.key, text); } catch { /* localStorage alone will do */ }
+    try { localStorage.setItem(this.key, text); } catch {
       this.say('This browser keeps nothing: do not reload or close the page before the end.');
     }
+  }
+
+  forget() {
+    for (const name of STORES) window[name].removeItem(this.key);
   }
 
   say(text) {
@@ -73,7 +87,7 @@ class App {
     const step = this.steps[this.state.index];
     const where = { volume: 'at the volume', training: `in training ${step.number} of ${step.of}`, trial: `at trial ${step.number} of ${step.of}`, finish: 'at the end' }[step.kind];
     const again = make('button', { type: 'button', class: 'plain', onclick: () => {
-      if (confirm('This deletes all ratings that were given so far.')) { localStorage.removeItem(this.key); this.steps = null; this.begin(); }
+      if (confirm('This deletes all ratings that were given so far.')) { this.forget(); this.steps = null; this.begin(); }
     } }, 'Start again');
     this.show('', 'Welcome back',
       make('p', {}, `Your earlier answers are here. You were ${where}.`),
