@@ -46,7 +46,7 @@ class Noise:
         rng = np.random.default_rng(int.from_bytes(sha256(audio).digest()[:8]))
         if not self._recordings:
             return transforms.fit_channels(noise.synthetic(rng, len(audio), sample_rate)[:, None], audio.shape[1])
-        recording = self._recordings[rng.integers(len(self._recordings))]
+        recording = self._recordings[int(rng.integers(len(self._recordings)))]
         samples = transforms.fit_channels(recording.audio, audio.shape[1])
         samples = transforms.loop(np.roll(samples, -rng.integers(max(1, len(samples))), axis=0), len(audio))
         if not samples.any():
