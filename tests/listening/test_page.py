@@ -178,6 +178,20 @@ def test_audio_beside_the_page(browser, material, tmp_path):
     assert "cannot be loaded. The folder audio has to lie beside the page." in browser.text()
 
 
+def test_ratings_survive_a_reload_with_an_empty_local_storage(browser, built):
+    """Which a busy Chromium shows a page of a file now and then, although the data are on disk."""
+    browser.open(built / "index.html")
+    begin(browser, 1)
+    browser.press("1", RIGHT)
+    browser.run("app.save(); Storage.prototype.setItem = () => {}; localStorage.clear();")
+    browser.reload()
+    assert "You were in training 1 of 1." in browser.text()
+    browser.click("#next")
+    browser.until("app.view")
+    assert list(browser.run("return app.view.record.scores").values()) == [51]
+    assert browser.run("return localStorage.length") == 1
+
+
 def test_abx(browser, material, tmp_path):
     out = tmp_path / "abx"
     build(material / "ref", systems_of(material), out, Plan(kind="abx", items=1, training=0), Rules())
