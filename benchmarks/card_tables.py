@@ -15,11 +15,12 @@ COLUMNS = {
     "stoi": "STOI",
     "pesq": "PESQ",
     "dnsmos": "DNSMOS",
+    "si_sdr": "SI-SDR, dB",
     "speaker": "speaker similarity",
     "level": "level, dB",
     "comb": "comb, dB",
 }
-DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3, "comb": 1}
+DIGITS = {"dwer": 1, "wer": 1, "stoi": 3, "speaker": 3, "comb": 1, "si_sdr": 1}
 
 
 def cell(metrics: dict, name: str) -> str:
