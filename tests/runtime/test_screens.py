@@ -4,6 +4,8 @@ import io
 import re
 
 import pytest
+from codax.cli.main import app
+from codax.cli.options import with_common_options
 from codax.runtime import tables
 from codax.runtime.bars import fitted
 from codax.runtime.tables import blocks
@@ -29,6 +31,8 @@ with Terminal(20_000) as terminal:
 HEAD = ["system", "kbps file", "kbps codes", *(f"measure{i} dB" for i in range(12))]
 ROWS = [[f"codec {kbps} kbps", *(f"{kbps + i / 100:.2f} ±0.05" for i in range(14))] for kbps in (6, 12, 18)]
 TABLE = f"""
+from codax.cli.main import app
+from codax.cli.options import with_common_options
 from codax.runtime import tables
 tables.show({HEAD!r}, {ROWS!r}, title="57 utterances")
 """
@@ -113,3 +117,13 @@ with Progress("evaluating", 57, unit="utterances") as progress:
     lines = [line for line in screen(run_on_terminal(code, width), width) if line]
     assert len(lines) == 1
     assert re.fullmatch(r"evaluating [━╸╺]{16} 12 of 57 utterances  left 0:00:0\d", lines[0]), lines
+
+
+def test_the_terminal_breaks_the_lines_of_help():
+    def commands(command):
+        yield command
+        for child in getattr(command, "commands", {}).values():
+            yield from commands(child)
+
+    texts = {command.name: command.help for command in commands(with_common_options(app))}
+    assert len(texts) > 20 and all("\n" not in part for text in texts.values() for part in text.split("\n\n"))

@@ -45,6 +45,12 @@ def _of_every_command(
     pass
 
 
+def _in_paragraphs(text: str) -> str:
+    """Joins the lines of every paragraph, which the terminal breaks; paragraphs with indented lines are kept."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(each if "\n " in each else each.replace("\n", " ") for each in paragraphs)
+
+
 def with_common_options(app: typer.Typer) -> Any:
     """Returns the app's command, in which it and every subcommand have --quiet and --verbose."""
     template = typer.Typer(add_completion=False)
@@ -53,6 +59,7 @@ def with_common_options(app: typer.Typer) -> Any:
 
     def extend(command: Any) -> Any:
         command.params = [*command.params, *common]
+        command.help = _in_paragraphs(command.help or "")
         for child in getattr(command, "commands", {}).values():
             extend(child)
         return command
