@@ -98,6 +98,7 @@ def test_the_commands_of_the_page(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("CODAX_CACHE", str(place / "cache"))
     _, tokenize, train, sample, evaluate = commands()
     assert tokenize[:3] == ["codax", "tokenize", "starter"] and tokenize[-1] == "speechtokenizer-speech"
     status, _, error = run("tokenize", "speech", *tokenize[3:-1], "codec", "--format", "arrayrecord")

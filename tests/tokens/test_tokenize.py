@@ -227,7 +227,8 @@ def test_every_kind_of_source_gives_the_same_codes(corpus, tmp_path):
     assert all(len(each) == 3 and each == codes["folder"] for each in codes.values()), codes.keys()
 
 
-def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_path):  # noqa: F811
+def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "out"
     status, printed, _ = run("tokenize", corpus, "--out", out, "--model", model, "--shard-mb", 1)
     assert status == 0 and f"{FILES} records" in printed and "2 skipped" in printed
@@ -237,6 +238,8 @@ def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_
     codec, samples = small_models.codec("soundstream"), audio.read(corpus / "01.wav")[0]
     audio.write(tmp_path / "decoded.wav", codec.decode(codec.encode(samples))[0], 8_000)
     assert (tmp_path / "wav" / "01.wav").read_bytes() == (tmp_path / "decoded.wav").read_bytes()
+
+    assert run("detokenize", out, "--out", tmp_path / "found", "--ids", "01")[0] == 0  # tokenize remembers its model
 
     def refused(*args: object) -> str:
         status, _, error = run(*args)
@@ -257,6 +260,11 @@ def test_the_commands_and_what_they_refuse(run, corpus, model, undisturbed, tmp_
     assert "has tokens of model" in refused("detokenize", out, "--out", tmp_path / "y", "--model", "soundstream-speech")
     assert "no record 99" in refused("detokenize", out, "--out", tmp_path / "y", "--model", model, "--ids", "99")
     assert "holds no dataset.json" in refused("detokenize", corpus, "--out", tmp_path / "y")
+    monkeypatch.setenv("CODAX_CACHE", str(tmp_path / "empty"))  # a data set's model is never downloaded by its name
+    about = json.loads((out / "dataset.json").read_text())
+    (out / "dataset.json").write_text(json.dumps({**about, "model": "owner/name"}))
+    assert "model owner/name with hash" in (error := refused("detokenize", out, "--out", tmp_path / "y"))
+    assert "is not found: name it (--model)" in error
 
 
 @pytest.mark.parametrize("form", shards.FORMATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import time
@@ -20,6 +21,7 @@ from codax.runtime import messages
 from codax.storage.files import claim_output
 
 if TYPE_CHECKING:
+    from codax.codec.codec import Codec
     from codax.tokens.dataset import TokenDataset
 
 
@@ -57,6 +59,7 @@ def tokenize_command(
     An interrupted command resumes when it is run again.
     """
     import codax
+    from codax.containers import origin
     from codax.data.shards import plan
     from codax.tokens.build import build_tokens
     from codax.tokens.dataset import read_about
@@ -76,6 +79,7 @@ def tokenize_command(
         workers=workers,
         config=DataConfig(cache_dir=cache_dir),
     )
+    origin.remember(codec)
     about, seconds = read_about(out), time.monotonic() - began
     skipped = sum(group["count"] for group in about["skipped"].values())
     messages.report(
@@ -87,7 +91,10 @@ def tokenize_command(
 def detokenize_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Token data set made by `codax tokenize`.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the WAV files, ID.wav.")],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="Default: the model that the data set names.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Default: the model that made the data set, as `codax decode` finds it."),
+    ] = "",
     ids: Annotated[str, typer.Option(help="Decode these only, comma-separated.")] = "",
     split: Annotated[str | None, typer.Option(help="Decode this split only.")] = None,
     overwrite: Overwrite = False,
@@ -111,7 +118,7 @@ def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
     from codax.tokens.decoding import decoder_for
 
     chosen = _chosen(dataset, ids)
-    decode = decoder_for(dataset, codax.load(model or dataset.about["model"]))
+    decode = decoder_for(dataset, codax.load(model) if model else _maker(dataset))
     files: dict[str, str] = {}  # name of the file -> id
 
     def write(record: dict[str, Any], name: str) -> None:
@@ -136,6 +143,21 @@ def _decode(dataset: TokenDataset, out: Path, model: str, ids: set[str]) -> int:
         for _ in in_order(pool, tasks(), running=workers + 1, ahead=1024):
             progress.advance()
     return len(files)
+
+
+def _maker(dataset: TokenDataset) -> Codec:
+    """Loads the model that made a data set. Raises CodaxError: it is not known on this machine."""
+    from codax.codec.loading import load
+    from codax.containers import origin
+
+    name, digest = dataset.about["model"], bytes.fromhex(dataset.about["hash"])
+    for folder in origin.known(digest, lambda other: other == name):
+        with contextlib.suppress(CodaxError):
+            if (codec := load(folder)).hash == digest:
+                return codec
+    raise CodaxError(
+        f"{dataset.folder}: has tokens of model {name} with hash {digest.hex()}, which is not found: name it (--model)"
+    )
 
 
 def _chosen(dataset: TokenDataset, ids: set[str]) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Finds the model that wrote a container, by the hash of its weights."""
+"""Finds the model that made a container or a token data set, by the hash of its weights: on this machine alone."""
 
 from __future__ import annotations
 
@@ -65,22 +65,27 @@ def decodes(codec: Codec, meta: Meta) -> bool:
 
 
 def candidates(meta: Meta) -> Iterator[Path]:
-    """Yields folders that may hold the model of a container, likeliest first.
+    """Yields folders that may hold the model of a container, likeliest first."""
+    return known(meta.model_hash, lambda name: stored_name(name, meta.scaled) == meta.model_id)
+
+
+def known(digest: bytes, has_name: Callable[[str], bool]) -> Iterator[Path]:
+    """Yields folders that may hold the model whose weights have a hash, likeliest first.
 
     The first is the folder of the model when this user last encoded with it. The package's own models follow, then the
-    folders of $CODAX_MODELS (separated as in $PATH), each a model or a folder of models; only those whose config.json
-    has the model's name count.
+    folders of $CODAX_MODELS (separated as in $PATH), each a model or a folder of models; only those for whose name in
+    config.json `has_name` is true.
     """
     seen = set()
-    named = (folder for folder in _searched() if stored_name(_name(folder), meta.scaled) == meta.model_id)
-    for folder in _remembered(meta.model_hash), *named:
+    named = (folder for folder in _searched() if has_name(_name(folder)))
+    for folder in _remembered(digest), *named:
         if folder is not None and folder not in seen:
             seen.add(folder)
             yield folder
 
 
 def remember(codec: Codec) -> None:
-    """Stores the folder of a model, so that its files can be decoded without naming it. Never fails."""
+    """Stores the folder of a model, so that what it encoded can be decoded without naming it. Never fails."""
     if codec.path is None:
         return
     note = {"name": codec.model_id, "path": str(Path(codec.path).resolve())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ def read_about(folder: Path) -> dict[str, Any]:
     sizes, files = about.get("codebook_sizes"), about.get("shards")
     is_sound = (
         about.get("format") in shards.FORMATS
-        and all(isinstance(about.get(name), str) for name in ("model", "hash"))
+        and isinstance(about.get("model"), str)
+        and re.fullmatch("[0-9a-f]{16}", str(about.get("hash"))) is not None
         and isinstance(about.get("splits"), dict)
         and isinstance(sizes, list)
         and bool(sizes)
@@ -113,7 +115,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         and all(_is_shard(name, facts) for name, facts in files.items())
     )
     if not is_sound:
-        raise CodaxError(f"{path}: model, format, codebook_sizes or shards are missing or wrong")
+        raise CodaxError(f"{path}: model, hash, format, codebook_sizes or shards are missing or wrong")
     return about
 
 
