@@ -47,7 +47,7 @@ $(VENV)/.installed-test: setup.py | $(BIN)/python
 train: $(VENV)/.installed
 	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
 	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation --overwrite \
-		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq --baselines=opus:6,opus:12
+		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq,dnsmos --baselines=opus:6,opus:12
 
 test: install-test lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal

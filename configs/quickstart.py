@@ -70,7 +70,7 @@ def get_config() -> Config:
     data.gain_db = (-6.0, 3.0)
 
     train = config.train
-    train.steps = 6_500
+    train.steps = 16_000
     train.batch_size = 8
     train.segment_seconds = 0.5
     train.ema_decay = 0.995
