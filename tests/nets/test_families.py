@@ -54,7 +54,7 @@ def test_what_frames_depend_on(model, facts):
 def test_initial_networks_keep_the_level(recipe):
     """The decoder of a full-depth recipe starts neither saturated nor far above speech, nor does the latent."""
     config = load_recipe(CONFIGS / f"{recipe}.py")
-    noise = 0.1 * jax.random.normal(jax.random.key(0), (1, 20 * config.model.hop, config.model.audio_channels))
+    noise = 0.1 * jax.random.normal(jax.random.key(0), (1, 4 * config.model.hop, config.model.audio_channels))
     variables, module = jax.jit(lambda: init_variables(config))(), CodecModel(config)
     latent = module.apply(variables, noise, method=CodecModel.encode_latent)
     audio = module.apply(variables, latent, method=CodecModel.decode_latent)
