@@ -8,7 +8,7 @@ frame as a switch says, without delay.
     codax encode noisy.wav speech.codax --model runs/denoise/export --denoise
 
 `--config.train.start_from` takes any other SoundStream, and `--config.data.noise_source` recordings of noise.
-Hardware and time: two CPU cores; 300 steps took 3 minutes beside other work. docs/results.md has the scores.
+Hardware and time: two CPU cores; 37 minutes beside other work. docs/results.md has the scores.
 
 From the paper: the switch at the bottleneck, here on the encoder's side, so that the codes are those of clean speech;
 peak-normalised speech and noise, which are mixed at a random gain.
