@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,9 @@ from codax.lm.predictor import LM
 from codax.lm.sampling import extend
 from codax.metrics import intelligibility, recognizers, registry, speakers, wer
 from codax.metrics.signals import MetricError
-from codax.runtime.program import program
 from codax.storage.files import write_whole
 from codax.tokens import PAD, TokenDataset
-from sample import MODEL, frames_of, open_models
+from sample import MODEL, frames_of, open_models, run
 
 MOST_SECONDS = 10.0  # of a clip, for bits per code
 RATE = 16_000  # Hz, of all metrics
@@ -207,8 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        with program():
-            main()
-    except (CodaxError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

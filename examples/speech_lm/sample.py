@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import codax
@@ -62,6 +63,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def run(main: Callable[[], None]) -> None:
+    """Runs a program; an error becomes one line and exit status 1."""
+    try:
+        with program():
+            main()
+    except (CodaxError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
 def main() -> None:
     options = arguments()
     if Path(options.out).exists():
@@ -77,8 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        with program():
-            main()
-    except (CodaxError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 import time
@@ -151,10 +150,11 @@ def _maker(dataset: TokenDataset) -> Codec:
     from codax.containers import origin
 
     name, digest = dataset.about["model"], bytes.fromhex(dataset.about["hash"])
-    for folder in origin.known(digest, lambda other: other == name):
-        with contextlib.suppress(CodaxError):
-            if (codec := load(folder)).hash == digest:
-                return codec
+    codec, _ = origin.search(
+        origin.known(digest, lambda other: other == name), lambda codec: codec.hash == digest, load
+    )
+    if codec is not None:
+        return codec
     raise CodaxError(
         f"{dataset.folder}: has tokens of model {name} with hash {digest.hex()}, which is not found: name it (--model)"
     )

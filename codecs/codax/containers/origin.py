@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,20 +43,28 @@ def find(meta: Meta, source: str | os.PathLike[str], model: Codec | str | os.Pat
                 f"{source}: encoded with {expected}, but {actual}{codec.model_id} with weights {codec.hash.hex()}"
             )
         return codec
+    codec, messages = search(candidates(meta), lambda codec: decodes(codec, meta), load)
+    if codec is not None:
+        return codec
+    tried = f" ({'; '.join(messages)})" if messages else ""
+    raise CodaxError(
+        f"{source}: encoded with {expected}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
+    )
+
+
+def search(folders: Iterable[Path], fits: Callable[[Codec], bool], load: Load) -> tuple[Codec | None, list[str]]:
+    """Returns the first model that fits, or None; and for every folder before it why it is another."""
     messages = []
-    for folder in candidates(meta):
+    for folder in folders:
         try:
             codec = load(str(folder))
         except CodaxError as error:
             messages.append(str(error))
             continue
-        if decodes(codec, meta):
-            return codec
+        if fits(codec):
+            return codec, messages
         messages.append(f"{folder} has weights {codec.hash.hex()}")
-    tried = f" ({'; '.join(messages)})" if messages else ""
-    raise CodaxError(
-        f"{source}: encoded with {expected}, which is not found{tried}: give its folder (--model, CODAX_MODELS)"
-    )
+    return None, messages
 
 
 def decodes(codec: Codec, meta: Meta) -> bool:
