@@ -19,8 +19,6 @@ def test_training_compiles_no_step_again(tmp_path: Path) -> None:
     (count,) = re.findall(r"compiled in [\d.]+ s \((\d+) programs[;,]", done.stdout)
     trained = run_program("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}", env=environment() | cache)
     assert trained.returncode == 0, trained.stderr
-    steps = re.findall(
-        r"compiled and run in [\d.]+ s \((\d+) programs, (\d+) of them from the cache", trained.stdout
-    )
+    steps = re.findall(r"compiled and run in [\d.]+ s \((\d+) programs, (\d+) of them from the cache", trained.stdout)
     assert steps and all(programs == kept for programs, kept in steps)
     assert sum(int(programs) for programs, _ in steps) == int(count)

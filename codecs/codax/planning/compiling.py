@@ -99,7 +99,7 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
         planned = abstract_step(config, mapped, per_device)
         for program in planned.programs:
             try:
-                piece, found = _compile(program, target)
+                piece, exchanged = _compile(program, target)
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise CodaxError(
@@ -107,7 +107,7 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
                     ) from error
                 return TooBig(*parse_memory(str(error)), planned.notes)
             pieces.append(piece)
-            for kind, each in found.items():
+            for kind, each in exchanged.items():
                 exchanges[kind] = exchanges.get(kind, Exchange(0, 0)) + each
     return Compiled(_memory(planned, pieces, len(target.devices)), tuple(pieces), exchanges, planned.notes)
 
