@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_run import WHOLE_STEP, environment, run_program, tiny_config, write_recipe
 
-needs_libtpu = pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None, reason='libtpu is not installed: pip install "codax[plan]"'
-)
+needs_libtpu = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
 
 
 @pytest.fixture
