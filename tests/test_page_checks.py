@@ -31,7 +31,7 @@ def browser(tmp_path_factory):
         (' aria-label="play"', "", "controls without a name: ['<button"),
         ('<label for="x">field</label>', "field", "controls without a name: ['<input"),
         ("</body>", "<img src='data:,'></body>", "pictures without a text: ['<img"),
-        ("<button", "<button tabindex='1'", "the Tab key reaches"),
+        ("<button", "<button tabindex='1'", "the focus is not seen: <body"),
         ("<a ", "<a style='outline: none' ", "the focus is not seen: <a"),
         ("</body>", "<div style='width: 3000px'>x</div></body>", "pixels wide"),
         ("</body>", "<script>console.error('broken')</script></body>", "broken"),
