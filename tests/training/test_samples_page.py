@@ -50,6 +50,8 @@ def test_files_by_example_step_and_rate(tmp_path: Path) -> None:
     assert list(entries) == ["00", "01"] and list(entries["00"]) == [256, 200]  # without the step after this one
     assert list(entries["01"][256]) == ["original", "png", "1.5kbps", "6kbps", "12kbps"]
     assert entries["01"][200]["latent"] == "step_00000200/01_latent.wav"
+    (tmp_path / "samples" / "step_00000200" / "00.png").unlink()
+    assert list(samples_page.examples(tmp_path / "samples", 256)["00"]) == [256]
     text = page.read_text(encoding="utf-8")
     assert "<b>" not in text and "&lt;b&gt;name" in text and 'data-finished="false"' in text
 

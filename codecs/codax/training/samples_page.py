@@ -81,7 +81,8 @@ def write(workdir: Path, config: Config, step: int) -> Path:
 def examples(folder: Path, last: int) -> dict[str, dict[int, dict[str, str]]]:
     """Returns the files of each example: number -> step, the latest first -> label -> path below the folder.
 
-    The label of the spectrograms is "png"; files of steps after `last` are those of a run that was killed.
+    The label of the spectrograms is "png". Steps with missing files are left out, and so are steps after `last`, which
+    are those of a run that was killed.
     """
     entries: dict[str, dict[int, dict[str, str]]] = {}
     for path in sorted(folder.glob("step_*/*"), reverse=True):
@@ -89,15 +90,24 @@ def examples(folder: Path, last: int) -> dict[str, dict[int, dict[str, str]]]:
         if place and name and int(place[1]) <= last:
             labels = entries.setdefault(name[1], {}).setdefault(int(place[1]), {})
             labels[name[2] or "png"] = f"{path.parent.name}/{path.name}"
-    for steps in entries.values():
-        for step, labels in steps.items():
-            steps[step] = dict(sorted(labels.items(), key=lambda label: _rank(label[0])))
-    return dict(sorted(entries.items()))
+    return {
+        number: complete
+        for number, steps in sorted(entries.items())
+        if (complete := {step: _sorted(labels) for step, labels in steps.items() if _is_complete(labels)})
+    }
+
+
+def _is_complete(labels: dict[str, str]) -> bool:
+    return "png" in labels and not labels.keys() <= {"png", *_SOURCES}
+
+
+def _sorted(labels: dict[str, str]) -> dict[str, str]:
+    return dict(sorted(labels.items(), key=lambda label: _rank(label[0])))
 
 
 def _rank(label: str) -> tuple[int, float, str]:
     """Sources come first, then rates from the lowest."""
-    number = re.match(r"[\d.]+", label)
+    number = re.match(r"\d+(\.\d+)?", label)
     return (_SOURCES.index(label) if label in _SOURCES else len(_SOURCES), float(number[0]) if number else 0.0, label)
 
 
