@@ -86,7 +86,7 @@ def needing(fixed: float, each: float, capacity: float):
         size = int(fixed + each * n)
         if size > capacity:
             return TooBig(size, int(capacity), ())
-        return Compiled(Memory(0, 0, 0, size, 0), 1.0, 1.0, {}, ())
+        return Compiled(Memory(0, 0, 0, size, 0), (), {}, ())
 
     return attempt, asked
 

@@ -228,6 +228,13 @@ class Terminal:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step)
 
+    def show(self, text: str) -> bool:
+        """Shows a text beside the bar until the next one; returns whether there is a bar."""
+        if self._bar is None or self._task is None:
+            return False
+        self._bar.update(self._task, parts=(text,))
+        return True
+
     def report(self, step: int, line: dict[str, Any]) -> None:
         """Shows the numbers of a line of `metrics.jsonl`."""
         numbers = _numbers(line)
