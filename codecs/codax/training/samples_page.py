@@ -16,7 +16,7 @@ from codax.config import Config
 from codax.storage.files import write_whole
 from codax.training.logs import METRICS_FILE, read_metrics
 
-FOLDER, PAGE = "samples", "index.html"
+FOLDER = "samples"
 STEP_FOLDER = re.compile(r"step_(\d{8,})")
 WIDTH, HEIGHT = 300, 100  # of a plot, in units of its own
 _MOST_POINTS = 400  # of a line: more cannot be told apart, and the page stays small
@@ -48,13 +48,17 @@ class Plot:
     steps: tuple[int, int]
 
 
+def page_of(workdir: Path) -> Path:
+    """Returns the path of the page."""
+    return workdir / FOLDER / "index.html"
+
+
 def write(workdir: Path, config: Config, step: int) -> Path:
     """Writes the page of the samples that WORKDIR/samples has up to `step`, and returns its path.
 
     Raises:
       OSError: the page cannot be written.
     """
-    folder = workdir / FOLDER
     environment = Environment(
         loader=PackageLoader("codax.training"),
         autoescape=True,
@@ -68,14 +72,15 @@ def write(workdir: Path, config: Config, step: int) -> Path:
         steps=config.train.steps,
         written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         plots=plots(read_metrics(workdir)),
-        examples=examples(folder, step),
+        examples=examples(workdir / FOLDER, step),
         sources=_SOURCES,
         metrics=METRICS_FILE,
         width=WIDTH,
         height=HEIGHT,
     )
-    write_whole(folder / PAGE, text)
-    return folder / PAGE
+    page = page_of(workdir)
+    write_whole(page, text)
+    return page
 
 
 def examples(folder: Path, last: int) -> dict[str, dict[int, dict[str, str]]]:
