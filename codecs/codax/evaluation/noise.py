@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,12 @@ from codax.evaluation.systems import Original, Output, System, safe_name
 from codax.storage.digests import sha256
 
 LOUDEST_DB = 100.0  # limit of the ratio, both ways
+
+
+def condition(series: str) -> str:
+    """The ratio in the name of a series of `InNoise`, such as ", 5 dB"; "" of one without noise."""
+    match = re.search(r", [-+.e\d]+ dB$", series)
+    return match[0] if match else ""
 
 
 class Noise:
