@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from codax.config import Config
+from codax.runtime import pages
 from codax.storage.files import write_whole
 from codax.training.logs import METRICS_FILE, read_metrics
 
@@ -59,24 +58,21 @@ def write(workdir: Path, config: Config, step: int) -> Path:
     Raises:
       OSError: the page cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("codax.training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("samples.html").render(
-        name=config.name,
-        step=step,
-        steps=config.train.steps,
-        written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        plots=plots(read_metrics(workdir)),
-        examples=examples(workdir / FOLDER, step),
-        sources=_SOURCES,
-        metrics=METRICS_FILE,
-        width=WIDTH,
-        height=HEIGHT,
+    text = (
+        pages.environment("codax.training")
+        .get_template("samples.html")
+        .render(
+            name=config.name,
+            step=step,
+            steps=config.train.steps,
+            written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+            plots=plots(read_metrics(workdir)),
+            examples=examples(workdir / FOLDER, step),
+            sources=_SOURCES,
+            metrics=METRICS_FILE,
+            width=WIDTH,
+            height=HEIGHT,
+        )
     )
     page = page_of(workdir)
     write_whole(page, text)
