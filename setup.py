@@ -79,6 +79,7 @@ setup(
         # `codax plan` for TPUs: the libtpu (about 210 MB) that fits the version of JAX; no TPU is needed.
         "plan": ["jax[tpu]>=0.10.2"],
         "cuda": ["jax[cuda13]>=0.10.2"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.8", "mkdocstrings>=1.0", "mkdocstrings-python>=2.0"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12", "pyright>=1.1.400", "import-linter>=2.3"],
     },
     entry_points={"console_scripts": ["codax = codax.cli.launch:main"]},
