@@ -30,7 +30,6 @@ _SUFFIXES = {
     "_step": "steps",
     "_every": "steps",
 }
-_SWITCHES = (bool, "bool")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +54,10 @@ def page() -> Iterator[str]:
         yield f"\n### {_title(cls)}\n"
         yield f"{_first_paragraph(cls)}\n"
         if rows := list(fields(cls)):
-            yield "| field | type | default | unit | meaning |"
+            yield "| field | default | unit | type | meaning |"
             yield "|---|---|---|---|---|"
             for row in rows:
-                cells = (f"`{row.place}`", f"`{row.type}`", f"`{row.default}`", row.unit, row.meaning)
+                cells = (f"`{row.place}`", f"`{row.default}`", row.unit, row.type, row.meaning)
                 yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -87,26 +86,24 @@ def fields(cls: type[Section]) -> Iterator[Field]:
     """Yields the fields that a class defines itself, or gives another default."""
     hints, names = typing.get_type_hints(cls), inspect.get_annotations(cls)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.name in names and field.init:
+        hint = hints[field.name]
+        if field.name in names and field.init and not (isinstance(hint, type) and issubclass(hint, Section)):
             text = _meaning(cls, field.name)
             unit, _, rest = text.partition(";")
             if unit in UNITS:
                 text = rest.strip()
             else:
-                unit = "" if hints[field.name] in _SWITCHES else _unit_of_name(field.name)
+                unit = "" if hint is bool else _unit_of_name(field.name)
             needs = field.metadata.get("needs")
             if needs:
                 text = f"{text.removesuffix('.')}{'; ' if text else ''}only with {needs}"
-            yield Field(cls.place(field.name), _type(hints[field.name]), _default(field), unit, text)
+            yield Field(cls.place(field.name), _type(hint), _default(field), unit, text)
 
 
 def _meaning(cls: type, name: str) -> str:
     """The comment of a field, or what a docstring says under "Attributes"; those of the base classes count too."""
     texts = (text for each in cls.__mro__ for text in (comments(each).get(name), _attributes(each).get(name)) if text)
-    if text := next(texts, ""):
-        return text
-    hint = typing.get_type_hints(cls)[name]
-    return _first_paragraph(hint) if isinstance(hint, type) and issubclass(hint, Section) else ""
+    return next(texts, "")
 
 
 @functools.cache
@@ -148,8 +145,7 @@ def _type(hint: typing.Any) -> str:
 def _default(field: dataclasses.Field) -> str:
     if field.default is not dataclasses.MISSING:
         return repr(field.default)
-    value = typing.cast(typing.Any, field.default_factory)()
-    return type(value).__name__ if isinstance(value, Section) else repr(value)
+    return repr(typing.cast(typing.Any, field.default_factory)())
 
 
 def _title(cls: type[Section]) -> str:
