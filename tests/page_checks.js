@@ -1,110 +1,69 @@
-// Requirements on every page; page_checks.py puts this into the page. Each function gives faults, one line each.
+// What page_checks.py asks of a page. The source is run in the page before each call.
 
-const MOST_TABS = 300;
-const CONTROLS = 'a[href], button, input, select, textarea, summary, audio[controls], [tabindex="0"]';
+const pageChecks = {
+  visible(selector) {
+    return [...document.querySelectorAll(selector)].filter(e => e.type !== 'hidden' && e.checkVisibility({ visibilityProperty: true }));
+  },
 
-const isShown = node => node.checkVisibility({ checkVisibilityCSS: true });
-const nameOf = node => (node.id ? '#' + node.id : node.outerHTML.slice(0, 120));
+  // Marks the controls that are shown, for WebDriver to name them; gives the beginning of each.
+  shown(selector) {
+    document.querySelectorAll('[data-shown]').forEach(e => e.removeAttribute('data-shown'));
+    return this.visible(selector).map(e => (e.dataset.shown = '', e.outerHTML.slice(0, 100)));
+  },
 
-// What a user can reach by the keyboard, in the order of the document.
-function reachable() {
-  return [...document.querySelectorAll(CONTROLS)].filter(node => isShown(node) && !node.disabled && node.tabIndex >= 0);
-}
+  // Numbers the controls that the keyboard must reach, in the order of the document; radio buttons of a group are one.
+  reachable(selector) {
+    const groups = new Set();
+    const first = e => e.type !== 'radio' || (!groups.has(e.name) && groups.add(e.name));
+    const reached = this.visible(selector).filter(e => !e.disabled && e.tabIndex >= 0 && first(e));
+    return reached.map((e, i) => (e.dataset.order = i, e.outerHTML.slice(0, 100)));
+  },
 
-function textsOf(ids) {
-  return ids.split(' ').map(id => document.getElementById(id)?.textContent ?? '').join(' ');
-}
+  // The number of the control with the focus, whether that is seen, and its beginning.
+  focused() {
+    const e = document.activeElement;
+    // A file input out of sight has its label beside it, which shows the focus.
+    const marks = [e, e.nextElementSibling, e.previousElementSibling].filter(Boolean).map(s => getComputedStyle(s));
+    const seen = marks.some(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2);
+    return [Number(e.dataset.order ?? -1), seen, e.outerHTML.slice(0, 100)];
+  },
 
-function labelOf(node) {
-  if (node.hasAttribute('aria-label')) return node.getAttribute('aria-label');
-  if (node.hasAttribute('aria-labelledby')) return textsOf(node.getAttribute('aria-labelledby'));
-  const images = [...node.querySelectorAll('img')].map(image => image.alt).join(' ');
-  return [...(node.labels ?? [])].map(label => label.textContent).join(' ') || node.textContent || node.title || images;
-}
+  // Texts whose contrast is below WCAG 2.2 AA: 4.5, or 3 for large ones. Controls that are disabled do not count.
+  faint() {
+    const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const e = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+      if (!text || /^(SCRIPT|STYLE|NOSCRIPT|OPTION)$/i.test(e.tagName) || e.closest(':disabled')) continue;
+      if (!e.checkVisibility({ visibilityProperty: true })) continue;
+      const style = getComputedStyle(e), under = colours.behind(e), [r, g, b, a] = colours.rgba(e.closest('svg') ? style.fill : style.color);
+      const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.6 && style.fontWeight >= 700);
+      const ratio = colours.contrast(colours.over([r, g, b, a * colours.opacity(e)], under), under);
+      if (ratio < (large ? 3 : 4.5)) faint.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+    return faint;
+  },
+};
 
-function nameFaults() {
-  const pictures = [...document.querySelectorAll('svg[role=img], canvas:not([aria-hidden])')];
-  return [
-    ...[...reachable(), ...pictures].filter(node => !labelOf(node).trim()).map(node => 'no name: ' + nameOf(node)),
-    ...[...document.images].filter(node => !node.hasAttribute('alt')).map(node => 'no alt: ' + nameOf(node)),
-  ];
-}
-
-const pen = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
-const colours = new Map();
-
-// [red, green, blue, alpha] of a colour in any of CSS's forms.
-function rgba(text) {
-  if (!colours.has(text)) {
+const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+const colours = {
+  rgba(colour) {
     pen.clearRect(0, 0, 1, 1);
-    pen.fillStyle = text;
+    pen.fillStyle = colour;
     pen.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
-    colours.set(text, [r, g, b, a / 255]);
-  }
-  return colours.get(text);
-}
-
-const over = ([r, g, b, a], under) => [r, g, b].map((value, i) => a * value + (1 - a) * under[i]);
-
-function backgroundOf(node) {
-  if (!node) return rgba('Canvas').slice(0, 3);
-  const own = rgba(getComputedStyle(node).backgroundColor);
-  return own[3] === 1 ? own.slice(0, 3) : over(own, backgroundOf(node.parentElement));
-}
-
-function luminance(rgb) {
-  const [r, g, b] = rgb.map(value => value / 255).map(v => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-
-// WCAG 2's contrast of text with what is behind it: at least 4.5, or 3 for large text. Disabled text is exempt.
-function contrastFaults() {
-  const faults = new Set();
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let text; (text = walker.nextNode());) {
-    const node = text.parentElement, style = getComputedStyle(node);
-    const exempt = node.closest('script, style, :disabled, [aria-disabled=true], option, title');
-    if (!text.data.trim() || exempt || !isShown(node)) continue;
-    let opacity = 1;
-    for (let each = node; each; each = each.parentElement) opacity *= Number(getComputedStyle(each).opacity);
-    const under = backgroundOf(node), [r, g, b, a] = rgba(node.closest('svg') ? style.fill : style.color);
-    const both = [over([r, g, b, a * opacity], under), under].map(luminance).sort((x, y) => y - x);
-    const ratio = (both[0] + 0.05) / (both[1] + 0.05), size = parseFloat(style.fontSize);
-    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    if (ratio < (large ? 3 : 4.5)) faults.add(`contrast ${ratio.toFixed(2)}: ${text.data.trim().slice(0, 60)}`);
-  }
-  return [...faults];
-}
-
-function widthFaults() {
-  const width = document.documentElement.scrollWidth;
-  return width > innerWidth ? [`the page is ${width} pixels wide in a window of ${innerWidth}`] : [];
-}
-
-let expected = [];
-const visited = []; // [element, whether its focus is seen]
-
-// Puts the focus before the first control. Gives how often the tabulator is to be pressed.
-function beginKeyboard() {
-  expected = reachable().slice(0, MOST_TABS);
-  const start = document.createElement('span');
-  start.tabIndex = -1;
-  document.body.prepend(start);
-  start.focus();
-  addEventListener('focusin', event => {
-    const style = getComputedStyle(event.target);
-    visited.push([event.target, style.outlineStyle !== 'none' || style.boxShadow !== 'none']);
-  });
-  return expected.length;
-}
-
-function keyboardFaults() {
-  const lost = expected.filter((node, i) => visited[i]?.[0] !== node).slice(0, 3);
-  return [
-    ...lost.map(node => 'not reached in the order of the page: ' + nameOf(node)),
-    ...visited.filter(([, seen]) => !seen).map(([node]) => 'its focus is not seen: ' + nameOf(node)),
-  ];
-}
-
-window.pageChecks = { nameFaults, contrastFaults, widthFaults, beginKeyboard, keyboardFaults };
+    return [r, g, b, a / 255];
+  },
+  over: (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3])).concat(1),
+  behind: e => e ? colours.over(colours.rgba(getComputedStyle(e).backgroundColor), colours.behind(e.parentElement))
+    : colours.over(colours.rgba('Canvas'), [255, 255, 255, 1]),
+  opacity: e => e ? Number(getComputedStyle(e).opacity) * colours.opacity(e.parentElement) : 1,
+  // Luminance and contrast as WCAG defines them.
+  light([r, g, b]) {
+    const linear = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  },
+  contrast(a, b) {
+    const [bright, dark] = [colours.light(a), colours.light(b)].sort((p, q) => q - p);
+    return (bright + 0.05) / (dark + 0.05);
+  },
+};
