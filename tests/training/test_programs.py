@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from codax.training.compilation import compile_programs
+from codax.errors import CodaxError
+from codax.training import compilation
+from codax.training.compilation import Program, compile_programs
 from codax.training.parallel import Parallel
 from codax.training.programs import Programs
 from codax.training.state import init_state
@@ -65,3 +68,44 @@ def test_phases_share_programs() -> None:
     assert names[1] and all(
         name.split()[-1].startswith("wave") or "discriminators" in name or "choose" in name for name in names[1]
     )
+
+
+class Lowered:
+    """Takes the place of a jitted function, and of what its `lower` returns."""
+
+    def __init__(self, started: list[str], name: str, end: Any) -> None:
+        self._started, self._name, self._end = started, name, end
+
+    def lower(self) -> Lowered:
+        return self
+
+    def compile(self) -> None:
+        self._started.append(self._name)
+        if isinstance(self._end, Exception):
+            raise self._end
+        self._end.wait(60)
+
+
+def test_an_error_is_one_line_and_begins_no_other_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation.os, "cpu_count", lambda: 2)
+    started, endless = list[str](), threading.Event()
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no memory\n  and a long report")
+    ends = {"later": endless, "second later": endless, "bad": full, "first": endless}
+    programs = [Program(name, Lowered(started, name, end), ()) for name, end in ends.items()]
+    with pytest.raises(CodaxError) as failure:
+        list(compile_programs(programs))
+    assert str(failure.value) == "bad: this part of the step cannot be compiled (RESOURCE_EXHAUSTED: no memory)"
+    endless.set()
+    assert {"first", "bad"} <= set(started) and "later" not in started
+
+
+def test_an_interruption_waits_for_no_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation.os, "cpu_count", lambda: 1)
+    started, done, endless = list[str](), threading.Event(), threading.Event()
+    done.set()
+    ends = {"later": endless, "running": endless, "first": done}
+    programs = compile_programs([Program(name, Lowered(started, name, end), ()) for name, end in ends.items()])
+    assert next(programs).name == "first"
+    programs.close()
+    endless.set()
+    assert "later" not in started

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from codax.errors import CodaxError
 from codax.runtime.platforms import platform
 
 _FROM_CACHE = "/jax/compilation_cache/cache_hits"
@@ -38,20 +39,32 @@ def compile_programs(programs: Sequence[Program]) -> Iterator[Compiled]:
     """Compiles programs in parallel, the last first; later calls of their functions do not compile.
 
     The last program of a step is usually the largest: the backward pass of the generator and its update.
+
+    Raises:
+      CodaxError: a program cannot be compiled; no other compilation begins, but those that are running end first when
+        the process exits.
     """
     # With several GPUs, XLA divides the tuning of kernels among the processes, which must compile in the same order.
     threads = 1 if platform() == "gpu" and jax.process_count() > 1 else os.cpu_count()
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool, _cache_hits() as hits:
-        lowered = [(program.name, program.function.lower(*program.arguments)) for program in reversed(programs)]
-        futures = [pool.submit(_compile, name, each, hits) for name, each in lowered]
-        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            yield Compiled(*future.result(), left=len(futures) - done)
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    try:
+        with _cache_hits() as hits:
+            lowered = [(program.name, program.function.lower(*program.arguments)) for program in reversed(programs)]
+            futures = [pool.submit(_compile, name, each, hits) for name, each in lowered]
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                yield Compiled(*future.result(), left=len(futures) - done)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # an error or Ctrl-C waits for nothing
 
 
 def _compile(name: str, lowered: Any, hits: set[int]) -> tuple[str, float, bool]:
     thread, began = threading.get_ident(), time.monotonic()
     hits.discard(thread)
-    lowered.compile()
+    try:
+        lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        reason = next(filter(None, str(error).splitlines()), "no reason")
+        raise CodaxError(f"{name}: this part of the step cannot be compiled ({reason})") from error
     return name, time.monotonic() - began, thread in hits
 
 
