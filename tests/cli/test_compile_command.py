@@ -22,3 +22,27 @@ def test_training_compiles_no_step_again(tmp_path: Path) -> None:
     steps = re.findall(r"compiled and run in [\d.]+ s \((\d+) programs, (\d+) of them from the cache", trained.stdout)
     assert steps and all(programs == kept for programs, kept in steps)
     assert sum(int(programs) for programs, _ in steps) == int(count)
+
+
+def test_a_folder_that_keeps_no_programs(tmp_path: Path) -> None:
+    """It is reported before anything is compiled; other programs only say so."""
+    recipe = write_recipe(tmp_path / "tiny.py", tiny_config(**WHOLE_STEP))
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / "folder"
+    done = run_program(
+        "-m", "codax", "compile", "--config", recipe, env=environment(JAX_COMPILATION_CACHE_DIR=str(cache))
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"codax: {cache}: compiled programs cannot be kept (Not a directory)\n"
+    env = environment(CODAX_CACHE=str(cache))
+    env.pop("JAX_COMPILATION_CACHE_DIR", None)
+    code = "from codax.runtime.program import program\nwith program():\n    import jax; print(jax.jit(abs)(-1))"
+    done = run_program("-c", code, env=env)
+    assert done.stdout == "1\n" and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.endswith(": compiled programs are not kept (Not a directory)\n")
+
+
+def test_a_recipe_that_starts_from_a_model_has_its_shapes(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "tiny.py", tiny_config(train__start_from=str(tmp_path / "no model")))
+    done = run_program("-m", "codax", "compile", "--config", recipe, env=environment())
+    assert done.returncode == 1 and done.stderr.startswith(f"codax: {tmp_path / 'no model'}: no such model folder")

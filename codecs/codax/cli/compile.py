@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from codax.errors import CodaxError
 
 
 def compile_command(
@@ -23,17 +27,27 @@ def compile_command(
     import jax
 
     from codax.planning.abstract_step import abstract_step
+    from codax.runtime.compilation import unusable
     from codax.training.compilation import compile_programs
     from codax.training.logs import Terminal
     from codax.training.parallel import Parallel
     from codax.training.reporting import show_compilation
+    from codax.training.start import adopt
     from codax.training.step import all_phases
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would wait for the programs that are being compiled
+    cache = jax.config.jax_compilation_cache_dir
+    if cache and "://" not in cache and (reason := unusable(Path(cache))):
+        raise CodaxError(f"{cache}: compiled programs cannot be kept ({reason})")
+    if recipe.train.start_from:
+        recipe = adopt(recipe, None)
     mapped, began = Parallel(), time.monotonic()
     per_device = mapped.local_batch(recipe.train.batch_size, recipe.memory.accumulate) // jax.local_device_count()
     with Terminal(1) as terminal:
         terminal.say(f"{recipe.name} on {mapped.describe()}")
         planned = abstract_step(recipe, mapped, per_device, all_phases(recipe))
+        for note in planned.notes:
+            terminal.say(f"Note: {note}.")
         how = show_compilation(compile_programs(planned.programs), terminal)
         terminal.say(f"compiled in {time.monotonic() - began:.1f} s{how}")
-    print(f"Cache: {jax.config.jax_compilation_cache_dir or 'none, JAX keeps no programs'}")
+    print(f"Cache: {cache or 'none, JAX keeps no programs'}")

@@ -10,11 +10,13 @@ import contextlib
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from codax.runtime import messages
 from codax.storage.files import cache_folder
 
 SWITCH = "CODAX_KEEP_COMPILED"  # "0" keeps JAX's setting
@@ -31,14 +33,19 @@ _SOUND = (0, 12)  # first version of JAX with correct fusions
 def kept_programs() -> Iterator[None]:
     """Caches compiled programs in codax's folder, so that only the first run of a command compiles.
 
-    It has no effect if the user has chosen a folder, or with CODAX_KEEP_COMPILED=0.
+    It has no effect if the user has chosen a folder, with CODAX_KEEP_COMPILED=0, or if the folder cannot be written.
     """
     jax = sys.modules.get("jax")
     chosen = os.environ.get(_FOLDER.upper()) or (jax and jax.config.jax_compilation_cache_dir)
     if chosen or os.environ.get(SWITCH) == "0":
         yield
         return
-    values = {_FOLDER: str(cache_folder() / "compiled" / processor()), _LEAST: _LEAST_SECONDS}
+    folder = cache_folder() / "compiled" / processor()
+    if reason := unusable(folder):
+        messages.note(f"codax: {folder}: compiled programs are not kept ({reason})")
+        yield
+        return
+    values = {_FOLDER: str(folder), _LEAST: _LEAST_SECONDS}
     before = {name: getattr(jax.config, name) for name in values} if jax else _DEFAULTS
     with _environment({name.upper(): str(value) for name, value in values.items()}):
         if jax:
@@ -48,6 +55,17 @@ def kept_programs() -> Iterator[None]:
         finally:
             if "jax" in sys.modules:
                 _configure(before)
+
+
+def unusable(folder: Path) -> str:
+    """Returns why no file can be written in a folder, which is created if it does not exist; "" if one can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _configure(values: dict[str, Any]) -> None:
