@@ -4,6 +4,7 @@ import errno
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +23,19 @@ from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
 from codax.listening.server import Server
 from command import run  # noqa: F401  (a fixture)
-from excerpts import result_of, systems_of
+from excerpts import result_of, systems_of, write_material
 
 SCORES = {"reference": 100.0, "anchor35": 20.0, "anchor70": 40.0, "secretone": 80.0, "secrettwo": 60.0}
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """One test for all of this file, which changes nothing in it."""
+    folder = tmp_path_factory.mktemp("material")
+    write_material(folder / "material")
+    build(folder / "material" / "ref", systems_of(folder / "material"), folder / "test", Plan(listeners=8), Rules())
+    return folder / "test"
 
 
 @pytest.fixture
@@ -224,9 +234,10 @@ def test_error_lines(served, built, tmp_path, run):  # noqa: F811
     ):
         status, out, error = run("mushra", "serve", *arguments)
         assert (status, out, error.count("\n")) == (1, "", 1) and message in error
-    page = built / "index.html"
+    shutil.copytree(built, tmp_path / "old")
+    page = tmp_path / "old" / "index.html"
     page.write_text(page.read_text().replace('<meta name="results" content="">', ""))
-    status, _, error = run("mushra", "serve", built, "--out", tmp_path / "o")
+    status, _, error = run("mushra", "serve", tmp_path / "old", "--out", tmp_path / "o")
     assert status == 1 and "index.html: is not a page that can send results; build the test again" in error
 
 
