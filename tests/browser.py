@@ -124,6 +124,22 @@ class Browser:
         actual = self._call("POST", "/element", {"using": "css selector", "value": selector})
         return next(iter(actual.values()))
 
+    def resize(self, width: int, height: int, *, phone: bool = False) -> None:
+        """Gives the page another size in CSS pixels; a phone also has touch."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": size}
+        self._call("POST", "/goog/cdp/execute", body)
+
+    def dark(self, on: bool = True) -> None:
+        """Tells the page that its user prefers dark colours."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]
+        self._call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}})
+
+    def labels(self, selector: str) -> list[str]:
+        """The accessible names of elements, as a screen reader says them."""
+        elements = self._call("POST", "/elements", {"using": "css selector", "value": selector})
+        return [self._call("GET", f"/element/{next(iter(e.values()))}/computedlabel", None) for e in elements]
+
     def press(self, *keys: str) -> None:
         """Keys one after the other, to whatever has the focus."""
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 from codax.evaluation.clips import choose
 from codax.evaluation.results import Results, Row
 from codax.evaluation.systems import Original
@@ -20,9 +21,16 @@ def results(scores: dict[str, float], keys=("snr",)) -> Results:
 
 
 def test_few_are_all_there():
-    clips = choose(results({"x": 1.0, "y": 3.0}))
-    assert [(clip.name, clip.why) for clip in clips] == [("x", ""), ("y", "")]
+    clips = choose(results({"x": 3.0, "y": 1.0, "z": 2.0}))
+    assert [(clip.name, clip.why) for clip in clips] == [("y", "worst by SNR"), ("x", "best by SNR"), ("z", "")]
     assert [row.system for row in clips[0].rows] == ["original", "a", "b"]
+    assert [clip.why for clip in choose(results({"x": 1.0}))] == [""]
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_each_is_chosen_once(count):
+    names = [clip.name for clip in choose(results({f"u{i:02d}": float(i % 5) for i in range(count)}))]
+    assert len(names) == len(set(names)) == min(count, 8)
 
 
 def test_the_worst_and_the_best_of_many():

@@ -32,8 +32,16 @@ def evaluate(codec, recognizer, folder, tmp_path):
 
 def test_everything_is_written(finished):
     results, out, data = finished
-    names = ["audio", "comparisons.csv", "information_split.png", "per_file.csv", "rate_quality.png", "report.html"]
-    names += ["results.json", "spectrograms"]
+    names = [
+        "audio",
+        "clips",
+        "comparisons.csv",
+        "information_split.png",
+        "per_file.csv",
+        "rate_quality.png",
+        "report.html",
+    ]
+    names += ["results.json"]
     assert sorted(p.name for p in out.iterdir()) == names
     assert [p.name for p in out.parent.iterdir()] == ["out"]  # no stage is left
     assert [s.key for s in results.systems] == ["original", "fake_64kbps", "fake_128kbps", "opus_12kbps"]

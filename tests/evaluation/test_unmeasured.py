@@ -157,7 +157,7 @@ def test_comparisons_say_how_many_pairs_they_have(results):
     assert compared["nsim"].note == "2 of 3, 1 at the floor" and compared["wer"].note == "2 of 3"
     rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(comparisons.to_csv(comparisons.compare(results))))}
     assert (rows["nsim"]["utterances"], rows["nsim"]["of"], rows["nsim"]["floored"]) == ("2", "3", "1")
-    page = report.page(results, b"", compared=comparisons.compare(results))
+    page = report.page(results, compared=comparisons.compare(results))
     assert ">2 of 3, 1 at the floor<" in page
 
 

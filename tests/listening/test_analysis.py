@@ -60,7 +60,8 @@ def test_known_numbers(built, tmp_path):
     # The differences are 5 times 20 - 2, 24 - 2 ... for each listener, but for item2, which is 10 lower.
     spread = np.std([n + (-10 if item == 2 else 0) for n in (20, 24, 28) for item in range(5)], ddof=1)
     assert pair["detectable"] == pytest.approx((2.144787 + 0.867945) * spread / 15**0.5, rel=1e-3)  # t(0.975), t(0.8)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["analysis.json", "boxplot.png", "mushra.csv"]
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["analysis.json", "boxplot.png", "mushra.csv", "report.html"]
     assert (tmp_path / "out" / "boxplot.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -68,7 +69,7 @@ def test_the_same_again(built, tmp_path):
     manifest, results = read_manifest(built / "manifest.json"), panel(built, tmp_path / "r")
     for name in "ab":
         analyze(results, manifest, tmp_path / name, screening="none")
-    for file in ("analysis.json", "mushra.csv", "boxplot.png"):
+    for file in ("analysis.json", "mushra.csv", "boxplot.png", "report.html"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 

@@ -37,8 +37,8 @@ def begin(browser: Browser, listener: int) -> None:
     browser.run(
         """
         document.querySelector('#listener').value = arguments[0];
-        document.querySelector('#playback').value = 'closed headphones';
-        document.querySelector('#experience').value = 'none';
+        document.querySelector('#q-playback').value = 'closed headphones';
+        document.querySelector('#q-experience').value = 'none';
         """,
         str(listener),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codax.listening.analysis import Analysis
+from codax.listening.outcome import Analysis
 from codax.runtime import tables
 
 
@@ -28,7 +28,9 @@ def show(analysis: Analysis) -> None:
         )
         for name, summary in analysis.overall.items()
     ]
-    head = ("signal", "n", "median", "quartiles", "mean", "95 % interval", "")
+    head = ("signal", "n", "median", "quartiles", "mean", "95 % interval", "distribution")
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
     tables.show(head, rows, title="Scores over all items")
     rows = [
         (

@@ -1,4 +1,4 @@
-"""`codax mushra`: builds the page of a listening test, and analyses the results of listeners."""
+"""`codax mushra`: builds the page of a listening test, serves it, and analyses the results of listeners."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ def build(
     training: Annotated[int, typer.Option(min=0, help="Training trials, whose ratings are dropped.")] = 1,
     listeners: Annotated[int, typer.Option(min=1, help="Planned number of listeners; they are numbered from 1.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="ABX: trials of each item and system.")] = 1,
+    questionnaire: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Questions before the test, as JSON. Default: headphones and experience."),
+    ] = None,
     lufs_tolerance: Annotated[
         float, typer.Option(min=0.0, help="Maximum loudness difference between a system and the original, in LU.")
     ] = 0.5,
@@ -67,6 +71,7 @@ def build(
     """
     from codax.listening.build import Plan, Rules
     from codax.listening.build import build as build_test
+    from codax.listening.questionnaire import read_questions
 
     folders: dict[str, Path] = {}
     kbps: dict[str, float] = {}
@@ -88,7 +93,8 @@ def build(
         folders[name] = Path(folder)
     claim_output(out, reference, *folders.values(), overwrite=overwrite)
     rules = Rules(lufs_tolerance, evaluation is not None if match_loudness is None else match_loudness)
-    plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats)
+    questions = None if questionnaire is None else read_questions(questionnaire)
+    plan = Plan(kind.value, title, seed, embed, training, listeners, items, repeats, questions)
     built = build_test(reference, folders, out, plan, rules, kbps=kbps)
     for warning in _shortened(built.warnings):
         messages.warn(warning)
@@ -106,6 +112,26 @@ def _shortened(warnings: list[str]) -> list[str]:
         return warnings
     others = [warning for warning in warnings if warning not in compensated]
     return [*others, f"{len(compensated)} signals have their original's loudness now; --verbose lists them"]
+
+
+@mushra_app.command()
+def serve(
+    test: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `codax mushra build` wrote.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, one file for each listener.")],
+    host: Annotated[
+        str, typer.Option(help="Address to serve; 0.0.0.0 serves the whole network, without encryption.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the page of a test and collect the results of its listeners, until Ctrl-C.
+
+    Listeners can read the page and its audio only: neither manifest.json nor the results have an address.
+    """
+    from codax.listening.server import Server
+
+    with Server(test, out, (host, port), lambda line: print(line, flush=True)) as server:
+        print(f"{server.url}: test {server.manifest.test}; results go to {out}", flush=True)
+        server.serve_forever()
 
 
 class Screening(enum.StrEnum):
@@ -149,4 +175,5 @@ def analyze(
     for note in analysis.notes:
         print(f"codax: {note}", file=sys.stderr)
     show(analysis)
-    print(out / "analysis.json")
+    for name in ("analysis.json", "report.html"):
+        print(out / name)

@@ -64,8 +64,8 @@ class TrainConfig(Section):
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.
     new_decoder: bool = False
-    # Programs of a step: "one", "pieces" (one for each stage and discriminator), or "auto", which is pieces on the
-    # CPU for steps with discriminators, and everywhere with discriminator.drawn, else one.
+    # Programs of a step: "one", "pieces" (one for each stage and discriminator), or "auto", which is pieces for steps
+    # with discriminators, else one.
     programs: str = "auto"
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run

@@ -1,4 +1,4 @@
-"""Selects the utterances that a report plays, and draws their spectrograms."""
+"""Selects the utterances that a report plays, and writes their spectrograms and samples for its player."""
 
 from __future__ import annotations
 
@@ -8,14 +8,39 @@ from pathlib import Path
 import numpy as np
 
 from codax import audio
-from codax.audio.spectrograms import spectrograms
+from codax.audio.spectrograms import spectrogram
 from codax.evaluation.results import Results, Row
+from codax.listening.build import wave
+from codax.listening.page import side_script
 from codax.metrics import registry
 from codax.storage.files import write_whole
 
-FOLDER = "spectrograms"
+FOLDER = "clips"
+SECONDS = 20.0  # of a clip that the player has, from its start; its files have the whole
 _EXTREMES = 2  # number of worst and of best clips
 _REST = 4  # number of evenly spaced other clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Signal:
+    """A signal of the player: path of its files without suffix, relative to the folder of results; seconds, Hz."""
+
+    path: str
+    seconds: float
+    rate: int
+
+    @property
+    def id(self) -> str:
+        """Of the listening page's scripts, which are in its folder audio/."""
+        return f"../{self.path}"
+
+    @property
+    def picture(self) -> str:
+        return f"{self.path}.png"
+
+    @property
+    def script(self) -> str:
+        return f"{self.path}.js"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +50,12 @@ class Clip:
     Attributes:
       rows: of every system.
       why: reason of the selection.
-      picture: path of its spectrograms, relative to the folder of results; "" = none.
+      signals: by key of system, without those that failed.
     """
 
     rows: list[Row]
     why: str
-    picture: str = ""
+    signals: dict[str, Signal] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -52,17 +77,15 @@ def choose(results: Results) -> list[Clip]:
         if values:
             break
     names, chosen = list(rows), {}
-    if len(names) <= 2 * _EXTREMES + _REST:
-        chosen = dict.fromkeys(names, "")
-    elif values:
+    if values:
         sign = 1 if registry.VALUES[key].better == "higher" else -1
         ranked = sorted(values, key=lambda name: sign * values[name])
-        label = registry.VALUES[key].label
-        chosen = dict.fromkeys(ranked[:_EXTREMES], f"worst by {label}")
-        chosen |= {name: f"best by {label}" for name in ranked[::-1][:_EXTREMES] if name not in chosen}
+        label, count = registry.VALUES[key].label, min(_EXTREMES, len(ranked) // 2)
+        chosen = dict.fromkeys(ranked[:count], f"worst by {label}")
+        chosen |= dict.fromkeys(ranked[::-1][:count], f"best by {label}")
     others = [name for name in names if name not in chosen]
-    missing = 2 * _EXTREMES + _REST - len(chosen)
-    chosen |= {others[i * len(others) // missing]: "" for i in range(min(missing, len(others)))} if missing > 0 else {}
+    count = min(2 * _EXTREMES + _REST - len(chosen), len(others))
+    chosen |= {others[i * len(others) // count]: "" for i in range(count)}
     return [Clip(rows[name], why) for name, why in chosen.items()]
 
 
@@ -77,24 +100,31 @@ def _means(rows: dict[str, list[Row]], key: str, original: str) -> dict[str, flo
     return means
 
 
-def draw(clips: list[Clip], labels: dict[str, str], folder: Path) -> list[Clip]:
-    """Writes spectrograms of the clips of every system; returns the clips with their paths.
+def write(clips: list[Clip], folder: Path) -> list[Clip]:
+    """Writes what the report's player needs: for every signal a spectrogram, and a script with its samples.
+
+    Pages opened from disk may load scripts and pictures, but not read audio files.
 
     Args:
       clips: of `choose`.
-      labels: by key of system.
       folder: of results, with audio/.
+
+    Returns:
+      The clips with their signals.
     """
-    drawn = []
+    written = []
     for number, clip in enumerate(clips):
-        signals, rate = {}, 1
+        signals = {}
         for row in clip.rows:
-            if "system" not in row.errors and (folder / row.audio).exists():
-                signal, rate = audio.read(folder / row.audio)
-                signals[labels[row.system]] = signal.mean(axis=1)
-        path = f"{FOLDER}/{number:02d}.png" if signals else ""
-        if signals:
-            (folder / FOLDER).mkdir(exist_ok=True)
-            write_whole(folder / path, spectrograms(signals, rate)[0])
-        drawn.append(dataclasses.replace(clip, picture=path))
-    return drawn
+            if "system" in row.errors or not (folder / row.audio).exists():
+                continue
+            samples, rate = audio.read(folder / row.audio)
+            samples = samples[: round(SECONDS * rate)]
+            target = folder / FOLDER / f"{number:02d}"
+            target.mkdir(parents=True, exist_ok=True)
+            signal = Signal(f"{FOLDER}/{number:02d}/{row.system}", len(samples) / rate, rate)
+            write_whole(folder / signal.picture, spectrogram(samples.mean(axis=1), rate))
+            write_whole(folder / signal.script, side_script(signal.id, wave(audio.to_int16(samples), rate)))
+            signals[row.system] = signal
+        written.append(dataclasses.replace(clip, signals=signals))
+    return written

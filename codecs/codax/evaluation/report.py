@@ -1,49 +1,43 @@
-"""report.html shows the whole evaluation on one page, which needs the audio files but no network."""
+"""report.html shows the whole evaluation on one page, which needs the folders beside it but no network."""
 
 from __future__ import annotations
 
-import base64
+import datetime
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codax.evaluation import clips, comparisons, table
+from codax.evaluation import charts, clips, comparisons, panels, table
+from codax.evaluation.charts import Chart
 from codax.evaluation.clips import Clip
 from codax.evaluation.comparisons import Comparison
-from codax.evaluation.results import Results
+from codax.evaluation.results import Results, Row
+from codax.evaluation.verdict import EQUAL, leaders, verdict
+from codax.evaluation.words import align
 from codax.metrics import registry
 from codax.storage.files import write_whole
 
 SPLIT = "information_split.png"
 MAX_ROWS = 3000  # of the per-file table; per_file.csv has all rows
 _MAX_FAILURES = 200  # results.json has all failures
+_PLAYER = ("logic.js", "player.js", "wave.js", "trial.js")  # of the listening page
 
 
 def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -> None:
-    """Writes report.html.
+    """Writes report.html, and clips/ for its player.
 
     Args:
       results: results of an evaluation.
       compared: differences between its systems.
-      folder: the output folder, with audio/, rate_quality.png and perhaps information_split.png; the page embeds the
-        pictures.
+      folder: the output folder, with audio/.
     """
-    split = (folder / SPLIT).read_bytes() if (folder / SPLIT).exists() else None
-    labels = {system.key: system.label for system in results.systems}
-    chosen = clips.draw(clips.choose(results), labels, folder)
-    text = page(results, (folder / "rate_quality.png").read_bytes(), split, compared, chosen)
-    write_whole(folder / "report.html", text)
+    write_whole(folder / "report.html", page(results, compared, clips.write(clips.choose(results), folder)))
 
 
-def page(
-    results: Results,
-    plot_png: bytes,
-    split_png: bytes | None = None,
-    compared: Sequence[Comparison] = (),
-    chosen: Sequence[Clip] = (),
-) -> str:
+def page(results: Results, compared: Sequence[Comparison] = (), chosen: Sequence[Clip] = ()) -> str:
     """Renders templates/report.html as text."""
     environment = Environment(
         loader=PackageLoader("codax.evaluation"),
@@ -52,7 +46,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["heading"] = table.heading
+    environment.filters |= {"heading": table.heading, "marker": charts.marker, "colour": charts.colour}
 
     def shown(has: Callable[[str], bool]) -> list[str]:
         return [key for key in results.keys if has(key)]
@@ -60,27 +54,71 @@ def page(
     pairs: dict[tuple[str, str], dict[str, Comparison]] = {}
     for comparison in compared:
         pairs.setdefault((comparison.first, comparison.second), {})[comparison.metric] = comparison
+    originals = {row.utterance: row for row in results.rows if row.system == results.systems[0].key}
     text = environment.get_template("report.html").render(
-        name=", ".join(each["name"] for each in _measured(results.about)) or "Baselines",
+        title=_title(results),
+        created=readable(results.about["created"]),
         subject=table.subject(results),
         results=results,
+        findings=verdict(results, compared),
+        marks=leaders(results, compared),
+        equal=EQUAL,
         values=registry.VALUES,
         labels={system.key: system.label for system in results.systems},
+        rates_of_systems=[
+            (title, name)
+            for title, name in (("kbps, file", "bits_per_second"), ("kbps, codes", "payload_bits_per_second"))
+            if any(getattr(system, name) is not None for system in results.systems)
+        ],
         keys_of_systems=shown(lambda key: any(s.metrics.get(key) is not None for s in results.systems)),
         keys_of_rows=shown(lambda key: any(row.value(key) is not None for row in results.rows)),
         keys_of_comparisons=shown(lambda key: any(key in metrics for metrics in pairs.values())),
-        plot=base64.b64encode(plot_png).decode("ascii"),
-        split=split_png and base64.b64encode(split_png).decode("ascii"),
+        keys_of_clips=[key for key in table.columns(results) if any(r.value(key) is not None for r in results.rows)],
+        rows_have_rates=any(row.file_bytes is not None for row in results.rows),
+        rows_have_words=any(row.heard for row in results.rows),
+        charts=[Chart(panel) for panel in panels.rate_quality(results)],
+        split=[Chart(panel) for panel in panels.information_split(results)],
         split_name=SPLIT,
         compared=pairs,
         csv=comparisons.NAME,
         clips=chosen,
+        longest=clips.SECONDS,
+        words=lambda row: words(row, originals),
         failures=results.failures(),
         environment=_environment(results),
         max_rows=MAX_ROWS,
         max_failures=_MAX_FAILURES,
+        scripts=_scripts(),
     )
     return text.lstrip()
+
+
+def words(row: Row, originals: dict[str, Row]) -> Any:
+    """The heard words of a row, aligned with its transcript, or else with those of the original; None without them."""
+    reference = row.transcript or originals[row.utterance].heard
+    return align(reference, row.heard) if reference else None
+
+
+def readable(time: str) -> str:
+    """A time of ISO 8601 as "30 November 2026, 11:52 UTC"; other text as it is."""
+    try:
+        moment = datetime.datetime.fromisoformat(time).astimezone(datetime.UTC)
+    except ValueError:
+        return time
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _scripts() -> str:
+    """The player of the listening page."""
+    files = resources.files("codax.listening") / "web"
+    return "\n".join((files / name).read_text(encoding="utf-8") for name in _PLAYER)
+
+
+def _title(results: Results) -> str:
+    """The measured codecs against the others, such as "my model against opus"."""
+    measured = [each["name"] for each in _measured(results.about)]
+    baselines = list(dict.fromkeys(s.series for s in results.systems if s.kind == "baseline"))
+    return " against ".join(filter(None, (", ".join(measured), ", ".join(baselines)))) or "Evaluation of codecs"
 
 
 def _measured(about: dict[str, Any]) -> list[dict[str, Any]]:

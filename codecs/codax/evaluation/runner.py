@@ -64,8 +64,8 @@ def evaluate(
     Args:
       model: as for `codax.evaluation.codecs.find_models`; None = baselines only.
       data: a SPEC of `codax.data.sources.spec`.
-      out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html and audio/; None = nothing is
-        written.
+      out: folder for results.json, per_file.csv, comparisons.csv, the plots, report.html, clips/ and audio/; None =
+        nothing is written.
       kbps: rates of the models; None = those in their configs.
       quantizers: the rates as numbers of codebooks, instead of `kbps`; "all" = 1, 2, ...
       metrics: names of `codax.metrics.registry`; None = its default.

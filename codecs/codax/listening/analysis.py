@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from codax.errors import CodaxError
-from codax.listening import plots
+from codax.listening import plots, report
 from codax.listening.manifest import Manifest
 from codax.listening.material import ANCHORS, REFERENCE
+from codax.listening.outcome import AbxResult, Analysis, Comparison, Outlier
 from codax.listening.results import Session, read_results, to_csv
 from codax.listening.screening import Dropped, Scores, screen
 from codax.listening.statistics import (
@@ -27,75 +28,12 @@ from codax.listening.statistics import (
     permutation_test,
     summarize,
 )
-from codax.storage.files import write_whole
+from codax.storage.files import write_png, write_whole
 from codax.storage.staging import staged
 
 FORMAT = "codax-listening-analysis"
 VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Two stimuli rated by the same listeners on the same items; differences are first - second.
-
-    Attributes:
-      pairs: number of pairs, listeners x items.
-      p: of the permutation test; `adjusted` is corrected for the number of comparisons.
-      effect: Cohen's d of the differences.
-      detectable: difference that the test detects with 80 % power.
-    """
-
-    first: str
-    second: str
-    pairs: int
-    difference: float
-    effect: float | None
-    detectable: float | None
-    p: float
-    adjusted: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Outlier:
-    """A rating far from those of the other listeners, for manual inspection."""
-
-    listener: str
-    item: str
-    stimulus: str
-    score: float
-
-
-@dataclasses.dataclass(frozen=True)
-class AbxResult:
-    """How often listeners distinguished a system from the reference; `listeners` has (correct, trials) by listener."""
-
-    system: str
-    correct: int
-    trials: int
-    p: float
-    adjusted: float
-    listeners: dict[str, tuple[int, int]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Analysis:
-    """Result of a listening test.
-
-    Attributes:
-      content: of analysis.json.
-      overall: summary by stimulus over all items, best median first.
-      comparisons: between systems and with the hidden reference.
-      abx: of an ABX test.
-      dropped: listeners excluded by the screening.
-      notes: one line each.
-    """
-
-    content: dict[str, Any]
-    overall: dict[str, Summary]
-    comparisons: list[Comparison]
-    abx: list[AbxResult]
-    dropped: list[Dropped]
-    notes: list[str]
+REPORT = "report.html"
 
 
 def analyze(
@@ -109,7 +47,8 @@ def analyze(
 ) -> Analysis:
     """Reads results and writes analysis.json.
 
-    For MUSHRA also mushra.csv (webMUSHRA's columns), boxplot.png and, if the manifest has bit rates, rate_score.png.
+    Also report.html and, for MUSHRA, mushra.csv (webMUSHRA's columns), boxplot.png and, if the manifest has bit rates,
+    rate_score.png. The report embeds the plots.
 
     Args:
       results: files, or folders of them.
@@ -140,6 +79,7 @@ def analyze(
         analysis = Analysis(about, {}, [], abx, [], notes)
         with staged(out) as folder:
             _write(folder, about)
+            write_whole(folder / REPORT, report.page(analysis, []))
         return analysis
     stimuli = [REFERENCE, *manifest.systems, *ANCHORS]
     kept, dropped = _screened({names[s.session]: s.scores() for s in sessions}, screening)
@@ -162,11 +102,13 @@ def analyze(
         "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
         "outliers": [dataclasses.asdict(outlier) for outlier in single_outliers(kept, stimuli)],
     }
+    analysis = Analysis(about, overall, comparisons, [], dropped, notes)
     with staged(out) as folder:
         _write(folder, about)
         write_whole(folder / "mushra.csv", to_csv(sessions, manifest))
-        _plot(folder, kept, overall, {name: manifest.kbps[name] for name in manifest.systems if name in manifest.kbps})
-    return Analysis(about, overall, comparisons, [], dropped, notes)
+        figures = _plot(folder, kept, overall, {s: manifest.kbps[s] for s in manifest.systems if s in manifest.kbps})
+        write_whole(folder / REPORT, report.page(analysis, figures))
+    return analysis
 
 
 def _screened(scores: Scores, rule: str) -> tuple[Scores, list[Dropped]]:
@@ -196,12 +138,17 @@ def _by_item(scores: Scores, overall: Mapping[str, Summary]) -> list[dict[str, A
     ]
 
 
-def _plot(folder: Path, scores: Scores, overall: Mapping[str, Summary], kbps: Mapping[str, float]) -> None:
-    """Writes boxplot.png and, if bit rates are known, rate_score.png."""
+def _plot(
+    folder: Path, scores: Scores, overall: Mapping[str, Summary], kbps: Mapping[str, float]
+) -> list[tuple[str, str]]:
+    """Writes boxplot.png and, if bit rates are known, rate_score.png. Returns (description, SVG) of each."""
     by_stimulus = {name: [trial[name] for trials in scores.values() for trial in trials.values()] for name in overall}
-    plots.box_plot(by_stimulus, overall, folder / "boxplot.png")
+    figures = {"boxplot.png": ("Quartiles, ranges and means of the scores", plots.box_plot(by_stimulus, overall))}
     if kbps:
-        plots.rate_plot(kbps, overall, folder / "rate_score.png")
+        figures["rate_score.png"] = ("Mean scores against the measured bit rates", plots.rate_plot(kbps, overall))
+    for name, (_, figure) in figures.items():
+        write_png(folder / name, figure, metadata={"Software": None})
+    return [(description, plots.as_svg(figure)) for description, figure in figures.values()]
 
 
 def overall_summary(scores: Scores, stimulus: str) -> Summary:

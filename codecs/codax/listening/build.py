@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from codax.errors import CodaxError
-from codax.listening import page
+from codax.listening import page, questionnaire
 from codax.listening.manifest import FORMAT, VERSION
 from codax.listening.material import REFERENCE, Item, Rules, Signal, check_systems, find_items, load_items
 from codax.storage.digests import sha256
@@ -37,6 +37,7 @@ class Plan:
       listeners: planned number of listeners.
       items: number of items to use; None = all.
       repeats: ABX trials of each item and system.
+      questions: of the questionnaire, as `questionnaire.read_questions` gives them; None = the usual ones.
     """
 
     kind: str = "mushra"
@@ -47,6 +48,7 @@ class Plan:
     listeners: int = 20
     items: int | None = None
     repeats: int = 1
+    questions: list[dict[str, Any]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,10 @@ def build(
     """
     rules = dataclasses.replace(rules, anchors=plan.kind == "mushra")
     check_systems(systems, anchors=rules.anchors)
-    _refuse_names(plan.title, systems)
+    questions = questionnaire.DEFAULT if plan.questions is None else plan.questions
+    _refuse_names("--title", plan.title, systems)
+    for text in questionnaire.texts(plan.questions or []):
+        _refuse_names("--questionnaire", text, systems)
     rng = np.random.default_rng([plan.seed, 1534])
     names = list(find_items(reference))
     if plan.items is not None and plan.items < len(names):
@@ -104,6 +109,7 @@ def build(
         "systems": list(systems),
         "kbps": dict(kbps or {}),
         "lufs_tolerance": rules.tolerance,
+        "questionnaire": questions,
         "warnings": warnings,
         "trials": trials,
     }
@@ -115,6 +121,7 @@ def build(
         "title": plan.title,
         "seed": plan.seed,
         "listeners": plan.listeners,
+        "questions": questions,
         "training": [shown[i]["id"] for i in sorted(rng.permutation(len(shown))[: plan.training])],
         "trials": shown,
     }
@@ -236,11 +243,11 @@ def wave(audio: np.ndarray, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def _refuse_names(title: str, systems: Mapping[str, Path]) -> None:
-    words = title.lower().split()
+def _refuse_names(option: str, text: str, systems: Mapping[str, Path]) -> None:
+    words = text.lower().split()
     for name in systems:
         if name.lower() in words:
-            raise CodaxError(f"--title: names system {name}, which listeners must not know")
+            raise CodaxError(f"{option}: names system {name}, which listeners must not know")
 
 
 def _as_json(content: Any) -> str:

@@ -26,6 +26,8 @@ class Manifest:
       names: trial id -> blind id -> "reference", "anchor35", "anchor70" or a system.
       kbps: measured bit rates of the systems, if known.
       keys: for ABX: trial id -> "a" or "b", the identity of X.
+      listeners: planned number of listeners, who are numbered from 1.
+      questions: ids of the questions of its page.
     """
 
     path: Path
@@ -36,6 +38,8 @@ class Manifest:
     names: dict[str, dict[str, str]]
     keys: dict[str, str]
     kbps: dict[str, float] = dataclasses.field(default_factory=dict)
+    listeners: int = 20
+    questions: tuple[str, ...] = ()
 
     @property
     def anchors(self) -> bool:
@@ -67,6 +71,8 @@ def read_manifest(path: Path) -> Manifest:
             },
             keys={str(trial["id"]): str(trial["x"]) for trial in data["trials"] if "x" in trial},
             kbps={str(name): float(rate) for name, rate in data.get("kbps", {}).items() if float(rate) > 0},
+            questions=tuple(str(question["id"]) for question in data.get("questionnaire", ())),
+            listeners=strict_json.whole(data.get("listeners", 20), 1),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CodaxError(f"{path}: damaged manifest ({type(error).__name__}: {error})") from error

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-SCRIPTS = ("logic.js", "player.js", "wave.js", "trial.js", "page.js")  # in order of execution
+SCRIPTS = ("logic.js", "player.js", "wave.js", "trial.js", "consent.js", "send.js", "page.js")  # in order of execution
 
 
 def render(content: Mapping[str, Any], audio: Mapping[str, bytes]) -> str:
     """Renders the page.
 
     Args:
-      content: input of the script: kind, test, title, seed, listeners, training, trials.
+      content: input of the script: kind, test, title, seed, listeners, questions, training, trials.
       audio: blind id -> WAV file; other audio is loaded from the folder audio/ beside the page.
     """
     files = resources.files("codax.listening") / "web"

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codax.listening.statistics import Summary
-from codax.storage.files import write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_COLOURS = {  # of the plots -> variables of the report's style sheet
+    "#000000": "ink",
+    "#57606a": "soft",
+    "#d0d7de": "line",
+    "#0b5cad": "accent",
+    "#dbe9f6": "box",
+    "#9a3b00": "warn",
+}
 _BANDS = ("Bad", "Poor", "Fair", "Good", "Excellent")
-_NAMES = {"reference": "hidden reference", "anchor35": "3.5 kHz anchor", "anchor70": "7 kHz anchor"}
+NAMES = {"reference": "hidden reference", "anchor35": "3.5 kHz anchor", "anchor70": "7 kHz anchor"}
 
 
-def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summary], path: Path) -> None:
+def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summary]) -> Figure:
     """Draws quartiles, whiskers of at most 1.5 interquartile ranges, and means with their 95 % intervals.
 
     Args:
       scores: by stimulus, in the order of the boxes.
       summaries: by stimulus.
-      path: PNG to write.
     """
     figure, axes = _figure(max(5.0, 1.5 + 1.1 * len(scores)))
     positions = list(range(1, len(scores) + 1))
@@ -51,25 +57,24 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
             label="mean, 95 % interval" if position == 1 else None,
         )
     axes.set_xlim(0.4, len(scores) + 0.75)
-    axes.set_xticks(positions, [_NAMES.get(name, name) for name in scores], rotation=25, ha="right")
+    axes.set_xticks(positions, [NAMES.get(name, name) for name in scores], rotation=25, ha="right")
     axes.legend(loc="lower left", frameon=False, fontsize="small")
-    write_png(path, figure, metadata={"Software": None})
+    return figure
 
 
-def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path: Path) -> None:
+def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary]) -> Figure:
     """Draws the systems' means with 95 % intervals against their bit rates, and lines for reference and anchors.
 
     Args:
       kbps: of the systems.
       summaries: of all stimuli.
-      path: PNG to write.
     """
     figure, axes = _figure(6.0)
     for name, rate in kbps.items():
         summary = summaries[name]
         axes.errorbar([rate], [summary.mean], yerr=_reach(summary), fmt="o", color="#0b5cad", markersize=5, capsize=3)
         axes.annotate(name, (rate, summary.mean), xytext=(6, 4), textcoords="offset points", fontsize="small")
-    for name, label in _NAMES.items():
+    for name, label in NAMES.items():
         if name in summaries:
             axes.axhline(summaries[name].mean, color="#9a3b00", linewidth=1, linestyle="--")
             text = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
@@ -79,7 +84,20 @@ def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary], path:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("measured kbps")
-    write_png(path, figure, metadata={"Software": None})
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """Returns a figure as an element for a page, whose style sheet sets the colours, so that they follow dark mode."""
+    import matplotlib as mpl
+
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "codax"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    for colour, name in _COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    return text[text.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def _figure(width: float) -> tuple[Figure, Axes]:

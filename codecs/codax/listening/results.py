@@ -19,6 +19,7 @@ FORMAT = "codax-listening-result"
 VERSION = 1
 _BEFORE = ("session_test_id",)
 _AFTER = ("session_uuid", "trial_id", "rating_stimulus", "rating_score", "rating_time", "rating_comment")
+RESERVED = (*_BEFORE, "listener", *_AFTER)  # columns that no question of a listener may be named after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _read_file(path: Path, manifest: Manifest) -> list[Session]:
     except UnicodeDecodeError as error:
         raise CodaxError(f"{path}: is not text in UTF-8") from error
     if text.lstrip().startswith("{"):
-        return [_from_json(path, text, manifest)]
+        return [parse_result(path, text, manifest)]
     if path.suffix.lower() == ".json":
         raise CodaxError(f"{path}: is not a result of a listening test")
     try:
@@ -135,12 +136,17 @@ def _read_file(path: Path, manifest: Manifest) -> list[Session]:
         raise CodaxError(f"{path}: is not CSV ({error})") from error
 
 
-def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
+def parse_result(path: Path, text: str | bytes, manifest: Manifest) -> Session:
+    """Reads the JSON of one listener; `path` names it in messages.
+
+    Raises:
+      CodaxError: it is not a result of this test; the message has the reason.
+    """
     try:
         data = strict_json.parse(text)
     except strict_json.JSONError as error:
         raise CodaxError(f"{path}: is not JSON ({error})") from error
-    if data.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CodaxError(f"{path}: is not a result of a listening test")
     if data.get("version") != VERSION:
         raise CodaxError(f"{path}: version {shown(data.get('version'))} of the result; this program reads {VERSION}")
@@ -152,11 +158,17 @@ def _from_json(path: Path, text: str, manifest: Manifest) -> Session:
             path,
             {str(key): str(value) for key, value in data["questionnaire"].items()},
         )
+        if reserved := sorted(session.questionnaire.keys() & {*RESERVED}):
+            raise CodaxError(f"{path}: the question {reserved[0]} has the name of another column")
+        answered: set[str] = set()
         for trial in data["trials"]:
             blind, comment, seconds = str(trial["trial"]), str(trial["comment"]), _seconds(trial["seconds"])
             if blind not in manifest.items:
                 raise CodaxError(f"{path}: unknown trial {blind:.80}")
             if manifest.kind == "abx":
+                if blind in answered:
+                    raise CodaxError(f"{path}: trial {blind} is answered twice")
+                answered.add(blind)
                 session.answers.append(_answer(path, blind, trial["answer"], manifest))
                 continue
             for rating in trial["ratings"]:

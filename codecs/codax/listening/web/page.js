@@ -7,6 +7,7 @@ class App {
     this.content = content;
     this.main = document.getElementById('main');
     this.player = new Player();
+    this.outbox = new Outbox();
     this.view = null;
     this.key = `codax-listening-${content.test}`;
     document.addEventListener('keydown', event => {
@@ -99,24 +100,8 @@ class App {
   }
 
   consent() {
-    const asked = new URLSearchParams(location.search).get('listener') || '';
-    const choice = (id, label, values) => make('p', {}, make('label', { for: id }, label),
-      make('select', { id, required: true }, make('option', { value: '' }, 'Please choose'), ...values.map(value => make('option', {}, value))));
-    const number = make('input', { type: 'number', id: 'listener', min: '1', max: String(Math.max(this.content.listeners, 1)), required: true, value: asked, inputmode: 'numeric' });
-    const form = make('form', {},
-      make('p', {}, this.content.kind === 'abx'
-        ? 'You will hear short excerpts three times: A, B and X. X equals either A or B; say which.'
-        : 'You will hear short excerpts in several versions and rate how each compares with the reference, from bad to excellent. One of the versions is the reference itself.'),
-      make('p', {}, 'Use headphones in a quiet room. You may stop at any time by closing the page. Your ratings, comments and the kind of your browser and sound output are stored in this browser, and go nowhere until you hand over the result file at the end.'),
-      make('p', {}, make('label', { for: 'listener' }, 'Your listener number'), number),
-      choice('playback', 'You listen with', ['closed headphones', 'open headphones', 'in-ear headphones', 'loudspeakers', 'something else']),
-      choice('experience', 'Listening tests that you took part in', ['none', '1 to 5', 'more than 5']),
-      make('p', {}, make('label', { class: 'check' }, make('input', { type: 'checkbox', id: 'agree', required: true }), ' I take part of my own will and agree to this use of my answers.')),
-      make('p', { class: 'actions' }, make('button', { class: 'main', id: 'next' }, 'Begin')));
-    form.addEventListener('submit', event => {
-      event.preventDefault();
-      this.state.listener = Number(number.value);
-      this.state.questionnaire = { playback: form.querySelector('#playback').value, experience: form.querySelector('#experience').value };
+    const form = consentForm(this.content, this.outbox.open, (listener, answers) => {
+      Object.assign(this.state, { listener, questionnaire: answers });
       this.ready();
       this.go(1);
     });
@@ -191,19 +176,24 @@ class App {
     view.record.done = true;
     this.view = null;
     if (this.steps[this.state.index].kind === 'training') delete this.state.trainings[view.trial.id];
+    else this.outbox.send(this.result()).catch(() => {}); // the last page sends all of it once more, and tells
     this.go(this.state.index + 1);
   }
 
   finish() {
     if (!this.state.finished) { this.state.finished = new Date().toISOString(); this.save(); }
-    const result = resultOf(this.content, this.state, this.plan);
+    const result = this.result();
     const name = `${this.content.test}-listener${this.state.listener}-${this.state.session.slice(0, 8)}`;
     const link = (id, label, type, text) => make('a', { id, class: 'button', download: `${name}.${id}`, href: URL.createObjectURL(new Blob([text], { type })) }, label);
     const links = [link('json', 'Save the result (JSON)', 'application/json', JSON.stringify(result, null, 1))];
     if (this.content.kind === 'mushra') links.push(link('csv', 'Save as CSV', 'text/csv', csvOf(result)));
-    this.show('Finished', 'Thank you',
-      make('p', {}, 'This was the last page. Save the result and send the file to whoever asked you to take part.'),
+    const saving = make('div', {}, make('p', {}, 'This was the last page. Save the result and send the file to whoever asked you to take part.'),
       make('p', { class: 'actions' }, ...links));
+    this.show('Finished', 'Thank you', this.outbox.open ? this.outbox.view(result, saving) : saving);
+  }
+
+  result() {
+    return resultOf(this.content, this.state, this.plan);
   }
 
   // Signals of a trial, or null after telling that they cannot be had.

@@ -1,0 +1,199 @@
+"""The verdict of an evaluation in words: which codec is better at an equal rate, by how much, and how certain that is.
+
+It follows the paired differences of `comparisons`: a codec is better if their 95 % interval excludes 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from codax.evaluation import table
+from codax.evaluation.comparisons import Comparison
+from codax.evaluation.noise import condition
+from codax.evaluation.results import Results, SystemResult
+from codax.metrics import registry
+
+EQUAL = 1.25  # largest ratio of two measured bit rates that count as equal
+_COMPETING = ("codec", "baseline", "decoded")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A sentence of the verdict, and sentences with its numbers."""
+
+    headline: str
+    details: tuple[str, ...] = ()
+
+
+class Differences:
+    """Paired differences as advantages: positive where the first of two systems is better."""
+
+    def __init__(self, results: Results, compared: Sequence[Comparison]):
+        self._results = results
+        self._by_pair = {(c.first, c.second, c.metric): c for c in compared}
+        measured = {c.metric for c in compared}
+        shown = [key for key in results.keys if key in measured and registry.VALUES[key].better in ("higher", "lower")]
+        usual = [key for key in shown if key in table.columns(results)]
+        self.keys = usual or shown
+
+    def sign(self, first: str, second: str, key: str) -> int | None:
+        """1 or -1 if the first is certainly better or worse, 0 if neither; None if they were not compared."""
+        difference = self.difference(first, second, key)
+        if difference is None:
+            return None
+        _, low, high = difference
+        upwards = 1 if registry.VALUES[key].better == "higher" else -1
+        return upwards * ((low > 0) - (high < 0))
+
+    def difference(self, first: str, second: str, key: str) -> tuple[float, float, float] | None:
+        """First minus second: mean and ends of the interval."""
+        if (c := self._by_pair.get((first, second, key))) is not None:
+            return c.difference.mean, c.difference.low, c.difference.high
+        if (c := self._by_pair.get((second, first, key))) is not None:
+            return -c.difference.mean, -c.difference.high, -c.difference.low
+        return None
+
+    def best(self, systems: Sequence[SystemResult], key: str) -> SystemResult | None:
+        """The system with the best mean; the first of equal ones."""
+        upwards = 1 if registry.VALUES[key].better == "higher" else -1
+        known = [(upwards * value.mean, s) for s in systems if (value := s.metrics.get(key)) is not None]
+        return max(known, key=lambda pair: pair[0])[1] if known else None
+
+    def numbers(self, first: SystemResult, second: SystemResult, key: str, *, full: bool = False) -> str:
+        """Such as "ViSQOL 3.65 against 1.78, +1.87 (+1.60 to +2.12)"; `full` explains the brackets."""
+        value, digits = registry.VALUES[key], registry.VALUES[key].digits
+        c = self._by_pair.get((first.key, second.key, key)) or self._by_pair[second.key, first.key, key]
+        mean, low, high = (f"{number:+.{digits}f}" for number in self.difference(first.key, second.key, key) or ())
+        means = [
+            f"{interval.mean:.{digits}f}" if (interval := s.metrics.get(key)) is not None else table.MISSING
+            for s in (first, second)
+        ]
+        unit = f" {value.unit}" if value.unit in ("%", "dB") else ""
+        over = f"over {c.difference.note or f'{c.difference.n} utterances'}" if full else c.difference.note
+        brackets = ", ".join(filter(None, [f"{'95 % interval ' * full}{low} to {high}", over]))
+        return f"{value.label} {means[0]} against {means[1]}{unit}, {mean} ({brackets})"
+
+
+def leaders(results: Results, compared: Sequence[Comparison]) -> dict[str, dict[str, str]]:
+    """By metric: the systems to mark in its column, "best", or "level" if it is not certain that they are worse.
+
+    The original, anchors and noisy inputs do not compete. A column with a single competitor has no marks.
+    """
+    differences, marks = Differences(results, compared), {}
+    systems = [s for s in results.systems if s.kind in _COMPETING]
+    for key in results.keys:
+        if registry.VALUES[key].better not in ("higher", "lower"):
+            continue
+        best = differences.best(systems, key)
+        if best is None or sum(s.metrics.get(key) is not None for s in systems) < 2:
+            continue
+        level = [s.key for s in systems if s is not best and differences.sign(best.key, s.key, key) == 0]
+        marks[key] = {best.key: "best"} | dict.fromkeys(level, "level")
+    return marks
+
+
+def verdict(results: Results, compared: Sequence[Comparison]) -> list[Finding]:
+    """The findings: one for each codec that another one is compared with at an equal rate; at least one."""
+    differences = Differences(results, compared)
+    systems = [s for s in results.systems if s.kind in _COMPETING]
+    if not differences.keys or len(systems) < 2:
+        return [Finding("No two codecs were compared.")]
+    findings = []
+    for group in _equal_rates(systems):
+        if (winner := differences.best(group, differences.keys[0])) is not None:
+            findings += [_finding(differences, winner, rival, systems) for rival in group if rival is not winner]
+    findings = [finding for finding in findings if finding is not None]
+    return findings or [_without_rival(differences, systems)]
+
+
+def _equal_rates(systems: Sequence[SystemResult]) -> list[list[SystemResult]]:
+    """Systems of different series whose rates are equal or all unknown, in the same noise; a series counts once."""
+    groups: list[list[SystemResult]] = []
+    for system in sorted(systems, key=_rate):
+        fits = (
+            group
+            for group in groups
+            if condition(group[0].series) == condition(system.series)
+            and _rate(system) <= EQUAL * _rate(group[0])
+            and all(other.series != system.series for other in group)
+        )
+        group = next(fits, None)
+        if group is None:
+            groups.append([system])
+        else:
+            group.append(system)
+    return [group for group in groups if len(group) > 1]
+
+
+def _rate(system: SystemResult) -> float:
+    """Measured kbps of the files; 0 if it is unknown."""
+    return 0.0 if system.bits_per_second is None else system.bits_per_second.mean / 1000
+
+
+def _named(system: SystemResult) -> str:
+    """The label, and the measured rate."""
+    return f"{system.label} ({_rate(system):.2f} kbps in files)" if _rate(system) else system.label
+
+
+def _finding(
+    differences: Differences, winner: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
+) -> Finding | None:
+    """What the metrics say of two systems; the first metric decides."""
+    key = differences.keys[0]
+    sign = differences.sign(winner.key, rival.key, key)
+    if sign is None:
+        return None
+    equal = "At an equal rate, " if _rate(winner) else "At unknown rates, "
+    pair = f"{_named(winner)} is better than {_named(rival)}"
+    if not sign:
+        pair = f"no difference between {_named(winner)} and {_named(rival)} is certain"
+    return Finding(
+        f"{equal}{pair}: {differences.numbers(winner, rival, key, full=True)}.",
+        (*_others(differences, winner, rival), *_lower_rate(differences, winner, rival, systems)),
+    )
+
+
+def _others(differences: Differences, winner: SystemResult, rival: SystemResult) -> list[str]:
+    """A sentence for each outcome of the other metrics."""
+    by_sign: dict[int, list[str]] = {}
+    for key in differences.keys[1:]:
+        if (sign := differences.sign(winner.key, rival.key, key)) is not None:
+            by_sign.setdefault(sign, []).append(differences.numbers(winner, rival, key))
+    heads = {
+        1: f"{winner.label} is also better in",
+        0: "Not certain, because the interval includes 0:",
+        -1: f"{rival.label} is better in",
+    }
+    return [f"{head} {'; '.join(by_sign[sign])}." for sign, head in heads.items() if sign in by_sign]
+
+
+def _lower_rate(
+    differences: Differences, winner: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
+) -> list[str]:
+    """The lowest rate of the winner's series that is still certainly better than the rival, if it is a lower one."""
+    key = differences.keys[0]
+    better = [s for s in systems if s.series == winner.series and differences.sign(s.key, rival.key, key) == 1]
+    lowest = min(better, key=_rate, default=winner)
+    if not _rate(lowest) or _rate(lowest) * EQUAL > _rate(rival):
+        return []
+    share = 100 * _rate(lowest) / _rate(rival)
+    return [f"{lowest.label} is better too, with {share:.0f} % of the bits: {differences.numbers(lowest, rival, key)}."]
+
+
+def _without_rival(differences: Differences, systems: Sequence[SystemResult]) -> Finding:
+    """If no two codecs have an equal rate: what the rates of the first codec, or the two nearest systems, differ by."""
+    key = differences.keys[0]
+    own = [s for s in systems if s.series == systems[0].series]
+    if len(own) < 2 or len({s.series for s in systems}) > 1:
+        return Finding(
+            f"No two codecs have an equal rate (within {100 * (EQUAL - 1):.0f} %); the plots show the codecs over the "
+            "rates, and a table below has the differences of every two systems."
+        )
+    low, high = min(own, key=_rate), max(own, key=_rate)
+    if differences.sign(high.key, low.key, key) is None:
+        return Finding("No two codecs were compared.")
+    return Finding(
+        f"{systems[0].series} is the only codec here, so nothing is compared at an equal rate.",
+        (f"From {_named(low)} to {_named(high)}: {differences.numbers(high, low, key, full=True)}.",),
+    )

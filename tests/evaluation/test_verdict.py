@@ -1,0 +1,126 @@
+"""The verdict: which systems are compared, who is better, by how much, and how certain that is."""
+
+import numpy as np
+import pytest
+from codax.evaluation import comparisons
+from codax.evaluation.results import Results, Row, summarize
+from codax.evaluation.systems import Original
+from codax.evaluation.verdict import Differences, leaders, verdict
+from codax.metrics.wer import ErrorCounts
+
+UTTERANCES = 8
+
+
+class System:
+    """`rate` in kbps is the measured one; None = unknown."""
+
+    quantizers = kbps = frame_rate = None
+    description = ""
+
+    def __init__(self, series, rate, kind="codec"):
+        self.series, self.rate, self.kind = series, rate, kind
+        self.key = self.label = f"{series} {rate}"
+
+
+def evaluated(scores, keys=("stoi", "wer")):
+    """Results, and comparisons, of {system: (STOI of each utterance or their mean, word errors of each of ten)}."""
+    systems, rows = [Original(), *scores], {}
+    for system in systems:
+        stoi, errors = scores.get(system, (1.0, 0))
+        spread = np.linspace(-0.02, 0.02, UTTERANCES) * (system is not systems[0])
+        values = stoi if isinstance(stoi, list) else stoi + spread
+        rows[system.key] = [
+            Row(
+                system.key,
+                f"u{i}",
+                "",
+                1.0,
+                scores={"stoi": value},
+                counts={"wer": ErrorCounts(errors, hits=10 - errors)},
+            )
+            for i, value in enumerate(values)
+        ]
+        for row in rows[system.key]:
+            if getattr(system, "rate", None) is not None:
+                row.file_bytes = row.payload_bytes = round(system.rate * 125)
+    summaries = [summarize(system, rows[system.key], keys, seed=0) for system in systems]
+    results = Results(keys, summaries, [row for group in rows.values() for row in group], {"data": {}})
+    return results, comparisons.compare(results)
+
+
+def test_the_better_one_at_an_equal_rate():
+    ours = {rate: System("ours", rate) for rate in (1.0, 3.0, 6.0)}
+    theirs = System("theirs", 7.0, "baseline")
+    results, compared = evaluated({ours[1.0]: (0.7, 5), ours[3.0]: (0.85, 3), ours[6.0]: (0.95, 2), theirs: (0.8, 1)})
+    (finding,) = verdict(results, compared)
+    assert finding.headline == (
+        "At an equal rate, ours 6.0 (6.00 kbps in files) is better than theirs 7.0 (7.00 kbps in files): STOI 0.950 "
+        "against 0.800, +0.150 (95 % interval +0.150 to +0.150, over 8 utterances)."
+    )
+    assert finding.details == (
+        "theirs 7.0 is better in WER 20.0 against 10.0 %, +10.0 (+10.0 to +10.0).",
+        "ours 3.0 is better too, with 43 % of the bits: STOI 0.850 against 0.800, +0.050 (+0.050 to +0.050).",
+    )
+    assert leaders(results, compared) == {"stoi": {"ours 6.0": "best"}, "wer": {"theirs 7.0": "best"}}
+
+
+def test_the_second_of_a_pair_may_be_the_better_one():
+    results, compared = evaluated({System("a", 6.0): (0.8, 2), System("b", 6.0): (0.9, 1)})
+    (finding,) = verdict(results, compared)
+    assert "b 6.0 (6.00 kbps in files) is better than a 6.0" in finding.headline and "+0.100 (95 %" in finding.headline
+    assert finding.details == ("b 6.0 is also better in WER 10.0 against 20.0 %, -10.0 (-10.0 to -10.0).",)
+
+
+def test_nothing_is_certain_if_the_interval_includes_0():
+    noisy = [0.9 + 0.05 * (-1) ** i for i in range(UTTERANCES)]
+    results, compared = evaluated({System("a", 6.0): (noisy, 1), System("b", 6.0): (0.895, 1)})
+    (finding,) = verdict(results, compared)
+    start = (
+        "At an equal rate, no difference between a 6.0 (6.00 kbps in files) and b 6.0 (6.00 kbps in files) is certain: "
+    )
+    assert finding.headline.startswith(start)
+    assert finding.details == (
+        "Not certain, because the interval includes 0: WER 10.0 against 10.0 %, +0.0 (+0.0 to +0.0).",
+    )
+    assert leaders(results, compared)["stoi"] == {"a 6.0": "best", "b 6.0": "level"}
+
+
+def test_missing_utterances_are_told():
+    results, compared = evaluated({System("a", 6.0): (0.9, 1), System("b", 6.0): ([0.8] * 7 + [np.nan], 1)})
+    assert "over 7 of 8)." in verdict(results, compared)[0].headline
+
+
+@pytest.mark.parametrize(
+    ("scores", "headline"),
+    [
+        ({System("a", 1.0): (0.9, 1)}, "No two codecs were compared."),
+        ({System("a", 1.0): (0.9, 1), System("b", 1.3): (0.9, 1)}, "No two codecs have an equal rate (within 25 %)"),
+        ({System("a", None): (0.9, 1), System("b", None): (0.8, 1)}, "At unknown rates, a None is better than b None"),
+        ({System("a", 1.0): (0.8, 1), System("a", 1.1): (0.9, 1)}, "a is the only codec here"),
+        ({System("a", 1.0): (0.8, 1), System("a, 5 dB", 1.0): (0.9, 1)}, "No two codecs have an equal rate"),
+        ({System("a, 5 dB", 1.0): (0.8, 1), System("b, 5 dB", 1.0): (0.9, 1)}, "At an equal rate, b, 5 dB 1.0"),
+        ({System("low-pass", None, "anchor"): (0.8, 1), System("b", 1.0): (0.9, 1)}, "No two codecs were compared."),
+    ],
+)
+def test_what_has_no_rival(scores, headline):
+    findings = verdict(*evaluated(scores))
+    assert len(findings) == 1 and findings[0].headline.startswith(headline)
+
+
+def test_one_codec_at_several_rates():
+    (finding,) = verdict(*evaluated({System("a", rate): (rate / 10, 0) for rate in (3.0, 1.0, 6.0)}))
+    assert finding.details[0].startswith(
+        "From a 1.0 (1.00 kbps in files) to a 6.0 (6.00 kbps in files): STOI 0.600 against 0.1"
+    )
+
+
+def test_metrics_without_a_direction_decide_nothing():
+    results, compared = evaluated({System("a", 1.0): (0.9, 1), System("b", 1.0): (0.8, 1)}, keys=("level",))
+    assert Differences(results, compared).keys == [] and leaders(results, compared) == {}
+    assert verdict(results, compared)[0].headline == "No two codecs were compared."
+
+
+def test_every_metric_can_be_missing_for_a_system():
+    results, compared = evaluated({System("a", 1.0): (0.9, 1), System("b", 1.0): ([np.nan] * UTTERANCES, 1)})
+    assert results.systems[2].metrics["stoi"] is None
+    assert verdict(results, compared)[0].headline.startswith("At an equal rate, ")
