@@ -4,8 +4,8 @@ python tests/newcomer.py                  # in full: about an hour and a half on
 python tests/newcomer.py --quick          # trainings of a few steps and evaluations of two utterances
 python tests/newcomer.py README.md        # some pages only, in this order
 
-It clones the last commit into a temporary folder, whose home is empty and whose environment has only PATH and the
-settings of pip and proxies, writes recordings where a page expects the user's, and stops at the first command that fails.
+It clones the last commit into a temporary folder, with an empty home and an environment of PATH and the settings of pip
+and proxies, writes recordings where a page expects the user's, and stops at the first command that fails.
 """
 
 from __future__ import annotations
@@ -61,10 +61,8 @@ def shortened(text: str) -> str:
 
 def environment(home: Path) -> dict[str, str]:
     """The environment of a new user."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in KEPT or re.match(r"PIP_|.*_proxy$", name, re.I)
-    }
-    return {**kept, "HOME": str(home)}
+    kept = re.compile(rf"(?:{'|'.join(KEPT)}|PIP_\w+|\w+_proxy)$", re.IGNORECASE)
+    return {name: value for name, value in os.environ.items() if kept.match(name)} | {"HOME": str(home)}
 
 
 def write_recording(path: Path, seconds: float, seed: int) -> None:
