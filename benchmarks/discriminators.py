@@ -60,12 +60,12 @@ class Case:
         import jax
         import numpy as np
         from codax.training.parallel import Parallel
+        from codax.training.programs import Programs
         from codax.training.start import start_from
         from codax.training.state import init_state
-        from codax.training.step import compiler_of
 
         self.config, mapped = recipe(options, trained), Parallel()
-        self._compile = compiler_of(self.config, mapped)
+        self._compile = Programs(self.config, mapped).step
         state = mapped.initialise(lambda: init_state(self.config))
         self._state = start_from(self.config, state, mapped.state_sharding)
         noise = np.random.default_rng(0).standard_normal((8, self.config.segment_samples, 1))

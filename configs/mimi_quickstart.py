@@ -14,7 +14,7 @@ Differences from the paper:
   reconstruction losses       discriminators would double the time of a step
   Muon, a start without quantizer, small batches: see configs/quickstart.py
 
-The README has the results.
+docs/results.md has the scores.
 """
 
 from codax.config import Config, EMAQuantizerConfig, MimiConfig, SEANetConfig, TransformerConfig

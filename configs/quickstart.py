@@ -5,7 +5,7 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; made smaller and train
     make train
     python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-The README has the measured time and scores.
+docs/results.md has the measured time and scores.
 
 Differences from the paper:
   model.stem_stride = 16      layers at the full rate cost most; the first convolution (kernel 32) reduces it to 1 kHz

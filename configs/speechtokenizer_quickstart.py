@@ -16,9 +16,9 @@ Differences from the paper:
   quantizer.dropout           the first codebooks can be decoded alone, which the comparison needs
   no discriminators, Muon, two stages, small batches: see configs/quickstart.py
 
-The README has results with and without the teacher. Speaker similarity with 1, 2, 4 and 10 codebooks is 0.571, 0.682,
-0.731 and 0.753 with the teacher, and 0.605, 0.650, 0.670 and 0.684 without: the teacher moves information about the
-voice from the first codebook to the others.
+docs/results.md has scores with and without the teacher. Speaker similarity with 1, 2, 4 and 10 codebooks is 0.571,
+0.682, 0.731 and 0.753 with the teacher, and 0.605, 0.650, 0.670 and 0.684 without: the teacher moves information about
+the voice from the first codebook to the others.
 """
 
 from codax.config import Config, EMAQuantizerConfig, SoundStreamConfig

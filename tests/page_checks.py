@@ -22,6 +22,8 @@ def check_page(browser: Browser, *, order: bool = True) -> None:
     shown = _ask(browser, "shown(arguments[0])")
     unnamed = [text for text, label in zip(shown, browser.labels("[data-shown]"), strict=True) if not label.strip()]
     assert not unnamed, f"controls without a name: {unnamed}"
+    silent = browser.run("return [...document.querySelectorAll('img:not([alt])')].map(e => e.outerHTML.slice(0, 100))")
+    assert not silent, f"pictures without a text: {silent}"
     if order:
         check_order(browser)
     check_console(browser)
@@ -55,4 +57,4 @@ def check_order(browser: Browser) -> None:
 def check_console(browser: Browser) -> None:
     """No error was logged since the last call."""
     errors = [entry["message"] for entry in browser.log() if entry["level"] == "SEVERE"]
-    assert not errors, f"errors on the console: {errors}"
+    assert not errors, errors

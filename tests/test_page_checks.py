@@ -29,6 +29,7 @@ def browser(tmp_path_factory):
         ("background: #fff", "background: rgb(0 0 0 / 0.6)", r"text: 1\."),
         (' aria-label="play"', "", "controls without a name"),
         ('<label for="x">field</label>', "field", "controls without a name"),
+        ("</body>", "<img src='data:,'></body>", "pictures without a text"),
         ("<button", "<button tabindex='1'", "the Tab key reaches|the focus is not seen"),
         ("<a ", "<a style='outline: none' ", "the focus is not seen: <a"),
         ("</body>", "<div style='width: 3000px'>x</div></body>", "pixels wide in a window"),

@@ -1,6 +1,11 @@
 """The one exception that means "your input is wrong", caught at the top of every command and shown as one line."""
 
 import reprlib
+import shlex
+from pathlib import Path
+from typing import Literal
+
+Extra = Literal["beam", "bpe", "content", "hub", "metrics", "onnx", "parquet", "plan", "teachers", "wer"]
 
 _LONGEST = 200  # characters of a value in a message
 _short = reprlib.Repr()
@@ -12,6 +17,17 @@ def shown(value: object) -> str:
     """Returns `repr(value)` for a message, shortened if it is long."""
     text = _short.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def install(extra: Extra) -> str:
+    """Returns the command that installs an extra of codax.
+
+    In a checkout it names the checkout, since pip would look for codax in its index if it is not installed.
+    """
+    root = Path(__file__).parents[2]
+    if (root / "pyproject.toml").is_file():
+        return f"pip install -e {shlex.quote(f'{root}[{extra}]')}"
+    return f"pip install 'codax[{extra}]'"
 
 
 class CodaxError(Exception):

@@ -1,4 +1,4 @@
-// Sound as a Float32Array of one channel at the codec's rate: from files, from the microphone, and to the loudspeaker.
+// Sound as a Float32Array of one channel at the codec's rate: from files and from the microphone.
 
 // What the browser decodes: it resamples to the rate.
 export async function fromFile(bytes, rate) {
@@ -19,11 +19,17 @@ const TAP = `registerProcessor('tap', class extends AudioWorkletProcessor {
   process([input]) { if (input[0]) this.port.postMessage(input[0].slice()); return true; }
 });`;
 
-// Records until `stop`, which gives the samples. Raw: what browsers do to voices would be heard as the codec's doing.
+// Raw: changes that browsers make to voices would be heard as the codec's.
+export function openMicrophone() {
+  if (!navigator.mediaDevices) throw new Error('browsers allow the microphone only on pages from https: or this machine');
+  const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  return navigator.mediaDevices.getUserMedia({ audio: raw });
+}
+
+// Records until `stop`, which gives the samples.
 export class Recorder {
   async start() {
-    const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    this.stream = await navigator.mediaDevices.getUserMedia({ audio: raw });
+    this.stream = await openMicrophone();
     this.context = new AudioContext();
     const module = URL.createObjectURL(new Blob([TAP], { type: 'text/javascript' }));
     await this.context.audioWorklet.addModule(module);
@@ -49,18 +55,4 @@ export class Recorder {
     source.start();
     return mixed(await offline.startRendering());
   }
-}
-
-let context = null, playing = null;
-
-// Plays from the beginning; what played before stops.
-export async function play(samples, rate) {
-  context ??= new AudioContext();
-  await context.resume();
-  playing?.stop();
-  const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate, numberOfChannels: 1 });
-  buffer.copyToChannel(samples, 0);
-  playing = new AudioBufferSourceNode(context, { buffer });
-  playing.connect(context.destination);
-  playing.start();
 }

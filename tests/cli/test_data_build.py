@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from codax.errors import install
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_tar_files(run_here, tars) -> None:
 
 
 def test_beam_and_features(run_here, tars) -> None:
-    pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
+    pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
     pytest.importorskip("onnxruntime")
     build = ("data", "build", tars, "--sample-rate", "16000", "--teacher", "wakehubert")
     assert run_here(*build, "--out", "here")[0] == 0
@@ -59,7 +60,7 @@ def test_beam_and_features(run_here, tars) -> None:
 )
 def test_what_is_wrong_is_one_line(run_here, tars, arguments, reason) -> None:
     if "beam" in arguments:
-        pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'codax[beam]'")
+        pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
     status, _, err = run_here("data", "build", tars, "--out", "out", *arguments)
     assert status == 1 and reason in err and len(err.strip().splitlines()) == 1
 
@@ -67,4 +68,4 @@ def test_what_is_wrong_is_one_line(run_here, tars, arguments, reason) -> None:
 def test_without_beam(run_here, tars, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     status, _, err = run_here("data", "build", tars, "--out", "out", "--engine", "beam")
-    assert status == 1 and err.strip() == "codax: --engine beam needs Apache Beam: pip install 'codax[beam]'"
+    assert status == 1 and err.strip() == f"codax: --engine beam needs Apache Beam: {install('beam')}"

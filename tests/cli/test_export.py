@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from codax.codec.codec import Codec
 from codax.config import Config
+from codax.errors import install
 from signals import noise
 
 
@@ -60,7 +61,7 @@ def test_a_missing_package_is_one_line(run, model, tmp_path, monkeypatch, missin
     monkeypatch.setitem(sys.modules, missing, None)
     status, out, err = run("export", model, tmp_path / "out", "--format", "onnx")
     assert (status, out) == (1, "") and err.startswith("codax: ") and err.count("\n") == 1
-    assert "pip install onnx" in err and not (tmp_path / "out").exists()
+    assert install("onnx") in err and not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written(run, model, tmp_path) -> None:

@@ -1,10 +1,8 @@
 """`codax train`, `codax eval`, `codax completion`, `python -m codax`, and what every command has."""
 
 import os
-import runpy
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -28,15 +26,6 @@ def test_recipes_are_known_by_name():
     assert set(packaged()) == names
     assert isinstance(load_recipe("quickstart"), Config)
     assert load_recipe("dac_44khz:16khz").model.sample_rate == 16_000
-
-
-def test_the_wheel_has_the_recipes(monkeypatch):
-    described = {}
-    tools = types.SimpleNamespace(setup=described.update, find_packages=lambda folder: ["codax"])
-    monkeypatch.setitem(sys.modules, "setuptools", tools)
-    runpy.run_path(str(ROOT / "setup.py"))
-    assert "codax.recipes" in described["packages"] and described["package_dir"]["codax.recipes"] == "configs"
-    assert "py.typed" in described["package_data"]["codax"]
 
 
 def test_a_recipe_that_is_named_is_read_from_any_folder(tmp_path):

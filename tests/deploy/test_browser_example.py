@@ -1,79 +1,20 @@
-"""examples/browser in a real browser: its codes and its sound are those of the codec in JAX."""
+"""examples/browser in a real browser: its codes, sound and files are those of the codec in JAX."""
 
 from __future__ import annotations
 
-import functools
-import http.server
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from browser import MISSING, Browser, programs
+from browser import Browser
 from codax.audio import read
+from codax.containers.container import unpack
+from demo import result, slide
+from page_checks import check_console
 from small_models import codec, signal
 
-pytest.importorskip("onnx")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(programs() is None, reason=MISSING),
-    pytest.mark.skipif(shutil.which("npm") is None, reason="no npm, which fetches onnxruntime-web"),
-]
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "browser"
-MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """The example with onnxruntime-web and two models, served as its README says."""
-    from codax.deploy.onnx_files import export_onnx
-
-    site = tmp_path_factory.mktemp("site")
-    shutil.copytree(EXAMPLE, site, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "model"))
-    fetched = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"],
-        cwd=site,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if fetched.returncode:
-        pytest.skip(f"npm cannot fetch onnxruntime-web: {fetched.stderr.strip().splitlines()[-1:]}")
-    export_onnx(codec("soundstream"), site / "model", compare=False)
-    export_onnx(codec("encodec_24khz"), site / "encodec", compare=False)
-    export_onnx(codec("encodec_48khz"), site / "segments", compare=False)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-
-
-@pytest.fixture
-def browser(tmp_path) -> Iterator[Browser]:
-    folder = tmp_path / "browser"
-    folder.mkdir()
-    with Browser(folder, height=1300, more=MICROPHONE) as running:
-        yield running
-
-
-def result(browser: Browser) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Original, codes and coded sound, as the page has them."""
-    original, codes, coded, shape = browser.run(
-        "return [[...app.original], [...app.shown.codes], [...app.coded], [app.shown.frames, app.shown.quantizers]]"
-    )
-    audio = [np.asarray(values, np.float32)[None, :, None] for values in (original, coded)]
-    return audio[0], np.asarray(codes, np.int32).reshape(1, *shape), audio[1]
+pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize(("folder", "name"), [("model", "soundstream"), ("encodec", "encodec_24khz")])
@@ -106,15 +47,28 @@ def test_a_file_is_coded_as_in_jax(browser: Browser, address: str, tmp_path: Pat
         )
         assert shades > 10, canvas
 
-    # Another rate: the same codes of fewer quantizers, decoded again.
-    browser.run("app.coded = null; document.querySelector('#quantizers').value = 2;")
-    browser.run("document.querySelector('#quantizers').dispatchEvent(new Event('change'));")
-    browser.until("app.coded")
+    # Another rate: the same codes of fewer quantizers, decoded again at once.
+    slide(browser, 2)
     _, codes, coded = result(browser)
     np.testing.assert_array_equal(codes, tokens.codes[..., :2])
     np.testing.assert_allclose(coded, made.engine.decode_piece(codes, False)[:, : coded.shape[1]], atol=1e-4)
-    browser.click("#play-coded")
-    assert not [entry for entry in browser.log() if entry["level"] == "SEVERE"]
+
+    # The files to save: codax reads the codes, and the audio is the page's in 16 bits.
+    (tmp_path / "codes.codax").write_bytes(saved(browser, "#save-codes"))
+    actual, meta, _ = unpack((tmp_path / "codes.codax").read_bytes())
+    np.testing.assert_array_equal(actual, codes)
+    assert (meta.model_hash, meta.model_id, meta.num_samples) == (made.hash, made.model_id[:25], original.shape[1])
+    (tmp_path / "coded.wav").write_bytes(saved(browser, "#save-audio"))
+    audio, rate = read(tmp_path / "coded.wav")
+    assert rate == made.config.model.sample_rate
+    np.testing.assert_allclose(audio, np.clip(coded[0], -1, 1), atol=1 / 32_000)
+    check_console(browser)
+
+
+def saved(browser: Browser, link: str) -> bytes:
+    """The bytes that a link saves."""
+    script = "return fetch(document.querySelector(arguments[0]).href).then(r => r.arrayBuffer())"
+    return bytes(browser.run(f"{script}.then(b => [...new Uint8Array(b)])", link))
 
 
 def test_the_microphone(browser: Browser, address: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 import small_models
 from codax.codec import shipped
 from codax.codec.folder import write_model
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.interop import formats, imports, models
 from full_disk import small_file_system
 from huggingface_hub import constants
@@ -213,7 +213,7 @@ def test_files_and_folders_here_come_first(hub: Hub, tiny: Repo, tmp_path: Path,
 def test_without_the_library_the_message_names_it(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert "models of the hub need huggingface_hub: pip install 'codax[hub]'" in refusal("me/tiny")
+    assert f"models of the hub need huggingface_hub: {install('hub')}" in refusal("me/tiny")
     codax.load(shipped.DEFAULT)
 
 

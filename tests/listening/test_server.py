@@ -47,7 +47,7 @@ def full_disk(_: object) -> None:
 
 
 def content(built: Path, tmp_path: Path, listener: int = 1, session: str = "a" * 32, trials: int = 5) -> dict:
-    """A result as the page sends it after so many trials."""
+    """A result as the page sends it after some trials."""
     made = json.loads(result_of(built, listener, SCORES, tmp_path / "made.json").read_text())
     return made | {"session": session, "trials": made["trials"][:trials]}
 

@@ -63,5 +63,5 @@ def test_dnsmos(speechlike):
 
 def test_missing_package_names_the_extra(speechlike, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pesq", None)
-    with pytest.raises(MetricError, match=r'pip install "codax\[metrics\]"'):
+    with pytest.raises(MetricError, match=r"pip install .*\[metrics\]"):
         intelligibility.pesq(speechlike, speechlike)

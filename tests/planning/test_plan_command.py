@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_run import WHOLE_STEP, environment, run_program, tiny_config, write_recipe
 
-needs_libtpu = pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None, reason='libtpu is not installed: pip install "codax[plan]"'
-)
+needs_libtpu = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
 
 
 @pytest.fixture
@@ -36,8 +34,11 @@ def test_cpu_devices(plan, tmp_path: Path) -> None:
     assert values["fits"] and values["flops"] > 0 and values["bytes_accessed"] > 0
     memory = values["memory_bytes"]
     assert memory["temporaries"] > 0
-    # The state goes in and comes out in its own place.
-    assert memory["arguments"] > memory["aliased"] > 0.9 * memory["outputs"] > 0
+    # Most of the state goes in and comes out in its own place.
+    assert memory["arguments"] > memory["aliased"] > 0.5 * memory["outputs"] > 0
+    names = [program["name"] for program in values["programs"]]
+    assert names[0] == "forward" and "update generator" in names
+    assert all(program["compile_cpu_seconds"] > 0 for program in values["programs"])
     assert values["collectives"]["all-reduce"]["bytes"] > 4 * 1000  # gradients of more than a thousand parameters
     assert "roofline" not in values
 

@@ -7,8 +7,9 @@ import sys
 import jax
 import pytest
 
-# Under JAX 0.11.1 and 0.11.2, which setup.py excludes, an FFT that runs on a worker of XLA's pool gives parts of its
-# work to that pool and waits for them: once all workers wait, nothing moves again. There this hangs in its first steps.
+# Under JAX 0.11.1 and 0.11.2, which pyproject.toml excludes, an FFT that runs on a worker of XLA's pool gives parts of
+# its work to that pool and waits for them: once all workers wait, nothing moves again. There this hangs in its first
+# steps.
 FFTS = """
 import jax, jax.numpy as jnp
 

@@ -78,6 +78,10 @@ def test_where_folders_are_looked_for(tmp_path, monkeypatch):
         local_folder("a/b", "CODAX_HERE")
     (snapshot / "config.json").write_text("{}")
     assert local_folder("a/b", "CODAX_HERE") == snapshot
+    (tmp_path / "huggingface").symlink_to(tmp_path)
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert local_folder("a/b", "CODAX_HERE").samefile(snapshot)
     monkeypatch.setenv("CODAX_HERE", str(tmp_path))
     assert local_folder("a/b", "CODAX_HERE") == tmp_path
     monkeypatch.setenv("CODAX_HERE", str(tmp_path / "none"))

@@ -14,9 +14,10 @@ from codax.config import Config, ConfigError
 from codax.training import adversary
 from codax.training.networks import Networks
 from codax.training.parallel import Parallel
+from codax.training.programs import Programs
 from codax.training.randomness import draw_crops, draw_discriminators
 from codax.training.state import init_state
-from codax.training.step import compiler_of, make_codebook_init, phase_at
+from codax.training.step import make_codebook_init, phase_at
 from tiny_run import WHOLE_STEP, end_of, tiny_config, train_here, voices, write_corpus
 
 NAME = "wave0"
@@ -90,7 +91,7 @@ def test_a_step_changes_the_drawn_discriminators_alone() -> None:
     batch = {"audio": voices(4, config.segment_samples)}
     state = jax.jit(lambda: init_state(config))()
     state, _ = mapped.compile(make_codebook_init(config, None))(state, batch)
-    compile_step: Any = compiler_of(config, mapped)
+    compile_step: Any = Programs(config, mapped).step
     drawn: list[str] = []
     for step in range(4):
         phase = phase_at(config, step)

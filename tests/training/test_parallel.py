@@ -12,8 +12,9 @@ import pytest
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.training.parallel import Parallel, initialize_distributed
+from codax.training.programs import in_pieces
 from codax.training.state import init_state
-from codax.training.step import in_pieces, phase_at
+from codax.training.step import phase_at
 from tiny_run import ROOT, WHOLE_STEP, WORKER, environment, free_port, tiny_config
 from worker import (
     dac_config,

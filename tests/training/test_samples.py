@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,17 @@ def test_early_ones_stay_and_change_nothing(tmp_path: Path, monkeypatch: pytest.
         )
         train_here(config, tmp_path / name)
         ends.append(end_of(config, tmp_path / name))
-    folders = sorted(path.name for path in (tmp_path / "with" / "samples").iterdir())
-    assert folders == ["step_00000003", "step_00000004", "step_00000005"]
+    folder = tmp_path / "with" / "samples"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "index.html",
+        "step_00000003",
+        "step_00000004",
+        "step_00000005",
+    ]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    links = re.findall(r'(?:href|src|data-picture)="((?!data:)[^"]*)"', page)
+    assert "step_00000003/00_16kbps.wav" in links and all((folder / link).is_file() for link in links)
+    assert 'data-finished="true"' in page and "loss waveform" in page
     assert not (tmp_path / "without" / "samples").exists()
     assert ends[0].keys() == ends[1].keys()
     for array, value in ends[0].items():

@@ -101,6 +101,7 @@ def test_a_run_resumes_bit_for_bit(teacher: Path, tmp_path: Path) -> None:
 def test_the_step_can_be_planned(teacher: Path) -> None:
     mapped = Parallel(devices=jax.devices()[:2])
     planned = abstract_step(self_supervised(teacher), mapped, per_device=4)
-    assert {x.shape for x in jax.tree.leaves(planned.frozen)} >= {(6, 8, 8), (8, 1, 40)}
-    _, metrics = jax.eval_shape(planned.step, planned.state, planned.batch, *planned.frozen)
+    (program,) = planned.programs
+    assert {x.shape for x in jax.tree.leaves(program.arguments)} >= {(6, 8, 8), (8, 1, 40)}
+    _, metrics = program.function.eval_shape(*program.arguments)
     assert metrics["loss/self_supervised"].shape == ()

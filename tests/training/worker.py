@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from codax.config import Config
 from codax.training import loop, parallel, stopping
+from codax.training.programs import Programs
 from codax.training.state import TrainState, init_state
-from codax.training.step import compiler_of, make_codebook_init, make_step, phase_at
+from codax.training.step import make_codebook_init, make_step, phase_at
 from tiny_run import WHOLE_STEP, tiny_config, voices
 
 sys.path.append(str(Path(__file__).parents[1]))  # when run as a program of its own
@@ -117,7 +118,7 @@ def excerpt_config() -> Config:
 def piecewise_steps(config: Config, mapped: parallel.Parallel) -> dict[str, np.ndarray]:
     """The results of `run_steps` with a program for each stage."""
     config.train.programs = "pieces"
-    return mapped_steps(config, mapped, compile_step=compiler_of(config, mapped))
+    return mapped_steps(config, mapped, compile_step=Programs(config, mapped).step)
 
 
 def run_steps(

@@ -15,6 +15,7 @@ import typer
 
 import codax
 from codax.cli.coding import EncodeCommand, decode, encode
+from codax.cli.compile import compile_command
 from codax.cli.completion import completion_command
 from codax.cli.convert import convert_command
 from codax.cli.data import data_app
@@ -167,6 +168,7 @@ def export_command(
 app.command("convert")(convert_command)
 app.command("pull")(pull_command)
 app.command("push")(push_command)
+app.command("compile", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(compile_command)
 app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan_command)
 app.command("probe")(probe_command)
 app.command("tokenize")(tokenize_command)

@@ -92,6 +92,12 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str]]:
         refused = values["refused_per_device_batch"]
         more = f"; {refused} does not" if refused else ""
         table.append(("largest batch that fits", f"{values['largest_per_device_batch']}{more}"))
+    if "programs" in values:
+        every = values["programs"]
+        longest = max(every, key=lambda program: program["compile_cpu_seconds"])
+        seconds = sum(program["compile_cpu_seconds"] for program in every)
+        table.append((f"compilation of {len(every)} programs", f"{seconds:.0f} s of CPU time"))
+        table.append(("the longest", f"{longest['compile_cpu_seconds']:.0f} s, {longest['name']}"))
     if "flops" in values:
         table.append(("FLOPs", f"{values['flops'] / 1e12:.3f} T"))
         table.append(("bytes read and written", gib(values["bytes_accessed"])))

@@ -30,10 +30,12 @@ class Codec:
     """Encoder, codebooks and decoder with their weights.
 
     Attributes:
-      config, model_id, path: the model's config, its name, and its folder, if it was loaded from one.
-      module, params, codebook: the Linen module and all arrays as trained, on the device, for
-        `module.apply({"params": params, "codebook": codebook}, ...)`. To use other arrays, make another `Codec`.
-      hash: 8 bytes that identify everything that decides the codes.
+      config: the model's config.
+      model_id: its name.
+      path: its folder, if it was loaded from one.
+      module: the Linen module, for `module.apply({"params": params, "codebook": codebook}, ...)`.
+      params: all trained arrays but the codebooks, on the device. To use others, make another `Codec`.
+      codebook: arrays of the codebooks.
       streams: whether the model can code a live signal.
       engine: compiled functions on signals and codes at the model's rate.
     """
@@ -73,6 +75,7 @@ class Codec:
 
     @property
     def hash(self) -> bytes:
+        """8 bytes that identify everything that decides the codes."""
         return self.engine.hash
 
     def flat(self) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ class MixtureConfig(Section):
     path: ClassVar[str] = "data.mixture"
 
     sources: tuple[str, ...] = ()  # "NAME=SPEC", with SPEC as in data.source, which they replace; () = no mixing
-    probabilities: tuple[float, ...] = (0.32, 0.32, 0.24, 0.12)
+    probabilities: tuple[float, ...] = (0.32, 0.32, 0.24, 0.12)  # of the strategies, with sum 1
     counts: tuple[int, ...] = (1, 1, 2, 3)  # clips per example
     pools: tuple[str, ...] = ("music", "-music", "*", "-music")  # sources of the clips
     reverberant: tuple[bool, ...] = (False, True, True, True)  # whether examples of the strategy may get reverberation
@@ -102,7 +102,7 @@ class DataConfig(Section):
     source: str = "starter"  # "starter", a folder, a manifest (.jsonl, .csv, .tsv) or an ArrayRecord glob
     cache_dir: str = ""  # "" = $CODAX_CACHE, or ~/.cache/codax
     split_seed: int = 0  # selects the held-out files of sources without their own split
-    validation_fraction: float = 0.05
+    validation_fraction: float = 0.05  # share of the files that is held out of such sources
     min_seconds: float = 0.3  # shorter files are skipped
     silence_db: float = -60.0  # files whose loudest 50 ms stay below this (dB full scale) are skipped
     max_clipped_fraction: float = 0.01  # files with more samples at full scale than this are skipped
@@ -110,9 +110,9 @@ class DataConfig(Section):
     gain_db: tuple[float, float] = (0.0, 0.0)  # random gain, uniform in this range
     speed: tuple[float, float] = (1.0, 1.0)  # random speed, which changes pitch too, uniform in this range
     noise_source: str = ""  # source of noise for denoising; "" = none, "starter-noise" = synthetic coloured noise
-    noise_gain_db: tuple[float, float] = (-30.0, 0.0)
+    noise_gain_db: tuple[float, float] = (-30.0, 0.0)  # random gain of the noise against the speech, in this range
     mixture: MixtureConfig = dataclasses.field(default_factory=MixtureConfig)
-    read_threads: int = 2
+    read_threads: int = 2  # threads that read and cut crops
     worker_processes: int = 0  # processes with `read_threads` each that read ahead; 0 = threads of the training process
     prefetch: int = 16  # examples read ahead
     accept_changes: bool = False  # resume although the audio has changed, which changes the order of examples

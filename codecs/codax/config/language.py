@@ -18,9 +18,9 @@ class LanguageModelConfig(Section):
     codebooks: int = 0  # number of first codebooks that it models; 0 = all
     # Layout of the codes: "" (all codes of a frame at once, for entropy coding), "delay" or "acoustic_delay".
     layout: str = ""
-    dim: int = 200
-    layers: int = 5
-    heads: int = 8
+    dim: int = 200  # channels of the Transformer
+    layers: int = 5  # of the Transformer
+    heads: int = 8  # of attention
     hidden: int = 800  # channels of the feed-forward layers
     past_seconds: float = 3.5  # context of a frame
     offset_seconds: float = 0.0  # training sequences begin at a random position up to this

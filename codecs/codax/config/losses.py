@@ -25,9 +25,9 @@ class LossConfig(Section):
     waveform: float = 0.0  # L1 on samples
     spectral: float = 1.0  # multi-scale mel
     spectral_start_step: int = 0  # steps before it train on the waveform loss, without the multi-scale mel loss
-    adversarial: float = 1.0
-    feature: float = 100.0
-    commitment: float = 1.0
+    adversarial: float = 1.0  # from the discriminators' logits
+    feature: float = 100.0  # distance of the discriminators' features of the reconstruction from those of the original
+    commitment: float = 1.0  # distance of the latent from the entries that quantize it
     codebook: float = 0.0  # distance of entries that are trained by gradient from the vectors that they quantize
     distillation: float = 0.0  # distance of the first quantizer's semantic output from the teacher's features
     self_supervised: float = 0.0  # distance of a teacher's features of the reconstruction from those of the original
@@ -37,23 +37,24 @@ class LossConfig(Section):
     self_supervised_layers: tuple[int, ...] = ()  # their distances are averaged; () = the features of distillation
     self_supervised_form: str = "l1"  # "l1", "l2" or "cosine"; see losses/self_supervised.py
     self_supervised_noise: float = 0.0  # RMS of white noise that is added to both signals (full scale = 1)
-    windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples
+    windows: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # samples; of the scales of the mel loss
     random_windows: int = 0  # number of windows drawn at each step; 0 = all of them
-    mels: int = 64
+    mels: int = 64  # number of mel bands of a scale
     window_mels: tuple[int, ...] = option((), *_form("dac"))  # mels of each of `windows`; () = `mels`
     # "sqrt_half_window": alpha = sqrt(s / 2); "one"; see losses/spectral.py
     log_weight: str = option("sqrt_half_window", *_form("soundstream"))
+    # Added to magnitudes, or their least value, before the logarithm.
     log_floor: float = option(1e-5, *_form("soundstream", "audiocraft", "speechtokenizer", "dac"))
     # "soundstream", "encodec", "audiocraft", "speechtokenizer" or "dac"; see losses/spectral.py
     spectral_form: str = "soundstream"
     window_weights: tuple[float, ...] = option((), *_form("speechtokenizer"))  # weight of each of `windows`; () = 1
-    # Hz, lowest frequency of the mel bands.
+    # Hz; lowest frequency of the mel bands.
     mel_min_hz: float = option(0.0, *_form("encodec", "audiocraft", "speechtokenizer", "dac"))
     adversarial_form: str = "hinge"  # "hinge", "linear" or "least_squares"; see losses/adversarial.py
     sum_discriminators: bool = False  # sum the losses over discriminators and features instead of averaging
     feature_form: str = "absolute"  # "absolute", or "relative" to the mean of the real features
     balancer: bool = False  # weights except commitment's are shares of the gradient; see losses/balancer.py
-    balancer_decay: float = option(0.999, lambda loss: loss.balancer, "loss.balancer")
+    balancer_decay: float = option(0.999, lambda loss: loss.balancer, "loss.balancer")  # of the gradients' averages
     # Divide by the number of windows and the sum of each scale's weights; do not rescale random windows.
     normalize_windows: bool = option(
         False,

@@ -50,14 +50,14 @@ class ModelConfig(Tagged):
     film_fields: ClassVar[tuple[str, ...]] = ()
 
     family: str = constant("")
-    sample_rate: int = 24_000  # Hz
-    audio_channels: int = 1
+    sample_rate: int = 24_000  # Hz; of the signals that the model codes
+    audio_channels: int = 1  # channels of a signal that are coded together: 1 mono, 2 stereo
     channels: int = 32  # C: channels of the first encoder convolution
     decoder_channels: int = 0  # C of the decoder; 0 = `channels`
-    strides: tuple[int, ...] = (2, 4, 5, 8)
+    strides: tuple[int, ...] = (2, 4, 5, 8)  # of the encoder's blocks; their product is the hop
     dimension: int = 64  # D, channels of the latent
     kernel_size: int = 7  # of the first, last and dilated convolutions
-    dilations: tuple[int, ...] = (1, 3, 9)
+    dilations: tuple[int, ...] = (1, 3, 9)  # of the residual units of each block
     semantic_dimension: int = 0  # > 0: output channels of a linear head on the first quantizer's output
     # Gains of the decoded audio (dB), by number of quantizers; () = none. A decoder that was trained on differences of
     # waveforms is too quiet, the more so the fewer bits it has: the audio that minimises the squared error has the
@@ -124,9 +124,9 @@ class FrameDecoderConfig(Section):
     path: ClassVar[str] = "model.frame_decoder"
 
     layers: int = 0  # ConvNeXt blocks; 0 = the decoder mirrors the encoder
-    channels: int = _of_frames(256)
+    channels: int = _of_frames(256)  # of the blocks
     hidden: int = _of_frames(768)  # channels between the two dense layers of a block
-    kernel_size: int = _of_frames(7)  # frames
+    kernel_size: int = _of_frames(7)  # frames; of the depthwise convolutions
     head: str = _of_frames("istft")  # or "linear": the last layer gives samples instead of a spectrum
     window_frames: int = option(
         2, lambda d: d.layers and d.head == "istft", "model.frame_decoder.layers, and head = istft"
@@ -159,7 +159,9 @@ class SoundStreamConfig(ModelConfig):
     weight_norm: bool = False
     film: str = "none"  # "none", "encoder" or "decoder"
     film_dilations: tuple[int, ...] = option((), lambda model: model.film != "none", "model.film")
-    film_channels: int = option(256, lambda model: model.film_dilations, "model.film_dilations")
+    film_channels: int = option(
+        256, lambda model: model.film_dilations, "model.film_dilations"
+    )  # of these residual units
     segment_seconds: float = 0.0  # 0 = code the signal as a whole
     segment_overlap: float = option(0.01, _in_segments, "model.segment_seconds")
     normalize: bool = False
@@ -235,7 +237,7 @@ class RecurrentSEANetConfig(SEANetConfig):
     shortcut: str = "conv"
     norm: str = "weight"  # "weight", "group" (one group, after every convolution) or "none"
     pad_mode: str = "reflect"  # "reflect", "zeros" or "replicate"
-    lstm_layers: int = 2
+    lstm_layers: int = 2  # of the encoder and of the decoder; 0 = none
     bidirectional: bool = option(False, lambda net: net.lstm_layers, "model.seanet.lstm_layers")  # of the encoder
     trim_right_ratio: float = 1.0  # share of a transposed convolution's overlap that causal models drop at the end
 
@@ -291,8 +293,8 @@ class TransformerConfig(Section):
 
     path: ClassVar[str] = "model.transformer"
 
-    layers: int = 8
-    heads: int = 8
+    layers: int = 8  # on each side; 0 = no Transformers
+    heads: int = 8  # of attention
     hidden: int = 2048  # channels of the feed-forward layers
     context: int = 250  # steps that a step attends to, including itself
     layer_scale: float = 0.01  # initial scale of a layer's residual output

@@ -51,7 +51,7 @@ class QuantizerConfig(Tagged):
     dead_every = 1
 
     kind: str = constant("")
-    num_quantizers: int = 24
+    num_quantizers: int = 24  # levels of the residual stack; the first few are a codec of a lower rate
     decay: float = 0.99  # of the EMA of the codes' counts
     alarm_coverage: float = 0.1  # training warns if a level keeps using a smaller share of its entries; 0 = never
     unquantized: float = 0.0  # probability that the decoder gets an example's unquantized latent
@@ -100,7 +100,7 @@ class EMAQuantizerConfig(QuantizerConfig):
     """Codebooks whose entries are EMAs of the vectors that they quantize (SoundStream, EnCodec, Mimi)."""
 
     kind: str = constant("average")
-    codebook_size: int = 1024
+    codebook_size: int = 1024  # entries of a level
     gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     epsilon: float = 1e-5  # Laplace smoothing of the running counts
     kmeans_iterations: int = 10  # on the first quantized batch; 0 = initialise with random frames
@@ -147,7 +147,7 @@ class FactorisedQuantizerConfig(QuantizerConfig):
     """Codebooks trained by gradient, as in DAC: each level searches by angle in its own projection."""
 
     kind: str = constant("factorised")
-    codebook_size: int = 1024
+    codebook_size: int = 1024  # entries of a level
     gradient: str = "straight_through"  # or "rotation": gradient estimator of quantization
     projection: int = 8  # channels of a level's projection
 

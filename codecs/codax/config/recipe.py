@@ -36,8 +36,8 @@ class Config(Section):
     """Config of a recipe."""
 
     version: int = constant(VERSION)  # of the file's format
-    name: str = "soundstream_24khz"
-    seed: int = 0
+    name: str = "soundstream_24khz"  # of the model, in files and reports
+    seed: int = 0  # of everything that is random in a run
     codes_of: tuple[str, ...] = ()  # hashes (hex) of models with the same encoder and codebooks, whose files it decodes
     model: ModelConfig = dataclasses.field(default_factory=SoundStreamConfig)
     quantizer: QuantizerConfig = dataclasses.field(default_factory=EMAQuantizerConfig)

@@ -16,16 +16,18 @@ class OptimizerConfig(Section):
     path: ClassVar[str] = "optimizer"
 
     kind: str = "adam"  # "adam", or "muon" for the generator's kernels and Nesterov's Adam for the rest
-    learning_rate: float = 1e-4
-    discriminator_learning_rate: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.9
-    weight_decay: float = 0.0
+    learning_rate: float = 1e-4  # of the generator
+    discriminator_learning_rate: float = 1e-4  # of the discriminators
+    beta1: float = 0.5  # decay of Adam's first moment
+    beta2: float = 0.9  # decay of Adam's second moment
+    weight_decay: float = 0.0  # as in AdamW; 0 = none
     decay_transformers_only: bool = False  # apply weight decay to the generator's Transformers only
-    warmup_steps: int = 0
+    warmup_steps: int = 0  # in which the learning rate rises linearly from 0
     # After the warm-up: "constant", "cosine" (to `final_fraction` of the rate) or "exponential" (times `gamma` a step).
     schedule: str = "constant"
+    # Learning rate at the end, as a fraction.
     final_fraction: float = option(0.0, lambda o: o.schedule == "cosine", "optimizer.schedule = cosine")
+    # Factor of the learning rate at each step.
     gamma: float = option(0.999996, lambda o: o.schedule == "exponential", "optimizer.schedule = exponential")
     clip_norm: float = 0.0  # global gradient norm; 0 = no clipping
     discriminator_clip_norm: float = 0.0  # of the discriminators; 0 = `clip_norm`
@@ -45,16 +47,16 @@ class TrainConfig(Section):
 
     path: ClassVar[str] = "train"
 
-    steps: int = 1_000_000
-    batch_size: int = 32  # examples over all devices
-    segment_seconds: float = 1.0
-    log_every: int = 50
-    checkpoint_every: int = 5_000
-    checkpoints_kept: int = 3
+    steps: int = 1_000_000  # length of the run
+    batch_size: int = 32  # examples; over all devices
+    segment_seconds: float = 1.0  # length of a training crop
+    log_every: int = 50  # steps between lines of the log
+    checkpoint_every: int = 5_000  # steps between checkpoints
+    checkpoints_kept: int = 3  # newest checkpoints that are kept
     checkpoints_best: int = 0  # best checkpoints kept in addition
-    eval_every: int = 5_000
-    eval_batches: int = 8
-    sample_files: int = 4
+    eval_every: int = 5_000  # steps between evaluations, samples and exports
+    eval_batches: int = 8  # batches of an evaluation
+    sample_files: int = 4  # validation recordings in `samples/`
     compute_dtype: str = "float32"  # or "bfloat16"
     # Model that the run starts from, as `codax.load` takes it; its network and codebooks replace the recipe's, and all
     # phases are active. "" = random initialisation.
@@ -62,8 +64,8 @@ class TrainConfig(Section):
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.
     new_decoder: bool = False
-    # Programs of a step: "one", "pieces" (one for each stage and discriminator), or "auto", which is pieces on the
-    # CPU for steps with discriminators, and everywhere with discriminator.drawn, else one.
+    # Programs of a step: "one", "pieces" (one for each stage and discriminator), or "auto", which is pieces for steps
+    # with discriminators, else one.
     programs: str = "auto"
     ema_decay: float = 0.999  # of the EMA of the generator's parameters, for evaluation and export; 0 = no EMA
     max_bad_steps: int = 20  # consecutive non-finite steps that stop the run

@@ -11,7 +11,7 @@ from codax.deploy.about import about, about_text
 from codax.deploy.check import check
 from codax.deploy.programs import programs
 from codax.deploy.runtime import ABOUT, Runtime
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.runtime.platforms import tracing_for
 from codax.storage.tensors import write_folder
 
@@ -27,7 +27,7 @@ def onnx_models(codec: Codec) -> tuple[dict[str, Any], dict[str, bytes]]:
     try:
         from onnx import helper
     except ImportError as error:
-        raise CodaxError("writing ONNX files needs the package onnx: pip install onnx onnxruntime") from error
+        raise CodaxError(f"writing ONNX files needs the package onnx: {install('onnx')}") from error
     from codax.deploy.graph import IR_VERSION, OPSET
     from codax.deploy.trace import to_graph
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from codax.audio.arrays import as_chunk, as_codes
 from codax.config.checks import MOST_CHANNELS
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.storage import strict_json
 
 ABOUT = "codec.json"
@@ -65,7 +65,7 @@ class Runtime:
         try:
             import onnxruntime
         except ImportError as error:
-            raise CodaxError("ONNX programs run in onnxruntime: pip install onnxruntime") from error
+            raise CodaxError(f"ONNX programs run in onnxruntime: {install('onnx')}") from error
         self.facts = facts
         self._sessions: dict[str, Any] = {}
         for name, model in models.items():

@@ -94,18 +94,14 @@ def prepare(
     noise: str = SPEC,
 ) -> Setup:
     """See `codax.evaluation.runner.evaluate` for the arguments. Raises CodaxError for invalid input."""
-    try:
-        selection = registry.select(metrics)
-    except MetricError as error:
-        raise MetricError(f"protocol {protocol.name}: {error}" if protocol and protocol.name else str(error)) from error
+    selection = _selected(metrics, protocol)
     others: list[System] = [_other(spec.strip()) for spec in baselines]
-    models = find_models(model)
+    models, files = find_models(model), [DecodedFiles(spec) for spec in decoded]
     if not models and (kbps or quantizers):
         raise CodaxError("a rate was given without a model")
     if denoise and all(each.codec.config.model.film == "none" for each in models):
         raise CodaxError("no model was trained to denoise")
     coded = [system for each in models for system in _codec_systems(each, kbps, quantizers, channels, denoise)]
-    files = [DecodedFiles(spec) for spec in decoded]
     if not coded and not others and not files:
         raise CodaxError("nothing to evaluate: give a model, decoded files or baselines")
     systems: list[System | DecodedFiles] = [Original(), *coded, *files, *others]
@@ -121,10 +117,7 @@ def prepare(
     for each in files:
         each.check_pairs(utterances)
     scorer = _scorer(asr) if selection.text else None
-    content = None
-    if selection.phones or selection.abx:
-        source = phones.LabelFolder(labels) if labels else phones.Aligner()
-        content = ContentScorer(source, counts=selection.phones, abx=selection.abx)
+    content = _content(selection, labels)
     about: dict[str, Any] = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "models": [describe(each) for each in models],
@@ -137,18 +130,37 @@ def prepare(
     about["settings"] = {
         "metrics": list(metrics),
         "seed": seed,
-        "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
-        "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
         "channels": channels,
         "noise": added.description if added else None,
-        "phones": content.source if content else None,
-        "recognizer": scorer.name if scorer else None,
-        "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT)
-        if scorer and scorer.name.startswith(recognizers.WHISPER)
-        else None,
-    }
+    } | _measures(scorer, content)
     about["versions"] = environment.versions()
     return Setup(systems, utterances, selection, scorer, content, about)
+
+
+def _selected(metrics: Sequence[str], protocol: Protocol | None) -> Selection:
+    try:
+        return registry.select(metrics)
+    except MetricError as error:
+        raise MetricError(f"protocol {protocol.name}: {error}" if protocol and protocol.name else str(error)) from error
+
+
+def _content(selection: Selection, labels: str | None) -> ContentScorer | None:
+    if not (selection.phones or selection.abx):
+        return None
+    source = phones.LabelFolder(labels) if labels else phones.Aligner()
+    return ContentScorer(source, counts=selection.phones, abx=selection.abx)
+
+
+def _measures(scorer: TextScorer | None, content: ContentScorer | None) -> dict[str, Any]:
+    """The settings of intervals, rates, phones and recognition."""
+    is_whisper = scorer is not None and scorer.name.startswith(recognizers.WHISPER)
+    return {
+        "interval": f"{LEVEL:.0%} percentile bootstrap over utterances, {DRAWS} draws",
+        "bits_per_second": "bits of the complete files / seconds of audio, pooled over the corpus",
+        "phones": content.source if content else None,
+        "recognizer": scorer.name if scorer else None,
+        "recognizer_settings": dict(recognizers.SETTINGS, limit=recognizers.LIMIT) if is_whisper else None,
+    }
 
 
 def _data_facts(data: str, split: str, utterances: Sequence[Utterance], sample_rate: int) -> dict[str, Any]:

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.runtime import messages
-
-INSTALL = "pip install 'codax[hub]'"
 
 
 class HubError(CodaxError):
@@ -29,7 +27,7 @@ def reported(name: object, *, bars: bool = False) -> Iterator[Any]:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise HubError(f"{name}: models of the hub need huggingface_hub: {INSTALL}") from error
+        raise HubError(f"{name}: models of the hub need huggingface_hub: {install('hub')}") from error
     with _calm(hide=not bars or not sys.stderr.isatty() or messages.is_quiet()):
         try:
             yield huggingface_hub

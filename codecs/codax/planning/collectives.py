@@ -19,6 +19,9 @@ class Exchange:
     count: int
     bytes: int  # of the results on one device
 
+    def __add__(self, other: Exchange) -> Exchange:
+        return Exchange(self.count + other.count, self.bytes + other.bytes)
+
 
 def collectives(text: str) -> dict[str, Exchange]:
     """The collectives of a program in XLA's text form, by kind. The body of a loop counts once."""
@@ -28,8 +31,7 @@ def collectives(text: str) -> dict[str, Exchange]:
         # The result type of these asynchronous operations includes their operands.
         doubled = start and kind in ("all-gather", "collective-permute", "collective-broadcast")
         size = max(sizes, default=0) if doubled else sum(sizes)
-        before = exchanges.get(kind, Exchange(0, 0))
-        exchanges[kind] = Exchange(before.count + 1, before.bytes + size)
+        exchanges[kind] = exchanges.get(kind, Exchange(0, 0)) + Exchange(1, size)
     return exchanges
 
 

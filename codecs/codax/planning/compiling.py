@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import time
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.planning.abstract_step import abstract_step
+from codax.planning.abstract_step import AbstractStep, abstract_step
 from codax.planning.chips import GIB
 from codax.planning.collectives import Exchange, collectives
 from codax.planning.loops import loop_factor
 from codax.planning.targets import Target
 from codax.runtime.platforms import tracing_for
+from codax.training.compilation import Program
 from codax.training.parallel import Parallel
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
@@ -37,14 +42,33 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True)
+class Piece:
+    """The compiler's figures of a program of a step, for one device."""
+
+    name: str
+    seconds: float  # of compilation, CPU time
+    memory: Memory
+    flops: float
+    accessed: float  # bytes read and written
+
+
+@dataclasses.dataclass(frozen=True)
 class Compiled:
     """The compiler's figures of a step, for one device."""
 
     memory: Memory
-    flops: float
-    accessed: float  # bytes read and written
+    pieces: tuple[Piece, ...]
     exchanges: dict[str, Exchange]
     notes: tuple[str, ...]
+
+    @property
+    def flops(self) -> float:
+        return sum(piece.flops for piece in self.pieces)
+
+    @property
+    def accessed(self) -> float:
+        """Bytes read and written."""
+        return sum(piece.accessed for piece in self.pieces)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,20 +94,31 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
     """
     mapped = Parallel("shard_map", target.devices)
     jax.config.update("jax_optimization_level", level or "UNKNOWN")
+    pieces, exchanges = [], dict[str, Exchange]()
     with tracing_for(target.platform):
         planned = abstract_step(config, mapped, per_device)
-        traced = planned.step.trace(planned.state, planned.batch, *planned.frozen)
-        lowered = traced.lower(lowering_platforms=(target.platform,))
-        try:
-            compiled = lowered.compile()
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise CodaxError(
-                    f"{target.topology}: cannot compile the step ({str(error).splitlines()[0]})"
-                ) from error
-            return TooBig(*parse_memory(str(error)), planned.notes)
+        for program in planned.programs:
+            try:
+                piece, exchanged = _compile(program, target)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise CodaxError(
+                        f"{target.topology}: cannot compile {program.name} ({str(error).splitlines()[0]})"
+                    ) from error
+                return TooBig(*parse_memory(str(error)), planned.notes)
+            pieces.append(piece)
+            for kind, each in exchanged.items():
+                exchanges[kind] = exchanges.get(kind, Exchange(0, 0)) + each
+    return Compiled(_memory(planned, pieces, len(target.devices)), tuple(pieces), exchanges, planned.notes)
+
+
+def _compile(program: Program, target: Target) -> tuple[Piece, dict[str, Exchange]]:
+    traced = program.function.trace(*program.arguments)
+    lowered = traced.lower(lowering_platforms=(target.platform,))
+    began = time.process_time()
+    compiled = lowered.compile()
+    seconds = time.process_time() - began
     stats, costs = compiled.memory_analysis(), compiled.cost_analysis()
-    factor = loop_factor(traced.jaxpr)
     memory = Memory(
         arguments=stats.argument_size_in_bytes,
         outputs=stats.output_size_in_bytes,
@@ -91,13 +126,29 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
         temporaries=stats.temp_size_in_bytes,
         code=stats.generated_code_size_in_bytes,
     )
-    return Compiled(
-        memory=memory,
-        flops=factor * costs.get("flops", 0.0),
-        accessed=factor * costs.get("bytes accessed", 0.0),
-        exchanges=collectives(compiled.as_text()),
-        notes=planned.notes,
-    )
+    factor = loop_factor(traced.jaxpr)
+    accessed = factor * costs.get("bytes accessed", 0.0)
+    piece = Piece(program.name, seconds, memory, factor * costs.get("flops", 0.0), accessed)
+    return piece, collectives(compiled.as_text())
+
+
+def _memory(planned: AbstractStep, pieces: Sequence[Piece], devices: int) -> Memory:
+    """Returns the memory of a step whose pieces run one after another, and keep their results until its end."""
+    if len(pieces) == 1:
+        return pieces[0].memory
+    state = _size(planned.state)
+    arguments = state + _size(planned.batch) // devices
+    kept = peak = 0
+    for piece in pieces:
+        kept += piece.memory.outputs - piece.memory.aliased
+        peak = max(peak, kept + piece.memory.temporaries)
+    aliased = sum(piece.memory.aliased for piece in pieces)
+    code = sum(piece.memory.code for piece in pieces)
+    return Memory(arguments, state, aliased, max(0, peak - state + aliased), code)
+
+
+def _size(tree: Any) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def parse_memory(message: str) -> tuple[int | None, int | None]:

@@ -104,6 +104,15 @@ def as_values(plan: Plan) -> dict[str, Any]:
         return values | {"needed_bytes": result.needed, "available_bytes": result.available}
     values["memory_bytes"] = {**dataclasses.asdict(result.memory), "peak": result.memory.total}
     values["flops"], values["bytes_accessed"] = result.flops, result.accessed
+    values["programs"] = [
+        {
+            "name": piece.name,
+            "compile_cpu_seconds": piece.seconds,
+            "flops": piece.flops,
+            "bytes_accessed": piece.accessed,
+        }
+        for piece in result.pieces
+    ]
     values["collectives"] = {kind: dataclasses.asdict(x) for kind, x in result.exchanges.items()}
     if target.chip:
         line = roofline(

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.planning.chips import CHIPS, Chip
 
 FORMS = f"{', '.join(CHIPS)} with a shape, such as v5e:4x4 or v5p:2x2x1, or cpu:1 to cpu:8"
@@ -51,9 +51,7 @@ def open_target(topology: str) -> Target:
     if generation not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", shape):
         raise CodaxError(f"--topology {topology}: must be {FORMS}")
     if importlib.util.find_spec("libtpu") is None:
-        raise CodaxError(
-            f'--topology {topology}: libtpu, which compiles for TPUs, is not installed: pip install "codax[plan]"'
-        )
+        raise CodaxError(f"--topology {topology}: libtpu, which compiles for TPUs, is not installed: {install('plan')}")
     for name, value in _ALONE.items():
         os.environ.setdefault(name, value)
     from jax.experimental import topologies

@@ -33,9 +33,10 @@ def snapshot(name: str) -> Path | None:
     """The newest snapshot of a model in Hugging Face's cache; None if it has none, or `name` is not "USER/NAME"."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return None
-    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
-    snapshots = (
-        Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}" / "snapshots"
-    )
+    # The rules of `huggingface_hub`, which need not be installed.
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    home = Path(os.environ.get("HF_HOME") or caches / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    snapshots = hub / f"models--{name.replace('/', '--')}" / "snapshots"
     complete = [path.parent for path in snapshots.glob("*/config.json")]
     return max(complete, key=lambda folder: folder.stat().st_mtime, default=None)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.errors import install
 from codax.teachers.onnx_graph import Graph
 from codax.teachers.teacher import Differentiable, TeacherError
 
@@ -73,7 +74,7 @@ class OnnxTeacher:
         try:
             import onnxruntime
         except ImportError as error:
-            raise TeacherError(f"{path}: an ONNX teacher needs onnxruntime: pip install onnxruntime") from error
+            raise TeacherError(f"{path}: an ONNX teacher needs onnxruntime: {install('teachers')}") from error
         if not path.is_file():
             raise TeacherError(f"{path}: no such file")
         try:

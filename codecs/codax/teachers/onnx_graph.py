@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codax.errors import install
 from codax.nets.conv import conv_valid
 from codax.nets.grouped import conv_depthwise
 from codax.teachers.teacher import TeacherError
@@ -119,7 +120,7 @@ class Graph:
         try:
             import onnx
         except ImportError as error:
-            raise TeacherError(f"{path}: the gradient of an ONNX teacher needs onnx: pip install onnx") from error
+            raise TeacherError(f"{path}: the gradient of an ONNX teacher needs onnx: {install('teachers')}") from error
         try:
             model = onnx.load(str(path))
             onnx.checker.check_model(model)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.storage import strict_json
 from codax.storage.files import write_whole
 from codax.tokens.arrays import checked
@@ -161,5 +161,5 @@ def _package() -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise CodaxError(f"{_WHERE}: needs the package tokenizers: pip install 'codax[bpe]'") from error
+        raise CodaxError(f"{_WHERE}: needs the package tokenizers: {install('bpe')}") from error
     return tokenizers

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from codax.data.records import Shard, ShardWriter
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 from codax.storage import strict_json
 from codax.storage.digests import sha256
 from codax.storage.files import require_file, write_whole
@@ -50,7 +50,7 @@ def parquet() -> Any:
     try:
         import pyarrow.parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise CodaxError("Parquet shards need pyarrow: pip install 'codax[parquet]'") from error
+        raise CodaxError(f"Parquet shards need pyarrow: {install('parquet')}") from error
     return pyarrow
 
 

@@ -82,8 +82,8 @@ class CodecEvaluator:
         """Writes samples between evaluations. Training does not depend on it."""
         if self._samples is not None and log.tensorboard is not None:
             quantize = phase_at(self._config, step - 1).quantize
-            folder = self._samples.write(step, _variables(state), log.tensorboard, quantize=quantize)
-            log.terminal.say(f"audio of step {step:,}: {folder}")
+            page = self._samples.write(step, _variables(state), log.tensorboard, quantize=quantize)
+            log.terminal.say(f"audio of step {step:,}: {page}")
 
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from codax.lm.storage import has_lm, save_lm
 from codax.tokens.packing import Packed, packed_batches, validation_codes
 from codax.training.evaluator import EXPORT_FOLDER
 from codax.training.optimizers import make_optimizers
-from codax.training.parallel import Parallel, mean_over
+from codax.training.parallel import mean_over
 from codax.training.randomness import Purpose, global_size, make_key, shard_of
 from codax.training.reporting import Log
 from codax.training.state import TrainState, parameter_count, update_ema
@@ -109,11 +108,6 @@ def make_step(config: Config, phase: Phase, axis: str | None) -> Step:
         return keep_if_finite(state, new, metrics)
 
     return step
-
-
-def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
-    """Returns the function that compiles the step of a phase."""
-    return lambda phase: mapped.compile(make_step(config, phase, mapped.axis))
 
 
 def open_tokens(config: Config, codec: Codec, split: str) -> Packed:

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,11 @@ class MetricsFile:
         self.path = workdir / METRICS_FILE
         try:
             if self.path.exists():
-                kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= after]
+                kept = [
+                    line
+                    for line in self.path.read_text(encoding="utf-8").splitlines()
+                    if _parsed(line)["step"] <= after
+                ]
                 write_whole(self.path, "".join(f"{line}\n" for line in kept))
             self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
@@ -105,12 +109,20 @@ class MetricsFile:
         return CodaxError(f"{self.path}: cannot be written ({error.strerror or error})")
 
 
-def _step_of(line: str) -> float:
-    """Returns the step of a line; infinity for an incomplete line of a killed process."""
+def _parsed(line: str) -> dict[str, Any]:
+    """Returns the values of a line; only an infinite step for an incomplete line of a killed process."""
     try:
-        return float(json.loads(line)["step"])
+        values = json.loads(line)
+        return values | {"step": float(values["step"])}
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return {"step": math.inf}
+
+
+def read_metrics(workdir: Path) -> Iterator[dict[str, Any]]:
+    """Yields the complete lines of the metrics file, if it exists. Raises OSError: it cannot be read."""
+    if (workdir / METRICS_FILE).exists():
+        with (workdir / METRICS_FILE).open(encoding="utf-8", errors="replace") as file:
+            yield from (values for values in map(_parsed, file) if math.isfinite(values["step"]))
 
 
 class TensorBoard:
@@ -215,6 +227,13 @@ class Terminal:
         """Moves the bar to `step` finished steps."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step)
+
+    def show(self, text: str) -> bool:
+        """Shows a text beside the bar until the next one; returns whether there is a bar."""
+        if self._bar is None or self._task is None:
+            return False
+        self._bar.update(self._task, parts=(text,))
+        return True
 
     def report(self, step: int, line: dict[str, Any]) -> None:
         """Shows the numbers of a line of `metrics.jsonl`."""

@@ -16,15 +16,17 @@ from codax.data.pipeline import training_batches
 from codax.quantizers.registry import make_quantizer
 from codax.teachers.open import open_differentiable, open_teacher
 from codax.teachers.teacher import Teacher
-from codax.training import language
+from codax.training import language, samples_page
 from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
+from codax.training.compilation import compile_programs
 from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
 from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
-from codax.training.reporting import Log
+from codax.training.programs import Programs
+from codax.training.reporting import Log, show_compilation
 from codax.training.start import adopt, resume, start_from
 from codax.training.state import TrainState, init_state
-from codax.training.step import Phase, compiler_of, make_codebook_init, phase_at
+from codax.training.step import Phase, make_codebook_init, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
 from codax.training.watchdog import Watchdog
 
@@ -90,14 +92,12 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         # ---- Model and state ----------------------------------------------------------------------------------------
         if codec is None:
             make_state = functools.partial(init_state, config)
-            compile_step = compiler_of(config, mapped)
             evaluator = CodecEvaluator(config, workdir, is_first=is_first)
             prepare = functools.partial(_add_features, _live_teacher(config))
             if config.loss.self_supervised > 0:
                 frozen = [jax.device_put(open_differentiable(config), mapped.state_sharding)]
         else:
             make_state = functools.partial(language.init_state, config)
-            compile_step = language.compiler_of(config, mapped)
             evaluator = language.LanguageEvaluator(config, codec, workdir)
             prepare = functools.partial(language.add_codes, config, codec)
         saved: dict = {}
@@ -117,7 +117,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         stack.callback(log.close)
 
         guard = BadStepGuard(config.train.max_bad_steps)
-        compiled: dict[Phase, Any] = {}
+        programs, compiled = Programs(config, mapped), dict[Phase, Any]()
         ahead: list[tuple[int, dict]] = []
         last = config.train.steps if max_steps is None else min(config.train.steps, max_steps)
         is_interrupted, has_codebooks, score = False, False, None
@@ -137,11 +137,12 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
                 if is_new:
-                    compiled[phase] = compile_step(phase)
+                    compiled[phase] = programs.step(phase)
+                    how = show_compilation(compile_programs(programs.outline(phase, state, batch, *frozen)), terminal)
                 state, metrics = compiled[phase](state, batch, *frozen)
                 if is_new:
                     jax.block_until_ready(state)
-                    terminal.say(f"step with {phase}: compiled and run in {time.monotonic() - began:.1f} s")
+                    terminal.say(f"step with {phase}: compiled and run in {time.monotonic() - began:.1f} s{how}")
             step, score = step + 1, None
             ahead.append((step, metrics))
             while len(ahead) > (_STEPS_AHEAD if step < last else 0):
@@ -179,7 +180,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             return
         if not evaluator.has_export() and is_first:
             evaluator.export(state)  # the run was complete already, but its export has been removed
-        terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")
+        page = samples_page.page_of(workdir)
+        audio = f"  audio: {page}" if page.exists() else ""
+        terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}{audio}")
 
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:

@@ -198,8 +198,17 @@ class Parallel:
 
     def abstract(self, make: Callable[[], Any]) -> Any:
         """Returns the shapes, types and shardings of `initialise(make)` without computing it."""
-        shapes = jax.eval_shape(make)
-        return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.state_sharding), shapes)
+        return self.shapes(jax.eval_shape(make), SHARED)
+
+    def shapes(self, tree: Any, kind: str) -> Any:
+        """Returns the shapes, types and shardings of arrays that are an argument of a piece; see `piece`."""
+        is_divided = kind == BATCH or (kind == LOCAL and self.kind != "single")
+        sharding = self.batch_sharding if is_divided else self.state_sharding
+
+        def shape(x: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding, weak_type=getattr(x, "weak_type", False))
+
+        return jax.tree.map(shape, tree)
 
     def describe(self) -> str:
         """Names devices, processes and mapping, for the log."""

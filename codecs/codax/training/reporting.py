@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jax
@@ -13,9 +13,29 @@ import numpy as np
 
 from codax.config import Config
 from codax.losses.adversarial import CHANCE
+from codax.runtime.messages import clock
 from codax.training.alarms import CollapseAlarm, DiscriminatorAlarm
+from codax.training.compilation import Compiled
 from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
 from codax.training.optimizers import learning_rate
+
+_LONG = 20.0  # seconds of a program's compilation that is reported on its own
+
+
+def show_compilation(programs: Iterable[Compiled], terminal: Terminal) -> str:
+    """Compiles programs, shows each, and returns a summary in parentheses; "" for one program or none."""
+    began, done = time.monotonic(), list[Compiled]()
+    for program in programs:
+        done.append(program)
+        left = clock(program.left * (time.monotonic() - began) / len(done))
+        text = f"compiled {program.name} in {program.seconds:.0f} s; {program.left} programs and about {left} left"
+        if not terminal.show(text) and program.seconds > _LONG and program.left:
+            terminal.say(text)
+    if len(done) < 2:
+        return ""
+    longest, cached = max(done, key=lambda each: each.seconds), sum(each.is_cached for each in done)
+    kept = f", {cached} of them from the cache" if cached else ""
+    return f" ({len(done)} programs{kept}; the longest: {longest.name}, {longest.seconds:.1f} s)"
 
 
 class Clock:

@@ -15,10 +15,10 @@ from codax.config import Config
 from codax.data.pipeline import validation_batches
 from codax.errors import CodaxError
 from codax.storage.files import write_whole
+from codax.training import samples_page
 from codax.training.logs import TensorBoard
 from codax.training.validation import Reconstructor
 
-FOLDER = "samples"
 SECONDS = 4.0  # for listening; longer than a training segment
 FIRST_STEP = 200  # of the first samples, which can be heard long before the first evaluation of a long run
 _TENSORBOARD_FILES = 2
@@ -34,7 +34,7 @@ class Samples:
 
     WORKDIR/samples/step_STEP holds 00_original.wav, 00_6kbps.wav, 00.png and so on. The folders of steps that are
     `is_early` are kept, and those of the last `train.checkpoints_kept` evaluations. Recipes that denoise add the noisy
-    input, 00_input.wav.
+    input, 00_input.wav. WORKDIR/samples/index.html plays and shows them, with the losses until then.
     """
 
     def __init__(self, config: Config, workdir: Path, reconstruct: Reconstructor) -> None:
@@ -44,12 +44,12 @@ class Samples:
           CodaxError: as `validation_batches`.
         """
         self._config, self._reconstruct = config, reconstruct
-        self._folder = workdir / FOLDER
+        self._workdir, self._folder = workdir, workdir / samples_page.FOLDER
         longer = dataclasses.replace(config, train=dataclasses.replace(config.train, segment_seconds=SECONDS))
         (self._batch,) = validation_batches(longer, batch_size_per_process=config.train.sample_files, num_batches=1)
 
     def write(self, step: int, variables: Any, tensorboard: TensorBoard, *, quantize: bool = True) -> Path:
-        """Writes the samples of `step` and returns their folder.
+        """Writes the samples of `step` and the page of all samples, and returns the path of the page.
 
         Raises:
           CodaxError: the folder cannot be written.
@@ -67,9 +67,9 @@ class Samples:
             for i in range(len(source)):
                 self._write_one(step, i, {name: batch[i] for name, batch in signals.items()}, folder, tensorboard)
             self._remove_old()
+            return samples_page.write(self._workdir, self._config, step)
         except OSError as error:
             raise CodaxError(f"{folder}: samples cannot be written ({error.strerror or error})") from error
-        return folder
 
     def _write_one(
         self, step: int, index: int, signals: dict[str, np.ndarray], folder: Path, tensorboard: TensorBoard

@@ -19,14 +19,12 @@ import optax
 from codax.codec.microbatches import mean_and_joined
 from codax.codec.module import CodecModel
 from codax.config import Config
-from codax.errors import CodaxError
 from codax.losses import balancer, terms
-from codax.runtime.platforms import platform
 from codax.training import adversary
 from codax.training.frozen import divide
 from codax.training.gradients import JOINT, Gradients, Losses, gradients_of
 from codax.training.networks import Networks
-from codax.training.parallel import BATCH, DONATED, LOCAL, SHARED, Parallel, mean_over
+from codax.training.parallel import BATCH, DONATED, LOCAL, SHARED, mean_over
 from codax.training.randomness import Purpose, draw_bypass, draw_denoising, draw_discriminators, draw_levels, make_key
 from codax.training.stages import Stages
 from codax.training.state import Stacks, TrainState, has_adversary, update_ema
@@ -63,6 +61,15 @@ def phase_at(config: Config, step: int) -> Phase:
         adversarial=adversarial,
         drawn=draw_discriminators(config, step) if adversarial and d.drawn else (),
     )
+
+
+def all_phases(config: Config) -> list[Phase]:
+    """Returns the phases of a run; of drawn discriminators, those of 1,000 steps."""
+    d, last = config.discriminator, config.train.steps
+    span = 1_000 if d.drawn else max(1, d.every)
+    starts = (0, config.quantizer.start_step, config.loss.spectral_start_step, d.start_step)
+    steps = sorted({step for start in starts for step in range(start, min(start + span, last))})
+    return list(dict.fromkeys(phase_at(config, step) for step in steps))
 
 
 class Reconstruction(NamedTuple):
@@ -248,34 +255,6 @@ def make_step(config: Config, phase: Phase, axis: str | None, stages: Stages | N
         return new.replace(discriminator=after.params, discriminator_optimizer=after.optimizer), metrics
 
     return step
-
-
-def compiler_of(config: Config, mapped: Parallel) -> Callable[[Phase], Step]:
-    """Returns the function that compiles the step of a phase, as one program or in pieces (`train.programs`)."""
-    stages = Stages(Networks.of(config), mapped.axis, mapped)
-
-    def compile_step(phase: Phase) -> Step:
-        if in_pieces(config, phase, mapped):
-            return make_step(config, phase, mapped.axis, stages)
-        return mapped.compile(make_step(config, phase, mapped.axis), frozen=int(config.loss.self_supervised > 0))
-
-    return compile_step
-
-
-def in_pieces(config: Config, phase: Phase, mapped: Parallel) -> bool:
-    """Whether each stage of a phase's step is a program.
-
-    Raises:
-      CodaxError: the recipe needs it, which is not possible with pmap in several processes.
-    """
-    if not mapped.has_pieces:
-        if phase.drawn or config.train.programs == "pieces":
-            field = "discriminator.drawn" if phase.drawn else "train.programs = pieces"
-            raise CodaxError(f"--parallel=pmap: {field} needs --parallel=shard_map in several processes")
-        return False
-    if config.train.programs == "auto":
-        return phase.adversarial and (bool(phase.drawn) or platform() == "cpu")
-    return config.train.programs == "pieces"
 
 
 def keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:

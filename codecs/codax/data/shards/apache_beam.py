@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codax.data.shards.build import Engine
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 
 _LOCAL = "FnApiRunner"
 
@@ -39,7 +39,7 @@ def engine(runner: str, arguments: Sequence[str] = ()) -> Engine:
         import apache_beam  # pyright: ignore[reportMissingImports]
         from apache_beam.options.pipeline_options import PipelineOptions  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise CodaxError("--engine beam needs Apache Beam: pip install 'codax[beam]'") from error
+        raise CodaxError(f"--engine beam needs Apache Beam: {install('beam')}") from error
     finally:
         root.setLevel(level)
     # Beam's own DirectRunner would first download a pipeline runner.

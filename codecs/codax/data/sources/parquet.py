@@ -12,7 +12,7 @@ from typing import Any
 from codax.audio import AUDIO_SUFFIXES
 from codax.data import manifest
 from codax.data.sources.members import MAX_AUDIO_BYTES, ArchiveError, Member, known_facts
-from codax.errors import CodaxError
+from codax.errors import CodaxError, install
 
 _EXPANSION = 64  # of a row group by compression, beyond `_ALWAYS` bytes; audio shrinks far less
 _ALWAYS = 1 << 27
@@ -31,7 +31,7 @@ def members(path: str) -> Iterator[Member]:
         import pyarrow  # pyright: ignore[reportMissingImports]
         import pyarrow.parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise CodaxError(f"{path}: parquet files need pyarrow: pip install 'codax[parquet]'") from error
+        raise CodaxError(f"{path}: parquet files need pyarrow: {install('parquet')}") from error
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:

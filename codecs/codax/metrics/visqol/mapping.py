@@ -21,6 +21,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from codax.errors import install
 from codax.metrics.visqol import lattice
 from codax.metrics.visqol.errors import VisqolError
 
@@ -111,7 +112,7 @@ def find_model(name: str, models: str | Path | None = None) -> Path:
         except importlib.metadata.PackageNotFoundError:
             raise VisqolError(
                 "this mapping needs a model file of the visqol-python package: "
-                'pip install "codax[metrics]", or name a file or folder with --models'
+                f"{install('metrics')}, or name a file or folder with --models"
             ) from None
         path = Path(str(package.locate_file("visqol/model"))) / name
     else:
