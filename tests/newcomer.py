@@ -94,7 +94,9 @@ def main() -> None:
         place = options.keep or Path(temporary)
         clone, home = place / "codax", place / "home"
         home.mkdir(parents=True, exist_ok=True)
-        if not clone.exists():
+        if clone.exists():
+            subprocess.run(["git", "-C", str(clone), "pull", "--quiet"], check=True)
+        else:
             subprocess.run(["git", "clone", "--quiet", str(pages.ROOT), str(clone)], check=True)
             write_recording(clone / "speech.wav", 4.0, 0)
             for number in range(1, 16):
