@@ -104,6 +104,9 @@ def main() -> None:
                 write_recording(clone / folder / f"{number}.wav", 2.0 + number % 3, number)
         for page in options.pages:
             began = time.monotonic()
+            # What earlier pages wrote is removed; the installation and the user's recordings stay.
+            excluded = [f"--exclude={name}" for name in (".venv", "*.egg-info", "speech.wav", "recordings", "heldout")]
+            subprocess.run(["git", "-C", str(clone), "clean", "-qfdx", *excluded], check=True)
             script = program(clone / page, quick=options.quick)
             status = subprocess.run(["bash", "-c", script], cwd=clone, env=environment(home), check=False).returncode
             if status:
