@@ -4,8 +4,8 @@
 class Loop extends AudioWorkletProcessor {
   constructor({ processorOptions: { hop, longest } }) {
     super();
-    Object.assign(this, { hop, longest, filled: 0, queue: [], queued: 0, at: 0, waiting: true, gaps: 0, reported: 0 });
-    this.cushion = Math.max(hop, 256); // samples that are kept before playing begins, since pieces come unevenly
+    Object.assign(this, { hop, longest, filled: 0, queue: [], queued: 0, at: 0, waiting: true, gaps: 0, quarter: 0, least: longest });
+    this.base = this.cushion = Math.max(hop, 256); // samples to wait for before playing begins, since pieces come unevenly
     this.piece = new Float32Array(hop);
     this.port.onmessage = ({ data }) => { this.queue.push(data); this.queued += data.samples.length; };
   }
@@ -13,11 +13,19 @@ class Loop extends AudioWorkletProcessor {
   process([input], [output]) {
     if (input[0]) this.capture(input[0]);
     for (let i = 0; i < output[0].length; i++) output[0][i] = this.next(currentFrame + i);
-    if (currentFrame - this.reported >= sampleRate / 4 && this.delay !== undefined) {
-      this.reported = currentFrame;
-      this.port.postMessage({ delay: this.delay / sampleRate, gaps: this.gaps });
-    }
+    const quarter = Math.floor((4 * currentFrame) / sampleRate);
+    if (quarter === this.quarter || this.delay === undefined) return true;
+    this.quarter = quarter;
+    if (quarter % 4 === 0) this.shorten();
+    this.port.postMessage({ delay: this.delay / sampleRate, gaps: this.gaps });
     return true;
+  }
+
+  // Once a second: samples that were never needed since are dropped, so that the delay of an interruption does not stay.
+  shorten() {
+    if (this.least - this.hop >= this.base) this.cushion = this.base;
+    for (let spare = this.least - this.cushion; spare >= this.hop && this.queue.length > 1; spare -= this.hop) this.drop();
+    this.least = this.longest;
   }
 
   capture(samples) {
@@ -41,6 +49,7 @@ class Loop extends AudioWorkletProcessor {
       this.cushion = Math.min(this.cushion + 128, this.longest / 2);
       return 0;
     }
+    this.least = Math.min(this.least, this.queued);
     const { samples, captured } = this.queue[0], sample = samples[this.at];
     this.delay = now - (captured + this.at);
     this.at++;

@@ -3,8 +3,13 @@
 import errno
 import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -227,3 +232,24 @@ def test_error_lines(served, built, tmp_path, run):  # noqa: F811
 
 def test_manifest_of_the_questions(built):
     assert read_manifest(built / "manifest.json").questions == ("playback", "experience")
+
+
+def test_the_command_as_a_user_runs_it(built, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "codax", "mushra", "serve", built, "--out", tmp_path / "results", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        address = line.partition(": test ")[0]
+        assert address.startswith("http://127.0.0.1:") and line.rstrip().endswith(
+            f"results go to {tmp_path / 'results'}"
+        )
+        body = json.dumps(content(built, tmp_path)).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{address}results", body, JSON), timeout=20) as answer:
+            assert answer.read() == b"stored\n"
+        assert process.stdout.readline() == "listener 1: 5 of 5 trials\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), process.stderr.read()) == (130, "")
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [f"listener1-{'a' * 32}.json"]

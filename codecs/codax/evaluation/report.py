@@ -8,8 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from codax.evaluation import charts, clips, comparisons, panels, table
 from codax.evaluation.charts import Chart
 from codax.evaluation.clips import Clip
@@ -18,6 +16,7 @@ from codax.evaluation.results import Results, Row
 from codax.evaluation.verdict import EQUAL, leaders, verdict
 from codax.evaluation.words import align
 from codax.metrics import registry
+from codax.runtime import pages
 from codax.storage.files import write_whole
 
 SPLIT = "information_split.png"
@@ -39,13 +38,7 @@ def write(results: Results, folder: Path, compared: Sequence[Comparison] = ()) -
 
 def page(results: Results, compared: Sequence[Comparison] = (), chosen: Sequence[Clip] = ()) -> str:
     """Renders templates/report.html as text."""
-    environment = Environment(
-        loader=PackageLoader("codax.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment("codax.evaluation")
     environment.filters |= {"heading": table.heading, "marker": charts.marker, "colour": charts.colour}
 
     def shown(has: Callable[[str], bool]) -> list[str]:

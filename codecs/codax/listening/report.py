@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from codax.listening import plots
 from codax.listening.outcome import Analysis, Comparison
 from codax.listening.statistics import LEVEL
+from codax.runtime import pages
 
 _CHANCE = 1 - LEVEL  # corrected p below which a difference counts as shown
 
@@ -20,13 +19,7 @@ def page(analysis: Analysis, figures: Sequence[tuple[str, str]]) -> str:
       analysis: the outcome.
       figures: (description, SVG) of each plot.
     """
-    environment = Environment(
-        loader=PackageLoader("codax.listening", "web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment("codax.listening", "web")
     environment.filters["name"] = lambda stimulus: plots.NAMES.get(stimulus, stimulus)
     return environment.get_template("report.html").render(
         about=analysis.content,

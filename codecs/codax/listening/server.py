@@ -70,16 +70,25 @@ class Server(ThreadingHTTPServer):
         return f"http://[{host}]:{port}/" if ":" in str(host) else f"http://{host}:{port}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def server_close(self) -> None:
+        super().server_close()
+        if hasattr(self, "inbox"):
+            self.inbox.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that went away

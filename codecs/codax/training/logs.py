@@ -121,7 +121,7 @@ def _parsed(line: str) -> dict[str, Any]:
 def read_metrics(workdir: Path) -> Iterator[dict[str, Any]]:
     """Yields the complete lines of the metrics file, if it exists. Raises OSError: it cannot be read."""
     if (workdir / METRICS_FILE).exists():
-        with (workdir / METRICS_FILE).open(encoding="utf-8") as file:
+        with (workdir / METRICS_FILE).open(encoding="utf-8", errors="replace") as file:
             yield from (values for values in map(_parsed, file) if math.isfinite(values["step"]))
 
 

@@ -16,7 +16,7 @@ from codax.data.pipeline import training_batches
 from codax.quantizers.registry import make_quantizer
 from codax.teachers.open import open_differentiable, open_teacher
 from codax.teachers.teacher import Teacher
-from codax.training import language
+from codax.training import language, samples_page
 from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
 from codax.training.compilation import compile_programs
 from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
@@ -180,7 +180,9 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             return
         if not evaluator.has_export() and is_first:
             evaluator.export(state)  # the run was complete already, but its export has been removed
-        terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}  audio: {workdir / 'samples'}")
+        page = samples_page.page_of(workdir)
+        audio = f"  audio: {page}" if page.exists() else ""
+        terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}{audio}")
 
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from codax.config import Config
+from codax.runtime import pages
 from codax.storage.files import write_whole
 from codax.training.logs import METRICS_FILE, read_metrics
 
-FOLDER, PAGE = "samples", "index.html"
+FOLDER = "samples"
 STEP_FOLDER = re.compile(r"step_(\d{8,})")
 WIDTH, HEIGHT = 300, 100  # of a plot, in units of its own
 _MOST_POINTS = 400  # of a line: more cannot be told apart, and the page stays small
@@ -48,40 +47,43 @@ class Plot:
     steps: tuple[int, int]
 
 
+def page_of(workdir: Path) -> Path:
+    """Returns the path of the page."""
+    return workdir / FOLDER / "index.html"
+
+
 def write(workdir: Path, config: Config, step: int) -> Path:
     """Writes the page of the samples that WORKDIR/samples has up to `step`, and returns its path.
 
     Raises:
       OSError: the page cannot be written.
     """
-    folder = workdir / FOLDER
-    environment = Environment(
-        loader=PackageLoader("codax.training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    text = (
+        pages.environment("codax.training")
+        .get_template("samples.html")
+        .render(
+            name=config.name,
+            step=step,
+            steps=config.train.steps,
+            written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+            plots=plots(read_metrics(workdir)),
+            examples=examples(workdir / FOLDER, step),
+            sources=_SOURCES,
+            metrics=METRICS_FILE,
+            width=WIDTH,
+            height=HEIGHT,
+        )
     )
-    text = environment.get_template("samples.html").render(
-        name=config.name,
-        step=step,
-        steps=config.train.steps,
-        written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        plots=plots(read_metrics(workdir)),
-        examples=examples(folder, step),
-        sources=_SOURCES,
-        metrics=METRICS_FILE,
-        width=WIDTH,
-        height=HEIGHT,
-    )
-    write_whole(folder / PAGE, text)
-    return folder / PAGE
+    page = page_of(workdir)
+    write_whole(page, text)
+    return page
 
 
 def examples(folder: Path, last: int) -> dict[str, dict[int, dict[str, str]]]:
     """Returns the files of each example: number -> step, the latest first -> label -> path below the folder.
 
-    The label of the spectrograms is "png"; files of steps after `last` are those of a run that was killed.
+    The label of the spectrograms is "png". Steps with missing files are left out, and so are steps after `last`, which
+    are those of a run that was killed.
     """
     entries: dict[str, dict[int, dict[str, str]]] = {}
     for path in sorted(folder.glob("step_*/*"), reverse=True):
@@ -89,15 +91,24 @@ def examples(folder: Path, last: int) -> dict[str, dict[int, dict[str, str]]]:
         if place and name and int(place[1]) <= last:
             labels = entries.setdefault(name[1], {}).setdefault(int(place[1]), {})
             labels[name[2] or "png"] = f"{path.parent.name}/{path.name}"
-    for steps in entries.values():
-        for step, labels in steps.items():
-            steps[step] = dict(sorted(labels.items(), key=lambda label: _rank(label[0])))
-    return dict(sorted(entries.items()))
+    return {
+        number: complete
+        for number, steps in sorted(entries.items())
+        if (complete := {step: _sorted(labels) for step, labels in steps.items() if _is_complete(labels)})
+    }
+
+
+def _is_complete(labels: dict[str, str]) -> bool:
+    return "png" in labels and not labels.keys() <= {"png", *_SOURCES}
+
+
+def _sorted(labels: dict[str, str]) -> dict[str, str]:
+    return dict(sorted(labels.items(), key=lambda label: _rank(label[0])))
 
 
 def _rank(label: str) -> tuple[int, float, str]:
     """Sources come first, then rates from the lowest."""
-    number = re.match(r"[\d.]+", label)
+    number = re.match(r"\d+(\.\d+)?", label)
     return (_SOURCES.index(label) if label in _SOURCES else len(_SOURCES), float(number[0]) if number else 0.0, label)
 
 

@@ -9,7 +9,7 @@ function choose(link) {
   const position = audio.ended ? 0 : audio.currentTime;
   card.querySelectorAll('[aria-current]').forEach(other => other.removeAttribute('aria-current'));
   link.setAttribute('aria-current', 'true');
-  const row = link.parentElement;
+  const row = link.closest('.clips');
   if (row.dataset.picture) {
     card.querySelector('img').src = row.dataset.picture;
     card.querySelector('figcaption').textContent = row.querySelector('span').textContent;
