@@ -53,10 +53,18 @@ def program(page: Path, *, quick: bool) -> str:
 
 def shortened(text: str) -> str:
     """Returns commands with trainings of a few steps and evaluations of two utterances."""
-    text = re.sub(r"--config\.train\.steps=\d+", "--config.train.steps=4", text)
-    text = re.sub(r"(codax train --config=\S+)(?![^&]*train\.steps)", r"\1 --config.train.steps=4", text)
-    text = re.sub(r"(codax eval )(?![^&]*--limit)", r"\1--limit=2 ", text)
-    return text.replace("make train", "make train STEPS=4 LIMIT=2")
+
+    def short(match: re.Match[str]) -> str:
+        # The quickstart's codebooks start at step 300; the other recipes begin with a model, or have no codebooks.
+        steps = 310 if re.search("=quickstart|=mine", match[0]) else 4
+        return re.sub(r" --config\.train\.steps=\d+", "", match[0]) + f" --config.train.steps={steps}"
+
+    def limited(match: re.Match[str]) -> str:
+        return match[0] if "--limit=" in match[0] else f"codax eval --limit=2 {match[1]}"
+
+    text = re.sub(r"codax train(?:[^\n\\&]|\\\n)*[^\n\\& ]", short, text)
+    text = re.sub(r"codax eval ((?:[^\n\\]|\\\n)*)", limited, text)
+    return text.replace("make train", "make train STEPS=310 LIMIT=2")
 
 
 def environment(home: Path) -> dict[str, str]:
