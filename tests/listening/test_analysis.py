@@ -1,6 +1,7 @@
 """Results in, figures out: known listeners give known numbers, foreign files are refused."""
 
 import csv
+import html
 import json
 import re
 from pathlib import Path
@@ -323,3 +324,17 @@ def test_error_lines(tmp_path, monkeypatch, capsys, options, message):
     assert error.startswith(message)
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a$_$", "$", "\\$b$\\frac$", "_hidden", "</svg><script>", "\u4e2d\u6587", "\u05e9\u05dc\u05d5\u05dd", "x" * 300],
+)
+def test_any_name_of_a_system_is_shown_as_it_is(material, tmp_path, name, recwarn):
+    build(material / "ref", {name: material / "secretone"}, tmp_path / "test", Plan(), Rules(), kbps={name: 3.0})
+    scores = {"reference": 100.0, "anchor35": 20.0, "anchor70": 40.0, name: 80.0}
+    results = [result_of(tmp_path / "test", n, scores, tmp_path / f"{n}.json") for n in (1, 2)]
+    analyze(results, read_manifest(tmp_path / "test" / "manifest.json"), tmp_path / "out", screening="none")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count(html.escape(name, quote=False)) >= 4 and "<script" not in page  # two plots, verdict, tables
+    assert [str(warning.message) for warning in recwarn] == []

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from codax.listening.analysis import analyze
 from codax.listening.build import Plan, build
 from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
+from codax.listening.results import parse_result
 from codax.listening.server import Server
 from command import run  # noqa: F401  (a fixture)
 from excerpts import result_of, systems_of, write_material
@@ -55,6 +57,10 @@ def ask(served: Server, method: str, path: str, body: bytes | None = None, heade
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def no_thread(_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def full_disk(_: object) -> None:
@@ -231,6 +237,7 @@ def test_error_lines(served, built, tmp_path, run):  # noqa: F811
         ([built, "--out", built / "index.html"], "index.html: cannot be written"),
         ([built, "--out", tmp_path / "o", "--port", port], f"127.0.0.1:{port}: cannot be served"),
         ([built, "--out", tmp_path / "o", "--host", "no.such.host.invalid"], "no.such.host.invalid:8000: cannot be"),
+        ([built, "--out", tmp_path / "o", "--host", "\u00e9" * 70], "cannot be served (encoding of hostname failed)"),
     ):
         status, out, error = run("mushra", "serve", *arguments)
         assert (status, out, error.count("\n")) == (1, "", 1) and message in error
@@ -264,3 +271,43 @@ def test_the_command_as_a_user_runs_it(built, tmp_path):
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr.read()) == (130, "")
     assert [path.name for path in (tmp_path / "results").iterdir()] == [f"listener1-{'a' * 32}.json"]
+
+
+def test_results_are_stored_although_nobody_reads_the_lines(built, tmp_path):
+    def closed(_: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with Server(built, tmp_path / "results", ("127.0.0.1", 0), closed) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        assert send(running, content(built, tmp_path)) == (200, b"stored\n")
+        running.shutdown()
+
+
+def test_a_lack_of_threads_refuses_a_request_and_no_later_one(monkeypatch, served):
+    with monkeypatch.context() as lacking:
+        lacking.setattr("threading.Thread.start", no_thread)
+        for _ in range(70):
+            with socket.create_connection(served.server_address[:2], timeout=20) as client:
+                assert client.recv(10) == b""
+    assert ask(served, "GET", "/")[0] == 200
+
+
+def test_results_are_parsed_one_at_a_time(monkeypatch, served, built, tmp_path):
+    """The memory of a parsed result is a multiple of that of its text."""
+    running, most = [], []
+
+    def slow(*arguments):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return parse_result(*arguments)
+
+    monkeypatch.setattr(inbox, "parse_result", slow)
+    result = content(built, tmp_path)
+    senders = [threading.Thread(target=send, args=(served, result)) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert most == [1] * 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from codax.audio.spectrograms import spectrograms
-from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
+from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window, read_metrics
 from tensorboardX.proto.event_pb2 import Event
 
 
@@ -94,3 +94,35 @@ def test_plain_lines_show_losses_speed_and_time_left(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert out == "step 800/8,000  2 steps/s  left 1:00:00  a 2  b 0.25  16.0 x real time  data 3 %\n"
     assert err == "warning: a file was skipped\n"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b'{"step": 3, "loss/mel": ',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"step": ' + b"1" * 400 + b"}",
+        b'{"step": 1e308}',
+        b'{"step": -1}',
+        b'{"step": NaN}',
+        b'{"step": [1]}',
+        b"[1]",
+        b"null",
+    ],
+    ids=lambda line: repr(line[:16]),
+)
+def test_damaged_lines_are_left_out(tmp_path: Path, damaged: bytes) -> None:
+    lines = [b'{"step": 2, "kind": "train"}', damaged, b'{"step": 4, "kind": "train"}']
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert [line["step"] for line in read_metrics(tmp_path)] == [2, 4]
+    MetricsFile(tmp_path, after=4).close()
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [2, 4]
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path, after=0)
+    file.write({"step": 1, "kind": "validation", "snr/6kbps": np.nan, "bits": [1.5, np.inf]})
+    file.close()
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert line == {"step": 1, "kind": "validation", "snr/6kbps": None, "bits": [1.5, None]}

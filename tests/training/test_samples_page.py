@@ -72,6 +72,16 @@ def test_plots(tmp_path: Path) -> None:
     assert list(samples_page.plots([])) == []
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1e999", "1" * 400, "true", "null", "[1]"])
+def test_values_that_cannot_be_drawn_are_left_out(tmp_path: Path, value: str) -> None:
+    lines = [
+        f'{{"step": {step}, "kind": "train", "loss/mel": {number}}}' for step, number in ((1, 2), (2, value), (3, 4))
+    ]
+    (tmp_path / METRICS_FILE).write_text("\n".join(lines), encoding="utf-8")
+    (plot,) = samples_page.plots(read_metrics(tmp_path))
+    assert (plot.low, plot.high, plot.lines[0][1]) == (2, 4, "M0.0 100.0L300.0 0.0")
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(programs() is None, reason=MISSING)
 def test_a_browser_plays_switches_and_keeps_the_choice(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from codax.evaluation import panels
 from codax.evaluation.panels import Line, Panel
 from codax.evaluation.results import Results
-from codax.storage.files import write_png
+from codax.runtime import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,7 @@ def information_split(results: Results, path: Path) -> None:
         _draw(drawn, path)
 
 
+@figures.plain_text()
 def _draw(drawn: Sequence[Panel], path: Path) -> None:
     columns = min(_COLUMNS, max(1, len(drawn)))
     rows = max(1, math.ceil(len(drawn) / columns))
@@ -57,15 +58,10 @@ def _draw(drawn: Sequence[Panel], path: Path) -> None:
 
 def figure_of(columns: int, rows: int) -> Figure:
     """An empty figure for `columns` x `rows` panels."""
-    # The object interface needs no display and does not change pyplot's global state.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.08)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=130, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
+    return figures.empty(4.2 * columns, 3.2 * rows + 0.5, dpi=130, layout=layout)
 
 
 def save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
@@ -73,7 +69,7 @@ def save(figure: Figure, handles: dict[str, Any], path: Path) -> None:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)), frameon=False
         )
-    write_png(path, figure)
+    figures.write_png(path, figure)
 
 
 def _panel(axes: Axes, panel: Panel, handles: dict[str, Any]) -> None:

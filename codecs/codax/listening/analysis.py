@@ -28,7 +28,8 @@ from codax.listening.statistics import (
     permutation_test,
     summarize,
 )
-from codax.storage.files import write_png, write_whole
+from codax.runtime import figures
+from codax.storage.files import write_whole
 from codax.storage.staging import staged
 
 FORMAT = "codax-listening-analysis"
@@ -143,12 +144,12 @@ def _plot(
 ) -> list[tuple[str, str]]:
     """Writes boxplot.png and, if bit rates are known, rate_score.png. Returns (description, SVG) of each."""
     by_stimulus = {name: [trial[name] for trials in scores.values() for trial in trials.values()] for name in overall}
-    figures = {"boxplot.png": ("Quartiles, ranges and means of the scores", plots.box_plot(by_stimulus, overall))}
+    drawn = {"boxplot.png": ("Quartiles, ranges and means of the scores", plots.box_plot(by_stimulus, overall))}
     if kbps:
-        figures["rate_score.png"] = ("Mean scores against the measured bit rates", plots.rate_plot(kbps, overall))
-    for name, (_, figure) in figures.items():
-        write_png(folder / name, figure, metadata={"Software": None})
-    return [(description, plots.as_svg(figure)) for description, figure in figures.values()]
+        drawn["rate_score.png"] = ("Mean scores against the measured bit rates", plots.rate_plot(kbps, overall))
+    for name, (_, figure) in drawn.items():
+        figures.write_png(folder / name, figure, metadata={"Software": None})
+    return [(description, plots.as_svg(figure)) for description, figure in drawn.values()]
 
 
 def overall_summary(scores: Scores, stimulus: str) -> Summary:

@@ -56,6 +56,10 @@ class Inbox:
         """
         if len(data) > MOST_BYTES:
             raise CodaxError(f"{_SENT}: longer than {MOST_BYTES} bytes")
+        with self._lock:  # one at a time, because parsed JSON may need 30 times the memory of its text
+            return self._add(data)
+
+    def _add(self, data: bytes) -> Session:
         session = parse_result(_SENT, data, self._manifest)
         if not _SESSION.fullmatch(session.session):
             raise CodaxError(f"{_SENT}: the session is not one that the page makes")
@@ -67,13 +71,12 @@ class Inbox:
         if not session.size:
             raise CodaxError(f"{_SENT}: no trial was finished")
         name = f"listener{listener}-{session.session}.json"
-        with self._lock:
-            known, size = self._sizes.get(session.session, (name, 0))
-            if known != name:
-                raise CodaxError(f"{_SENT}: this session belongs to another listener")
-            if not size and len(self._sizes) >= self._most:
-                raise CodaxError(f"{_SENT}: {self._most} sessions are stored, and no more are accepted")
-            if session.size >= size:
-                write_whole(self._folder / name, data)
-                self._sizes[session.session] = (name, session.size)
+        known, size = self._sizes.get(session.session, (name, 0))
+        if known != name:
+            raise CodaxError(f"{_SENT}: this session belongs to another listener")
+        if not size and len(self._sizes) >= self._most:
+            raise CodaxError(f"{_SENT}: {self._most} sessions are stored, and no more are accepted")
+        if session.size >= size:
+            write_whole(self._folder / name, data)
+            self._sizes[session.session] = (name, session.size)
         return session

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from codax.listening.statistics import Summary
+from codax.runtime import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ _BANDS = ("Bad", "Poor", "Fair", "Good", "Excellent")
 NAMES = {"reference": "hidden reference", "anchor35": "3.5 kHz anchor", "anchor70": "7 kHz anchor"}
 
 
+@figures.plain_text()
 def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summary]) -> Figure:
     """Draws quartiles, whiskers of at most 1.5 interquartile ranges, and means with their 95 % intervals.
 
@@ -62,6 +64,7 @@ def box_plot(scores: Mapping[str, Sequence[float]], summaries: Mapping[str, Summ
     return figure
 
 
+@figures.plain_text()
 def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary]) -> Figure:
     """Draws the systems' means with 95 % intervals against their bit rates, and lines for reference and anchors.
 
@@ -87,6 +90,7 @@ def rate_plot(kbps: Mapping[str, float], summaries: Mapping[str, Summary]) -> Fi
     return figure
 
 
+@figures.plain_text()
 def as_svg(figure: Figure) -> str:
     """Returns a figure as an element for a page, whose style sheet sets the colours, so that they follow dark mode."""
     import matplotlib as mpl
@@ -102,12 +106,7 @@ def as_svg(figure: Figure) -> str:
 
 def _figure(width: float) -> tuple[Figure, Axes]:
     """A figure for scores, `width` inches wide, with the five bands of the scale."""
-    # The object interface needs no display and does not affect other figures.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.empty(width, 4.5, dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for edge in (20, 40, 60, 80):
         axes.axhline(edge, color="#d0d7de", linewidth=0.8, zorder=0)

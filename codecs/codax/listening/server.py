@@ -6,6 +6,7 @@ listeners have no address. Requests have limits of size, time and number, becaus
 
 from __future__ import annotations
 
+import contextlib
 import http
 import re
 import shutil
@@ -48,7 +49,7 @@ class Server(ThreadingHTTPServer):
         self, test: Path, out: Path, address: tuple[str, int], report: Callable[[str], None] = lambda line: None
     ) -> None:
         self.manifest: Manifest = read_manifest(test / "manifest.json")
-        self.test, self.report = test, report
+        self.test, self._report = test, report
         require_file(test / "index.html")
         page = (test / "index.html").read_bytes()
         if page.count(_NOWHERE) != 1:
@@ -60,7 +61,7 @@ class Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         try:
             super().__init__(address, _Handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, UnicodeError) as error:  # the latter: names that no host has
             reason = getattr(error, "strerror", None) or error
             raise CodaxError(f"{address[0]}:{address[1]}: cannot be served ({reason})") from error
 
@@ -68,6 +69,10 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         host, port = self.server_address[:2]
         return f"http://[{host}]:{port}/" if ":" in str(host) else f"http://{host}:{port}/"
+
+    def report(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # results are stored although nobody reads the lines any more
+            self._report(line)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

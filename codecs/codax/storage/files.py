@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
-import io
 import os
 import shutil
 import stat
@@ -17,7 +16,6 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from codax.errors import CodaxError
 from codax.storage.locks import try_lock
@@ -112,13 +110,6 @@ def write_whole(path: Path, data: str | bytes) -> None:
       OSError: the target is not a regular file, or its folder does not exist, cannot be written, or is full.
     """
     write_together(path.parent, {path.name: data})
-
-
-def write_png(path: Path, figure: Any, **options: Any) -> None:
-    """Writes a Matplotlib figure; `options` are those of its `savefig`. Raises OSError as `write_whole`."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", **options)
-    write_whole(path, picture.getvalue())
 
 
 def write_together(folder: Path, files: Mapping[str, str | bytes]) -> None:

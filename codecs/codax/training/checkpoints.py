@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -151,7 +152,7 @@ class Checkpoints:
                 step,
                 {"state": state, "data": data},
                 force=True,
-                metrics=None if score is None else {"score": score},
+                metrics=None if score is None or not math.isfinite(score) else {"score": score},
                 custom_metadata={"log": json.dumps(log)},
             )
         except Exception as error:

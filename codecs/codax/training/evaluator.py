@@ -11,6 +11,7 @@ import numpy as np
 from codax.codec.codec import Codec
 from codax.config import Config
 from codax.data.pipeline import validation_batches
+from codax.errors import CodaxError
 from codax.quantizers.registry import make_quantizer
 from codax.training.reporting import Log
 from codax.training.samples import Samples, is_early
@@ -66,8 +67,7 @@ class CodecEvaluator:
             log.terminal.say(f"validation at step {step:,}: {'  '.join(shown)}")
             if quantize:
                 score = float(np.mean([value for name, value in scores.items() if name.startswith("mel/")]))
-        if self._samples is not None and log.tensorboard is not None:
-            self._samples.write(step, variables, log.tensorboard, quantize=quantize)
+        self._write_samples(step, variables, log, quantize=quantize)
         if not quantize:
             log.terminal.say(f"no export yet: codebooks start at step {self._config.quantizer.start_step:,}")
         elif self._is_first:
@@ -80,10 +80,20 @@ class CodecEvaluator:
 
     def sample(self, step: int, state: TrainState, log: Log) -> None:
         """Writes samples between evaluations. Training does not depend on it."""
-        if self._samples is not None and log.tensorboard is not None:
-            quantize = phase_at(self._config, step - 1).quantize
-            page = self._samples.write(step, _variables(state), log.tensorboard, quantize=quantize)
+        quantize = phase_at(self._config, step - 1).quantize
+        page = self._write_samples(step, _variables(state), log, quantize=quantize)
+        if page is not None:
             log.terminal.say(f"audio of step {step:,}: {page}")
+
+    def _write_samples(self, step: int, variables: Any, log: Log, *, quantize: bool) -> Path | None:
+        """Writes samples and returns the path of their page; if that fails, only warns."""
+        if self._samples is None or log.tensorboard is None:
+            return None
+        try:
+            return self._samples.write(step, variables, log.tensorboard, quantize=quantize)
+        except CodaxError as error:
+            log.terminal.warn(str(error))
+            return None
 
     def export(self, state: TrainState, folder: str = EXPORT_FOLDER) -> None:
         """Writes WORKDIR/FOLDER."""

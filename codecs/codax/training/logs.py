@@ -20,6 +20,7 @@ from codax.runtime.messages import clock
 from codax.storage.files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
+_MOST_STEPS = 2**53  # below it, floats are exact
 _COUNTERS = ("bad_steps", "bad_total")  # reported by their last value, not their mean
 
 
@@ -56,17 +57,24 @@ class Window:
         for name, (total, count) in self._sums.items():
             mean = total / np.where(count > 0, count, np.nan)
             if mean.ndim:
-                line[name] = _plain(np.mean(mean))
-                line[f"{name}_levels"] = [_plain(value) for value in mean]
+                line[name] = float(np.mean(mean))
+                line[f"{name}_levels"] = mean.tolist()
             else:
-                line[name] = int(mean) if name in _COUNTERS else _plain(mean)
+                line[name] = int(mean) if name in _COUNTERS else float(mean)
         self._sums = {}
-        return line
+        return _plain(line)
 
 
-def _plain(value: Any) -> float | None:
-    """Returns a float, or None for non-finite values, which JSON lacks."""
-    return float(value) if math.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    """Returns values for JSON: None instead of non-finite numbers, which it lacks."""
+    match value:
+        case dict():
+            return {name: _plain(each) for name, each in value.items()}
+        case list():
+            return [_plain(each) for each in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 class MetricsFile:
@@ -83,7 +91,7 @@ class MetricsFile:
             if self.path.exists():
                 kept = [
                     line
-                    for line in self.path.read_text(encoding="utf-8").splitlines()
+                    for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()
                     if _parsed(line)["step"] <= after
                 ]
                 write_whole(self.path, "".join(f"{line}\n" for line in kept))
@@ -92,9 +100,9 @@ class MetricsFile:
             raise self._failed(error) from error
 
     def write(self, line: dict) -> None:
-        """Appends a line and flushes it to the operating system."""
+        """Appends a line and flushes it to the operating system; numbers that are not finite become null."""
         try:
-            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.write(json.dumps(_plain(line), allow_nan=False) + "\n")
             self._file.flush()
         except OSError as error:
             raise self._failed(error) from error
@@ -110,12 +118,14 @@ class MetricsFile:
 
 
 def _parsed(line: str) -> dict[str, Any]:
-    """Returns the values of a line; only an infinite step for an incomplete line of a killed process."""
+    """Returns the values of a line, numbers as floats; only an infinite step for a damaged line."""
     try:
-        values = json.loads(line)
-        return values | {"step": float(values["step"])}
-    except (ValueError, KeyError, TypeError):
-        return {"step": math.inf}
+        values = json.loads(line, parse_int=float)  # an integer of many digits is infinite
+        if 0 <= (step := float(values["step"])) < _MOST_STEPS:
+            return values | {"step": step}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return {"step": math.inf}
 
 
 def read_metrics(workdir: Path) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,9 @@ class Samples:
         if "clean" in self._batch:
             signals["input"] = source
         outputs = self._reconstruct(variables, source, list(rates.values()), quantize=quantize)
-        signals |= {label: np.asarray(out) for label, (out, _) in zip(rates, outputs, strict=True)}
+        # The network of a run that diverges may give values that no file holds.
+        signals |= {label: np.nan_to_num(np.asarray(out)) for label, (out, _) in zip(rates, outputs, strict=True)}
+        signals = {label: np.clip(signal, -1.0, 1.0) for label, signal in signals.items()}
         folder = self._folder / f"step_{step:08d}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,7 @@ class Samples:
         png, size = spectrograms({name: np.mean(x, axis=1) for name, x in signals.items()}, rate)
         write_whole(folder / f"{index:02d}.png", png)
         for name, signal in signals.items():
-            audio.write(folder / f"{index:02d}_{name}.wav", np.clip(signal, -1.0, 1.0), rate)
+            audio.write(folder / f"{index:02d}_{name}.wav", signal, rate)
             if index < _TENSORBOARD_FILES:
                 tensorboard.audio(step, f"samples/{index:02d}_{name}", signal, rate)
         if index < _TENSORBOARD_FILES:

@@ -119,7 +119,7 @@ def plots(lines: Iterable[dict[str, Any]]) -> list[Plot]:
     also: dict[str, dict[str, list[_Point]]] = {name: {} for name in _ALSO}
     for line in lines:
         for name, value in line.items():
-            if not isinstance(value, int | float):
+            if not isinstance(value, float) or not math.isfinite(value):
                 continue
             kind, _, rest = name.partition("/")
             if line.get("kind") == "validation" and rest and kind != "codebook":
