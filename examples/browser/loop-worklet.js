@@ -21,10 +21,12 @@ class Loop extends AudioWorkletProcessor {
     return true;
   }
 
-  // Once a second: samples that were never needed since are dropped, so that the delay of an interruption does not stay.
+  // Once a second: half of the samples that were never needed since are dropped, so that the delay of an interruption
+  // does not stay, and not all of them, so that uneven computation does not interrupt again and again.
   shorten() {
-    if (this.least - this.hop >= this.base) this.cushion = this.base;
-    for (let spare = this.least - this.cushion; spare >= this.hop && this.queue.length > 1; spare -= this.hop) this.drop();
+    const spare = (this.least - this.base) / 2;
+    if (spare > 0) this.cushion = Math.max(this.base, this.cushion - 128);
+    if (spare >= this.hop) this.dropTo(this.queued - spare);
     this.least = this.longest;
   }
 
@@ -42,11 +44,11 @@ class Loop extends AudioWorkletProcessor {
     if (this.waiting && this.queued < this.cushion) return 0;
     this.waiting = false;
     // After an interruption of the whole page, what waits is too old.
-    while (this.queued > this.longest) this.drop();
+    if (this.queued > this.longest) this.dropTo(this.longest);
     if (!this.queue.length) {
       this.waiting = true;
       this.gaps++;
-      this.cushion = Math.min(this.cushion + 128, this.longest / 2);
+      this.cushion = Math.min(this.cushion + 256, this.longest / 2);
       return 0;
     }
     this.least = Math.min(this.least, this.queued);
@@ -58,9 +60,12 @@ class Loop extends AudioWorkletProcessor {
     return sample;
   }
 
-  drop() {
-    this.queued -= this.queue.shift().samples.length - this.at;
-    this.at = 0;
+  // Drops the oldest pieces until at most so many samples wait, or one piece.
+  dropTo(samples) {
+    while (this.queued > samples && this.queue.length > 1) {
+      this.queued -= this.queue.shift().samples.length - this.at;
+      this.at = 0;
+    }
     this.gaps++;
   }
 }
