@@ -42,7 +42,9 @@ from codax.data.sources import archives
 from codax.data.sources.spec import load_utterances
 from codax.errors import CodaxError
 from codax.interop.formats import import_model
+from codax.listening.inbox import Inbox
 from codax.listening.manifest import read_manifest
+from codax.listening.questionnaire import DEFAULT, read_questions
 from codax.listening.results import read_results
 from codax.storage.tensors import read_safetensors, safetensors_bytes
 from codax.tokens import shards
@@ -269,9 +271,14 @@ def write_listening_test(path: Path) -> None:
         for trial in manifest["trials"]
     ]
     result = {"format": "codax-listening-result", "version": 1, "kind": "mushra", "test": manifest["test"]}
-    result |= {"session": "s", "listener": 1, "questionnaire": {"playback": "headphones"}, "trials": trials}
+    result |= {"session": "5" * 32, "listener": 1, "questionnaire": {"playback": "headphones"}, "trials": trials}
     (path.parent / "result.json").write_text(json.dumps(result))
     (path.parent / "manifest.json").write_bytes((path.parent / "test" / "manifest.json").read_bytes())
+
+
+def send_result(path: Path) -> None:
+    """As the server does."""
+    Inbox(path.parent / "results", read_manifest(path.parent / "test" / "manifest.json")).add(path.read_bytes())
 
 
 def write_checksums(path: Path) -> None:
@@ -363,6 +370,10 @@ TARGETS = {
         write_listening_test,
         as_json,
         lambda path: read_results([path], read_manifest(path.parent / "test" / "manifest.json")),
+    ),
+    "sent result": Target("result.json", write_listening_test, as_json, send_result),
+    "questionnaire": Target(
+        "questions.json", lambda path: path.write_text(json.dumps(DEFAULT)), as_json, read_questions
     ),
     "listening": Target("manifest.json", write_listening_test, as_json, read_manifest),
     "checksums": Target("checksums.json", write_checksums, as_json, check_checksums),

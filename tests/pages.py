@@ -56,6 +56,11 @@ def spans(page: Path) -> list[str]:
     return _SPAN.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
 
 
+def links(text: str) -> list[str]:
+    """Returns the files that a text links to, without anchors and addresses."""
+    return [path for path in re.findall(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)", text) if path]
+
+
 def command_texts(page: Path) -> list[str]:
     """Returns the texts of blocks of commands: fenced without a language, or indented."""
     text = page.read_text(encoding="utf-8")

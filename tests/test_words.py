@@ -86,7 +86,7 @@ def _new_names(tree: ast.AST) -> list[tuple[int, str]]:
 
 def test_retired_phrases() -> None:
     hits = []
-    for path in _files(".py", ".md"):
+    for path in _files(".py", ".md", ".ipynb"):
         # The list of these phrases is in CONTRIBUTING.md, between two comments.
         text = re.sub(
             r"<!-- retired -->.*?<!-- /retired -->", lambda m: "\n" * m[0].count("\n"), path.read_text(), flags=re.S

@@ -4,6 +4,7 @@ import * as ort from './node_modules/onnxruntime-web/dist/ort.wasm.min.mjs';
 
 // Threads need a page that is isolated from other origins (headers COOP and COEP of its server).
 if (!self.crossOriginIsolated) ort.env.wasm.numThreads = 1;
+ort.env.wasm.proxy = true; // in a worker, so that the page answers while it computes
 
 const tensors = {
   length: n => new ort.Tensor('int32', Int32Array.of(n), []),

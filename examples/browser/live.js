@@ -5,7 +5,7 @@ import { openMicrophone } from './sound.js';
 const LONGEST = 0.5; // s of sound that may wait, before or after the codec; more is dropped
 
 export class LiveLoop {
-  // `count()` gives the number of quantizers now; `report({ delay, gaps })` is called four times a second.
+  // `count()` gives the number of quantizers now; `report({ delay, gaps })` is called four times a second, and `report({ error })` if it ends.
   constructor(codec, count, report) {
     Object.assign(this, { codec, count, report });
     this.captured = []; // times of the frames that are in the codec, in samples of the audio clock
@@ -52,8 +52,8 @@ export class LiveLoop {
     try {
       while (this.waiting.length && !this.stopped) await this.code(this.waiting.shift());
     } catch (error) {
-      this.failed = error;
-      await this.stop();
+      this.stopped = true;
+      this.report({ error });
     }
     this.busy = false;
   }

@@ -194,7 +194,14 @@ async function stopLive() {
 }
 
 // The delay is measured from a sample's capture to its place in the output; the device adds its own.
-function showLive({ delay, gaps, device }) {
+function showLive({ delay, gaps, device, error }) {
+  if (error) {
+    doing('status', async () => {
+      await stopLive();
+      throw error;
+    });
+    return;
+  }
   const { hop, sample_rate: rate } = app.codec.facts, ms = seconds => `${(1000 * seconds).toFixed(0)} ms`;
   tiles('live-facts', {
     'Delay, measured': ms(delay), 'One frame of it': `${(1000 * hop / rate).toFixed(1)} ms`, 'Output device, in addition': ms(device), 'Gaps': String(gaps),

@@ -151,6 +151,12 @@ def test_the_live_loop(browser: Browser, address: str) -> None:
     check_page(browser, order=False)
     browser.click("#live")
     browser.until("!app.live")
+    # An error ends the loop, and is said.
+    browser.click("#live")
+    browser.until("app.live?.delay")
+    browser.run("app.live.encoder.push = async () => { throw new Error('the encoder failed'); }")
+    browser.until("!app.live && document.querySelector('#status.failed')")
+    assert "the encoder failed" in browser.text()
     check_console(browser)
 
 
@@ -197,6 +203,39 @@ def test_the_delay_is_that_of_the_samples(browser: Browser, address: str) -> Non
     """
     times, delays = browser.run(script)
     assert (times[1] - times[0]) / 16_000 == pytest.approx(delays[-1][0], abs=1e-9) or delays[-1][1] > delays[0][1]
+
+
+def test_the_delay_of_an_interruption_does_not_stay(browser: Browser, address: str) -> None:
+    """The pieces of a while come together, as after a long computation; later samples are dropped until few wait."""
+    browser.open(f"{address}/")
+    script = """
+        const context = new AudioContext({ sampleRate: 16000 });
+        return (async () => {
+          await context.audioWorklet.addModule('loop-worklet.js');
+          const loop = new AudioWorkletNode(context, 'loop', { processorOptions: { hop: 200, longest: 8000 } });
+          const kept = [], source = new ConstantSourceNode(context);
+          let most = 0;
+          const caughtUp = new Promise(done => {
+            loop.port.onmessage = ({ data }) => {
+              if (data.samples) {
+                kept.push(data);
+                if (most || kept.length === 20) kept.splice(0).forEach(piece => loop.port.postMessage(piece));
+              } else {
+                most = Math.max(most, data.delay);
+                if (data.delay < most / 2) done([most, data.delay]);
+              }
+            };
+          });
+          source.connect(loop).connect(context.destination);
+          await context.resume();
+          source.start();
+          const result = await caughtUp;
+          await context.close();
+          return result;
+        })();
+    """
+    most, last = browser.run(script)
+    assert most >= 20 * 200 / 16_000 - 0.02 and last < most / 2
 
 
 @pytest.mark.parametrize("width", [1280, 400])

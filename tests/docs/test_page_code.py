@@ -26,7 +26,7 @@ from signals import syllables
 ROOT = pages.ROOT
 PAGES = [*pages.markdown(), *sorted(ROOT.glob("examples/*/README.md"))]
 # In the suite; the other pages are in the nightly tier.
-QUICK = ("README.md", "docs/extending.md", "docs/tutorials/live-stream.md")
+QUICK = ("README.md", "docs/extending.md")
 
 
 def code(page: Path) -> str:
@@ -53,7 +53,7 @@ def material(page: str, folder: Path) -> None:
         for number in range(6):
             audio.write(folder / "recordings" / f"{number}.wav", speech[: 16_000 * (number % 3 + 1)], 16_000)
         build_tokens(str(folder / "recordings"), folder / "tokens", codec)
-        for place in ("runs/lm/export", "runs/speech_lm/run/export"):
+        for place in ("runs/lm/export", "runs/speech_lm/run/best"):
             small_lm(codec, folder / place)
 
 

@@ -34,7 +34,7 @@ def test_empty_texts():
 
 
 def test_long_texts_are_not_aligned():
-    assert align("a " * 2000, "b " * 2000) is None
+    assert align("a " * 300, "b " * 300) is None
 
 
 def test_errors_are_as_few_as_those_of_jiwer():

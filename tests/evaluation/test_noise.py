@@ -9,7 +9,7 @@ from codax.codec.codec import Codec
 from codax.config import Config
 from codax.errors import CodaxError
 from codax.evaluation import runner
-from codax.evaluation.noise import InNoise, Noise
+from codax.evaluation.noise import InNoise, Noise, condition
 from codax.evaluation.systems import CodecSystem, Original
 
 RATE = 16_000
@@ -30,6 +30,14 @@ def test_noise_has_the_ratio_and_depends_on_the_utterance_alone(kind, snr, tmp_p
     np.testing.assert_array_equal(outputs[0].audio, outputs[1].audio)
     other = InNoise(Original(), Noise(spec, split="test", sample_rate=RATE), snr)(SPEECH[::-1], RATE).audio
     assert np.abs(other - SPEECH[::-1] - added).max() > 0.01
+
+
+@pytest.mark.parametrize("snr", [-5.0, 0.0, 2.5, 1e-7])
+def test_the_ratio_is_in_the_name_of_the_series(codec, snr):
+    noise, system = Noise("starter-noise", split="test", sample_rate=RATE), CodecSystem(codec, 128.0, "a, b")
+    series = InNoise(system, noise, snr).series
+    assert series.removesuffix(condition(series)) == system.series != series
+    assert condition(system.series) == ""
 
 
 def test_systems_get_noisy_speech_below_full_scale(codec):

@@ -2,25 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from codax.listening.build import Plan, build
 from codax.listening.material import Rules
-from excerpts import RATE, excerpt, systems_of
+from excerpts import systems_of, write_material
 
 
 @pytest.fixture
 def material(tmp_path: Path) -> Path:
     """ref/, secretone/ and secrettwo/ with five items."""
-    folder = tmp_path / "material"
-    for item in range(5):
-        clean = excerpt(item)
-        for system, noise in (("ref", 0.0), ("secretone", 0.001), ("secrettwo", 0.004)):
-            (folder / system).mkdir(parents=True, exist_ok=True)
-            rng = np.random.default_rng(item)
-            soundfile.write(folder / system / f"item{item}.wav", clean + noise * rng.standard_normal(len(clean)), RATE)
-    return folder
+    return write_material(tmp_path / "material")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 RATE = 16_000
 
@@ -15,6 +16,17 @@ def excerpt(seed: int, *, rate: int = RATE, seconds: float = 1.0) -> np.ndarray:
         np.sin(2 * np.pi * f * (1 + seed / 9) * time) / k for k, f in enumerate((200, 500, 1300, 2900, 5100), 1)
     ]
     return 0.15 * np.sum(partials, axis=0) * (0.6 + 0.4 * np.cos(2 * np.pi * 2 * time))
+
+
+def write_material(folder: Path) -> Path:
+    """Writes ref/, secretone/ and secrettwo/ with five items to a folder; returns it."""
+    for item in range(5):
+        clean = excerpt(item)
+        for system, noise in (("ref", 0.0), ("secretone", 0.001), ("secrettwo", 0.004)):
+            (folder / system).mkdir(parents=True, exist_ok=True)
+            rng = np.random.default_rng(item)
+            soundfile.write(folder / system / f"item{item}.wav", clean + noise * rng.standard_normal(len(clean)), RATE)
+    return folder
 
 
 def systems_of(material: Path) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,11 @@ def test_commands(material, tmp_path):
     assert "3 of 4 listeners count (screening: encodec)" in result.stdout
     assert "dropped 4: hidden reference below 90 in 5 of 5 trials, at least 20 %" in result.stdout
     assert "secretone - secrettwo" in result.stdout
+    # No column is empty: that of the distribution appears when there is a bimodal one.
+    assert "distribution" in result.stdout and result.stdout.count("bimodal (") == 1  # item2 of secrettwo
+    equal = result_of(tmp_path / "t", 1, SCORES, tmp_path / "1.json")
+    result = run("analyze", equal, "--manifest", manifest, "--out", tmp_path / "b")
+    assert "95 % interval" in result.stdout and "distribution" not in result.stdout
 
 
 def test_evaluation_folder(material, tmp_path):
@@ -282,6 +288,9 @@ def test_evaluation_folder(material, tmp_path):
     result = result_of(tmp_path / "t", 1, SCORES, tmp_path / "1.json")
     analyze([result], known, tmp_path / "a", screening="none")
     assert (tmp_path / "a" / "rate_score.png").read_bytes()[:4] == b"\x89PNG"
+    page = (tmp_path / "a" / "report.html").read_text()  # it has its plots in itself
+    assert page.count("<svg ") == 2 and not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert "secretone has the highest median of 2 systems: 80.0" in page
     (tmp_path / "evaluation" / "results.json").write_text("{")
     result = run("build", "--evaluation", tmp_path / "evaluation", "--out", tmp_path / "t")
     assert "results.json: not a readable table of results" in str(result.exception)

@@ -3,9 +3,15 @@
 import errno
 import http.client
 import json
+import os
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +25,19 @@ from codax.listening.material import Rules
 from codax.listening.results import parse_result
 from codax.listening.server import Server
 from command import run  # noqa: F401  (a fixture)
-from excerpts import result_of, systems_of
+from excerpts import result_of, systems_of, write_material
 
 SCORES = {"reference": 100.0, "anchor35": 20.0, "anchor70": 40.0, "secretone": 80.0, "secrettwo": 60.0}
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """One test for all of this file, which changes nothing in it."""
+    folder = tmp_path_factory.mktemp("material")
+    write_material(folder / "material")
+    build(folder / "material" / "ref", systems_of(folder / "material"), folder / "test", Plan(listeners=8), Rules())
+    return folder / "test"
 
 
 @pytest.fixture
@@ -226,14 +241,36 @@ def test_error_lines(served, built, tmp_path, run):  # noqa: F811
     ):
         status, out, error = run("mushra", "serve", *arguments)
         assert (status, out, error.count("\n")) == (1, "", 1) and message in error
-    page = built / "index.html"
+    shutil.copytree(built, tmp_path / "old")
+    page = tmp_path / "old" / "index.html"
     page.write_text(page.read_text().replace('<meta name="results" content="">', ""))
-    status, _, error = run("mushra", "serve", built, "--out", tmp_path / "o")
+    status, _, error = run("mushra", "serve", tmp_path / "old", "--out", tmp_path / "o")
     assert status == 1 and "index.html: is not a page that can send results; build the test again" in error
 
 
 def test_manifest_of_the_questions(built):
     assert read_manifest(built / "manifest.json").questions == ("playback", "experience")
+
+
+def test_the_command_as_a_user_runs_it(built, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "codax", "mushra", "serve", built, "--out", tmp_path / "results", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        address = line.partition(": test ")[0]
+        assert address.startswith("http://127.0.0.1:") and line.rstrip().endswith(
+            f"results go to {tmp_path / 'results'}"
+        )
+        body = json.dumps(content(built, tmp_path)).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{address}results", body, JSON), timeout=20) as answer:
+            assert answer.read() == b"stored\n"
+        assert process.stdout.readline() == "listener 1: 5 of 5 trials\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), process.stderr.read()) == (130, "")
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [f"listener1-{'a' * 32}.json"]
 
 
 def test_results_are_stored_although_nobody_reads_the_lines(built, tmp_path):

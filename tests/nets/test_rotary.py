@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from codax.nets.rotary import RotaryTransformer, attend_blocks, rotate, rotations
-from codax.nets.transformer import attend
+from codax.nets.transformer import Transformer, attend
+from codax.runtime.platforms import tracing_for
 
 
 def test_rotations_equal_the_exact_ones() -> None:
@@ -54,3 +56,27 @@ def test_bfloat16_is_near() -> None:
     variables = net.init(jax.random.key(1), x)
     difference = net.apply(variables, x) - half.apply(variables, x).astype(jnp.float32)
     assert float(jnp.abs(difference).max()) < 0.1
+
+
+@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("kind", ["rotary", "sinusoidal"])
+def test_a_loop_on_accelerators_equals_separate_layers(kind: str, remat: bool) -> None:
+    rotary = RotaryTransformer(5, 2, 32, context=9, period=10_000.0, scale=0.5, remat=remat)
+    net = rotary if kind == "rotary" else Transformer(5, 2, 32, past_context=9)
+    x = jax.random.normal(jax.random.key(1), (2, 12, 16))
+    params = net.init(jax.random.key(0), x)
+
+    def value(params, x):
+        y = net.apply(params, x)
+        return jnp.sum(jnp.sin(y)), y
+
+    def gradient():  # made again for each platform, since a trace is kept by its function
+        return jax.value_and_grad(value, has_aux=True, argnums=(0, 1))
+
+    (_, expected), gradients = gradient()(params, x)
+    separate = str(jax.make_jaxpr(gradient())(params, x)).count("dot_general")
+    with tracing_for("tpu"):
+        (_, actual), others = gradient()(params, x)
+        assert str(jax.make_jaxpr(gradient())(params, x)).count("dot_general") < separate / 3
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), others, gradients)

@@ -31,7 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in linked(places.pop(0)):
             if files.get_file_from_path(uri(path)) is None:
                 files.append(_page(path, config))
-                places += [path] if path.endswith(".md") else []
+                places += [path] if path.endswith(".md") or (ROOT / path).is_dir() else []
     return files
 
 
@@ -39,6 +39,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Replaces links to files of the repository by links to their pages."""
     here = page.file.src_uri
     place = here.removeprefix(FOLDER) if here.startswith(FOLDER) else DOCS + here
+    if not (ROOT / place).is_file():  # a page that is generated: its links are those of the site
+        return markdown
 
     def replaced(match: re.Match[str]) -> str:
         if match["fence"]:
@@ -50,13 +52,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def linked(place: str) -> Iterator[str]:
-    """Yields the files outside docs/ that a Markdown file of the repository links to, by their paths in it."""
-    if not (ROOT / place).exists():  # a page that another hook generates
+    """Yields the files and folders outside docs/ that a page leads to, by their paths in the repository.
+
+    Args:
+      place: path of a Markdown file, or of a folder, whose page is a list of its files.
+    """
+    if (ROOT / place).is_dir():
+        yield from (f"{place}/{path.name}" for path in sorted((ROOT / place).iterdir()) if path.is_file())
         return
     for match in _LINK.finditer((ROOT / place).read_text(encoding="utf-8")):
         if not match["fence"] and not (path := _resolved(place, match["path"])).startswith(DOCS):
-            if not (ROOT / path).is_file():
-                raise PluginError(f"{place}: {match['path']} is not a file of the repository")
+            if not (ROOT / path).exists():
+                raise PluginError(f"{place}: {match['path']} is not in the repository")
             yield path
 
 
@@ -64,6 +71,8 @@ def uri(path: str) -> str:
     """Returns the place in the site of a file of the repository."""
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
+    if (ROOT / path).is_dir():
+        return f"{FOLDER}{path}/files.md"
     return FOLDER + path + (".md" if Path(path).suffix in _LANGUAGES else "")
 
 
@@ -73,7 +82,10 @@ def _resolved(place: str, link: str) -> str:
 
 def _page(path: str, config: MkDocsConfig) -> File:
     language = _LANGUAGES.get(Path(path).suffix)
-    if language is None:
+    if (ROOT / path).is_dir():
+        text = f"# {path}\n\n" + "".join(f"- [{Path(name).name}]({Path(uri(name)).name})\n" for name in linked(path))
+    elif language is not None:
+        text = f"# {path}\n\n`````{language}\n{(ROOT / path).read_text(encoding='utf-8')}`````\n"
+    else:
         return File.generated(config, uri(path), abs_src_path=str(ROOT / path), inclusion=InclusionLevel.NOT_IN_NAV)
-    text = f"# {path}\n\n`````{language}\n{(ROOT / path).read_text(encoding='utf-8')}`````\n"
     return File.generated(config, uri(path), content=text, inclusion=InclusionLevel.NOT_IN_NAV)

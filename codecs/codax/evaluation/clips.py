@@ -118,8 +118,8 @@ def write(clips: list[Clip], folder: Path) -> list[Clip]:
         for row in clip.rows:
             if "system" in row.errors or not (folder / row.audio).exists():
                 continue
-            samples, rate = audio.read(folder / row.audio)
-            samples = samples[: round(SECONDS * rate)]
+            rate = audio.info(folder / row.audio).rate
+            samples = audio.excerpt(folder / row.audio, 0, round(SECONDS * rate))
             target = folder / FOLDER / f"{number:02d}"
             target.mkdir(parents=True, exist_ok=True)
             signal = Signal(f"{FOLDER}/{number:02d}/{row.system}", len(samples) / rate, rate)

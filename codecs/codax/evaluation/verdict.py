@@ -61,10 +61,10 @@ class Differences:
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
     def numbers(self, first: SystemResult, second: SystemResult, key: str, *, full: bool = False) -> str:
-        """Such as "ViSQOL 3.65 against 1.78, +1.87 (+1.60 to +2.12)"; `full` explains the brackets."""
+        """Such as "3.65 against 1.78, +1.87 (+1.60 to +2.12)"; `full` explains the brackets."""
         value, digits = registry.VALUES[key], registry.VALUES[key].digits
         c = self._by_pair.get((first.key, second.key, key)) or self._by_pair[second.key, first.key, key]
-        mean, low, high = (f"{number:+.{digits}f}" for number in self.difference(first.key, second.key, key) or ())
+        mean, low, high = (f"{number:+z.{digits}f}" for number in self.difference(first.key, second.key, key) or ())
         means = [
             f"{interval.mean:.{digits}f}" if (interval := s.metrics.get(key)) is not None else table.MISSING
             for s in (first, second)
@@ -72,7 +72,11 @@ class Differences:
         unit = f" {value.unit}" if value.unit in ("%", "dB") else ""
         over = f"over {c.difference.note or f'{c.difference.n} utterances'}" if full else c.difference.note
         brackets = ", ".join(filter(None, [f"{'95 % interval ' * full}{low} to {high}", over]))
-        return f"{value.label} {means[0]} against {means[1]}{unit}, {mean} ({brackets})"
+        return f"{means[0]} against {means[1]}{unit}, {mean} ({brackets})"
+
+    def named_numbers(self, first: SystemResult, second: SystemResult, key: str) -> str:
+        """Such as "ViSQOL 3.65 against 1.78, +1.87 (+1.60 to +2.12)"."""
+        return f"{registry.VALUES[key].label} {self.numbers(first, second, key)}"
 
 
 def leaders(results: Results, compared: Sequence[Comparison]) -> dict[str, dict[str, str]]:
@@ -94,17 +98,34 @@ def leaders(results: Results, compared: Sequence[Comparison]) -> dict[str, dict[
 
 
 def verdict(results: Results, compared: Sequence[Comparison]) -> list[Finding]:
-    """The findings: one for each codec that another one is compared with at an equal rate; at least one."""
+    """The findings: one for each two systems with an equal rate, after one for all of them."""
     differences = Differences(results, compared)
     systems = [s for s in results.systems if s.kind in _COMPETING]
     if not differences.keys or len(systems) < 2:
         return [Finding("No two codecs were compared.")]
-    findings = []
+    pairs: list[tuple[SystemResult, SystemResult]] = []  # better or first one, other
     for group in _equal_rates(systems):
-        if (winner := differences.best(group, differences.keys[0])) is not None:
-            findings += [_finding(differences, winner, rival, systems) for rival in group if rival is not winner]
-    findings = [finding for finding in findings if finding is not None]
-    return findings or [_without_rival(differences, systems)]
+        if (best := differences.best(group, differences.keys[0])) is not None:
+            rivals = [s for s in group if differences.sign(best.key, s.key, differences.keys[0]) is not None]
+            pairs += [(best, rival) for rival in rivals]
+    if not pairs:
+        return [_without_rival(differences, systems)]
+    findings = [_finding(differences, best, rival, systems) for best, rival in pairs]
+    return findings if len(pairs) == 1 else [_together(differences, pairs), *findings]
+
+
+def _together(differences: Differences, pairs: Sequence[tuple[SystemResult, SystemResult]]) -> Finding:
+    """How often each codec is better; its systems in noise count as the codec."""
+    key, wins = differences.keys[0], dict[str, int]()
+    for best, rival in pairs:
+        if differences.sign(best.key, rival.key, key):
+            name = best.series.removesuffix(condition(best.series))
+            wins[name] = wins.get(name, 0) + 1
+    counts = [f"{name} is better in {n}" for name, n in sorted(wins.items(), key=lambda item: -item[1])]
+    if undecided := len(pairs) - sum(wins.values()):
+        counts.append(f"nothing is certain in {undecided}")
+    label = registry.VALUES[key].label
+    return Finding(f"By {label}, of {len(pairs)} comparisons at an equal rate, {', '.join(counts)}.")
 
 
 def _equal_rates(systems: Sequence[SystemResult]) -> list[list[SystemResult]]:
@@ -137,48 +158,58 @@ def _named(system: SystemResult) -> str:
 
 
 def _finding(
-    differences: Differences, winner: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
-) -> Finding | None:
-    """What the metrics say of two systems; the first metric decides."""
-    key = differences.keys[0]
-    sign = differences.sign(winner.key, rival.key, key)
-    if sign is None:
-        return None
-    equal = "At an equal rate, " if _rate(winner) else "At unknown rates, "
-    pair = f"{_named(winner)} is better than {_named(rival)}"
-    if not sign:
-        pair = f"no difference between {_named(winner)} and {_named(rival)} is certain"
+    differences: Differences, best: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
+) -> Finding:
+    """What the metrics say of two systems; the first metric decides which one is named first."""
+    key, label = differences.keys[0], registry.VALUES[differences.keys[0]].label
+    pair = f"{_named(best)} is better than {_named(rival)}"
+    if not differences.sign(best.key, rival.key, key):
+        pair = f"no difference between {_named(best)} and {_named(rival)} is certain"
+    at = "at an equal rate" if _rate(best) else "at unknown rates"
+    outcomes = _outcomes(differences, best, rival)
+    counts = ""
+    if len(differences.keys) > 1:
+        better, undecided, worse = (len(outcomes.get(sign, ())) for sign in (1, 0, -1))
+        total = better + undecided + worse
+        counts = f" Of {total} metrics: {better} better, {worse} worse, {undecided} undecided."
     return Finding(
-        f"{equal}{pair}: {differences.numbers(winner, rival, key, full=True)}.",
-        (*_others(differences, winner, rival), *_lower_rate(differences, winner, rival, systems)),
+        f"By {label}, {pair} {at}: {differences.numbers(best, rival, key, full=True)}.{counts}",
+        (*_others(outcomes, key, best, rival), *_lower_rate(differences, best, rival, systems)),
     )
 
 
-def _others(differences: Differences, winner: SystemResult, rival: SystemResult) -> list[str]:
-    """A sentence for each outcome of the other metrics."""
-    by_sign: dict[int, list[str]] = {}
-    for key in differences.keys[1:]:
-        if (sign := differences.sign(winner.key, rival.key, key)) is not None:
-            by_sign.setdefault(sign, []).append(differences.numbers(winner, rival, key))
+def _outcomes(differences: Differences, best: SystemResult, rival: SystemResult) -> dict[int, dict[str, str]]:
+    """By sign: the numbers of the metrics, by key."""
+    outcomes: dict[int, dict[str, str]] = {}
+    for key in differences.keys:
+        if (sign := differences.sign(best.key, rival.key, key)) is not None:
+            outcomes.setdefault(sign, {})[key] = differences.named_numbers(best, rival, key)
+    return outcomes
+
+
+def _others(outcomes: dict[int, dict[str, str]], first: str, best: SystemResult, rival: SystemResult) -> list[str]:
+    """A sentence for each outcome of the metrics after the first."""
     heads = {
-        1: f"{winner.label} is also better in",
-        0: "Not certain, because the interval includes 0:",
-        -1: f"{rival.label} is better in",
+        1: f"{best.label} is also better by",
+        0: "Undecided, because the interval includes 0:",
+        -1: f"{rival.label} is better by",
     }
-    return [f"{head} {'; '.join(by_sign[sign])}." for sign, head in heads.items() if sign in by_sign]
+    texts = {sign: [text for key, text in outcomes.get(sign, {}).items() if key != first] for sign in heads}
+    return [f"{head} {'; '.join(texts[sign])}." for sign, head in heads.items() if texts[sign]]
 
 
 def _lower_rate(
-    differences: Differences, winner: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
+    differences: Differences, best: SystemResult, rival: SystemResult, systems: Sequence[SystemResult]
 ) -> list[str]:
-    """The lowest rate of the winner's series that is still certainly better than the rival, if it is a lower one."""
+    """The lowest rate of the best's series that is still certainly better than the rival, if it is a lower one."""
     key = differences.keys[0]
-    better = [s for s in systems if s.series == winner.series and differences.sign(s.key, rival.key, key) == 1]
-    lowest = min(better, key=_rate, default=winner)
+    better = [s for s in systems if s.series == best.series and differences.sign(s.key, rival.key, key) == 1]
+    lowest = min(better, key=_rate, default=best)
     if not _rate(lowest) or _rate(lowest) * EQUAL > _rate(rival):
         return []
     share = 100 * _rate(lowest) / _rate(rival)
-    return [f"{lowest.label} is better too, with {share:.0f} % of the bits: {differences.numbers(lowest, rival, key)}."]
+    numbers = differences.named_numbers(lowest, rival, key)
+    return [f"{lowest.label} is better too, with {share:.0f} % of the bits: {numbers}."]
 
 
 def _without_rival(differences: Differences, systems: Sequence[SystemResult]) -> Finding:
@@ -195,5 +226,5 @@ def _without_rival(differences: Differences, systems: Sequence[SystemResult]) ->
         return Finding("No two codecs were compared.")
     return Finding(
         f"{systems[0].series} is the only codec here, so nothing is compared at an equal rate.",
-        (f"From {_named(low)} to {_named(high)}: {differences.numbers(high, low, key, full=True)}.",),
+        (f"{_named(high)} and {_named(low)}: {differences.named_numbers(high, low, key)}.",),
     )

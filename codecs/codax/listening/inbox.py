@@ -43,6 +43,10 @@ class Inbox:
             session = parse_result(path, path.read_bytes(), manifest)
             self._sizes[session.session] = (path.name, session.size)
 
+    def close(self) -> None:
+        """Waits for a result that is being written, and accepts no more, so that the process can end."""
+        self._lock.acquire()
+
     def add(self, data: bytes) -> Session:
         """Stores a result, and returns it.
 

@@ -80,7 +80,7 @@ class Server(ThreadingHTTPServer):
             return
         try:
             super().process_request(request, client_address)
-        except RuntimeError:  # the system has no thread left
+        except BaseException:  # no thread
             self._free.release()
             raise
 
@@ -89,6 +89,11 @@ class Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def server_close(self) -> None:
+        super().server_close()
+        if hasattr(self, "inbox"):
+            self.inbox.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that went away

@@ -8,13 +8,15 @@ collection is mutable, it holds past keys and values in a ring buffer.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-from codax.nets.transformer import attend, norm, ring_frames, uniform
+from codax.nets.transformer import attend, norm, ring_frames, through_layers, uniform
 
 _DIGIT = 256  # positions are split into digits of this base
 _DIGITS = 4
@@ -164,7 +166,6 @@ class RotaryTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        layer = nn.remat(RotaryLayer) if self.remat else RotaryLayer
-        for i in range(self.layers):
-            x = layer(self.heads, self.hidden, self.context, self.period, self.scale, self.dtype, name=f"layer{i}")(x)
-        return x
+        kind = nn.remat(RotaryLayer) if self.remat else RotaryLayer
+        layer = functools.partial(kind, self.heads, self.hidden, self.context, self.period, self.scale, self.dtype)
+        return through_layers(self, layer, self.layers, x)

@@ -10,7 +10,8 @@ result as the whole. They are in ring buffers of constant size: one compiled pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -18,8 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
+from codax.runtime.platforms import platform
+
 BEFORE = -1  # number of the frame before the first one
 _MASKED = -1e30
+_DEEP = 4  # layers from which on a stack is a loop on accelerators
 
 
 def sinusoids(positions: jax.Array, dim: int, period: float) -> jax.Array:
@@ -180,9 +184,30 @@ class Transformer(nn.Module):
         embedding = sinusoids(first[:, None] + jnp.arange(time), dim, self.period)
         x = norm("norm_in", self.dtype)(x)
         x = x + embedding.astype(x.dtype)
-        for i in range(self.layers):
-            x = Layer(self.heads, self.hidden, self.past_context, self.dtype, name=f"layer{i}")(x)
+        layer = functools.partial(Layer, self.heads, self.hidden, self.past_context, self.dtype)
+        return through_layers(self, layer, self.layers, x)
+
+
+def through_layers(module: nn.Module, layer: Callable[..., nn.Module], count: int, x: jax.Array) -> jax.Array:
+    """Applies layers of the same form, which are submodules "layer0", "layer1" and so on, one after another.
+
+    On accelerators a deep stack is a loop, whose body is compiled once: their compilers need about as long for every
+    matrix product. On CPUs, where compilation is fast, and in a stream, the layers are separate.
+
+    Args:
+      module: has the parameters.
+      layer: creates a layer, with `name` or `parent`.
+      count: number of layers.
+      x: input of the first layer, of the form and type of all outputs.
+    """
+    is_separate = module.is_initializing() or module.is_mutable_collection("stream")
+    if platform() == "cpu" or count < _DEEP or is_separate:
+        for i in range(count):
+            x = layer(name=f"layer{i}")(x)
         return x
+    every = [module.variables["params"][f"layer{i}"] for i in range(count)]
+    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *every)
+    return jax.lax.scan(lambda y, params: (layer(parent=None).apply({"params": params}, y), None), x, stacked)[0]
 
 
 def norm(name: str, dtype: jnp.dtype | None, epsilon: float = 1e-5) -> nn.LayerNorm:
