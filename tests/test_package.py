@@ -97,6 +97,8 @@ def test_the_command_of_a_message_installs_from_a_checkout_too(monkeypatch: pyte
     assert errors.install("wer") == f"pip install -e '{ROOT}[wer]'"
     monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages" / "codax" / "errors.py"))
     assert errors.install("wer") == "pip install 'codax[wer]'"
+    (tmp_path / "pyproject.toml").touch()  # of a project that has its packages in a folder of its own
+    assert errors.install("wer") == "pip install 'codax[wer]'"
 
 
 def test_pages_name_extras_that_exist() -> None:

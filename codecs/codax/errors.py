@@ -24,8 +24,8 @@ def install(extra: Extra) -> str:
 
     In a checkout it names the checkout, since pip would look for codax in its index if it is not installed.
     """
-    root = Path(__file__).parents[2]
-    if (root / "pyproject.toml").is_file():
+    sources, root = Path(__file__).parents[1:3]
+    if sources.name == "codecs" and (root / "pyproject.toml").is_file():  # not a folder of packages in another project
         return f"pip install -e {shlex.quote(f'{root}[{extra}]')}"
     return f"pip install 'codax[{extra}]'"
 

@@ -163,3 +163,12 @@ def test_failures_are_named(finished):
     assert row.audio not in [unquote(link) for link in page.links]
     assert {"failures"} < set(page.ids)
     assert "differences" not in page.ids  # nothing to show there
+
+
+def test_names_and_words_of_any_direction_keep_the_order_of_the_text_around_them(report):
+    text = report[1]
+    assert text.count('<th scope="row"><bdi>') == 12  # three utterances, four systems
+    for before in ("<h3>", "Said: ", "heard: ", '<td class="text heard">'):
+        assert f"{before}<bdi>" in text and not re.search(rf"{before}(?!<bdi>)\w", text.partition('id="listen"')[2]), (
+            before
+        )
