@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -207,7 +208,11 @@ def through_layers(module: nn.Module, layer: Callable[..., nn.Module], count: in
         return x
     every = [module.variables["params"][f"layer{i}"] for i in range(count)]
     stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *every)
-    return jax.lax.scan(lambda y, params: (layer(parent=None).apply({"params": params}, y), None), x, stacked)[0]
+
+    def apply(y: jax.Array, params: Any) -> tuple[Any, None]:
+        return layer(parent=None).apply({"params": params}, y), None
+
+    return jax.lax.scan(apply, x, stacked)[0]
 
 
 def norm(name: str, dtype: jnp.dtype | None, epsilon: float = 1e-5) -> nn.LayerNorm:
