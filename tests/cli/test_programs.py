@@ -75,7 +75,7 @@ def script(tmp_path_factory) -> Path:
     ("words", "expected"),
     [
         ("enc", "encode"),
-        ("mushra ''", "build analyze"),
+        ("mushra ''", "build serve analyze"),
         ("encode --ent", "--entropy"),
         ("encode --entropy ''", "adaptive lm best"),
         ("encode --model sp", "speechtokenizer-speech"),
