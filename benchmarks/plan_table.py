@@ -37,12 +37,13 @@ def plan(recipe: Path, topology: str, folder: Path, extra: list[str]) -> dict | 
 
 def row(values: dict) -> list[str]:
     """The cells of a plan's row."""
-    each, seconds = values["per_device_batch"], values["segment_seconds"]
-    start = [values["recipe"], values["topology"], f"{each} x {seconds:g} s"]
+    start = [values["recipe"], values["topology"]]
+    start.append(f"{values['per_device_batch']} x {values['segment_seconds']:g} s")
     if "memory_bytes" not in values:
         needed = values["needed_bytes"]
-        return [*start, f"over {needed / GIB:.1f}" if needed else "too much", "no", "", "", "", ""]
+        return [*start, f"over {needed / GIB:.1f}" if needed else "too much", "no", "", "", "", "", ""]
     memory, line = values["memory_bytes"], values["roofline"]
+    seconds = [program["compile_cpu_seconds"] for program in values["programs"]]
     reduced = sum(x["bytes"] for x in values["collectives"].values())
     return [
         *start,
@@ -52,6 +53,7 @@ def row(values: dict) -> list[str]:
         f"{values['bytes_accessed'] / 1e9:.0f}",
         f"{reduced / 1e6:.0f}",
         f"{1000 * line['step_seconds']:.0f} ({line['bound']})",
+        f"{sum(seconds):.0f}, {max(seconds):.0f} in one of {len(seconds)}",
     ]
 
 
@@ -64,6 +66,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     head = ["recipe", "slice", "per chip", "peak GiB", "fits", "TFLOP", "GB", "MB exchanged", "least ms a step"]
+    head.append("compilation, CPU s")
     rows = []
     for topology in args.topologies.split(","):
         for recipe in args.recipes or full_size():
