@@ -16,7 +16,7 @@ from codax.nets.conv import default_lowering
 from codax.planning.abstract_step import abstract_step, heaviest_phase
 from codax.planning.chips import CHIPS, GIB, roofline
 from codax.planning.collectives import Exchange, collectives
-from codax.planning.compiling import Compiled, Memory, TooBig, parse_memory
+from codax.planning.compiling import Compiled, Memory, Piece, TooBig, judged, parse_memory
 from codax.planning.loops import loop_factor, product_flops
 from codax.planning.plan import Plan, advice, as_values
 from codax.planning.search import Largest, largest
@@ -117,10 +117,23 @@ def test_advice_is_one_line_with_what_to_change() -> None:
     assert not too_big.fits
     line = advice(too_big)
     assert "8 examples of 1 s do not fit one device of v5e:4x4 (17.0 GiB needed, 15.75 GiB available)" in line
-    for change in ("train.batch_size=48", "memory.remat=nets", "memory.accumulate=2", "more devices"):
+    changes = ("train.batch_size=48", "memory.remat=nets", "train.programs=one", "memory.accumulate=2", "more devices")
+    for change in changes:
         assert change in line
     values = as_values(too_big)
     assert values["fits"] is False and values["largest_per_device_batch"] == 3
+
+
+def test_pieces_must_fit_together() -> None:
+    chip = CHIPS["v5e"]
+    target = Target("v5e:1x1", "tpu", [None], chip, chip.memory)
+    memory = Memory(GIB, GIB, GIB, 16 * GIB, 0)
+    piece = Piece("forward", 1.0, memory, 1.0, 1.0)
+    assert judged(Compiled(memory, (piece, piece), {}, ()), target) == TooBig(17 * GIB, 16 * GIB, ())
+    alone = Compiled(memory, (piece,), {}, ())  # the compiler accepted it
+    assert judged(alone, target) is alone
+    small = Compiled(Memory(GIB, GIB, GIB, 15 * GIB, 0), (piece, piece), {}, ())
+    assert judged(small, target) is small
 
 
 def test_functions_are_traced_for_the_planned_platform() -> None:

@@ -109,7 +109,16 @@ def compile_step(config: Config, target: Target, per_device: int, *, level: str 
             pieces.append(piece)
             for kind, each in exchanged.items():
                 exchanges[kind] = exchanges.get(kind, Exchange(0, 0)) + each
-    return Compiled(_memory(planned, pieces, len(target.devices)), tuple(pieces), exchanges, planned.notes)
+    memory = _memory(planned, pieces, len(target.devices))
+    return judged(Compiled(memory, tuple(pieces), exchanges, planned.notes), target)
+
+
+def judged(result: Compiled, target: Target) -> Compiled | TooBig:
+    """Returns the result, unless its pieces fit one by one, which the compiler checks, but not together."""
+    total = result.memory.total
+    if target.platform == "tpu" and len(result.pieces) > 1 and total > target.memory:
+        return TooBig(total, int(target.memory), result.notes)
+    return result
 
 
 def _compile(program: Program, target: Target) -> tuple[Piece, dict[str, Exchange]]:

@@ -68,6 +68,8 @@ def advice(plan: Plan) -> str:
         changes.append("a smaller --config.train.batch_size")
     if plan.config.memory.remat != "nets" and not plan.config.lm.codec:
         changes.append("--config.memory.remat=nets")
+    if plan.config.train.programs != "one" and not plan.config.lm.codec and not plan.config.discriminator.drawn:
+        changes.append("--config.train.programs=one, whose compilation takes longer")
     finer = [n for n in range(plan.config.memory.accumulate + 1, each + 1) if each % n == 0]
     if finer:
         changes.append(f"--config.memory.accumulate={finer[0]}")
