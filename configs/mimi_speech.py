@@ -90,24 +90,11 @@ def _continue(config: Config) -> None:
     config.quantizer.dead_ratio = 0.0
     config.quantizer.unquantized = 0.0
 
-    discriminator = config.discriminator
-    discriminator.stft = False
-    discriminator.wave_scales = 0
-    discriminator.msstft_windows = (2048, 1024, 512, 256)
-    discriminator.msstft_channels = 16
-    discriminator.msstft_kernel = (3, 5)
-    discriminator.msstft_power = 0.5
-    discriminator.shared_forward = True
-    discriminator.drawn = 1
-
-    loss = config.loss
-    loss.waveform, loss.spectral = 5.0, 20.0
-    loss.self_supervised = 60.0
-    loss.self_supervised_teacher = "wakehubert"
-    loss.self_supervised_layers = (2, 5, 8)
-    loss.self_supervised_noise = 0.003
-    loss.adversarial, loss.feature = 2.0, 4.0
-    loss.feature_form = "relative"
+    # With the losses of Mimi's own start: little of the waveform, and distillation.
+    own, other = config.loss, load_recipe(f"{Path(__file__).with_name('soundstream_speech_adversarial.py')}:third")
+    config.discriminator, config.loss = other.discriminator, other.loss
+    config.loss.waveform = 5.0
+    config.loss.distillation, config.loss.distillation_form = own.distillation, own.distillation_form
 
     config.optimizer.learning_rate = 3e-4
     config.optimizer.discriminator_learning_rate = 1e-3

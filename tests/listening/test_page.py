@@ -23,14 +23,6 @@ SCORES = {"reference": 95, "anchor35": 15, "anchor70": 40, "secretone": 80, "sec
 RIGHT, LEFT = "\ue014", "\ue012"  # arrow keys in WebDriver's code
 
 
-@pytest.fixture
-def browser(tmp_path):
-    folder = tmp_path / "browser"
-    folder.mkdir()
-    with Browser(folder) as running:
-        yield running
-
-
 def begin(browser: Browser, listener: int) -> None:
     """Consent, volume."""
     browser.until("document.querySelector('#agree')")

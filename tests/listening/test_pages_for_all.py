@@ -25,14 +25,6 @@ QUESTIONS = [
 ]
 
 
-@pytest.fixture
-def browser(tmp_path):
-    folder = tmp_path / "browser"
-    folder.mkdir()
-    with Browser(folder) as running:
-        yield running
-
-
 def begin(browser: Browser, answers: dict[str, str]) -> None:
     browser.until("document.querySelector('#agree')")
     for selector, value in answers.items():

@@ -168,8 +168,8 @@ def export_command(
 app.command("convert")(convert_command)
 app.command("pull")(pull_command)
 app.command("push")(push_command)
-app.command("compile", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(compile_command)
-app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan_command)
+for name, command in {"compile": compile_command, "plan": plan_command}.items():  # with fields of the recipe
+    app.command(name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 app.command("probe")(probe_command)
 app.command("tokenize")(tokenize_command)
 app.command("detokenize")(detokenize_command)

@@ -73,13 +73,12 @@ def choose(results: Results) -> list[Clip]:
     original = results.systems[0].key
     key, values = "", {}
     for key in results.keys:
-        values = _means(rows, key, original) if registry.VALUES[key].better in ("higher", "lower") else {}
+        values = _means(rows, key, original) if registry.VALUES[key].sign else {}
         if values:
             break
     names, chosen = list(rows), {}
     if values:
-        sign = 1 if registry.VALUES[key].better == "higher" else -1
-        ranked = sorted(values, key=lambda name: sign * values[name])
+        ranked = sorted(values, key=lambda name: registry.VALUES[key].sign * values[name])
         label, count = registry.VALUES[key].label, min(_EXTREMES, len(ranked) // 2)
         chosen = dict.fromkeys(ranked[:count], f"worst by {label}")
         chosen |= dict.fromkeys(ranked[::-1][:count], f"best by {label}")

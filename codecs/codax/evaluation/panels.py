@@ -53,7 +53,7 @@ class Panel:
     @property
     def title(self) -> str:
         value = registry.VALUES[self.key]
-        arrow = {"higher": " (higher is better)", "lower": " (lower is better)"}.get(value.better, "")
+        arrow = f" ({value.better} is better)" if value.sign else ""
         return f"{value.label}{f', {value.unit}' if value.unit else ''}{arrow}"
 
     @property
@@ -92,7 +92,7 @@ def rate_quality(results: Results) -> list[Panel]:
     """One panel for each metric that a system with a bit rate has a value for."""
     systems = [s for s in results.systems if s.bits_per_second is not None]
     keys = [key for key in results.keys if key not in _HIDDEN]
-    panels = [_panel(results, systems, key, "measured kbps of the files", _kbps) for key in keys]
+    panels = [_panel(results, systems, key, "measured kbps of the files", lambda s: s.file_kbps) for key in keys]
     return [panel for panel in panels if panel.lines]
 
 
@@ -123,10 +123,6 @@ def _panel(
     original = results.systems[0].metrics.get(key)
     right = 1.06 * max([1e-3, *(place(s) for s in systems)])
     return Panel(key, axis, tuple(lines), None if original is None else original.mean, right)
-
-
-def _kbps(system: SystemResult) -> float:
-    return 0.0 if system.bits_per_second is None else system.bits_per_second.mean / 1000
 
 
 def _codebooks(system: SystemResult) -> float:

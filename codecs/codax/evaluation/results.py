@@ -74,6 +74,11 @@ class SystemResult:
     counts: dict[str, ErrorCounts]
     codebooks: CodebookUse | None = None
 
+    @property
+    def file_kbps(self) -> float:
+        """Measured rate of the files; 0 if it is unknown."""
+        return 0.0 if self.bits_per_second is None else self.bits_per_second.mean / 1000
+
 
 @dataclasses.dataclass
 class Results:

@@ -6,6 +6,7 @@ It follows the paired differences of `comparisons`: a codec is better if their 9
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Sequence
 
 from codax.evaluation import table
@@ -16,6 +17,7 @@ from codax.metrics import registry
 
 EQUAL = 1.25  # largest ratio of two measured bit rates that count as equal
 _COMPETING = ("codec", "baseline", "decoded")
+_BY_RATE = operator.attrgetter("file_kbps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Differences:
         self._results = results
         self._by_pair = {(c.first, c.second, c.metric): c for c in compared}
         measured = {c.metric for c in compared}
-        shown = [key for key in results.keys if key in measured and registry.VALUES[key].better in ("higher", "lower")]
+        shown = [key for key in results.keys if key in measured and registry.VALUES[key].sign]
         usual = [key for key in shown if key in table.columns(results)]
         self.keys = usual or shown
 
@@ -43,8 +45,7 @@ class Differences:
         if difference is None:
             return None
         _, low, high = difference
-        upwards = 1 if registry.VALUES[key].better == "higher" else -1
-        return upwards * ((low > 0) - (high < 0))
+        return registry.VALUES[key].sign * ((low > 0) - (high < 0))
 
     def difference(self, first: str, second: str, key: str) -> tuple[float, float, float] | None:
         """First minus second: mean and ends of the interval."""
@@ -56,8 +57,9 @@ class Differences:
 
     def best(self, systems: Sequence[SystemResult], key: str) -> SystemResult | None:
         """The system with the best mean; the first of equal ones."""
-        upwards = 1 if registry.VALUES[key].better == "higher" else -1
-        known = [(upwards * value.mean, s) for s in systems if (value := s.metrics.get(key)) is not None]
+        known = [
+            (registry.VALUES[key].sign * value.mean, s) for s in systems if (value := s.metrics.get(key)) is not None
+        ]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
     def numbers(self, first: SystemResult, second: SystemResult, key: str, *, full: bool = False) -> str:
@@ -87,7 +89,7 @@ def leaders(results: Results, compared: Sequence[Comparison]) -> dict[str, dict[
     differences, marks = Differences(results, compared), {}
     systems = [s for s in results.systems if s.kind in _COMPETING]
     for key in results.keys:
-        if registry.VALUES[key].better not in ("higher", "lower"):
+        if not registry.VALUES[key].sign:
             continue
         best = differences.best(systems, key)
         if best is None or sum(s.metrics.get(key) is not None for s in systems) < 2:
@@ -131,12 +133,12 @@ def _together(differences: Differences, pairs: Sequence[tuple[SystemResult, Syst
 def _equal_rates(systems: Sequence[SystemResult]) -> list[list[SystemResult]]:
     """Systems of different series whose rates are equal or all unknown, in the same noise; a series counts once."""
     groups: list[list[SystemResult]] = []
-    for system in sorted(systems, key=_rate):
+    for system in sorted(systems, key=_BY_RATE):
         fits = (
             group
             for group in groups
             if condition(group[0].series) == condition(system.series)
-            and _rate(system) <= EQUAL * _rate(group[0])
+            and system.file_kbps <= EQUAL * group[0].file_kbps
             and all(other.series != system.series for other in group)
         )
         group = next(fits, None)
@@ -147,14 +149,9 @@ def _equal_rates(systems: Sequence[SystemResult]) -> list[list[SystemResult]]:
     return [group for group in groups if len(group) > 1]
 
 
-def _rate(system: SystemResult) -> float:
-    """Measured kbps of the files; 0 if it is unknown."""
-    return 0.0 if system.bits_per_second is None else system.bits_per_second.mean / 1000
-
-
 def _named(system: SystemResult) -> str:
     """The label, and the measured rate."""
-    return f"{system.label} ({_rate(system):.2f} kbps in files)" if _rate(system) else system.label
+    return f"{system.label} ({system.file_kbps:.2f} kbps in files)" if system.file_kbps else system.label
 
 
 def _finding(
@@ -165,7 +162,7 @@ def _finding(
     pair = f"{_named(best)} is better than {_named(rival)}"
     if not differences.sign(best.key, rival.key, key):
         pair = f"no difference between {_named(best)} and {_named(rival)} is certain"
-    at = "at an equal rate" if _rate(best) else "at unknown rates"
+    at = "at an equal rate" if best.file_kbps else "at unknown rates"
     outcomes = _outcomes(differences, best, rival)
     counts = ""
     if len(differences.keys) > 1:
@@ -204,10 +201,10 @@ def _lower_rate(
     """The lowest rate of the best's series that is still certainly better than the rival, if it is a lower one."""
     key = differences.keys[0]
     better = [s for s in systems if s.series == best.series and differences.sign(s.key, rival.key, key) == 1]
-    lowest = min(better, key=_rate, default=best)
-    if not _rate(lowest) or _rate(lowest) * EQUAL > _rate(rival):
+    lowest = min(better, key=_BY_RATE, default=best)
+    if not lowest.file_kbps or lowest.file_kbps * EQUAL > rival.file_kbps:
         return []
-    share = 100 * _rate(lowest) / _rate(rival)
+    share = 100 * lowest.file_kbps / rival.file_kbps
     numbers = differences.named_numbers(lowest, rival, key)
     return [f"{lowest.label} is better too, with {share:.0f} % of the bits: {numbers}."]
 
@@ -221,7 +218,7 @@ def _without_rival(differences: Differences, systems: Sequence[SystemResult]) ->
             f"No two codecs have an equal rate (within {100 * (EQUAL - 1):.0f} %); the plots show the codecs over the "
             "rates, and a table below has the differences of every two systems."
         )
-    low, high = min(own, key=_rate), max(own, key=_rate)
+    low, high = min(own, key=_BY_RATE), max(own, key=_BY_RATE)
     if differences.sign(high.key, low.key, key) is None:
         return Finding("No two codecs were compared.")
     return Finding(

@@ -38,6 +38,11 @@ class Value:
     mapping: str = ""
     floor: float | None = None
 
+    @property
+    def sign(self) -> int:
+        """1 if higher values are better, -1 if lower ones are, 0 if neither."""
+        return {"higher": 1, "lower": -1}.get(self.better, 0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
