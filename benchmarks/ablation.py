@@ -36,8 +36,8 @@ SMALL = {
     "loss.spectral_start_step": START,
     "loss.waveform": 22.0,
     "loss.spectral": 15.0,
-    "train.steps": 8_000,
-    "train.batch_size": 8,
+    "train.steps": 6_000,
+    "train.batch_size": 4,
     "train.log_every": 50,
     "train.eval_every": 1_000_000,  # the end alone
     "train.checkpoint_every": 500,

@@ -62,21 +62,30 @@ class PeriodDiscriminator(nn.Module):
 def spectral_normed(kernel: jax.Array) -> jax.Array:
     """Divides a kernel [..., out] by the largest singular value of its matrix [product of the other axes, out].
 
-    Each call runs a power iteration, so there is no state; no gradient flows through the singular vectors.
+    Each call runs a power iteration, so there is no state; no gradient flows through the singular vectors. Products with
+    vectors are sums, because a TPU's compiler needs a second for every matrix product, however small.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
     fixed = jax.lax.stop_gradient(matrix)
 
     def iterate(_: int, right: jax.Array) -> jax.Array:
-        product = fixed.T @ (fixed @ right)
+        product = _vector_matrix(_matrix_vector(fixed, right), fixed)
         return product / jnp.maximum(jnp.linalg.norm(product), 1e-12)
 
     # Not a vector of ones: rows that sum to 0 would give a start of 0.
-    start = fixed.T @ jnp.cos(jnp.arange(len(matrix), dtype=jnp.float32))
+    start = _vector_matrix(jnp.cos(jnp.arange(len(matrix), dtype=jnp.float32)), fixed)
     right = jax.lax.fori_loop(0, _POWER_STEPS, iterate, start)
-    left = fixed @ right
+    left = _matrix_vector(fixed, right)
     left = left / jnp.maximum(jnp.linalg.norm(left), 1e-12)
-    return (kernel / jnp.maximum(left @ matrix @ right, 1e-12)).astype(kernel.dtype)
+    return (kernel / jnp.maximum(jnp.sum(left * _matrix_vector(matrix, right)), 1e-12)).astype(kernel.dtype)
+
+
+def _matrix_vector(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+    return jnp.sum(matrix * vector, axis=1)
+
+
+def _vector_matrix(vector: jax.Array, matrix: jax.Array) -> jax.Array:
+    return jnp.sum(vector[:, None] * matrix, axis=0)
 
 
 class Conv1d(nn.Module):

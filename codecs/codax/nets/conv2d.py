@@ -32,20 +32,22 @@ def conv2d(
     strides: Pair = (1, 1),
     pads: Pads | str = "SAME",
     dilation: Pair = (1, 1),
+    groups: int = 1,
 ) -> jax.Array:
-    """Convolution of x [batch, time, frequency, in] with a kernel [height, width, in, out].
+    """Convolution of x [batch, time, frequency, in] with a kernel [height, width, in / groups, out].
 
     Args:
       pads: zeros before and after each axis, or "SAME" for ceil(size / stride) outputs.
       dilation: distance between the taps of the kernel.
+      groups: of channels; more than one is slow on CPUs.
     """
     if isinstance(pads, str):
         reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
         pads = _pairs(jax.lax.padtype_to_pads(x.shape[1:3], reach, strides, pads))
     # The polyphase form supports a stride or a dilation along an axis, not both.
     both = any(s > 1 and d > 1 for s, d in zip(strides, dilation, strict=True))
-    if platform() != "cpu" or both:
-        return _native(x, kernel, strides, pads, dilation)
+    if platform() != "cpu" or both or groups > 1:
+        return _native(x, kernel, strides, pads, dilation, groups)
     return _with_gradients(x, kernel, strides, pads, dilation)
 
 
@@ -54,8 +56,12 @@ def _pairs(pads: Sequence[Sequence[int]]) -> Pads:
     return (a, b), (c, d)
 
 
-def _native(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair) -> jax.Array:
-    return jax.lax.conv_general_dilated(x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=_DIMENSIONS)
+def _native(
+    x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair, groups: int = 1
+) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=_DIMENSIONS, feature_group_count=groups
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

@@ -6,7 +6,7 @@ uses if it exists, so that inference does not normalise in every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -48,6 +48,11 @@ def kernel_parameter(
     axes = tuple(i for i in range(len(shape)) if i not in scaled)
     scale = module.param(SCALE, lambda key: jnp.sqrt(jnp.sum(direction**2, axis=axes, keepdims=True)))
     return normed(direction, scale)
+
+
+def kernel_of(layer: Mapping[str, jax.Array]) -> jax.Array:
+    """The kernel of a layer's parameters: its own one, or that of its direction and scale."""
+    return layer[KERNEL] if KERNEL in layer else normed(layer[DIRECTION], layer[SCALE])
 
 
 def fold(params: Any) -> Any:
