@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config, ConfigError
+from codax.runtime.platforms import tracing_for
 from codax.training import adversary
 from codax.training.networks import Networks
 from codax.training.parallel import Parallel
 from codax.training.programs import Programs
 from codax.training.randomness import draw_crops, draw_discriminators
-from codax.training.state import init_state
+from codax.training.stages import Stages
+from codax.training.state import Stacks, init_state
 from codax.training.step import make_codebook_init, phase_at
 from tiny_run import WHOLE_STEP, end_of, tiny_config, train_here, voices, write_corpus
 
@@ -35,8 +37,8 @@ def signals() -> adversary.Signals:
 
 
 def results(config: Config, stage: Any, signals: adversary.Signals) -> Any:
-    params = jax.jit(lambda: init_state(two_discriminators()).discriminator[NAME])()
-    return jax.jit(functools.partial(stage, Networks.of(config), NAME, axis=None))(params, jnp.int32(3), signals)
+    params = jax.jit(lambda: {NAME: init_state(two_discriminators()).discriminator[NAME]})()
+    return jax.jit(functools.partial(stage, Networks.of(config), (NAME,), axis=None))(params, jnp.int32(3), signals)
 
 
 @pytest.mark.parametrize(("accumulate", "balancer"), [(1, False), (2, True)])
@@ -52,6 +54,36 @@ def test_one_forward_pass_gives_the_gradients_of_two(
     jax.tree.map(close, (own, contribution), (expected_own, expected))
 
 
+@pytest.mark.parametrize(("shared", "add", "accumulate"), [(False, False, 1), (True, True, 2)])
+def test_a_group_trains_as_its_discriminators_alone(
+    signals: adversary.Signals, shared: bool, add: bool, accumulate: int
+) -> None:
+    config = two_discriminators(
+        discriminator__periods=(2, 3),
+        discriminator__hifigan_max_channels=4,
+        discriminator__shared_forward=shared,
+        discriminator__drawn=0,
+        loss__sum_discriminators=add,
+        memory__accumulate=accumulate,
+    )
+    state = jax.jit(lambda: init_state(config))()
+
+    def compute() -> Any:
+        def train(state: Any, signals: adversary.Signals) -> Any:
+            stacks = Stacks(state.discriminator, state.discriminator_optimizer)
+            trained = adversary.train(Stages(Networks.of(config), None), stacks, jnp.int32(3), signals, ())
+            (losses, gradients) = adversary.joined(config, trained.contributions, len(trained.losses))
+            return trained.losses, trained.norms, trained.stacks.params, losses, gradients
+
+        return jax.jit(train)(state, signals)
+
+    apart = compute()
+    with tracing_for("tpu"):
+        together = compute()
+    assert set(apart[0]) == set(state.discriminator) == {"period2", "period3", "wave0", "wave1"}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-6), together, apart)
+
+
 def test_discriminators_process_the_same_part_of_both_signals(signals: adversary.Signals) -> None:
     config = two_discriminators(discriminator__crop_seconds=0.05)
     starts, length = draw_crops(config, jnp.int32(3), (4, 800, 1), None)
@@ -63,7 +95,7 @@ def test_discriminators_process_the_same_part_of_both_signals(signals: adversary
     parts = [jnp.stack([x[s : s + length] for x, s in zip(signal, starts.tolist(), strict=True)]) for signal in signals]
     (loss, _), _ = results(two_discriminators(), adversary.train_discriminator, (parts[0], parts[1]))
     (actual, _), _ = results(config, adversary.train_discriminator, signals)
-    np.testing.assert_allclose(actual, loss, rtol=1e-6)
+    np.testing.assert_allclose(actual[NAME], loss[NAME], rtol=1e-6)
 
 
 def test_draws_depend_on_seed_and_step_alone() -> None:

@@ -9,12 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
+from codax.discriminators import together
 from codax.discriminators.base import Member
 from codax.discriminators.msstft import Conv2d
 from codax.dsp.stft import stft
-from codax.nets.conv2d import conv2d
-from codax.nets.weightnorm import kernel_of
-from codax.runtime.platforms import platform
 
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the bands, as shares of the bins
 # Kernel and stride of a band's convolutions, time and frequency.
@@ -47,8 +45,10 @@ class BandsDiscriminator(nn.Module):
         x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
         edges = [int(edge * x.shape[2]) for edge in EDGES]
         bands = [x[:, :, low:high] for low, high in itertools.pairwise(edges)]
-        together = platform() == "tpu" and not self.is_initializing()
-        maps = self._together(bands) if together else [self._band(i, band) for i, band in enumerate(bands)]
+        if together.is_together(self):
+            maps = self._together(bands)
+        else:
+            maps = [self._band(i, band) for i, band in enumerate(bands)]
         joined = jnp.concatenate([of_band[-1] for of_band in maps], axis=2)
         return Conv2d(1, (3, 3), dtype=self.dtype, name="logits")(joined), list(itertools.chain(*maps))
 
@@ -63,25 +63,17 @@ class BandsDiscriminator(nn.Module):
 
     @nn.nowrap
     def _together(self, bands: list[jax.Array]) -> list[list[jax.Array]]:
-        """Returns the feature maps of all bands, which are groups of the same convolutions.
-
-        A TPU's compiler needs about as long for each convolution, and here are five times fewer. Bands are
-        padded to the widest; what is beyond a band's end is zero at every layer, as the padding of a band alone.
-        """
+        """Returns the feature maps of all bands, padded to the widest, from one convolution for each layer."""
         params, count = self.variables["params"], len(bands)
         sizes = [band.shape[2] for band in bands]
         widened = [jnp.pad(band, ((0, 0), (0, 0), (0, max(sizes) - band.shape[2]), (0, 0))) for band in bands]
         x, maps = jnp.concatenate(widened, axis=3), [[] for _ in bands]
-        for i, (size, strides) in enumerate(LAYERS):
+        for i, (_, strides) in enumerate(LAYERS):
             layers = [params[f"band{band}_conv{i}"] for band in range(count)]
-            kernel = jnp.concatenate([kernel_of(layer) for layer in layers], axis=3)
-            bias = jnp.concatenate([layer["bias"] for layer in layers])
-            x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-            half = [width // 2 for width in size]
-            y = conv2d(x, kernel, strides=strides, pads=((half[0], half[0]), (half[1], half[1])), groups=count)
+            y = together.convolution(layers, x, strides=strides, dtype=self.dtype)
             sizes = [-(-width // strides[1]) for width in sizes]
-            inside = jnp.arange(y.shape[2])[:, None] < jnp.repeat(jnp.array(sizes), self.channels)
-            x = jnp.where(inside, nn.leaky_relu(y + bias, SLOPE), 0)
+            masks = jnp.arange(y.shape[2])[:, None] < jnp.array(sizes)
+            x = together.inside(nn.leaky_relu(y, SLOPE), masks[None])
             for own, part, width in zip(maps, jnp.split(x, count, axis=3), sizes, strict=True):
                 own.append(part[:, :, :width])
         return maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,8 +11,10 @@ import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
 from codax.discriminators import bands, hifigan, msstft, stft, waveform
-from codax.discriminators.base import Member
+from codax.discriminators.base import Member, Output
+from codax.discriminators.together import is_together
 from codax.errors import CodaxError
+from codax.runtime.platforms import platform
 
 Members = Callable[[DiscriminatorConfig, Any], list[Member]]
 
@@ -38,30 +40,53 @@ def members_of(config: DiscriminatorConfig, dtype: Any = None) -> list[Member]:
     return [member for members in DISCRIMINATORS.values() for member in members(config, dtype)]
 
 
+def groups_of(config: DiscriminatorConfig) -> list[tuple[str, ...]]:
+    """Returns the names of all discriminators in the order of `members_of`; a tuple is computed together here."""
+    return [tuple(member.name for member in group) for group in _groups(members_of(config), platform() == "tpu")]
+
+
+def _groups(members: Sequence[Member], is_together: bool) -> list[list[Member]]:
+    groups: list[list[Member]] = []
+    for member in members:
+        if is_together and member.together and groups and groups[-1][0].together is member.together:
+            groups[-1].append(member)
+        else:
+            groups.append([member])
+    return groups
+
+
 class Discriminators(nn.Module):
     """Audio [batch, time, channels] -> a list of (logits, features), one entry per discriminator.
 
     Attributes:
-      only: name of the only discriminator that is computed; "" = all.
+      only: names of the discriminators that are computed, in the order of `members_of`; () = all.
     """
 
     config: DiscriminatorConfig
     dtype: jnp.dtype | None = None
-    only: str = ""
+    only: tuple[str, ...] = ()
 
     @nn.compact
-    def __call__(self, audio: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
+    def __call__(self, audio: jax.Array) -> list[Output]:
         if self.config.split_channels:
             audio = jnp.moveaxis(audio, -1, 1).reshape(-1, audio.shape[1], 1)
         audio = bands.normalized(audio) if self.config.normalize else audio
         halved: dict[Any, list[jax.Array]] = {}
-        outputs = []
-        for member in members_of(self.config, self.dtype):
-            if self.only not in ("", member.name):
-                continue
+
+        def input_of(member: Member) -> jax.Array:
             rates = halved.setdefault(member.halve, [audio])
             while len(rates) <= member.halvings:
                 assert member.halve is not None
                 rates.append(member.halve(rates[-1]))
-            outputs.append(member.net(rates[member.halvings]))
+            return rates[member.halvings]
+
+        members = [m for m in members_of(self.config, self.dtype) if not self.only or m.name in self.only]
+        outputs: list[Output] = []
+        for group in _groups(members, is_together(self)):
+            inputs, compute = [input_of(member) for member in group], group[0].together
+            if compute is None or len(group) == 1:
+                outputs.append(group[0].net(inputs[0]))
+            else:
+                params = [self.variables["params"][member.name] for member in group]
+                outputs += compute([member.net for member in group], params, inputs)
         return outputs

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
-from codax.discriminators.base import Member
+from codax.discriminators import together
+from codax.discriminators.base import Member, Output
 from codax.discriminators.msstft import Conv2d
 from codax.nets.grouped import conv_grouped
 from codax.nets.weightnorm import kernel_parameter
 
 SLOPE = 0.1
 PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
+PERIOD_STRIDES = (3, 3, 3, 3, 1)
 # Channels, width, stride, groups.
 SCALE_LAYERS = (
     (128, 15, 1, 1),
@@ -46,12 +50,8 @@ class PeriodDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        missing = -audio.shape[1] % self.period
-        x = jnp.pad(audio, ((0, 0), (0, missing), (0, 0)), mode="reflect")
-        x = x.reshape(x.shape[0], -1, self.period, audio.shape[2])
-        features = []
-        for i, channels in enumerate(PERIOD_CHANNELS):
-            stride = 1 if i == len(PERIOD_CHANNELS) - 1 else 3
+        x, features = folded(audio, self.period), []
+        for i, (channels, stride) in enumerate(zip(PERIOD_CHANNELS, PERIOD_STRIDES, strict=True)):
             width = min(channels, self.max_channels)
             x = _act(Conv2d(width, (5, 1), (stride, 1), dtype=self.dtype, name=f"conv{i}")(x))
             features.append(x)
@@ -59,11 +59,48 @@ class PeriodDiscriminator(nn.Module):
         return x, [*features, x] if self.keep_logits else features
 
 
+def folded(audio: jax.Array, period: int) -> jax.Array:
+    """Audio [batch, time, channels] -> [batch, time / period, period, channels], with a mirrored end."""
+    padded = jnp.pad(audio, ((0, 0), (0, -audio.shape[1] % period), (0, 0)), mode="reflect")
+    return padded.reshape(len(audio), -1, period, audio.shape[2])
+
+
+def periods_together(
+    nets: Sequence[PeriodDiscriminator], params: Sequence[Any], audio: Sequence[jax.Array]
+) -> list[Output]:
+    """Computes discriminators of several periods: the columns of each folded signal follow one another in time.
+
+    A column takes a multiple of the product of all strides, with at least two zeros at its end after every layer.
+    """
+    whole, count = math.prod(PERIOD_STRIDES), len(nets)
+    signals = [folded(x, net.period) for net, x in zip(nets, audio, strict=True)]
+    steps = [x.shape[1] for x in signals]  # of a column
+    spans = [whole * (-(-n // whole) + 2) for n in steps]  # that a column takes
+    length = max(net.period * span for net, span in zip(nets, spans, strict=True))
+    rows = []
+    for x, n, span in zip(signals, steps, spans, strict=True):
+        columns = jnp.pad(jnp.moveaxis(x, 2, 1), ((0, 0), (0, 0), (0, span - n), (0, 0)))
+        columns = columns.reshape(len(x), -1, x.shape[3])
+        rows.append(jnp.pad(columns, ((0, 0), (0, length - columns.shape[1]), (0, 0))))
+    x = jnp.concatenate(rows, axis=2)[:, :, None]
+    maps: list[list[jax.Array]] = [[] for _ in nets]
+    layers = [(f"conv{i}", stride) for i, stride in enumerate(PERIOD_STRIDES)]
+    for name, stride in [*layers, ("logits", 1)]:
+        y = together.convolution([p[name] for p in params], x, strides=(stride, 1), dtype=nets[0].dtype)
+        steps, spans = [-(-n // stride) for n in steps], [span // stride for span in spans]
+        place = jnp.arange(y.shape[1])[:, None]
+        x = together.inside(y if name == "logits" else _act(y), (place % jnp.array(spans) < jnp.array(steps))[:, None])
+        for own, net, part, n, span in zip(maps, nets, jnp.split(x, count, axis=3), steps, spans, strict=True):
+            columns = part[:, : net.period * span].reshape(len(x), net.period, span, -1)
+            own.append(jnp.moveaxis(columns[:, :, :n], 1, 2))
+    return [(own[-1], own if net.keep_logits else own[:-1]) for own, net in zip(maps, nets, strict=True)]
+
+
 def spectral_normed(kernel: jax.Array) -> jax.Array:
     """Divides a kernel [..., out] by the largest singular value of its matrix [product of the other axes, out].
 
-    Each call runs a power iteration, so there is no state; no gradient flows through the singular vectors. Products with
-    vectors are sums, because a TPU's compiler needs a second for every matrix product, however small.
+    Each call runs a power iteration, so there is no state; no gradient flows through the singular vectors. Products
+    with vectors are sums, because a TPU's compiler needs a second for every matrix product, however small.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
     fixed = jax.lax.stop_gradient(matrix)
@@ -140,7 +177,7 @@ def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member
     """Returns a discriminator for each period in `periods`, and `scales` more, each at half the previous rate."""
     most, keep = config.hifigan_max_channels, config.hifigan_logits
     periods = [
-        Member(name, PeriodDiscriminator(period, most, keep, dtype=dtype, name=name))
+        Member(name, PeriodDiscriminator(period, most, keep, dtype=dtype, name=name), together=periods_together)
         for period, name in ((period, f"period{period}") for period in config.periods)
     ]
     # Only the first scale, at the full rate, has spectral normalisation.

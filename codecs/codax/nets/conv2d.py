@@ -56,9 +56,7 @@ def _pairs(pads: Sequence[Sequence[int]]) -> Pads:
     return (a, b), (c, d)
 
 
-def _native(
-    x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair, groups: int = 1
-) -> jax.Array:
+def _native(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads, dilation: Pair, groups: int = 1) -> jax.Array:
     return jax.lax.conv_general_dilated(
         x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=_DIMENSIONS, feature_group_count=groups
     )

@@ -1,4 +1,4 @@
-"""The discriminators' part of a training step, one discriminator at a time.
+"""The discriminators' part of a training step, one discriminator at a time, or one group that is computed together.
 
 Losses, features and gradients of the discriminators are means over them (sums with `loss.sum_discriminators`), so that
 each discriminator contributes on its own: to its own gradient, and to the reconstruction's.
@@ -15,6 +15,7 @@ import optax
 
 from codax.codec.microbatches import mean_and_joined, mean_value_and_grad
 from codax.config import Config
+from codax.discriminators.ensemble import groups_of
 from codax.losses import adversarial, terms
 from codax.training.gradients import Gradients, Losses, gradients_of
 from codax.training.networks import Networks
@@ -24,7 +25,9 @@ from codax.training.stages import Stages
 from codax.training.state import Stacks, put_group, set_rate, take_group, take_rate
 
 Signals = tuple[jax.Array, jax.Array]  # original and reconstruction, [batch, samples, channels]
-Contribution = tuple[Losses, Gradients]  # the generator's terms and their gradients to the reconstruction
+# The generator's terms and their gradients to the reconstruction, summed over the discriminators of a group.
+Contribution = tuple[Losses, Gradients]
+Own = tuple[dict[str, jax.Array], dict[str, Any]]  # the loss of each discriminator, and its gradient to the parameters
 
 
 class Trained(NamedTuple):
@@ -34,38 +37,40 @@ class Trained(NamedTuple):
     groups: list[tuple[str, ...]]  # the updated discriminators, by optimiser state
     losses: dict[str, jax.Array]  # by name of the discriminator
     norms: list[jax.Array]  # of each group's gradient
-    contributions: list[Contribution]  # of each discriminator
+    contributions: list[Contribution]
 
 
 def train_discriminator(
-    nets: Networks, name: str, stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
-) -> tuple[tuple[jax.Array, Any], None]:
-    """Returns one discriminator's loss and its gradient to the parameters.
+    nets: Networks, names: tuple[str, ...], stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
+) -> tuple[Own, None]:
+    """Returns the discriminators' losses and their gradients to the parameters.
 
     Args:
-      stack: its parameters; with `discriminator.per_kbps`, those of every rate.
+      names: of the discriminators.
+      stack: their parameters, by name; with `discriminator.per_kbps`, those of every rate.
     """
     target, estimate, _ = _excerpts(nets.config, step, signals, axis)
     params = take_rate(stack, rate_of(nets.config, step))
 
-    def loss_of(params: Any, target: jax.Array, estimate: jax.Array) -> jax.Array:
-        both = _outputs(nets, name, params, jnp.concatenate([target, estimate]))
-        return _own_loss(nets.config, *split_outputs(both))
+    def total(params: Any, target: jax.Array, estimate: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        both = _outputs(nets, names, params, jnp.concatenate([target, estimate]))
+        return _own_losses(nets.config, names, split_outputs(both))
 
-    value_and_grad = mean_value_and_grad(loss_of, nets.config.memory.accumulate)
-    return mean_over(value_and_grad(params, target, estimate), axis), None
+    value_and_grad = mean_value_and_grad(total, nets.config.memory.accumulate, has_aux=True)
+    (_, losses), gradients = value_and_grad(params, target, estimate)
+    return mean_over((losses, gradients), axis), None
 
 
 def through_discriminator(
-    nets: Networks, name: str, stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
+    nets: Networks, names: tuple[str, ...], stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
 ) -> tuple[None, Contribution]:
-    """Returns the generator's terms on one discriminator, and their gradients to the reconstruction."""
+    """Returns the generator's terms on the discriminators, and their gradients to the reconstruction."""
     target, estimate, whole = _excerpts(nets.config, step, signals, axis)
     params = take_rate(stack, rate_of(nets.config, step))
 
     def contribution(target: jax.Array, estimate: jax.Array) -> Contribution:
-        real = _outputs(nets, name, params, target)
-        fake, pull = jax.vjp(lambda x: _outputs(nets, name, params, x), estimate)
+        real = _outputs(nets, names, params, target)
+        fake, pull = jax.vjp(lambda x: _outputs(nets, names, params, x), estimate)
         return _generator_terms(nets.config, step, (target, estimate), real, fake, lambda g: pull(g)[0])
 
     losses, gradients = mean_and_joined(contribution, nets.config.memory.accumulate)(target, estimate)
@@ -73,8 +78,8 @@ def through_discriminator(
 
 
 def shared_pass(
-    nets: Networks, name: str, stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
-) -> tuple[tuple[jax.Array, Any], Contribution]:
+    nets: Networks, names: tuple[str, ...], stack: Any, step: jax.Array, signals: Signals, *, axis: str | None
+) -> tuple[Own, Contribution]:
     """Returns the results of `train_discriminator` and `through_discriminator`, from one forward pass of each signal.
 
     Both are computed with the parameters before the update.
@@ -83,18 +88,18 @@ def shared_pass(
     params = take_rate(stack, rate_of(nets.config, step))
 
     def both(target: jax.Array, estimate: jax.Array) -> tuple[Any, Gradients]:
-        real, pull_real = jax.vjp(lambda p: _outputs(nets, name, p, target), params)
-        fake, pull_fake = jax.vjp(lambda p, x: _outputs(nets, name, p, x), params, estimate)
-        own = jax.value_and_grad(lambda outputs: _own_loss(nets.config, *outputs))
-        loss, (to_real, to_fake) = own((real, fake))
+        real, pull_real = jax.vjp(lambda p: _outputs(nets, names, p, target), params)
+        fake, pull_fake = jax.vjp(lambda p, x: _outputs(nets, names, p, x), params, estimate)
+        own = jax.grad(lambda outputs: _own_losses(nets.config, names, outputs), has_aux=True)
+        (to_real, to_fake), each = own((real, fake))
         gradient = jax.tree.map(jnp.add, pull_real(to_real)[0], pull_fake(to_fake)[0])
         losses, gradients = _generator_terms(
             nets.config, step, (target, estimate), real, fake, lambda g: pull_fake(g)[1]
         )
-        return (loss, gradient, losses), gradients
+        return (each, gradient, losses), gradients
 
-    (loss, gradient, losses), gradients = mean_and_joined(both, nets.config.memory.accumulate)(target, estimate)
-    return mean_over((loss, gradient), axis), (losses, jax.tree.map(whole, gradients))
+    (each, gradient, losses), gradients = mean_and_joined(both, nets.config.memory.accumulate)(target, estimate)
+    return mean_over((each, gradient), axis), (losses, jax.tree.map(whole, gradients))
 
 
 def update_discriminators(
@@ -129,22 +134,28 @@ def train(run: Stages, before: Stacks, step: jax.Array, signals: Signals, drawn:
       run: runs the stages above.
       drawn: names of the discriminators that the step uses; () = all.
     """
-    names, config = drawn or tuple(before.params), run.nets.config
+    config = run.nets.config
+    computed = [tuple(n for n in group if not drawn or n in drawn) for group in groups_of(config.discriminator)]
+    computed = [names for names in computed if names]
     first = shared_pass if config.discriminator.shared_forward else train_discriminator
     kinds = (SHARED, SHARED, LOCAL)
-    results = {name: run(first, kinds, name)(before.params[name], step, signals) for name in names}
-    groups = [(name,) for name in names] if config.discriminator.drawn else [names]
+
+    def run_each(stage: Callable[..., Any], params: Any) -> list[Any]:
+        return [run(stage, kinds, names)({n: params[n] for n in names}, step, signals) for names in computed]
+
+    results = run_each(first, before.params)
+    losses = {name: loss for (each, _), _ in results for name, loss in each.items()}
+    gradients = {name: gradient for (_, each), _ in results for name, gradient in each.items()}
+    groups = [(name,) for name in losses] if config.discriminator.drawn else [tuple(losses)]
     after, norms = before, []
     for group in groups:
-        gradients = {name: results[name][0][1] for name in group}
-        update = run(update_discriminators, (SHARED, SHARED, SHARED), len(names))
-        (stacks, norm), _ = update(take_group(before, group), gradients, step)
+        update = run(update_discriminators, (SHARED, SHARED, SHARED), len(losses))
+        (stacks, norm), _ = update(take_group(before, group), {name: gradients[name] for name in group}, step)
         after = put_group(after, stacks, group)
         norms.append(norm)
-    losses = {name: results[name][0][0] for name in names}
     if not config.discriminator.shared_forward:
-        results = {n: run(through_discriminator, kinds, n)(after.params[n], step, signals) for n in names}
-    return Trained(after, groups, losses, norms, [results[name][1] for name in names])
+        results = run_each(through_discriminator, after.params)
+    return Trained(after, groups, losses, norms, [contribution for _, contribution in results])
 
 
 def kept(run: Stages, bad_steps: jax.Array, before: Stacks, trained: Trained) -> Stacks:
@@ -167,10 +178,13 @@ def rate_of(config: Config, step: jax.Array) -> jax.Array | None:
     return draw_rate(config, step) if config.discriminator.per_kbps else None
 
 
-def joined(parts: Sequence[Any], *, add: bool) -> Any:
-    """Returns the mean of trees, one for each discriminator; with `add`, their sum."""
+def joined(config: Config, parts: Sequence[Any], count: int) -> Any:
+    """Returns the mean over `count` discriminators of trees, whose sum is that of the discriminators' values.
+
+    With `loss.sum_discriminators` it is the sum.
+    """
     total = jax.tree.map(lambda *values: sum(values[1:], values[0]), *parts)
-    return total if add else jax.tree.map(lambda x: x / len(parts), total)
+    return total if config.loss.sum_discriminators else jax.tree.map(lambda x: x / count, total)
 
 
 def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adversarial.Outputs]:
@@ -181,18 +195,27 @@ def split_outputs(both: adversarial.Outputs) -> tuple[adversarial.Outputs, adver
     return real, fake
 
 
-def _outputs(nets: Networks, name: str, params: Any, audio: jax.Array) -> Any:
-    return nets.discriminators.clone(only=name).apply({"params": {name: params}}, audio)
+def _outputs(nets: Networks, names: tuple[str, ...], params: Any, audio: jax.Array) -> Any:
+    return nets.discriminators.clone(only=names).apply({"params": params}, audio)
 
 
-def _own_loss(config: Config, real: adversarial.Outputs, fake: adversarial.Outputs) -> jax.Array:
-    return adversarial.discriminator(real, fake, config.loss.adversarial_form, config.loss.sum_discriminators)
+def _own_losses(
+    config: Config, names: tuple[str, ...], outputs: tuple[adversarial.Outputs, adversarial.Outputs]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The sum of the discriminators' losses on (real, fake) outputs, and each one."""
+    form, add = config.loss.adversarial_form, config.loss.sum_discriminators
+    each = [adversarial.discriminator([real], [fake], form, add) for real, fake in zip(*outputs, strict=True)]
+    return jnp.sum(jnp.stack(each)), dict(zip(names, each, strict=True))
 
 
 def _generator_terms(
     config: Config, step: jax.Array, signals: Signals, real: Any, fake: Any, pull: Callable[[Any], jax.Array]
 ) -> Contribution:
-    """Computes the terms on one discriminator's outputs; `pull` maps a gradient of "fake" to one of the estimate."""
+    """Computes the terms on the outputs of discriminators, summed over them.
+
+    `pull` maps a gradient of "fake" to one of the estimate.
+    """
+    share = 1 if config.loss.sum_discriminators else len(fake)
     weights = terms.weights_of(config.loss)
     chosen = [term for name in weights if (term := terms.TERMS[name]).on_discriminators]
     fixed = {"target": signals[0], "key": make_key(config.seed, Purpose.LOSSES, step)}
@@ -200,7 +223,7 @@ def _generator_terms(
 
     def compute(inputs: tuple[Any, jax.Array]) -> Losses:
         known = fixed | {"fake": inputs[0], "estimate": inputs[1]}
-        return {term.name: term(config, known) for term in chosen}
+        return {term.name: term(config, known) * share for term in chosen}
 
     losses, gradients = gradients_of([compute], weights, apart=config.loss.balancer)((fake, signals[1]))
     return losses, {name: pull(to_fake) + to_estimate for name, (to_fake, to_estimate) in gradients.items()}

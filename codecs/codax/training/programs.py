@@ -72,8 +72,8 @@ class _Outline:
 
     def __call__(self, stage: Callable[..., Any], kinds: tuple[str, ...], *settings: Hashable) -> Callable[..., Any]:
         function: Any = self._stages(stage, kinds, *settings)
-        names = [setting for setting in settings if isinstance(setting, str)]  # of discriminators
-        name = " ".join([stage.__name__.replace("_", " "), *names])
+        names = [setting for setting in settings if isinstance(setting, tuple)]  # of discriminators
+        name = " ".join([stage.__name__.replace("_", " "), *("+".join(each) for each in names)])
 
         def shapes_of_results(*arguments: Any) -> Any:
             placed = tuple(map(self._mapped.shapes, arguments, kinds))

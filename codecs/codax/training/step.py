@@ -176,8 +176,8 @@ def update_generator(
     """
     config, weights = nets.config, terms.weights_of(nets.config.loss)
     state = state.replace(generator_optimizer=optimization[0], average=optimization[1])
-    (codebook, metrics), add = passed, config.loss.sum_discriminators
-    parts = [plain, adversary.joined(contributions, add=add)] if contributions else [plain]
+    (codebook, metrics), (each, norms) = passed, judged
+    parts = [plain, adversary.joined(config, contributions, len(each))] if contributions else [plain]
     losses = {name: value for part, _ in parts for name, value in part.items()} | made.losses
     gradient, balancer_state = _total_gradient(config, [gradients for _, gradients in parts], state.balancer, axis)
     total = sum(weights[name] * value for name, value in losses.items())
@@ -198,9 +198,8 @@ def update_generator(
     metrics |= {"loss/generator": total, "gradient/generator": optax.tree.norm(gradients)}
     metrics |= {f"loss/{name}": value for name, value in losses.items()}
     if contributions:
-        each, norms = judged
         metrics |= {
-            "loss/discriminator": adversary.joined(each, add=add),
+            "loss/discriminator": adversary.joined(config, each, len(each)),
             "gradient/discriminator": optax.tree.norm(norms),
         }
     return keep_if_finite(state, new, metrics), None
@@ -211,7 +210,7 @@ def _total_gradient(
 ) -> tuple[jax.Array, balancer.BalancerState | None]:
     """Returns the gradient of all terms to the reconstruction, and the balancer's new state."""
     if state is None:
-        return adversary.joined([part[JOINT] for part in parts], add=True), None
+        return sum((part[JOINT] for part in parts[1:]), parts[0][JOINT]), None
     gradients = {name: gradient for part in parts for name, gradient in part.items()}
     weights = terms.weights_of(config.loss)
     return balancer.balance(gradients, weights, state, decay=config.loss.balancer_decay, axis=axis)
