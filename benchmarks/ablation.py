@@ -172,6 +172,8 @@ def main() -> None:
     runs = {f"{arm}-{args.seed} {ARMS[arm][0]}": args.out / f"{arm}-{args.seed}" for arm in flags}
     for arm, folder in zip(flags, runs.values(), strict=True):
         run("train.py", f"--config={RECIPE}", f"--workdir={folder}", *flags[arm])
+        if not (folder / "export").is_dir():
+            sys.exit(f"{folder}: the training was stopped before its end; the same command resumes it")
     evaluation = evaluate({folder.name: folder / "export" for folder in runs.values()}, args)
     results = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
     text = "\n".join([*table(results), *(["", *differences(evaluation)] if len(runs) > 1 else [])])

@@ -25,7 +25,7 @@ Differences from soundstream_speech:
   quantizer.dead_threshold  no entry is replaced
   loss weights              the gradients of the mel and the self-supervised loss at the reconstruction are of the same
                             order; that of the discriminators is 50 times smaller, but lies in all samples, where 85 %
-                            of the energy of the mel loss's lies in the quieter half
+                            of the energy of the mel loss's lies in the quieter half (benchmarks/loss_gradients.py)
   optimizer.learning_rate   with twice this rate the scores of the start are not reached again for hundreds of steps
   msstft_power              in `second` and `third`, compressed magnitudes, with which discriminators process pauses
   self_supervised_noise     without it, most of the gradient lies in pauses

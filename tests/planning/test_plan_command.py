@@ -39,6 +39,7 @@ def test_cpu_devices(plan, tmp_path: Path) -> None:
     names = [program["name"] for program in values["programs"]]
     assert names[0] == "forward" and "update generator" in names
     assert all(program["compile_cpu_seconds"] > 0 for program in values["programs"])
+    assert memory["code"] == sum(program["memory_bytes"]["code"] for program in values["programs"])
     assert values["collectives"]["all-reduce"]["bytes"] > 4 * 1000  # gradients of more than a thousand parameters
     assert "roofline" not in values
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.training.parallel import Parallel, initialize_distributed
+from codax.training.parallel import Parallel, initialize_distributed, named_processes
 from codax.training.programs import in_pieces
 from codax.training.state import init_state
 from codax.training.step import phase_at
@@ -138,6 +138,26 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPat
 def test_flags_that_do_not_fit(given: tuple, message: str) -> None:
     with pytest.raises(CodaxError, match=message):
         initialize_distributed(*given)
+
+
+@pytest.mark.parametrize(
+    ("processes", "reason", "is_told"),
+    [
+        (4, "INTERNAL: Gloo all-reduce failed: Connection reset by peer\nbarrier", True),
+        (4, "UNAVAILABLE: The following tasks are unhealthy", True),
+        (4, "RESOURCE_EXHAUSTED: Out of memory", False),
+        (1, "UNAVAILABLE: no device", False),
+    ],
+)
+def test_a_lost_process_is_told_in_one_line(
+    processes: int, reason: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    with pytest.raises(CodaxError if is_told else jax.errors.JaxRuntimeError) as caught, named_processes():
+        raise jax.errors.JaxRuntimeError(reason)
+    if is_told:
+        line = str(caught.value)
+        assert "\n" not in line and reason.splitlines()[0] in line and line.startswith("process 0 of 4 lost")
 
 
 def test_an_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

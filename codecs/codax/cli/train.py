@@ -45,7 +45,8 @@ def train(argv: list[str]) -> None:
     where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
     if _DISTRIBUTED.value or where != (None, None, None):
         parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
-    loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
+    with parallel.named_processes():
+        loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -112,6 +112,7 @@ def as_values(plan: Plan) -> dict[str, Any]:
             "compile_cpu_seconds": piece.seconds,
             "flops": piece.flops,
             "bytes_accessed": piece.accessed,
+            "memory_bytes": dataclasses.asdict(piece.memory),
         }
         for piece in result.pieces
     ]

@@ -6,8 +6,9 @@ is replicated, and the batch is split along its first axis.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +23,9 @@ KINDS = ("shard_map", "pmap")
 # Arguments of a piece: equal on every replica, the same with memory that is free afterwards, a result of another piece
 # that belongs to a replica, and a batch.
 SHARED, DONATED, LOCAL, BATCH = "shared", "donated", "local", "batch"
+
+# In errors of collectives, of CPUs, GPUs and TPUs, whose cause is another process.
+_LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 _COORDINATOR, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
@@ -65,6 +69,24 @@ def initialize_distributed(
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CodaxError(f"--distributed: cannot join the other processes ({reason})") from error
+
+
+@contextlib.contextmanager
+def named_processes() -> Iterator[None]:
+    """Reports in one line that another process of the run is gone.
+
+    Raises:
+      CodaxError: the block failed because this process lost the connection to another one.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1 or not any(sign in str(error) for sign in _LOST):
+            raise
+        raise CodaxError(
+            f"process {jax.process_index()} of {jax.process_count()} lost the connection to another one"
+            f" ({str(error).splitlines()[0]}); start all of them again with the same command, and the run resumes"
+        ) from error
 
 
 class Parallel:
