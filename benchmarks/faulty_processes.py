@@ -147,7 +147,7 @@ def message(run: Run, statuses: list[int]) -> str:
     """The last line of the first process that reported why it ended."""
     for index, status in enumerate(statuses):
         lines = run.log(index).read_text(encoding="utf-8", errors="replace").splitlines()
-        told = [line for line in lines if line.startswith(("codax:", "train.py:", "stopped"))]
+        told = [line for line in lines if line.startswith(("error:", "stopped"))]
         if told and (status == 1 or told[-1].startswith("stopped")):
             return told[-1][:200]
     return ""
