@@ -147,9 +147,9 @@ def message(run: Run, statuses: list[int]) -> str:
     """The last line of the first process that reported why it ended."""
     for index, status in enumerate(statuses):
         lines = run.log(index).read_text(encoding="utf-8", errors="replace").splitlines()
-        told = [line for line in lines if line.startswith(("error:", "stopped"))]
-        if told and (status == 1 or told[-1].startswith("stopped")):
-            return told[-1][:200]
+        reasons = [line for line in lines if line.startswith(("error:", "stopped"))]
+        if reasons and (status == 1 or reasons[-1].startswith("stopped")):
+            return reasons[-1][:200]
     return ""
 
 
@@ -169,10 +169,10 @@ def try_fault(name: str, run: Run, whole: Run, count: int, at: int) -> str:
     began = time.monotonic()
     inject(run)
     statuses = run.finish()
-    seconds, told = time.monotonic() - began, message(run, statuses)
-    how = "went on to its end" if not any(statuses) and max(run.steps()) == max(whole.steps()) else f"ended {statuses}"
+    seconds, reason = time.monotonic() - began, message(run, statuses)
+    how = "finished" if not any(statuses) and max(run.steps()) == max(whole.steps()) else f"ended {statuses}"
     reached, kept = max(run.steps()), newest(run.folder)
-    if not how.startswith("went"):
+    if not how.startswith("finished"):
         run.start(count - 1 if name == "fewer" else count)
         if any(statuses := run.finish()):
             sys.exit(f"{run.log(0)}: cannot be resumed: {statuses}")
@@ -184,7 +184,7 @@ def try_fault(name: str, run: Run, whole: Run, count: int, at: int) -> str:
     else:
         different = compare(run.folder / "export", whole.folder / "export")
         same = f"differ: {', '.join(different)}" if different else "equal"
-    return f"| {text} | {how} | {seconds:.0f} | {told} | {same} |"
+    return f"| {text} | {how} | {seconds:.0f} | {reason} | {same} |"
 
 
 def main() -> None:

@@ -162,6 +162,24 @@ def test_a_full_disk_keeps_the_checkpoint_before_it(tmp_path: Path) -> None:
             checkpoints.save(2, STATE, numbers(), {})
 
 
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*never awaited:RuntimeWarning")
+def test_a_folder_that_disappears_is_named_and_intact_when_it_is_back(tmp_path: Path) -> None:
+    run, away = tmp_path / "run", tmp_path / "away"
+    missing = rf"{re.escape(str(run / 'checkpoints'))}: a checkpoint could not be written \(.*\); the folder is missing"
+    with pytest.raises(CheckpointError, match=missing), Checkpoints(run, kept=2) as checkpoints:
+        checkpoints.save(1, STATE, numbers(), {})
+        checkpoints.wait()
+        run.rename(away)
+        checkpoints.save(2, STATE, numbers(), {})
+        checkpoints.wait()
+    assert not run.exists()
+    away.rename(run)
+    with Checkpoints(run, kept=2) as checkpoints:
+        assert checkpoints.latest() == 1
+        jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(1, shapes(), numbers())[0], STATE)
+
+
 def test_two_runs_in_one_work_directory(tmp_path: Path) -> None:
     with alone_in(tmp_path / "run"):
         with pytest.raises(CodaxError, match=rf"/run: another run is training there \(process {os.getpid()} on "):

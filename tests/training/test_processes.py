@@ -119,9 +119,9 @@ def test_one_killed_process_ends_the_others_and_the_run_goes_on(config: Config, 
     wait_for_checkpoint(workdir, processes)
     os.kill(processes[1].pid, signal.SIGKILL)
     began = time.monotonic()
-    _, told = processes[0].communicate(timeout=300)
+    _, errors = processes[0].communicate(timeout=300)
     assert processes[0].returncode != 0
-    assert "Traceback" not in told  # codax's line, or the abort of JAX's service, whichever notices first
+    assert "Traceback" not in errors  # codax's line, or the abort of JAX's service, whichever notices first
     assert time.monotonic() - began < 200
     outputs = [process.communicate(timeout=300) for process in start(config, workdir, resuming, "--parallel=pmap")]
     assert "resuming from the checkpoint of step" in outputs[0][0], outputs

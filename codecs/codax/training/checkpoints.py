@@ -92,6 +92,8 @@ class Checkpoints:
 
     def kept(self) -> str:
         """Says in a message which checkpoint can be resumed."""
+        if not self.folder.is_dir():
+            return "the folder is missing"
         step = self.latest()
         return "there is no earlier checkpoint" if step is None else f"the checkpoint of step {step} is intact"
 
@@ -147,6 +149,7 @@ class Checkpoints:
             return
         self.wait()
         try:
+            self.folder.stat()  # Orbax would make a missing folder again, without the earlier checkpoints
             # As text, since Orbax's own JSON may change the type of numbers.
             self._manager.save_checkpointables_async(
                 step,
