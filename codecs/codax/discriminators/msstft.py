@@ -53,7 +53,7 @@ def compressed(spectrum: jax.Array, power: float) -> jax.Array:
     if power == 1:
         return spectrum
     square = jnp.square(spectrum.real) + jnp.square(spectrum.imag) + FLOOR**2
-    return spectrum * square ** ((power - 1) / 2)
+    return spectrum * jnp.exp((power - 1) / 2 * jnp.log(square))  # jnp.power takes five times as long on CPUs
 
 
 class MSSTFTDiscriminator(nn.Module):
