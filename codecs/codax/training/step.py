@@ -9,6 +9,7 @@ each.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -210,7 +211,7 @@ def _total_gradient(
 ) -> tuple[jax.Array, balancer.BalancerState | None]:
     """Returns the gradient of all terms to the reconstruction, and the balancer's new state."""
     if state is None:
-        return sum((part[JOINT] for part in parts[1:]), parts[0][JOINT]), None
+        return functools.reduce(jnp.add, [part[JOINT] for part in parts]), None
     gradients = {name: gradient for part in parts for name, gradient in part.items()}
     weights = terms.weights_of(config.loss)
     return balancer.balance(gradients, weights, state, decay=config.loss.balancer_decay, axis=axis)
