@@ -10,6 +10,7 @@ from codax.deploy.graph import TYPES
 from codax.deploy.operators import FUNCTIONS, Converter, Value, operator
 from codax.errors import CodaxError
 from codax.nets.elu import expm1_of_negative
+from codax.nets.snake import sine_squared
 
 _ELEMENTWISE = {
     "add": "Add", "add_any": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "max": "Max", "min": "Min", "pow": "Pow",
@@ -67,6 +68,14 @@ def _expm1(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
 
 
 FUNCTIONS[expm1_of_negative.__name__] = _expm1
+
+
+def _sine_squared(c: Converter, equation: Any, inputs: list[Value]) -> list[Value]:
+    sine = elementwise(c, "Sin", *inputs)
+    return [elementwise(c, "Mul", sine, sine)]
+
+
+FUNCTIONS[sine_squared.__name__] = _sine_squared
 
 
 @operator("erfc")
