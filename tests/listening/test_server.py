@@ -256,7 +256,13 @@ def test_the_command_as_a_user_runs_it(built, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "codax", "mushra", "serve", built, "--out", tmp_path / "results", "--port", "0"]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
@@ -269,7 +275,10 @@ def test_the_command_as_a_user_runs_it(built, tmp_path):
             assert answer.read() == b"stored\n"
         assert process.stdout.readline() == "listener 1: 5 of 5 trials\n"
         process.send_signal(signal.SIGINT)
-        assert (process.wait(20), process.stderr.read()) == (130, "")
+        try:
+            assert (process.wait(20), process.stderr.read()) == (130, "")
+        finally:
+            process.kill()
     assert [path.name for path in (tmp_path / "results").iterdir()] == [f"listener1-{'a' * 32}.json"]
 
 
