@@ -11,7 +11,6 @@ command ("fewer": with one process less, so sums are in another order, and the l
 
 import argparse
 import dataclasses
-import json
 import os
 import signal
 import socket
@@ -20,7 +19,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from codax.training.logs import read_metrics
 from killed_run import TRAIN, compare, newest
 
 HEARTBEAT = 10  # seconds
@@ -59,9 +60,11 @@ class Run:
 
     def steps(self) -> list[int]:
         """Steps that were logged, in the order of the file."""
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [line["step"] for line in map(json.loads, lines) if line["kind"] == "train"]
+        return [line["step"] for line in self.trained()]
+
+    def trained(self) -> list[dict[str, Any]]:
+        """The logged values of each step."""
+        return [line for line in read_metrics(self.folder) if line["kind"] == "train"]
 
     def wait_for_step(self, step: int) -> None:
         until(lambda: max(self.steps(), default=0) >= step or self.ended(), f"{self.folder}: no step {step}")
@@ -154,9 +157,7 @@ def message(run: Run, statuses: list[int]) -> str:
 
 
 def last_losses(run: Run) -> dict[str, float]:
-    lines = map(json.loads, (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    last = [line for line in lines if line["kind"] == "train"][-1]
-    return {key: value for key, value in last.items() if key.startswith("loss/") and value}
+    return {key: value for key, value in run.trained()[-1].items() if key.startswith("loss/") and value}
 
 
 def try_fault(name: str, run: Run, whole: Run, count: int, at: int) -> str:
@@ -170,13 +171,12 @@ def try_fault(name: str, run: Run, whole: Run, count: int, at: int) -> str:
     inject(run)
     statuses = run.finish()
     seconds, reason = time.monotonic() - began, message(run, statuses)
-    how = "finished" if not any(statuses) and max(run.steps()) == max(whole.steps()) else f"ended {statuses}"
-    reached, kept = max(run.steps()), newest(run.folder)
-    if not how.startswith("finished"):
+    reached, kept, how = max(run.steps()), newest(run.folder), "finished"
+    if any(statuses) or reached < max(whole.steps()):
+        how = f"ended {statuses}, resumed from step {kept} of {reached}"
         run.start(count - 1 if name == "fewer" else count)
-        if any(statuses := run.finish()):
-            sys.exit(f"{run.log(0)}: cannot be resumed: {statuses}")
-        how += f", resumed from step {kept} of {reached}"
+        if any(again := run.finish()):
+            sys.exit(f"{run.log(0)}: cannot be resumed: {again}")
     if name == "fewer":
         ours, theirs = last_losses(run), last_losses(whole)
         most = max(abs(ours[key] / value - 1) for key, value in theirs.items())

@@ -45,7 +45,7 @@ class BandsDiscriminator(nn.Module):
         x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
         edges = [int(edge * x.shape[2]) for edge in EDGES]
         bands = [x[:, :, low:high] for low, high in itertools.pairwise(edges)]
-        if together.is_together(self):
+        if together.is_possible(self):
             maps = self._together(bands)
         else:
             maps = [self._band(i, band) for i, band in enumerate(bands)]

@@ -10,11 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
-from codax.discriminators import bands, hifigan, msstft, stft, waveform
+from codax.discriminators import bands, hifigan, msstft, stft, together, waveform
 from codax.discriminators.base import Member, Output
-from codax.discriminators.together import is_together
 from codax.errors import CodaxError
-from codax.runtime.platforms import platform
 
 Members = Callable[[DiscriminatorConfig, Any], list[Member]]
 
@@ -42,13 +40,13 @@ def members_of(config: DiscriminatorConfig, dtype: Any = None) -> list[Member]:
 
 def groups_of(config: DiscriminatorConfig) -> list[tuple[str, ...]]:
     """Returns the names of all discriminators in the order of `members_of`; a tuple is computed together here."""
-    return [tuple(member.name for member in group) for group in _groups(members_of(config), platform() == "tpu")]
+    return [tuple(member.name for member in group) for group in _groups(members_of(config), together.is_wanted())]
 
 
-def _groups(members: Sequence[Member], is_together: bool) -> list[list[Member]]:
+def _groups(members: Sequence[Member], joins: bool) -> list[list[Member]]:
     groups: list[list[Member]] = []
     for member in members:
-        if is_together and member.together and groups and groups[-1][0].together is member.together:
+        if joins and member.together and groups and groups[-1][0].together is member.together:
             groups[-1].append(member)
         else:
             groups.append([member])
@@ -82,7 +80,7 @@ class Discriminators(nn.Module):
 
         members = [m for m in members_of(self.config, self.dtype) if not self.only or m.name in self.only]
         outputs: list[Output] = []
-        for group in _groups(members, is_together(self)):
+        for group in _groups(members, together.is_possible(self)):
             inputs, compute = [input_of(member) for member in group], group[0].together
             if compute is None or len(group) == 1:
                 outputs.append(group[0].net(inputs[0]))

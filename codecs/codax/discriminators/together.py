@@ -20,9 +20,14 @@ from codax.runtime.platforms import platform
 Layer = Mapping[str, jax.Array]
 
 
-def is_together(module: nn.Module) -> bool:
-    """Whether a module, whose parameters exist, computes networks together here."""
-    return platform() == "tpu" and not module.is_initializing()
+def is_wanted() -> bool:
+    """Whether networks of one form are computed together on this platform."""
+    return platform() == "tpu"
+
+
+def is_possible(module: nn.Module) -> bool:
+    """Whether a module computes networks together: it is wanted, and their parameters exist."""
+    return is_wanted() and not module.is_initializing()
 
 
 def convolution(

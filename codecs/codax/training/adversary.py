@@ -203,8 +203,8 @@ def _own_losses(
     config: Config, names: tuple[str, ...], outputs: tuple[adversarial.Outputs, adversarial.Outputs]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The sum of the discriminators' losses on (real, fake) outputs, and each one."""
-    form, add = config.loss.adversarial_form, config.loss.sum_discriminators
-    each = [adversarial.discriminator([real], [fake], form, add) for real, fake in zip(*outputs, strict=True)]
+    form = config.loss.adversarial_form
+    each = [adversarial.discriminator([real], [fake], form) for real, fake in zip(*outputs, strict=True)]
     return jnp.sum(jnp.stack(each)), dict(zip(names, each, strict=True))
 
 
