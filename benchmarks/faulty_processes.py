@@ -175,8 +175,8 @@ def try_fault(name: str, run: Run, whole: Run, count: int, at: int) -> str:
     if any(statuses) or reached < max(whole.steps()):
         how = f"ended {statuses}, resumed from step {kept} of {reached}"
         run.start(count - 1 if name == "fewer" else count)
-        if any(again := run.finish()):
-            sys.exit(f"{run.log(0)}: cannot be resumed: {again}")
+        if any(resumed := run.finish()):
+            sys.exit(f"{run.log(0)}: cannot be resumed: {resumed}")
     if name == "fewer":
         ours, theirs = last_losses(run), last_losses(whole)
         most = max(abs(ours[key] / value - 1) for key, value in theirs.items())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -160,6 +163,26 @@ def test_a_full_disk_keeps_the_checkpoint_before_it(tmp_path: Path) -> None:
             assert checkpoints.latest() == 1
             checkpoints.restore(1, shapes(), numbers())
             checkpoints.save(2, STATE, numbers(), {})
+
+
+def test_files_that_are_written_after_a_failure_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        for number in range(12):
+            folder = tmp_path / "checkpoints" / "1.orbax-checkpoint-tmp" / "state"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / str(number)).touch()
+            time.sleep(0.02)
+
+    def fail() -> None:
+        writer.start()
+        raise OSError(errno.ENOSPC, "full")
+
+    writer = threading.Thread(target=write)
+    with Checkpoints(tmp_path, kept=2) as checkpoints, monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "wait", fail)
+        with pytest.raises(CheckpointError, match="No space left"):
+            checkpoints.wait()
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 @pytest.mark.usefixtures("collected")

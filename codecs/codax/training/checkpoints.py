@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,9 +196,20 @@ class Checkpoints:
     def _failed(self, error: BaseException) -> CheckpointError:
         self.saved_step = self._unsealed = None
         if jax.process_index() == 0:
-            for folder in self.folder.glob("*.orbax-checkpoint-tmp"):
-                shutil.rmtree(folder, ignore_errors=True)
+            self._remove_unfinished()
         return CheckpointError(f"{self.folder}: a checkpoint could not be written ({_reason(error)}); {self.kept()}")
+
+    def _remove_unfinished(self) -> None:
+        """Removes the files of a checkpoint that failed, which other threads of Orbax may still write for a moment."""
+        quiet = 0
+        for _ in range(30):
+            folders = list(self.folder.glob("*.orbax-checkpoint-tmp"))
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            quiet = 0 if folders else quiet + 1
+            if quiet == 3:
+                return
+            time.sleep(0.1)
 
     def __enter__(self) -> Checkpoints:
         return self
