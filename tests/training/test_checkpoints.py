@@ -182,6 +182,7 @@ def test_files_that_are_written_after_a_failure_are_removed(tmp_path: Path, monk
         patch.setattr(checkpoints._manager, "wait", fail)
         with pytest.raises(CheckpointError, match="No space left"):
             checkpoints.wait()
+    writer.join()
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
