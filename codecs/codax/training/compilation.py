@@ -49,8 +49,8 @@ def compile_programs(programs: Sequence[Program]) -> Iterator[Compiled]:
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         with _cache_hits() as hits:
-            lowered = [(program.name, program.function.lower(*program.arguments)) for program in reversed(programs)]
-            futures = [pool.submit(_compile, name, each, hits) for name, each in lowered]
+            # Threads compile the first programs while this one traces the others.
+            futures = [pool.submit(_compile, p.name, p.function.lower(*p.arguments), hits) for p in reversed(programs)]
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                 yield Compiled(*future.result(), left=len(futures) - done)
     finally:
