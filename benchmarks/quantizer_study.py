@@ -38,7 +38,7 @@ FACTORISED = {
 }
 VARIANTS: dict[str, tuple[str, dict]] = {
     "average": ("moving averages", {}),
-    "no_revival": ("moving averages, no revival", {"quantizer.dead_threshold": 0.0}),
+    "not_replaced": ("moving averages, no replacement", {"quantizer.dead_threshold": 0.0}),
     "normalised": ("moving averages, by angle", {"quantizer.normalise": True}),
     "rotation": ("moving averages, rotation", {"quantizer.gradient": "rotation"}),
     "fsq": ("FSQ", {"quantizer.kind": "fsq"}),

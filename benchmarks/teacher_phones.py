@@ -1,6 +1,6 @@
 """Phonetic information in a teacher's features: accuracy of a linear phone classifier on unseen recordings.
 
-    pip install 'codax[content,teachers]' && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
+    pip install -e '.[content,teachers]' && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     python benchmarks/teacher_phones.py
 
 English prompts of the starter corpus, aligned with PocketSphinx; logistic regression on single frames. The packaged

@@ -11,7 +11,7 @@ discriminators, least squares, losses and their weights.
 
 Smaller:
   16 kHz, 50 frames/s         strides 2, 4, 5, 8; 0.5 kbps for each of 12 codebooks
-  C = 16 (decoder 24), D = 128  a quarter of the code's channels
+  C = 16 (decoder 24), D = 128  a quarter of the code's channels, an eighth of its latent
   discriminators              windows 1024 and 512 with 8 channels, periods 2, 3 and 5 with 64 channels at most
   batches of 8 x 0.5 s        Muon for the generator: it learns more in the same number of steps
   discriminators start at step 1,000

@@ -11,7 +11,7 @@ steps update, one rate per batch.
 
 Smaller:
   16 kHz, 100 frames/s        strides 2, 4, 5, 4; 1 kbps for each codebook
-  C = 16                      a quarter of the paper's channels in every layer but the latent; one layer of LSTM
+  C = 16                      half of the paper's channels in every layer but the latent; one layer of LSTM
   discriminators              windows 1024, 512 and 256 with 16 channels and kernels of 3 x 5
   batches of 8 x 1 s          Muon for the generator: it learns more in the same number of steps
   codebooks start at step 500 the network first learns the waveform; discriminators start at step 1,000

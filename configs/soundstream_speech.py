@@ -5,7 +5,7 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; with 1,000 steps per s
 
     codax data build librispeech.jsonl --out data/librispeech --sample-rate 16000
     codax data build speechocean.jsonl --out data/speechocean --sample-rate 16000
-    python train.py --config=configs/soundstream_speech.py --workdir=runs/soundstream-speech \\
+    python train.py --config=configs/soundstream_speech.py --workdir=runs/soundstream-speech \
         --config.data.mixture.sources='("starter=starter","librispeech=data/librispeech","speechocean=data/speechocean")'
 
 The two lists of utterances are in the folder of the model's card (codecs/codax/codec/models/soundstream-speech). The

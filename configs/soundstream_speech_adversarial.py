@@ -4,12 +4,12 @@ After: Zeghidour et al., "SoundStream", arXiv 2107.03312; the self-supervised lo
 
     pip install onnx && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     DATA='("starter=data/telephone.jsonl","librispeech=data/librispeech","speechocean=data/speechocean","further=data/further")'
-    python train.py --config=configs/soundstream_speech_adversarial.py:first --workdir=runs/adversarial-1 \\
+    python train.py --config=configs/soundstream_speech_adversarial.py:first --workdir=runs/adversarial-1 \
         --config.data.mixture.sources="$DATA"
-    python train.py --config=configs/soundstream_speech_adversarial.py:second --workdir=runs/adversarial-2 \\
+    python train.py --config=configs/soundstream_speech_adversarial.py:second --workdir=runs/adversarial-2 \
         --config.data.mixture.sources="$DATA"
     python tools/average_models.py runs/adversarial-1/export runs/adversarial-2/export --out runs/adversarial-12
-    python train.py --config=configs/soundstream_speech_adversarial.py:third --workdir=runs/adversarial-3 \\
+    python train.py --config=configs/soundstream_speech_adversarial.py:third --workdir=runs/adversarial-3 \
         --config.data.mixture.sources="$DATA"
     python tools/average_models.py runs/adversarial-12 runs/adversarial-3/export --out runs/adversarial
 

@@ -4,7 +4,7 @@ Paper: Zhang et al., "SpeechTokenizer", arXiv 2308.16692, and its public code's 
 
     pip install onnxruntime && pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0
     codax data build /data/speech --out data/speech --sample-rate 16000 --teacher wakehubert
-    python train.py --config=configs/speechtokenizer_small.py --workdir=runs/speechtokenizer-small \\
+    python train.py --config=configs/speechtokenizer_small.py --workdir=runs/speechtokenizer-small \
         --config.data.source=data/speech
 
 Not trained to the end.
@@ -13,9 +13,8 @@ As in speechtokenizer_16khz: network, multi-period, multi-scale and multi-scale 
 losses and their weights, distillation, no quantizer dropout.
 
 Smaller:
-  C = 16, D = 128             a quarter of the channels of the code's network; one layer of LSTM
-  discriminators              periods 2, 3 and 5, two scales and two windows, with 64 (16) channels at most; each step
-                              draws three of them
+  C = 16, D = 128             a quarter of the code's channels, an eighth of its latent; one layer of LSTM
+  discriminators              periods 2, 3 and 5, two scales and two windows, with 64 (16) channels at most
   teacher                     a packaged student of HuBERT with 0.6 million parameters; 128 channels
   batches of 8 x 1 s          Muon for the generator: it learns more in the same number of steps
   codebooks start at step 500 the network first learns the waveform; discriminators start at step 1,000

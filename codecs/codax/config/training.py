@@ -58,8 +58,8 @@ class TrainConfig(Section):
     eval_batches: int = 8  # batches of an evaluation
     sample_files: int = 4  # validation recordings in `samples/`
     compute_dtype: str = "float32"  # or "bfloat16"
-    # Model that the run starts from, as `codax.load` takes it; its network and codebooks replace the recipe's, and all
-    # phases are active. "" = random initialisation.
+    # Model that the run starts from, as `codax.load` takes it; its network and codebooks replace the recipe's.
+    # Quantization and the spectral loss are active from the first step. "" = random initialisation.
     start_from: str = ""
     freeze: tuple[str, ...] = ()  # parts of the `start_from` model that are not trained: encoder, quantizer, decoder
     # Take the recipe's decoder instead of that of the `start_from` model; arrays of the same name and shape are copied.

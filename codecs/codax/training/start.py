@@ -42,7 +42,9 @@ def resume(checkpoints: Checkpoints, step: int, shapes: TrainState, data: Any) -
 
 
 def adopt(config: Config, workdir: Path | None) -> Config:
-    """Returns the config with network and quantizer of the model that `train.start_from` names, with all phases active.
+    """Returns the config with network and quantizer of the model that `train.start_from` names.
+
+    Quantization and the spectral loss are active from the first step.
 
     Args:
       workdir: the run to resume, whose config.json has them, so that it does not need the model; None = a new run.
