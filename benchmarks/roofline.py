@@ -14,7 +14,6 @@ options.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from codax.config.recipe_files import load_recipe
 from codax.nets import conv
+from codax.planning.loops import product_flops
 from codax.training import state as st
 from codax.training.step import Phase, make_step
 
@@ -70,25 +70,6 @@ def ceilings(dtypes: list[str], side: int, copied: int) -> tuple[dict[str, float
     return rates, 2 * y.nbytes / seconds_of(lambda: copy(y), 10)
 
 
-def operations(jaxpr: jax.extend.core.Jaxpr) -> float:
-    """FLOPs of the matrix products and convolutions in a traced function, including iterations of loops."""
-    total = 0.0
-    for equation in jaxpr.eqns:
-        name, made = equation.primitive.name, math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
-        if name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            total += 2 * made * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        elif name == "conv_general_dilated":
-            kernel, spec = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec
-            total += 2 * made * math.prod(kernel) / kernel[spec[0]]
-        times = equation.params.get("length", 1) if name == "scan" else 1
-        for parameter in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns"):
-                total += times * operations(inner)
-    return total
-
-
 def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[str, float]:
     """Time, FLOPs and bytes of a step."""
     config = load_recipe(arguments.recipe)
@@ -119,7 +100,10 @@ def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[
             jax.block_until_ready([run() for _ in range(3)])
     analysis = compiled.memory_analysis()
     memory = analysis.temp_size_in_bytes if analysis else 0
-    flops, accessed = operations(traced.jaxpr.jaxpr), (compiled.cost_analysis() or {}).get("bytes accessed", 0.0)
+    flops, accessed = (
+        product_flops(traced.jaxpr, loops=True),
+        (compiled.cost_analysis() or {}).get("bytes accessed", 0.0),
+    )
     return {"seconds": took, "flops": flops, "bytes": accessed, "compiling": compiling, "memory": memory}
 
 

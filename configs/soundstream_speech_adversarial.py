@@ -29,6 +29,9 @@ Differences from soundstream_speech:
   optimizer.learning_rate   with twice this rate the scores of the start are not reached again for hundreds of steps
   msstft_power              in `second` and `third`, compressed magnitudes, with which discriminators process pauses
   self_supervised_noise     without it, most of the gradient lies in pauses
+
+The shipped model's discriminators had a learning rate that fell more slowly: the schedule of a drawn discriminator then
+covered all steps, and now covers its own updates.
 """
 
 from pathlib import Path

@@ -54,6 +54,11 @@ def test_beam_and_features(run_here, tars) -> None:
     ("arguments", "reason"),
     [
         (("--", "--direct_num_workers=2"), "options after -- are Beam's"),
+        (("--runner", "FlinkRunner"), "--runner has no effect without --engine beam"),
+        (("--pool", "2"), "--pool has no effect without --teacher"),
+        (("--part", "1/2"), "--part has no effect without --teacher"),
+        (("--teacher", "wakehubert", "--pool", "3"), "teacher.pool = 3: must be 1 or even"),
+        (("--teacher", "wakehubert", "--delay-seconds", "0.1"), "teacher.delay_seconds = 0.1 does nothing without"),
         (("--engine", "beam", "--", "--no_such_option=2"), "no such option: --no_such_option"),
         (("--engine", "beam", "--runner", "Fast"), "Fast: Unexpected pipeline runner"),
     ],

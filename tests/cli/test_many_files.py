@@ -93,6 +93,7 @@ def test_a_missing_model_is_one_error(run_here, folder, monkeypatch):
         (["-", "in/0.wav", "out"], "-: stdin and stdout are single files"),
         (["in/0.wav", "copy/0.wav", "out"], "copy/0.wav and in/0.wav: both would be written to out/0.codax"),
         (["empty", "out", "--recursive"], "empty: no such files below this folder"),
+        (["in", "empty", "out", "--recursive"], "empty: no such files below this folder"),
         (["in", "out", "--recursive", "--suffix", ".mp3"], "--suffix: .mp3 is not one of .codax, .ecdc"),
     ],
 )

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from codax.config import DiscriminatorConfig
-from codax.discriminators.bands import BandsDiscriminator, normalized
+from codax.discriminators.bands import BandsDiscriminator
 from codax.discriminators.ensemble import Discriminators
+from codax.discriminators.layers import normalized
 
 
 def test_every_band_has_convolutions_of_its_own() -> None:

@@ -58,3 +58,18 @@ def test_nothing_to_measure() -> None:
         bitrates.measure([], [], "starter", seconds=1.0)
     with pytest.raises(CodaxError, match=r"absent\.py"):
         bitrates.measure([], ["absent.py"], "starter", seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "idle"),
+    [
+        (["--report=bitrates", "--kbps=6"], "kbps"),
+        (["--report=bitrates", "--snr=5"], "snr"),
+        (["--seconds=3"], "seconds"),
+    ],
+)
+def test_flags_of_the_other_report(flags, idle) -> None:
+    run = [sys.executable, str(ROOT / "eval.py"), *flags]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"--{idle} has no effect with --report=" in done.stderr

@@ -6,9 +6,10 @@ import librosa
 import numpy as np
 import pytest
 from codax.config import LossConfig
+from codax.config.losses import SPECTRAL_FORMS
 from codax.dsp.mel import mel_matrix
 from codax.dsp.stft import frame, hann, stft
-from codax.losses.spectral import mel_distance, multiscale_mel, waveform_l1
+from codax.losses.spectral import drawn_multiscale_mel, mel_distance, multiscale_mel, waveform_l1
 from signals import noise
 
 
@@ -107,3 +108,15 @@ def test_speechtokenizers_loss_by_hand():
     )
     actual = multiscale_mel(a[..., None], b[..., None], config, sample_rate=16000)
     np.testing.assert_allclose(actual, total, rtol=1e-4)
+
+
+@pytest.mark.parametrize("form", SPECTRAL_FORMS)
+@pytest.mark.parametrize("is_normalized", [False, True])
+def test_random_windows_have_the_expectation_of_all(form, is_normalized):
+    config = LossConfig(spectral_form=form, windows=(64, 256, 512), mels=8, normalize_windows=is_normalized)
+    a, b = 0.1 * jax.random.normal(jax.random.key(0), (2, 2, 2_000, 1))
+    whole = multiscale_mel(a, b, config, sample_rate=16_000)
+    config.random_windows = 3
+    drawn = drawn_multiscale_mel(a, b, config, jax.random.key(1), sample_rate=16_000)
+    is_mean_of_sums = is_normalized and form in ("speechtokenizer", "dac")
+    np.testing.assert_allclose(drawn, whole / 3 if is_mean_of_sums else whole, rtol=1e-5)

@@ -150,7 +150,7 @@ def test_the_heaviest_phase_has_all_that_is_ever_on() -> None:
     assert heaviest_phase(config) == Phase(quantize=True, spectral=True, adversarial=False)
 
 
-@pytest.mark.parametrize("name", ["v5e", "v5e:", "v5e:four", "v9:2x2", "cpu:0", "cpu:9", "cpu"])
+@pytest.mark.parametrize("name", ["v5e", "v5e:", "v5e:four", "v9:2x2", "cpu:0", "cpu:9", "cpu:²", "cpu"])
 def test_unknown_topologies_are_refused(name: str) -> None:
     with pytest.raises(CodaxError, match=rf"--topology {name}: must be v4, v5e, v5p, v6e with a shape"):
         open_target(name)

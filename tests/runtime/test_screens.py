@@ -9,7 +9,7 @@ from codax.cli.options import with_common_options
 from codax.runtime import tables
 from codax.runtime.bars import fitted
 from codax.runtime.tables import blocks
-from codax.training.logs import Terminal
+from codax.training.terminal import Terminal
 from screens import run_on_terminal, screen
 
 WIDTHS = (80, 100, 160)
@@ -20,7 +20,7 @@ LINE = {
 }  # fmt: skip
 TRAINING = f"""
 import time
-from codax.training.logs import Terminal
+from codax.training.terminal import Terminal
 with Terminal(20_000) as terminal:
     terminal.say("a line above the bar")
     for step in range(1, 41):

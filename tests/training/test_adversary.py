@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from codax.config import Config, ConfigError
+from codax.losses.terms import TERMS, Term
 from codax.runtime.platforms import tracing_for
 from codax.training import adversary
 from codax.training.networks import Networks
@@ -56,9 +57,12 @@ def test_one_forward_pass_gives_the_gradients_of_two(
 
 @pytest.mark.parametrize(("shared", "add", "accumulate"), [(False, False, 1), (True, True, 2)])
 def test_a_group_trains_as_its_discriminators_alone(
-    signals: adversary.Signals, shared: bool, add: bool, accumulate: int
+    signals: adversary.Signals, shared: bool, add: bool, accumulate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = Term("own", lambda config, fake: jnp.mean(fake[0][0] ** 2) if len(fake) == 1 else jnp.nan, ("fake",))
+    monkeypatch.setitem(TERMS, "own", own)  # a term processes one discriminator, also of a group
     config = two_discriminators(
+        loss__extra={"own": 1.0},
         discriminator__periods=(2, 3),
         discriminator__hifigan_max_channels=4,
         discriminator__shared_forward=shared,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from codax.config import DiscriminatorConfig
 from codax.training.alarms import LOGS, CollapseAlarm, DiscriminatorAlarm
-from codax.training.logs import Terminal
 from codax.training.reporting import Log
+from codax.training.terminal import Terminal
 from tiny_run import tiny_config
 
 

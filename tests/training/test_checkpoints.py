@@ -22,10 +22,11 @@ from codax.config.recipe_files import load_recipe
 from codax.errors import CodaxError
 from codax.losses.balancer import BalancerState
 from codax.runtime.program import quiet_checkpoints
-from codax.training.checkpoints import CheckpointError, Checkpoints, alone_in, check_same_config, write_config
+from codax.training.checkpoints import CheckpointError, Checkpoints
 from codax.training.parallel import Parallel
 from codax.training.start import resume
 from codax.training.state import TrainState
+from codax.training.workdir import alone_in, check_same_config, write_config
 from full_disk import small_file_system
 from tiny_run import ROOT, tiny_config, train_here
 
@@ -234,6 +235,7 @@ def test_another_config_is_refused_and_its_field_named(tmp_path: Path) -> None:
     write_config(tmp_path, config)
     check_same_config(tmp_path, config)
     check_same_config(tmp_path, tiny_config(train__steps=99, train__log_every=7, train__checkpoint_every=11))
+    check_same_config(tmp_path, tiny_config(quantizer__alarm_coverage=0.5, discriminator__alarm_steps=7))
     with pytest.raises(ConfigError, match=r"model\.channels = 4, not 8"):
         check_same_config(tmp_path, tiny_config(model__channels=8))
     older = config.to_json().replace('"spectral_start_step": 0,', "")

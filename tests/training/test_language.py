@@ -1,6 +1,7 @@
 """Training a language model of a codec's codes: it learns, resumes to the bit, and its export codes files."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -67,6 +68,16 @@ def test_it_learns_resumes_and_codes(config, tmp_path):
     (message,) = coding.encode_blocks(model, [codes])
     (actual,) = coding.decode_blocks(model, [message], [20])
     np.testing.assert_array_equal(actual, codes)
+
+
+def test_a_run_resumes_with_the_same_codec_only(config, tmp_path):
+    train_here(config, tmp_path / "run", max_steps=1)
+    shutil.rmtree(tmp_path / "codec")
+    Codec.init_random(tiny_config(config.data.source), seed=4).save(tmp_path / "codec")
+    if config.lm.tokens:
+        return  # the data set names its codec
+    with pytest.raises(CodaxError, match="the checkpoints there have codes_of"):
+        train_here(config, tmp_path / "run")
 
 
 def test_tokens_of_another_codec(config, tmp_path):

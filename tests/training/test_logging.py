@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from codax.audio.spectrograms import spectrograms
-from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window, read_metrics
+from codax.training.logs import MetricsFile, TensorBoard, Window, read_metrics
+from codax.training.reporting import Clock
+from codax.training.terminal import Terminal
 from tensorboardX.proto.event_pb2 import Event
 
 
@@ -126,3 +129,13 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     file.close()
     line = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert line == {"step": 1, "kind": "validation", "snr/6kbps": None, "bits": [1.5, None]}
+
+
+def test_a_compiled_step_counts_neither_as_step_nor_as_time() -> None:
+    watch = Clock()
+    with watch.step(is_compiled=True):
+        time.sleep(0.05)
+    with watch.step(is_compiled=False):
+        time.sleep(0.05)
+    rate = watch.flush(1.0)["time/steps_per_second"]
+    assert rate == pytest.approx(20, rel=0.5) and rate < 20  # 40 if both counted

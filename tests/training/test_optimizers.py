@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from codax.config import OptimizerConfig
 from codax.training import optimizers
 from tiny_run import tiny_config
@@ -53,6 +54,18 @@ def test_discriminators_have_adam_whatever_the_generator_has():
         structures.append([jax.tree.structure(o.init(params)) for o in (generator, discriminator)])
     assert structures[0][1] == structures[1][1]
     assert structures[0][0] != structures[1][0]
+
+
+@pytest.mark.parametrize(("drawn", "probability", "updates"), [(0, 1.0, 90), (1, 1.0, 30), (2, 0.5, 30)])
+def test_the_schedule_of_a_discriminator_ends_with_the_run(drawn, probability, updates, monkeypatch):
+    config, lengths = tiny_config(), []
+    config.train.steps, config.discriminator.start_step, config.discriminator.every = 100, 10, 1
+    config.discriminator.stft, config.discriminator.wave_scales = False, 0
+    config.discriminator.msstft_windows = (64, 32, 16)
+    config.discriminator.drawn, config.discriminator.update_probability = drawn, probability
+    monkeypatch.setattr(optimizers, "make_optimizer", lambda config, rate, steps: lengths.append(steps))
+    optimizers.make_optimizers(config)
+    assert lengths == [100, updates]
 
 
 def test_muon_finds_a_minimum():

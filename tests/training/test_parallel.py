@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from codax.config import Config
 from codax.errors import CodaxError
-from codax.training.parallel import Parallel, initialize_distributed, named_processes
+from codax.training.parallel import Parallel
+from codax.training.processes import initialize_distributed, named_processes
 from codax.training.programs import in_pieces
 from codax.training.state import init_state
 from codax.training.step import phase_at

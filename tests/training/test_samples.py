@@ -83,3 +83,14 @@ def test_audio_that_is_not_finite_stops_nothing(tmp_path: Path, monkeypatch: pyt
     train_here(short_run(tmp_path), tmp_path / "run")
     sound, _ = audio.read(tmp_path / "run" / "samples" / "step_00000005" / "00_16kbps.wav")
     assert tuple(sound[:2, 0]) == (0.0, 1 - 2**-15)
+
+
+def test_folders_of_others_stay(tmp_path: Path) -> None:
+    config = tiny_config(str(write_corpus(tmp_path / "voices")))
+    config.train.checkpoints_kept = 1
+    names = ["step_notes", "step_0_notes", "step_00000150", "step_00000250", "step_00000256"]
+    for name in names:
+        (tmp_path / "samples" / name).mkdir(parents=True)
+    samples.Samples(config, tmp_path, lambda *_: {})._remove_old()
+    left = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert left == ["step_00000250", "step_00000256", "step_0_notes", "step_notes"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from codax.config import Config
-from codax.training import loop, parallel, stopping
+from codax.training import loop, parallel, processes, stopping
 from codax.training.programs import Programs
 from codax.training.state import TrainState, init_state
 from codax.training.step import make_codebook_init, make_step, phase_at
@@ -162,7 +162,7 @@ def plain_steps(config: Config, initial: TrainState | None = None) -> dict[str, 
 
 def steps(out: str, kind: str) -> None:
     """Runs the steps of `step_config` as one of several processes, and saves the results."""
-    parallel.initialize_distributed()
+    processes.initialize_distributed()
     mapped = parallel.Parallel(kind)
     assert mapped.devices == 8 and mapped.local_batch(EXAMPLES) == EXAMPLES // jax.process_count() == EXAMPLES // 2
     results = mapped_steps(step_config(), mapped)

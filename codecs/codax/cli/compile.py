@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from codax.errors import CodaxError
+from codax.runtime import messages
 
 
 def compile_command(
@@ -29,11 +31,11 @@ def compile_command(
     from codax.planning.abstract_step import abstract_step
     from codax.runtime.compilation import unusable
     from codax.training.compilation import compile_programs
-    from codax.training.logs import Terminal
     from codax.training.parallel import Parallel
     from codax.training.reporting import show_compilation
     from codax.training.start import adopt
     from codax.training.step import all_phases
+    from codax.training.terminal import Terminal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would wait for the programs that are being compiled
     cache = jax.config.jax_compilation_cache_dir
@@ -43,11 +45,18 @@ def compile_command(
         recipe = adopt(recipe, None)
     mapped, began = Parallel(), time.monotonic()
     per_device = mapped.local_batch(recipe.train.batch_size, recipe.memory.accumulate) // jax.local_device_count()
-    with Terminal(1) as terminal:
-        terminal.say(f"{recipe.name} on {mapped.describe()}")
-        planned = abstract_step(recipe, mapped, per_device, all_phases(recipe))
-        for note in planned.notes:
-            terminal.say(f"Note: {note}.")
-        how = show_compilation(compile_programs(planned.programs), terminal)
+    messages.report(f"{recipe.name} on {mapped.describe()}")
+    planned = abstract_step(recipe, mapped, per_device, all_phases(recipe))
+    for note in planned.notes:
+        messages.report(f"Note: {note}.")
+    with Terminal(len(planned.programs), name="compile") as terminal:
+        how = show_compilation(_advancing(compile_programs(planned.programs), terminal), terminal)
         terminal.say(f"compiled in {time.monotonic() - began:.1f} s{how}")
     print(f"Cache: {cache or 'none, JAX keeps no programs'}")
+
+
+def _advancing(programs: Iterable[Any], terminal: Any) -> Iterator[Any]:
+    """Yields compiled programs, and moves the terminal's bar."""
+    for done, program in enumerate(programs, 1):
+        terminal.advance(done)
+        yield program

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from codax.config import DataConfig, TeacherConfig
+from codax.cli.options import reject_idle
+from codax.config import Config, DataConfig, TeacherConfig
 from codax.errors import CodaxError
 from codax.storage.files import claim_output
 
@@ -69,13 +70,19 @@ def build(
 
     if spec.startswith("-") or (context.args and engine is not Engine.beam):
         raise CodaxError("codax data build: options after -- are Beam's: they need a SOURCE and --engine beam")
+    if out is None:
+        reject_idle(context, "--out", "max_seconds", "shard_mb", "engine", "runner")
+    if engine is not Engine.beam:
+        reject_idle(context, "--engine beam", "runner")
+    if not teacher:
+        reject_idle(context, "--teacher", "layer", "pool", "delay_seconds", "part")
+    features = TeacherConfig(teacher or TeacherConfig.source, layer, delay_seconds=delay_seconds, pool=pool)
+    Config(teacher=features).validate().refuse_idle()
     workers = None
     if engine is Engine.beam:
         from codax.data.shards import apache_beam
 
         workers = apache_beam.engine(runner, context.args)
-    if part and not teacher:
-        raise CodaxError("codax data build: --part selects features: it needs --teacher")
     if out is None:
         if spec != "starter" or teacher:
             raise CodaxError("codax data build: give a folder for the shards with --out")
@@ -106,8 +113,7 @@ def build(
     if teacher and out is not None:
         from codax.teachers.stored_features import build_features
 
-        config = TeacherConfig(teacher, layer, delay_seconds=delay_seconds, pool=pool)
-        path = build_features(out, config, part or "1/1", workers)
+        path = build_features(out, features, part or "1/1", workers)
     typer.echo(str(path))
 
 

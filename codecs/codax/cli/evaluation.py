@@ -12,11 +12,17 @@ from codax.evaluation.codecs import split_name
 from codax.runtime.messages import clock
 from codax.storage.files import claim_output
 
+_OF_BITRATES = {"model", "recipes", "data", "seconds", "split", "out", "overwrite"}
+_OF_BITRATES_ALONE = {"recipes", "seconds"}
 _OF_PROTOCOLS = ("metrics", "asr", "split", "channels")  # their flags have defaults that a protocol replaces
 
 
 def run(flags: Any) -> None:
     """Evaluates according to the flags of eval.py and prints the results. Raises CodaxError for invalid input."""
+    module = "codax.cli.evaluate"
+    stated = {flag.name for flag in flags.flags_by_module_dict()[module] if flag.present} - {"report"}
+    if idle := stated - _OF_BITRATES if flags.report == "bitrates" else stated & _OF_BITRATES_ALONE:
+        raise CodaxError(f"--{min(idle)} has no effect with --report={flags.report}")
     if flags.report == "bitrates":
         from codax.evaluation import bitrates
 
@@ -35,7 +41,7 @@ def run(flags: Any) -> None:
         *(split_name(spec)[1] for spec in [*flags.model, *flags.decoded]),
         overwrite=flags.overwrite,
     )
-    stated = {name: flags[name].value if flags[name].present else None for name in _OF_PROTOCOLS}
+    of_protocol = {name: flags[name].value if flags[name].present else None for name in _OF_PROTOCOLS}
     evaluate(
         flags.model or None,
         flags.data,
@@ -53,7 +59,7 @@ def run(flags: Any) -> None:
         snr=[_number("snr", text) for text in flags.snr],
         noise=flags.noise,
         processes=flags.processes,
-        **stated,
+        **of_protocol,
     )
 
 

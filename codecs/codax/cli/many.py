@@ -112,14 +112,15 @@ def tasks_of(coding: Coding, sources: Sequence[str], out: str, *, recursive: boo
     tasks: dict[str, Task] = {}
     for source in sources:
         root = Path(source)
-        for path in coding.below(root) if source in folders else [root]:
+        files = list(coding.below(root)) if source in folders else [root]
+        if not files:
+            raise CodaxError(f"{source}: no such files below this folder")
+        for path in files:
             name = path.relative_to(root) if source in folders else Path(path.name)
             target = str((Path(out) / name).with_suffix(coding.suffix))
             if target in tasks:
                 raise CodaxError(f"{path} and {tasks[target].source}: both would be written to {target}")
             tasks[target] = Task(str(path), target)
-        if source in folders and not tasks:
-            raise CodaxError(f"{source}: no such files below this folder")
     return list(tasks.values()), Path(out)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from codax.errors import CodaxError
 from codax.runtime import messages
 
 MODEL = (
@@ -18,6 +19,18 @@ Kbps = Annotated[
     float | None,
     typer.Option(help="Kilobits per second and stream (channel, for a mono model). Default: the model's highest."),
 ]
+
+
+def reject_idle(context: typer.Context, needs: str, *names: str) -> None:
+    """Rejects options that were given on the command line and have no effect without `needs`.
+
+    Raises:
+      CodaxError: names the first of them.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise CodaxError(f"{context.command_path}: --{name.replace('_', '-')} has no effect without {needs}")
 
 
 def _quiet(value: bool) -> None:

@@ -40,12 +40,12 @@ def train(argv: list[str]) -> None:
     if not _WORKDIR.value:
         raise CodaxError("--workdir is missing: give a folder for the run")
     # JAX is imported once the command line is known to be right.
-    from codax.training import loop, parallel
+    from codax.training import loop, processes
 
     where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
     if _DISTRIBUTED.value or where != (None, None, None):
-        parallel.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
-    with parallel.named_processes():
+        processes.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
+    with processes.named_processes():
         loop.train(config, _WORKDIR.value, parallel=_PARALLEL.value)
 
 

@@ -9,6 +9,7 @@ from codax.config.section import Section, option
 
 SPECTRAL_FORMS = ("soundstream", "encodec", "audiocraft", "speechtokenizer", "dac")
 ADVERSARIAL_FORMS = ("hinge", "linear", "least_squares")
+WEIGHTS = ("waveform", "spectral", "adversarial", "feature", "commitment", "codebook", "distillation")
 
 
 def _form(*forms: str) -> tuple[Callable[["LossConfig"], bool], str]:
@@ -64,6 +65,8 @@ class LossConfig(Section):
 
     def checks(self) -> list[Check]:
         return [
+            *at_least(self, 0, *WEIGHTS, "self_supervised", "self_supervised_noise"),
+            Check(all(weight >= 0 for weight in self.extra.values()), "extra", "weights of 0 or more"),
             Check(len(self.windows) > 0, "windows", "one or more windows"),
             Check(0 <= self.random_windows <= len(self.windows), "random_windows", "at most the number of windows"),
             Check(
@@ -73,7 +76,6 @@ class LossConfig(Section):
             ),
             one_of(self, "distillation_form", "d_axis", "t_axis", "cosine"),
             one_of(self, "self_supervised_form", "l1", "l2", "cosine"),
-            *at_least(self, 0, "self_supervised_noise"),
             one_of(self, "spectral_form", *SPECTRAL_FORMS),
             none_or_as_many(self, "window_mels", "loss.windows", self.windows),
             none_or_as_many(self, "window_weights", "loss.windows", self.windows),

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from codax.config.checks import Check, at_least, below_one, one_of
+from codax.config.checks import Check, at_least, below_one, one_of, share
 from codax.config.section import Section, option
 
 PARTS = ("encoder", "quantizer", "decoder")
@@ -22,7 +22,7 @@ class OptimizerConfig(Section):
     beta2: float = 0.9  # decay of Adam's second moment
     weight_decay: float = 0.0  # as in AdamW; 0 = none
     decay_transformers_only: bool = False  # apply weight decay to the generator's Transformers only
-    warmup_steps: int = 0  # in which the learning rate rises linearly from 0
+    warmup_steps: int = 0  # in which the learning rate rises linearly to its value
     # After the warm-up: "constant", "cosine" (to `final_fraction` of the rate) or "exponential" (times `gamma` a step).
     schedule: str = "constant"
     # Learning rate at the end, as a fraction.
@@ -34,7 +34,13 @@ class OptimizerConfig(Section):
 
     def checks(self) -> list[Check]:
         return [
-            Check(self.learning_rate > 0, "learning_rate", "positive"),
+            *(
+                Check(getattr(self, name) > 0, name, "positive")
+                for name in ("learning_rate", "discriminator_learning_rate")
+            ),
+            *below_one(self, "beta1", "beta2"),
+            *at_least(self, 0, "weight_decay", "warmup_steps", "clip_norm", "discriminator_clip_norm"),
+            *share(self, "final_fraction"),
             one_of(self, "kind", "adam", "muon"),
             one_of(self, "schedule", "constant", "cosine", "exponential"),
             Check(0 < self.gamma <= 1, "gamma", "above 0 and up to 1"),
@@ -72,7 +78,7 @@ class TrainConfig(Section):
 
     def checks(self) -> list[Check]:
         return [
-            *at_least(self, 1, "steps", "batch_size", "checkpoint_every", "eval_every", "log_every"),
+            *at_least(self, 1, "steps", "batch_size", "checkpoint_every", "eval_every", "log_every", "max_bad_steps"),
             *at_least(self, 0, "checkpoints_best"),
             one_of(self, "compute_dtype", "float32", "bfloat16"),
             one_of(self, "programs", "auto", "one", "pieces"),

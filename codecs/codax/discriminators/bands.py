@@ -11,14 +11,13 @@ import jax.numpy as jnp
 from codax.config import DiscriminatorConfig
 from codax.discriminators import together
 from codax.discriminators.base import Member
-from codax.discriminators.msstft import Conv2d
+from codax.discriminators.layers import Conv2d, parts_as_channels
 from codax.dsp.stft import stft
 
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the bands, as shares of the bins
 # Kernel and stride of a band's convolutions, time and frequency.
 LAYERS = (((3, 9), (1, 1)), ((3, 9), (1, 2)), ((3, 9), (1, 2)), ((3, 9), (1, 2)), ((3, 3), (1, 1)))
 SLOPE = 0.1  # of the leaky ReLU
-PEAK = 0.8
 
 
 class BandsDiscriminator(nn.Module):
@@ -34,15 +33,14 @@ class BandsDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        batch, time, audio_channels = audio.shape
+        _, time, audio_channels = audio.shape
         hop = self.window // 4
         pad = (self.window - hop) // 2
         flat = jnp.moveaxis(audio, -1, 1).reshape(-1, time)
         # Every hop has a frame, including an incomplete last one.
         flat = jnp.pad(flat, ((0, 0), (pad, pad + -time % hop)), mode="reflect")
         spectrum = stft(flat, self.window, hop, pad=False)
-        spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
-        x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
+        x = parts_as_channels(spectrum, audio_channels)
         edges = [int(edge * x.shape[2]) for edge in EDGES]
         bands = [x[:, :, low:high] for low, high in itertools.pairwise(edges)]
         if together.is_possible(self):
@@ -77,12 +75,6 @@ class BandsDiscriminator(nn.Module):
             for own, part, width in zip(maps, jnp.split(x, count, axis=3), sizes, strict=True):
                 own.append(part[:, :, :width])
         return maps
-
-
-def normalized(audio: jax.Array) -> jax.Array:
-    """Subtracts the mean of each signal in audio [batch, time, channels] and scales its peak to 0.8."""
-    centred = audio - jnp.mean(audio, axis=1, keepdims=True)
-    return PEAK * centred / (jnp.max(jnp.abs(centred), axis=1, keepdims=True) + 1e-9)
 
 
 def members(config: DiscriminatorConfig, dtype: jnp.dtype | None) -> list[Member]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
-from codax.discriminators import bands, hifigan, msstft, stft, together, waveform
+from codax.discriminators import bands, hifigan, layers, msstft, stft, together, waveform
 from codax.discriminators.base import Member, Output
 from codax.errors import CodaxError
 
@@ -68,7 +68,7 @@ class Discriminators(nn.Module):
     def __call__(self, audio: jax.Array) -> list[Output]:
         if self.config.split_channels:
             audio = jnp.moveaxis(audio, -1, 1).reshape(-1, audio.shape[1], 1)
-        audio = bands.normalized(audio) if self.config.normalize else audio
+        audio = layers.normalized(audio) if self.config.normalize else audio
         halved: dict[Any, list[jax.Array]] = {}
 
         def input_of(member: Member) -> jax.Array:

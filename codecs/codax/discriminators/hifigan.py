@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from codax.config import DiscriminatorConfig
 from codax.discriminators import together
 from codax.discriminators.base import Member, Output
-from codax.discriminators.msstft import Conv2d
+from codax.discriminators.layers import Conv2d
 from codax.nets.grouped import conv_grouped
 from codax.nets.weightnorm import kernel_parameter
 

@@ -13,33 +13,8 @@ import jax.numpy as jnp
 
 from codax.config import DiscriminatorConfig
 from codax.discriminators.base import Member
+from codax.discriminators.layers import Conv2d, parts_as_channels
 from codax.dsp.stft import stft, window_norm
-from codax.nets.conv2d import conv2d
-from codax.nets.weightnorm import kernel_parameter
-
-
-class Conv2d(nn.Module):
-    """Convolution of [batch, time, frequency, channels], padded by half the dilated kernel on both sides."""
-
-    features: int
-    kernel_size: tuple[int, int]
-    strides: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    weight_norm: bool = True
-    dtype: jnp.dtype | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (*self.kernel_size, x.shape[-1], self.features)
-        init = nn.initializers.lecun_normal()
-        kernel = kernel_parameter(self, init, shape, weight_norm=self.weight_norm, axis=3)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        halves = [(k - 1) * d // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
-        pads = [(half, half) for half in halves]
-        y = conv2d(x, kernel, strides=self.strides, pads=(pads[0], pads[1]), dilation=self.dilation)
-        return y + bias
-
 
 FLOOR = 1e-3  # magnitude below which `compressed` is linear
 
@@ -73,14 +48,13 @@ class MSSTFTDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, audio: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        batch, time, audio_channels = audio.shape
+        _, time, audio_channels = audio.shape
         flat = jnp.moveaxis(audio, -1, 1).reshape(-1, time)
         spectrum = stft(flat, self.window, self.window // 4, pad=False)
         if self.normalized:
             spectrum = spectrum / window_norm(self.window)
         spectrum = compressed(spectrum, self.power)
-        spectrum = spectrum.reshape(batch, audio_channels, *spectrum.shape[1:])
-        x = jnp.moveaxis(jnp.concatenate([spectrum.real, spectrum.imag], axis=1), 1, -1)
+        x = parts_as_channels(spectrum, audio_channels)
         features = []
         square = (self.kernel_size[0], self.kernel_size[0])
         x = Conv2d(self.channels, self.kernel_size, weight_norm=False, dtype=self.dtype, name="stem")(x)

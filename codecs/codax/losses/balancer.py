@@ -50,7 +50,6 @@ def balance(
     *,
     decay: float,
     axis: str | None = None,
-    total_norm: float = 1.0,
 ) -> tuple[jax.Array, BalancerState]:
     """Combines the gradients of several losses.
 
@@ -60,7 +59,6 @@ def balance(
       weights: one for each loss; only their ratios matter. Losses without a gradient in this step keep their average.
       decay: decay of the moving averages.
       axis: mapped axis of data parallelism; norms are averaged over it.
-      total_norm: the total norm R, which the weights divide into shares.
 
     Returns:
       The sum of the scaled gradients, and the new state. An item's norm does not depend on the size of the batch, so
@@ -78,6 +76,6 @@ def balance(
     for name, gradient in gradients.items():
         norm[name] = decay * norm[name] + norms[name]
         weight[name] = decay * weight[name] + 1
-        scale = total_norm * weights[name] / total / (norm[name] / weight[name] + EPSILON)
+        scale = weights[name] / total / (norm[name] / weight[name] + EPSILON)
         parts.append(gradient * scale)
     return sum(parts[1:], parts[0]), BalancerState(norm, weight)

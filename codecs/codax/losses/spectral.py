@@ -9,7 +9,6 @@ the scale of the sum over frames (a mean here).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -73,10 +72,10 @@ def encodec_distance(
 
 def audiocraft_distance(
     target: jax.Array, estimate: jax.Array, *, window: int, sample_rate: int, mels: int, min_hz: float, log_floor: float
-) -> tuple[jax.Array, float]:
-    """Computes one scale of audiocraft's loss, and the sum of its two weights.
+) -> jax.Array:
+    """Computes one scale of audiocraft's loss.
 
-    The loss is the mean absolute difference of mel powers plus sqrt(window - 1) times the mean squared difference of
+    It is the mean absolute difference of mel powers plus `audiocraft_weight` times the mean squared difference of
     their decimal logarithms. Edges are reflected, the mel scale is HTK's, and the STFT is divided by its window's norm.
     """
     bank = jnp.asarray(mel_matrix(sample_rate, window, mels, min_hz=min_hz, htk=True, keep_empty=True))
@@ -89,8 +88,12 @@ def audiocraft_distance(
     power = (spectrum.real**2 + spectrum.imag**2) @ bank
     a, b = jnp.split(power, 2, axis=0)
     squared = jnp.mean((jnp.log10(a + log_floor) - jnp.log10(b + log_floor)) ** 2)
-    alpha = math.sqrt(window - 1)
-    return jnp.mean(jnp.abs(a - b)) + alpha * squared, 1 + alpha
+    return jnp.mean(jnp.abs(a - b)) + audiocraft_weight(window) * squared
+
+
+def audiocraft_weight(window: int) -> float:
+    """Weight of the logarithms in `audiocraft_distance`."""
+    return math.sqrt(window - 1)
 
 
 def log_mel_l1(
@@ -137,64 +140,61 @@ def log_weight(config: LossConfig, window: int) -> float:
     return math.sqrt(window / 2) if config.log_weight == "sqrt_half_window" else 1.0
 
 
-def multiscale_mel(
-    target: jax.Array,
-    estimate: jax.Array,
-    config: LossConfig,
-    *,
-    sample_rate: int,
-    windows: Sequence[int] | None = None,
-) -> jax.Array:
+def multiscale_mel(target: jax.Array, estimate: jax.Array, config: LossConfig, *, sample_rate: int) -> jax.Array:
     """Computes the loss that `config.spectral_form` selects: SoundStream's or that of another codec.
 
     Args:
       target, estimate: [batch, time, channels] audio; each channel counts as an example.
-      windows: the scales to use; None = all of `config.windows`.
 
     Returns:
       Scalar. `config.normalize_windows` divides every scale by (1 + alpha_s) times the number of mel bins, and the sum
       by the number of windows.
     """
-    a = jnp.moveaxis(target.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
-    b = jnp.moveaxis(estimate.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1])
-    windows = tuple(config.windows if windows is None else windows)
-    total = jnp.zeros(())
-    shared = {"sample_rate": sample_rate, "mels": config.mels, "min_hz": config.mel_min_hz}
-    if config.spectral_form == "encodec":
-        return sum((encodec_distance(a, b, window=w, **shared) for w in windows), total) / len(windows)
+    values = [_scale(target, estimate, config, sample_rate, window) for window in config.windows]
+    return sum(values, jnp.zeros(())) / _divisor(config)
+
+
+def _scale(target: jax.Array, estimate: jax.Array, config: LossConfig, sample_rate: int, window: int) -> jax.Array:
+    """One scale of the loss."""
+    a, b = (jnp.moveaxis(x.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1]) for x in (target, estimate))
+    index, floor = config.windows.index(window), config.log_floor
+    mels = config.window_mels[index] if config.window_mels else config.mels
+    shared = {"window": window, "sample_rate": sample_rate, "mels": mels}
+    match config.spectral_form:
+        case "encodec":
+            return encodec_distance(a, b, min_hz=config.mel_min_hz, **shared)
+        case "audiocraft":
+            return audiocraft_distance(a, b, min_hz=config.mel_min_hz, log_floor=floor, **shared)
+        case "speechtokenizer":
+            value = speechtokenizer_distance(a, b, min_hz=config.mel_min_hz, log_floor=floor, **shared)
+            return value * config.window_weights[index] if config.window_weights else value
+        case "dac":
+            return dac_distance(a, b, min_hz=config.mel_min_hz, log_floor=floor, **shared)
+    alpha = log_weight(config, window)
+    value = mel_distance(a, b, log_weight=alpha, log_floor=floor, **shared)
+    return value / ((1 + alpha) * config.mels) if config.normalize_windows else value
+
+
+def _divisor(config: LossConfig) -> float:
+    """Divisor of the sum of all scales."""
     if config.spectral_form == "audiocraft":
-        scales = [audiocraft_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows]
-        return sum((value for value, _ in scales), total) / sum(weight for _, weight in scales)
-    if config.spectral_form == "speechtokenizer":
-        weights = dict(zip(config.windows, config.window_weights or (1.0,) * len(config.windows), strict=True))
-        distances = {w: speechtokenizer_distance(a, b, window=w, log_floor=config.log_floor, **shared) for w in windows}
-        return sum((weights[w] * value for w, value in distances.items()), total)
-    if config.spectral_form == "dac":
-        mels = dict(zip(config.windows, config.window_mels or (config.mels,) * len(config.windows), strict=True))
-        scales = [
-            dac_distance(a, b, window=w, log_floor=config.log_floor, **shared | {"mels": mels[w]}) for w in windows
-        ]
-        return sum(scales, total)
-    for window in windows:
-        alpha = log_weight(config, window)
-        value = mel_distance(
-            a, b, window=window, sample_rate=sample_rate, mels=config.mels, log_weight=alpha, log_floor=config.log_floor
-        )
-        total += value / ((1 + alpha) * config.mels) if config.normalize_windows else value
-    return total / len(windows) if config.normalize_windows else total
+        return sum(1 + audiocraft_weight(window) for window in config.windows)
+    is_mean = config.spectral_form == "encodec" or (config.spectral_form == "soundstream" and config.normalize_windows)
+    return len(config.windows) if is_mean else 1
 
 
 def drawn_multiscale_mel(
     target: jax.Array, estimate: jax.Array, config: LossConfig, key: jax.Array, *, sample_rate: int
 ) -> jax.Array:
-    """`multiscale_mel` on all windows, or on `config.random_windows` random ones, scaled to the same expectation."""
+    """`multiscale_mel` on all windows, or on `config.random_windows` random ones, scaled to the same expectation.
+
+    With `config.normalize_windows` it is the mean of the random windows, also for losses that are sums of windows.
+    """
     if not config.random_windows:
         return multiscale_mel(target, estimate, config, sample_rate=sample_rate)
     chosen = jax.random.permutation(key, len(config.windows))[: config.random_windows]
-
-    def scale(window: int):
-        return lambda a, b: multiscale_mel(a, b, config, sample_rate=sample_rate, windows=(window,))
-
-    branches = [scale(window) for window in config.windows]
+    branches = [lambda a, b, window=w: _scale(a, b, config, sample_rate, window) for w in config.windows]
     values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(config.random_windows)]
-    return jnp.mean(jnp.stack(values)) * (1 if config.normalize_windows else len(config.windows))
+    is_sum = config.spectral_form in ("speechtokenizer", "dac")
+    whole = 1 if config.normalize_windows and is_sum else len(config.windows) / _divisor(config)
+    return jnp.mean(jnp.stack(values)) * whole

@@ -98,6 +98,7 @@ def conv_transpose_two_blocks(x: jax.Array, kernel: jax.Array, *, stride: int) -
 
     The polyphase form (one matrix product, then overlap-add of two blocks) is used on every backend: the lhs-dilated
     native form was slower on all that were measured, especially its weight gradient.
+
     Args:
       x: [batch, frames + 1, in_channels]; the first frame is context.
       kernel: [2 * stride, in_channels, out_channels].
@@ -158,7 +159,7 @@ class ConvTranspose(nn.Module):
     """Transposed convolution of width 2 * stride: `frames` frames to `frames * stride` samples.
 
     A causal layer drops the overlap after the last frame, so that frame f of the output depends on frames f - 1 and f
-    only. Otherwise half a window is dropped on each side.
+    only. Otherwise half a stride is dropped on each side.
     """
 
     features: int

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from codax.config import Config, presets
 from codax.interop import models
+from codax.lm.config import LMConfig
 from codax.teachers.open import open_differentiable
 from codax.training import language
 from codax.training import state as st
@@ -36,7 +37,7 @@ class AbstractStep:
 
 
 def heaviest_phase(config: Config) -> Phase:
-    """The training phase with every option that the recipe ever enables."""
+    """The training phase with every option that the recipe ever enables, and one draw of `discriminator.drawn`."""
     steps = range(max(0, config.train.steps - max(1, config.discriminator.every)), config.train.steps)
     return max((phase_at(config, step) for step in steps), key=dataclasses.astuple)
 
@@ -57,8 +58,8 @@ def abstract_step(
     if config.lm.codec:
         config, notes = _with_codec(config)
         make_state: Any = functools.partial(language.init_state, config)
-        codebooks = config.lm.codebooks or config.quantizer.num_quantizers
-        batch = {"codes": jax.ShapeDtypeStruct((size, config.segment_samples // config.hop, codebooks), jnp.int32)}
+        shape = (size, config.segment_samples // config.hop, LMConfig.of_recipe(config).codebooks)
+        batch = {"codes": jax.ShapeDtypeStruct(shape, jnp.int32)}
         notes.append("the codec that makes the codes runs outside the step and is not planned")
     else:
         make_state = functools.partial(st.init_state, config)
@@ -69,6 +70,8 @@ def abstract_step(
             notes.append("the teacher's features are an input of the step, as precomputed ones are")
     state, batch = mapped.abstract(make_state), mapped.shapes(batch, BATCH)
     programs, phases = Programs(config, mapped), phases or [heaviest_phase(config)]
+    if config.discriminator.drawn and len(phases) == 1:
+        notes.append(f"the step with {phases[0]} is planned; those with other drawn discriminators differ from it")
     listed = [program for phase in phases for program in programs.outline(phase, state, batch, *frozen)]
     return AbstractStep(listed, state, batch, tuple(notes))
 

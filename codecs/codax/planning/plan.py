@@ -55,7 +55,6 @@ def make_plan(config: Config, target: Target, *, search: bool = True, level: str
 def advice(plan: Plan) -> str:
     """One line for a step that does not fit: the missing memory, and what to change."""
     result, each = plan.result, plan.per_device
-    needed, available = None, None
     if isinstance(result, TooBig):
         needed, available = result.needed, result.available
     else:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from codax.planning.compiling import Compiled, TooBig
 
+ATTEMPTS = 10
 FINENESS = 16  # stop when fitting and rejected batch sizes differ by at most this fraction
 MOST_GROWTH = 8
 
@@ -20,9 +21,7 @@ class Largest:
     refused: int | None  # smallest larger batch that does not fit; None = none was rejected
 
 
-def largest(
-    attempt: Callable[[int], Compiled | TooBig], start: int, capacity: float, *, multiple: int = 1, most: int = 10
-) -> Largest:
+def largest(attempt: Callable[[int], Compiled | TooBig], start: int, capacity: float, *, multiple: int = 1) -> Largest:
     """Finds the largest batch that fits.
 
     Memory is nearly affine in the batch size, so attempts follow the line through the known points.
@@ -32,12 +31,11 @@ def largest(
       start: first number to try.
       capacity: bytes of a device; replaced by the compiler's figure as soon as it rejects a batch.
       multiple: batch sizes are multiples of it.
-      most: maximum number of attempts.
     """
     fits, refused, refusals = 0, None, 0
     known: list[tuple[int, float]] = []  # batch sizes that fit, and their bytes
     n = max(multiple, start // multiple * multiple)
-    for _ in range(most):
+    for _ in range(ATTEMPTS):
         result = attempt(n)
         if isinstance(result, Compiled):
             fits, refusals = n, 0

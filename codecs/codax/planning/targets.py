@@ -70,7 +70,7 @@ def open_target(topology: str) -> Target:
 
 
 def _cpus(topology: str, shape: str) -> Target:
-    if not shape.isdigit() or not 1 <= int(shape) <= MOST_CPUS:
+    if not (shape.isascii() and shape.isdigit()) or not 1 <= int(shape) <= MOST_CPUS:
         raise CodaxError(f"--topology {topology}: must be {FORMS}")
     count = int(shape)
     try:

@@ -9,16 +9,13 @@ from typing import TextIO
 _FRAME = 3  # characters of padding and border for each column
 
 
-def show(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", text: int = 1, file: TextIO | None = None
-) -> None:
+def show(head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", file: TextIO | None = None) -> None:
     """Prints a table; the first column is repeated if the others need several tables.
 
     Args:
       head: names of the columns.
-      rows: cells; the first of each names the row.
+      rows: cells; the first of each names the row, the others are numbers.
       title: above the table.
-      text: number of columns from the first that are text, aligned left; the others are numbers.
       file: to print to; None = stdout. If it is no terminal, the table has all columns.
     """
     from rich.console import Console
@@ -33,9 +30,7 @@ def show(
     for number, block in enumerate(blocks(widths, console.width)):
         table = Table(title=Text(title, style="italic") if title and not number else None, title_justify="left")
         for i in block:
-            table.add_column(
-                Text(head[i]), justify="left" if i < text else "right", min_width=widths[i], overflow="fold"
-            )
+            table.add_column(Text(head[i]), justify="left" if i == 0 else "right", min_width=widths[i], overflow="fold")
         for row in rows:
             table.add_row(*(Text(row[i]) for i in block))
         console.print(table)

@@ -215,15 +215,16 @@ def _generator_terms(
 
     `pull` maps a gradient of "fake" to one of the estimate.
     """
-    share = 1 if config.loss.sum_discriminators else len(fake)
     weights = terms.weights_of(config.loss)
     chosen = [term for name in weights if (term := terms.TERMS[name]).on_discriminators]
     fixed = {"target": signals[0], "key": make_key(config.seed, Purpose.LOSSES, step)}
-    fixed["real"] = jax.lax.stop_gradient(real)
+    real = jax.lax.stop_gradient(real)
 
     def compute(inputs: tuple[Any, jax.Array]) -> Losses:
-        known = fixed | {"fake": inputs[0], "estimate": inputs[1]}
-        return {term.name: term(config, known) * share for term in chosen}
+        pairs = [
+            fixed | {"real": [a], "fake": [b], "estimate": inputs[1]} for a, b in zip(real, inputs[0], strict=True)
+        ]
+        return {term.name: sum((term(config, pair) for pair in pairs), jnp.zeros(())) for term in chosen}
 
     losses, gradients = gradients_of([compute], weights, apart=config.loss.balancer)((fake, signals[1]))
     return losses, {name: pull(to_fake) + to_estimate for name, (to_fake, to_estimate) in gradients.items()}

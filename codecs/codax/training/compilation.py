@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from codax.errors import CodaxError
+from codax.runtime import cores
 from codax.runtime.platforms import platform
 
 _FROM_CACHE = "/jax/compilation_cache/cache_hits"
@@ -45,7 +45,7 @@ def compile_programs(programs: Sequence[Program]) -> Iterator[Compiled]:
         the process exits.
     """
     # With several GPUs, XLA divides the tuning of kernels among the processes, which must compile in the same order.
-    threads = 1 if platform() == "gpu" and jax.process_count() > 1 else os.cpu_count()
+    threads = 1 if platform() == "gpu" and jax.process_count() > 1 else cores.usable()
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         with _cache_hits() as hits:

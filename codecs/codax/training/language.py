@@ -41,7 +41,8 @@ def with_codec(config: Config) -> tuple[Config, Codec]:
       CodaxError: no such codec exists.
     """
     codec = load(config.lm.codec)
-    return dataclasses.replace(config, model=codec.config.model, quantizer=codec.config.quantizer), codec
+    theirs, hashes = codec.config, (codec.hash.hex(),)  # with the hash, a run resumes with the same codec or not at all
+    return dataclasses.replace(config, model=theirs.model, quantizer=theirs.quantizer, codes_of=hashes), codec
 
 
 def init_state(config: Config) -> TrainState:

@@ -17,10 +17,9 @@ from codax.quantizers.registry import make_quantizer
 from codax.teachers.open import open_differentiable, open_teacher
 from codax.teachers.teacher import Teacher
 from codax.training import language, samples_page
-from codax.training.checkpoints import Checkpoints, alone_in, check_same_config, write_config
+from codax.training.checkpoints import Checkpoints
 from codax.training.compilation import compile_programs
 from codax.training.evaluator import BEST_FOLDER, EXPORT_FOLDER, CodecEvaluator
-from codax.training.logs import Terminal
 from codax.training.parallel import Parallel
 from codax.training.programs import Programs
 from codax.training.reporting import Log, show_compilation
@@ -28,7 +27,9 @@ from codax.training.start import adopt, resume, start_from
 from codax.training.state import TrainState, init_state
 from codax.training.step import Phase, make_codebook_init, phase_at
 from codax.training.stopping import BadStepGuard, StopRequest
+from codax.training.terminal import Terminal
 from codax.training.watchdog import Watchdog
+from codax.training.workdir import alone_in, check_same_config, write_config
 
 _STEPS_AHEAD = 2  # steps that the device may have queued
 
@@ -87,7 +88,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             seed=config.seed,
         )
         stack.callback(data.close)
-        watchdog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda: _no_data(config, checkpoints)))
+        watchdog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda _: _no_data(config, checkpoints)))
 
         # ---- Model and state ----------------------------------------------------------------------------------------
         if codec is None:
@@ -129,10 +130,10 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             # ---- Step -----------------------------------------------------------------------------------------------
             with log.clock.waiting_for_data(), watchdog.watching():
                 batch = next(data)
-            batch = mapped.place(prepare(batch))
             phase = phase_at(config, step)
             is_new = phase not in compiled
-            with log.clock.paused_if(is_new), stop.patient(is_new):
+            with log.clock.step(is_compiled=is_new), stop.patient(is_new):
+                batch = mapped.place(prepare(batch))
                 if phase.quantize and not has_codebooks:
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
@@ -166,10 +167,12 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
 
             # ---- Checkpoint -----------------------------------------------------------------------------------------
             if step % config.train.checkpoint_every == 0:
-                checkpoints.save(step, mapped.shared(state), data, log.save(), score)
+                with stop.patient():
+                    checkpoints.save(step, mapped.shared(state), data, log.save(), score)
 
-        checkpoints.save(step, mapped.shared(state), data, log.save(), score)
-        checkpoints.wait()
+        with stop.patient():
+            checkpoints.save(step, mapped.shared(state), data, log.save(), score)
+            checkpoints.wait()
         if step < config.train.steps:
             why = "stopped on request" if is_interrupted else "stopped"
             terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it")

@@ -10,6 +10,7 @@ import optax
 from optax import contrib
 
 from codax.config import Config, OptimizerConfig
+from codax.discriminators.ensemble import members_of
 
 
 def learning_rate(config: OptimizerConfig, rate: float, total_steps: int) -> optax.Schedule:
@@ -83,12 +84,13 @@ def make_optimizer(config: OptimizerConfig, rate: float, total_steps: int) -> op
 def make_optimizers(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Builds the optimisers of the generator and the discriminators; the latter counts the discriminators' updates.
 
-    With `discriminator.per_kbps`, each rate's discriminators have a separate state and count of updates, and the
-    schedule covers the expected number of updates of one rate.
+    Each discriminator has a count of its own, with `discriminator.per_kbps` one for each rate; its schedule covers the
+    expected number of updates, so that it ends with the run also if not every step updates it.
     """
     d = config.discriminator
-    rates = len(config.quantizer.kbps) if d.per_kbps else 1
-    d_steps = max(1, (config.train.steps - d.start_step) // (d.every * rates))
+    share = d.update_probability / (d.every * (len(config.quantizer.kbps) if d.per_kbps else 1))
+    share *= d.drawn / len(members_of(d)) if d.drawn else 1
+    d_steps = max(1, round((config.train.steps - d.start_step) * share))
     clip_norm = config.optimizer.discriminator_clip_norm or config.optimizer.clip_norm
     adam = dataclasses.replace(config.optimizer, kind="adam", clip_norm=clip_norm)
     return (

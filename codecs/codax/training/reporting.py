@@ -1,4 +1,4 @@
-"""Reports of a run's numbers; they do not delay the steps, and are the same in a resumed run."""
+"""Reports of a run's numbers, which are the same in a resumed run but for times; only a report waits for the device."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from codax.losses.adversarial import CHANCE
 from codax.runtime.messages import clock
 from codax.training.alarms import CollapseAlarm, DiscriminatorAlarm
 from codax.training.compilation import Compiled
-from codax.training.logs import MetricsFile, TensorBoard, Terminal, Window
+from codax.training.logs import MetricsFile, TensorBoard, Window
 from codax.training.optimizers import learning_rate
+from codax.training.terminal import Terminal
 
 _LONG = 20.0  # seconds of a program's compilation that is reported on its own
 
@@ -52,17 +53,21 @@ class Clock:
         began = time.monotonic()
         yield
         self._waited += time.monotonic() - began
-        self._steps += 1
 
     @contextlib.contextmanager
     def paused_if(self, condition: bool) -> Iterator[None]:
-        """Excludes the block's time, and a step inside it, if `condition` is true."""
+        """Excludes the block's time if `condition` is true."""
         began = time.monotonic()
-        steps = self._steps
         yield
         if condition:
             self._paused += time.monotonic() - began
-            self._steps = steps
+
+    @contextlib.contextmanager
+    def step(self, *, is_compiled: bool) -> Iterator[None]:
+        """Counts the block as a step, unless `is_compiled`: then its time is excluded."""
+        with self.paused_if(is_compiled):
+            yield
+        self._steps += not is_compiled
 
     def flush(self, audio_seconds: float) -> dict[str, float]:
         """Returns rates since the last call; a batch over all devices has `audio_seconds` of audio."""

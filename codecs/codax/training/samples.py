@@ -19,7 +19,7 @@ from codax.training import samples_page
 from codax.training.logs import TensorBoard
 from codax.training.validation import Reconstructor
 
-SECONDS = 4.0  # for listening; longer than a training segment
+SECONDS = 4.0  # of an example, for listening
 FIRST_STEP = 200  # of the first samples, which can be heard long before the first evaluation of a long run
 _TENSORBOARD_FILES = 2
 
@@ -87,11 +87,14 @@ class Samples:
             tensorboard.png(step, f"samples/{index:02d}", png, size)
 
     def _remove_old(self) -> None:
-        folders = sorted(path for path in self._folder.glob("step_*") if not is_early(_step_of(path)))
+        steps = {path: _step_of(path) for path in self._folder.iterdir()}
+        regular = {path: step for path, step in steps.items() if step is not None and not is_early(step)}
+        folders = sorted(regular, key=regular.__getitem__)
         for folder in folders[: -max(1, self._config.train.checkpoints_kept)]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _step_of(folder: Path) -> int:
-    number = folder.name.removeprefix("step_")
-    return int(number) if number.isascii() and number.isdigit() else 0
+def _step_of(folder: Path) -> int | None:
+    """Returns the step of a folder of samples; None for other files."""
+    match = samples_page.STEP_FOLDER.fullmatch(folder.name)
+    return int(match[1]) if match else None

@@ -13,9 +13,10 @@ from codax.config import Config, ConfigError, ModelConfig
 from codax.interop.models import load
 from codax.losses.balancer import BalancerState, carry_over, init_balancer
 from codax.storage.tensors import check_arrays
-from codax.training.checkpoints import CONFIG_FILE, Checkpoints
+from codax.training.checkpoints import Checkpoints
 from codax.training.frozen import keeps_codes
 from codax.training.state import TrainState
+from codax.training.workdir import CONFIG_FILE
 
 _DECODER, _FILM = "params.decoder.", "params.film."
 

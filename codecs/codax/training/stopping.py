@@ -17,7 +17,7 @@ from codax.errors import CodaxError
 from codax.training.watchdog import Watchdog
 
 GRACE_SECONDS = 60.0  # for the step in progress after a signal
-_SLOW = 10.0  # factor for evaluations, and for steps that are compiled first
+_SLOW = 10.0  # factor for evaluations, checkpoints, and steps that are compiled first
 
 
 class StopRequest:
@@ -34,8 +34,8 @@ class StopRequest:
         """Args: kept, returns the part of the error line that says which checkpoint can be resumed."""
         self._received = self._is_answered = False
         self._before: dict[int, Any] = {}
-        grace = GRACE_SECONDS
-        self._watchdog = Watchdog(grace, lambda: f"no step ended within {grace:g} s of the signal to stop; {kept()}")
+        text = "no step, evaluation or checkpoint ended within {:g} s of the signal to stop; {}"
+        self._watchdog = Watchdog(GRACE_SECONDS, lambda seconds: text.format(seconds, kept()))
         self._clean_up = contextlib.ExitStack()
 
     def __enter__(self) -> StopRequest:

@@ -16,8 +16,13 @@ class Watchdog:
     `with Watchdog(600, message) as watchdog: with watchdog.watching(): batch = next(data)`.
     """
 
-    def __init__(self, seconds: float, message: Callable[[], str]) -> None:
-        """Args: seconds that a wait may take, 0 = unlimited; message, called at the end, returns a line for stderr."""
+    def __init__(self, seconds: float, message: Callable[[float], str]) -> None:
+        """Creates a watchdog that is not watching yet.
+
+        Args:
+          seconds: that a wait may take; 0 = unlimited.
+          message: called at the end with the seconds that were allowed, returns a line for stderr.
+        """
         self._seconds, self._message = seconds, message
         self._since: float | None = None
         self._factor = 1.0
@@ -59,7 +64,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._done.wait(min(1.0, self._seconds / 4)):
-            since = self._since
-            if since is not None and time.monotonic() - since > self._seconds * self._factor:
-                print(f"error: {self._message()}", file=sys.stderr, flush=True)
+            since, limit = self._since, self._seconds * self._factor
+            if since is not None and time.monotonic() - since > limit:
+                print(f"error: {self._message(limit)}", file=sys.stderr, flush=True)
                 os._exit(1)
