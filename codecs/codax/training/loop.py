@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from codax.codec.codec import Codec
 from codax.config import Config
 from codax.data.pipeline import training_batches
 from codax.quantizers.registry import make_quantizer
@@ -50,7 +53,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         too many non-finite steps.
     """
     config.validate()
-    codec, frozen = None, []  # the codec is only for language models, which learn its codes
+    codec = None  # only for language models, which learn its codes
     if config.lm.codec:
         config, codec = language.with_codec(config)
     workdir = Path(workdir)
@@ -91,26 +94,18 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         watchdog = stack.enter_context(Watchdog(config.data.timeout_seconds, lambda _: _no_data(config, checkpoints)))
 
         # ---- Model and state ----------------------------------------------------------------------------------------
-        if codec is None:
-            make_state = functools.partial(init_state, config)
-            evaluator = CodecEvaluator(config, workdir, is_first=is_first)
-            prepare = functools.partial(_add_features, _live_teacher(config))
-            if config.loss.self_supervised > 0:
-                frozen = [jax.device_put(open_differentiable(config), mapped.state_sharding)]
-        else:
-            make_state = functools.partial(language.init_state, config)
-            evaluator = language.LanguageEvaluator(config, codec, workdir)
-            prepare = functools.partial(language.add_codes, config, codec)
+        parts = _parts_of(config, codec, workdir, mapped, is_first=is_first)
+        evaluator, frozen = parts.evaluator, parts.frozen
         saved: dict = {}
         if start is None:
-            state = mapped.initialise(make_state)
+            state = mapped.initialise(parts.make_state)
             if config.train.start_from:
                 state = start_from(config, state, mapped.state_sharding)
                 terminal.say(
                     f"starting from {config.train.start_from}, with its network and codebooks instead of the recipe's"
                 )
         else:
-            state, saved = resume(checkpoints, start, mapped.abstract(make_state), data)
+            state, saved = resume(checkpoints, start, mapped.abstract(parts.make_state), data)
             terminal.say(f"resuming from the checkpoint of step {start:,}")
         step = start or 0
         terminal.say(evaluator.describe(state))
@@ -133,7 +128,7 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
             phase = phase_at(config, step)
             is_new = phase not in compiled
             with log.clock.step(is_compiled=is_new), stop.patient(is_new):
-                batch = mapped.place(prepare(batch))
+                batch = mapped.place(parts.prepare(batch))
                 if phase.quantize and not has_codebooks:
                     state, has_codebooks = _with_codebooks(config, mapped, terminal, state, batch), True
                 began = time.monotonic()
@@ -173,19 +168,56 @@ def train(config: Config, workdir: str | Path, *, parallel: str = "shard_map", m
         with stop.patient():
             checkpoints.save(step, mapped.shared(state), data, log.save(), score)
             checkpoints.wait()
-        if step < config.train.steps:
-            why = "stopped on request" if is_interrupted else "stopped"
-            terminal.say(f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it")
-            return
-        if codec is None and not phase_at(config, step - 1).quantize:
-            start = config.quantizer.start_step
-            terminal.say(f"finished {step:,} steps without a model: the codebooks would start at step {start:,}")
-            return
-        if not evaluator.has_export() and is_first:
+        if is_first and step >= config.train.steps and not evaluator.has_export() and _has_model(config):
             evaluator.export(state)  # the run was complete already, but its export has been removed
-        page = samples_page.page_of(workdir)
-        audio = f"  audio: {page}" if page.exists() else ""
-        terminal.say(f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}{audio}")
+        terminal.say(_outcome(config, workdir, step, is_interrupted=is_interrupted))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What the loop needs of a codec or of a language model.
+
+    Attributes:
+      make_state: returns a fresh state.
+      evaluator: evaluates, writes samples and exports.
+      prepare: adds to a batch what the step needs.
+      frozen: arrays that the step takes after the batch.
+    """
+
+    make_state: Callable[[], TrainState]
+    evaluator: Any
+    prepare: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+    frozen: list[Any]
+
+
+def _parts_of(config: Config, codec: Codec | None, workdir: Path, mapped: Parallel, *, is_first: bool) -> _Parts:
+    if codec is not None:
+        make_state = functools.partial(language.init_state, config)
+        prepare = functools.partial(language.add_codes, config, codec)
+        return _Parts(make_state, language.LanguageEvaluator(config, codec, workdir), prepare, [])
+    evaluator, frozen = CodecEvaluator(config, workdir, is_first=is_first), []
+    prepare = functools.partial(_add_features, _live_teacher(config))
+    if config.loss.self_supervised > 0:
+        frozen = [jax.device_put(open_differentiable(config), mapped.state_sharding)]
+    return _Parts(functools.partial(init_state, config), evaluator, prepare, frozen)
+
+
+def _has_model(config: Config) -> bool:
+    """Whether the last step of a run uses codebooks, without which a codec cannot be exported."""
+    return bool(config.lm.codec) or phase_at(config, config.train.steps - 1).quantize
+
+
+def _outcome(config: Config, workdir: Path, step: int, *, is_interrupted: bool) -> str:
+    """The last line of a run."""
+    if step < config.train.steps:
+        why = "stopped on request" if is_interrupted else "stopped"
+        return f"{why} at step {step:,}; the same command with --workdir={workdir} resumes it"
+    if not _has_model(config):
+        start = config.quantizer.start_step
+        return f"finished {step:,} steps without a model: the codebooks would start at step {start:,}"
+    page = samples_page.page_of(workdir)
+    audio = f"  audio: {page}" if page.exists() else ""
+    return f"finished {step:,} steps. Model: {workdir / EXPORT_FOLDER}{audio}"
 
 
 def _no_data(config: Config, checkpoints: Checkpoints) -> str:
