@@ -140,7 +140,7 @@ def continuations(lm: LM, codec: codax.Codec, options: argparse.Namespace) -> di
     drawing = {"temperature": options.temperature, "top_k": options.top_k, "seed": options.seed}
     systems = {"language model": extend(lm, real[:, :known], more, **drawing), "real": real}
     systems["unigram"] = drawn_after(real, known, unigram(options.tokens, real.shape[2]), options.seed)
-    recognizer = recognizers.CachedRecognizer(recognizers.FasterWhisper(options.asr), recognizers.transcript_cache())
+    recognizer = recognizers.CachedRecognizer(recognizers.open_recognizer(options.asr), recognizers.transcript_cache())
     results = {}
     for name, codes in systems.items():
         clips = []

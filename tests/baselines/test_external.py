@@ -50,6 +50,11 @@ def make(tmp_path):
     return write
 
 
+def test_another_description_is_another_codec(make) -> None:
+    descriptions = [specs.parse(make(**changes)).description for changes in ({}, {}, {"delay": 3}, {"kbps": 64.0})]
+    assert descriptions[0] == descriptions[1] and len(set(descriptions)) == 3
+
+
 def signal() -> np.ndarray:
     return (0.3 * np.sin(np.arange(1600)[:, None] * [0.05, 0.11])).astype(np.float32)
 

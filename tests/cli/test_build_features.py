@@ -78,7 +78,7 @@ def test_pooled_features(run_here, folder) -> None:
     [
         (("--teacher", "absent"), "teacher 'absent': must be wakehubert"),
         (("--teacher", "wakehubert", "--part", "2"), "--part: expected a number and a count"),
-        (("--part", "1/2"), "it needs --teacher"),
+        (("--part", "1/2"), "--part has no effect without --teacher"),
         (("--teacher", "wakehubert", "--delay-seconds", "-1"), "delay"),
     ],
 )

@@ -51,7 +51,9 @@ def test_half(run, model, tmp_path) -> None:
     assert (status, out, err) == (0, f"{tmp_path / 'out'}: safetensors\n", "")
     assert codax.load(tmp_path / "out").hash != codax.load(model).hash
     status, out, err = run("export", model, tmp_path / "other", "--format", "stablehlo", "--half")
-    assert (status, out, err) == (1, "", "codax: --half: --format stablehlo writes 32-bit floats\n")
+    assert (status, out, err) == (1, "", "codax: --half has no effect without --format safetensors\n")
+    status, out, err = run("export", model, tmp_path / "other", "--no-compare")
+    assert (status, out, err) == (1, "", "codax: --compare has no effect without --format onnx\n")
     assert not (tmp_path / "other").exists()
 
 

@@ -155,11 +155,15 @@ def test_folders_without_audio_and_options_that_do_not_fit(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "ref").mkdir()
     path = write(tmp_path / "ref" / "a.wav")
+    (tmp_path / "twice").mkdir()
+    write(tmp_path / "twice" / "a.wav")
+    write(tmp_path / "twice" / "a.flac")
     for arguments, message in (
         ((tmp_path / "empty", tmp_path / "ref"), "empty: no audio files"),
         ((tmp_path / "ref", tmp_path / "empty", "--mapping", "exponential"), "empty: no audio files"),
         ((tmp_path / "ref", tmp_path / "ref", "--mode", "music"), "unknown mode"),
         ((path, path, "--float32"), "for folders"),
+        ((tmp_path / "ref", tmp_path / "twice", "--mapping", "exponential"), "both belong to the same original"),
     ):
         result = run(*arguments)
         assert isinstance(result.exception, CodaxError)

@@ -195,6 +195,15 @@ def test_another_codec_is_noticed() -> None:
         check(made, Runtime(*models))
 
 
+def test_what_a_program_does_not_have_is_refused() -> None:
+    runtime = Runtime(*onnx_models(codec("soundstream")))
+    codes = np.zeros((1, 9, 1), np.int32)
+    with pytest.raises(CodaxError, match="was not trained to denoise"):
+        runtime.decode(codes, denoise=True)
+    with pytest.raises(CodaxError, match="side 'enc': must be encoder or decoder"):
+        runtime.stream("enc")
+
+
 def test_what_cannot_be_exported_is_refused(monkeypatch, tmp_path) -> None:
     import_module("codax.deploy.numbers")  # fills the table
     monkeypatch.delitem(operators.OPERATORS, "dot_general")

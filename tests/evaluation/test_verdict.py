@@ -90,6 +90,14 @@ def test_missing_utterances_are_told():
     assert "over 7 of 8). Of" in verdict(results, compared)[0].headline
 
 
+def test_the_pairs_decide_if_the_means_are_of_other_utterances():
+    easy, whole = System("easy", 6.0), System("whole", 6.0)
+    values = [0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5]
+    results, compared = evaluated({easy: ([0.8] * 4 + [np.nan] * 4, 1), whole: (values, 1)})
+    assert verdict(results, compared)[0].headline.startswith("By STOI, whole 6.0 (6.00 kbps in files) is better")
+    assert "stoi" not in leaders(results, compared)
+
+
 @pytest.mark.parametrize(
     ("scores", "headline"),
     [

@@ -84,7 +84,15 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._begin()
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             if known := self._commit(match[1], match[2] or "main"):
-                self._json({"id": match[1], "modelId": match[1], "sha": known[0], "private": False, "tags": []})
+                self._json(
+                    {
+                        "id": match[1],
+                        "modelId": match[1],
+                        "sha": known[0],
+                        "private": self.hub.repos[match[1]].private,
+                        "tags": [],
+                    }
+                )
         elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
             if known := self._commit(match[1], match[2]):
                 self._json([_entry(name, data) for name, data in sorted(known[1].items())])

@@ -76,6 +76,14 @@ def test_a_pushed_model_is_loaded_again(hub: Hub, token: None, codec: Codec) -> 
     assert "## Data" not in text  # where it was trained is not known
 
 
+def test_private_files_are_not_pushed_to_a_public_repository(hub: Hub, token: None, codec: Codec) -> None:
+    codec.push_to_hub("me/tiny")
+    before = set(hub.repos["me/tiny"].commits)
+    with pytest.raises(CodaxError, match="me/tiny: exists and is public"):
+        codec.push_to_hub("me/tiny", private=True)
+    assert set(hub.repos["me/tiny"].commits) == before
+
+
 def test_the_card_has_the_text_of_the_model_its_data_and_its_results(
     hub: Hub,
     token: None,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from codax.cli import main as cli
 from codax.errors import CodaxError
-from codax.listening.analysis import analyze
+from codax.listening import plots
+from codax.listening.analysis import analyze, overall_summary
 from codax.listening.build import Plan, build
 from codax.listening.manifest import read_manifest
 from codax.listening.material import Rules
@@ -250,6 +251,8 @@ def test_abx(material, tmp_path):
     assert (actual["secretone"].correct, actual["secretone"].p) == (4, pytest.approx(848 / 1024))
     assert actual["secrettwo"].adjusted == 2 / 1024
     assert actual["secretone"].listeners == {"1": (4, 10)}
+    idle = run("analyze", path, "--manifest", tmp_path / "abx" / "manifest.json", "--out", tmp_path / "b", "--seed", 3)
+    assert "--seed has no effect without the manifest of a MUSHRA test" in str(idle.exception)
 
 
 def test_commands(material, tmp_path):
@@ -304,6 +307,18 @@ def test_single_outliers_are_listed_and_count(built, tmp_path):
     assert analysis.overall["secretone"].n == 30
 
 
+def test_a_mean_over_incomplete_sessions_lies_in_its_interval():
+    def trial(score):
+        return {"system": score}
+
+    scores = {f"whole {n}": {f"item{i}": trial(90.0) for i in range(10)} for n in range(2)}
+    scores |= {f"part {n}": {"item0": trial(51.0 + n)} for n in range(10)}
+    summary = overall_summary(scores, "system")
+    assert summary.n == 30 and summary.mean == pytest.approx((2 * 90 + 55.5 * 10) / 12)
+    assert summary.low < summary.mean < summary.high
+    plots.rate_plot({"system": 6.0}, {"system": summary})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -311,6 +326,7 @@ def test_single_outliers_are_listed_and_count(built, tmp_path):
         (["--reference", "nowhere"], "codax: no system to rate: give --systems NAME=DIR or --evaluation DIR\n"),
         (["--reference", "nowhere", "--systems", "x"], "codax: --systems x: must be NAME=DIR\n"),
         (["--reference", "nowhere", "--systems", "x=y"], "codax: nowhere: is not a folder\n"),
+        (["--repeats", "2"], "codax: --repeats has no effect without --kind abx\n"),
         (["--evaluation", "nowhere"], "codax: nowhere: holds no audio/original; give the folder that eval.py wrote"),
     ],
 )

@@ -10,11 +10,13 @@ replaced.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +100,9 @@ class External(Baseline):
         self._config = config
         self.name, self.kbps, self.mono, self.delay = config.name, config.kbps, config.mono, config.delay
         self.rates = tuple(sorted(config.rates))
-        self.description = f"{Path(self._commands[0][0]).name}, {Path(self._commands[1][0]).name}"
+        programs = ", ".join(Path(command[0]).name for command in self._commands)
+        stamp = sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        self.description = f"{programs}; description {stamp}"
         self._rate = self.rates[0]
 
     def encode(self, samples: np.ndarray, sample_rate: int) -> Encoded:

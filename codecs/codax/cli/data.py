@@ -76,6 +76,8 @@ def build(
         reject_idle(context, "--engine beam", "runner")
     if not teacher:
         reject_idle(context, "--teacher", "layer", "pool", "delay_seconds", "part")
+    if teacher == TeacherConfig.source or teacher.endswith(".onnx"):
+        reject_idle(context, "a folder with HuBERT or WavLM as --teacher", "layer")
     features = TeacherConfig(teacher or TeacherConfig.source, layer, delay_seconds=delay_seconds, pool=pool)
     Config(teacher=features).validate().refuse_idle()
     workers = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from codax.storage.files import claim_output
 
 _OF_BITRATES = {"model", "recipes", "data", "seconds", "split", "out", "overwrite"}
 _OF_BITRATES_ALONE = {"recipes", "seconds"}
+# Flags that others make effective: what they need, and whether it is given.
+_NEEDS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "noise": ("--snr", lambda flags: flags.snr),
+    "labels": ("the metrics phones or abx", lambda flags: {"phones", "abx"}.intersection(flags.metrics)),
+    "channels": ("--model", lambda flags: flags.model),
+}
 _OF_PROTOCOLS = ("metrics", "asr", "split", "channels")  # their flags have defaults that a protocol replaces
 
 
@@ -23,6 +30,9 @@ def run(flags: Any) -> None:
     stated = {flag.name for flag in flags.flags_by_module_dict()[module] if flag.present} - {"report"}
     if idle := stated - _OF_BITRATES if flags.report == "bitrates" else stated & _OF_BITRATES_ALONE:
         raise CodaxError(f"--{min(idle)} has no effect with --report={flags.report}")
+    for name, (needs, has) in _NEEDS.items():
+        if name in stated and not has(flags):
+            raise CodaxError(f"--{name} has no effect without {needs}")
     if flags.report == "bitrates":
         from codax.evaluation import bitrates
 

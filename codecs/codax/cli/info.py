@@ -1,4 +1,4 @@
-"""`codax info`: describes a container, a model folder or an audio file. Loads no weights."""
+"""`codax info`: describes a container, a model or an audio file."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from codax.cli.convert import convert_command
 from codax.cli.data import data_app
 from codax.cli.hub import pull_command, push_command
 from codax.cli.mushra import mushra_app
-from codax.cli.options import MODEL, Overwrite, with_common_options
+from codax.cli.options import MODEL, Overwrite, reject_idle, with_common_options
 from codax.cli.pairs import pairs_command
 from codax.cli.plan import plan_command
 from codax.cli.probe import probe_command
@@ -126,6 +126,7 @@ def import_command(
 
 @app.command("export")
 def export_command(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
     target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to write.")],
     form: Annotated[
@@ -158,8 +159,10 @@ def export_command(
         ExportFormat.onnx: functools.partial(export_onnx, compare=compare),
         ExportFormat.stablehlo: export_stablehlo,
     }
-    if half and form is not ExportFormat.safetensors:
-        raise CodaxError(f"--half: --format {form.value} writes 32-bit floats")
+    if form is not ExportFormat.safetensors:
+        reject_idle(context, "--format safetensors", "half")
+    if form is not ExportFormat.onnx:
+        reject_idle(context, "--format onnx", "compare")
     claim_output(target, model, overwrite=overwrite)
     report = exporters[form](codax.load(model), target)
     messages.report(f"{target}: {form.value}" + (f", {report}" if report else ""))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from codax.cli.options import Overwrite
+from codax.cli.options import Overwrite, reject_idle
 from codax.errors import CodaxError
 from codax.runtime import messages
 from codax.storage.files import claim_output
@@ -26,6 +25,7 @@ class Kind(enum.StrEnum):
 
 @mushra_app.command()
 def build(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for index.html and manifest.json.")],
     more: Annotated[list[str] | None, typer.Argument(metavar="[NAME=DIR]...", help="More systems.")] = None,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the originals.")] = None,
@@ -73,6 +73,8 @@ def build(
     from codax.listening.build import build as build_test
     from codax.listening.questionnaire import read_questions
 
+    if kind is not Kind.abx:
+        reject_idle(context, "--kind abx", "repeats")
     folders: dict[str, Path] = {}
     kbps: dict[str, float] = {}
     if evaluation is not None:
@@ -152,6 +154,7 @@ class Correction(enum.StrEnum):
 
 @mushra_app.command()
 def analyze(
+    context: typer.Context,
     results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="JSON or CSV files, or folders of them.")],
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="manifest.json of the test.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for analysis.json, mushra.csv and plots.")],
@@ -169,11 +172,12 @@ def analyze(
     from codax.listening.manifest import read_manifest
 
     claim_output(out, *results, overwrite=overwrite)
-    analysis = analyze_results(
-        results, read_manifest(manifest), out, screening=screening.value, correction=correction.value, seed=seed
-    )
+    test = read_manifest(manifest)
+    if test.kind != "mushra":
+        reject_idle(context, "the manifest of a MUSHRA test", "screening", "seed")
+    analysis = analyze_results(results, test, out, screening=screening.value, correction=correction.value, seed=seed)
     for note in analysis.notes:
-        print(f"codax: {note}", file=sys.stderr)
+        messages.note(f"codax: {note}")
     show(analysis)
     for name in ("analysis.json", "report.html"):
         print(out / name)

@@ -30,7 +30,7 @@ def reject_idle(context: typer.Context, needs: str, *names: str) -> None:
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise CodaxError(f"{context.command_path}: --{name.replace('_', '-')} has no effect without {needs}")
+            raise CodaxError(f"--{name.replace('_', '-')} has no effect without {needs}")
 
 
 def _quiet(value: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -18,6 +17,7 @@ from codax.cli import pipes
 from codax.cli.options import Kbps, Model
 from codax.codec import shipped
 from codax.errors import CodaxError
+from codax.runtime import messages
 
 if TYPE_CHECKING:
     from codax.audio.channels import ChannelMap
@@ -203,4 +203,4 @@ def _bytes(signal: np.ndarray, form: PcmFormat) -> bytes:
 
 
 def _report(text: str) -> None:
-    print(f"codax stream: {text}", file=sys.stderr)
+    messages.note(f"codax stream: {text}")

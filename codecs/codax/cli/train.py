@@ -20,7 +20,7 @@ _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0,
 _PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator: number of processes.")
 _INDEX = flags.DEFINE_integer("process_index", None, "With --coordinator: index of this process, from 0.")
 _HEARTBEAT = flags.DEFINE_integer(
-    "heartbeat_seconds", 100, "The run ends after a process has been silent for this time."
+    "heartbeat_seconds", 100, "The run ends after a process has been silent for this time.", lower_bound=1
 )
 
 
@@ -43,6 +43,8 @@ def train(argv: list[str]) -> None:
     from codax.training import loop, processes
 
     where = (_COORDINATOR.value, _PROCESSES.value, _INDEX.value)
+    if not (_DISTRIBUTED.value or where != (None, None, None)) and flags.FLAGS["heartbeat_seconds"].present:
+        raise CodaxError("--heartbeat_seconds has no effect without --distributed or --coordinator")
     if _DISTRIBUTED.value or where != (None, None, None):
         processes.initialize_distributed(*where, heartbeat=_HEARTBEAT.value)
     with processes.named_processes():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codax.errors import CodaxError
+from codax.runtime import messages
 
 if TYPE_CHECKING:
     from codax.metrics.visqol import VisqolResult
@@ -147,4 +147,4 @@ def _rate(path: Path) -> int:
 
 
 def _note(message: str) -> None:
-    print(f"codax: {message}", file=sys.stderr)
+    messages.note(f"codax: {message}")

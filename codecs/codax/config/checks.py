@@ -27,7 +27,7 @@ def one_of(section: Any, field: str, *allowed: str) -> Check:
 
 
 def at_least(section: Any, least: int, *fields: str) -> list[Check]:
-    expected = f"at least {least}" if least else "0 or more"
+    expected = f"{least} or more"
     return [Check(getattr(section, field) >= least, field, expected) for field in fields]
 
 

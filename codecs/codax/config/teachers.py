@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from codax.config.checks import Check
+from codax.config.checks import RATES, Check, at_least
 from codax.config.section import Section, option
 
 
@@ -30,5 +30,8 @@ class TeacherConfig(Section):
 
     def checks(self) -> list[Check]:
         return [
+            *at_least(self, -1, "layer"),
+            *at_least(self, 0, "delay_seconds"),
+            Check(RATES[0] <= self.sample_rate <= RATES[1], "sample_rate", f"{RATES[0]} to {RATES[1]} Hz"),
             Check(self.pool == 1 or (self.pool > 0 and self.pool % 2 == 0), "pool", "1 or even"),
         ]

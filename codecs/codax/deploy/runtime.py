@@ -119,6 +119,8 @@ class Runtime:
 
     def stream(self, side: str, batch: int = 1, *, denoise: bool = False) -> Stream:
         """Opens a stream of one side, "encoder" or "decoder"."""
+        if side not in ("encoder", "decoder"):
+            raise CodaxError(f"side {side!r}: must be encoder or decoder")
         if not self.streams:
             raise CodaxError(f"model {self.facts['model']} is not causal and cannot stream")
         return Stream(self, side, batch, denoise)
@@ -128,6 +130,8 @@ class Runtime:
 
     def _run(self, program: str, given: dict[str, np.ndarray], *, length: int = 0, denoise: bool = False) -> list[Any]:
         names = [tensor["name"] for tensor in self.facts["programs"][program]["inputs"]]
+        if denoise and "denoise" not in names:
+            raise CodaxError(f"model {self.facts['model']} was not trained to denoise on this side")
         more = {"length": np.asarray(length, np.int32), "denoise": np.asarray(denoise, np.float32)}
         given = given | {name: value for name, value in more.items() if name in names}
         return self._sessions[program].run(None, given)

@@ -29,6 +29,12 @@ PACKAGES = (
     "ctranslate2",
     "jiwer",
     "whisper-normalizer",
+    "onnxruntime",
+    "pocketsphinx",
+    "praatio",
+    "resemblyzer",
+    "ovos-ww-plugin-wakeforge",
+    "torchaudio",
     "matplotlib",
 )
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from codax.errors import CodaxError
 from codax.evaluation.measuring import Measured
 from codax.evaluation.statistics import Interval
 from codax.metrics.measures import Pooled
+from codax.runtime import messages
 
 
 @dataclasses.dataclass
@@ -54,7 +54,8 @@ class Pool:
                 continue
             try:
                 compared = measure.compare(sums.original, sums.decoded)
-            except CodaxError:
+            except Exception as error:  # of any package; the measurements of a whole evaluation are kept
+                messages.warn(f"{measure.name}: has no value for {system} ({' '.join(str(error).split())[:200]})")
                 continue
             for key, value in compared.items():
                 if math.isfinite(number := float(value)):

@@ -94,7 +94,10 @@ def leaders(results: Results, compared: Sequence[Comparison]) -> dict[str, dict[
         best = differences.best(systems, key)
         if best is None or sum(s.metrics.get(key) is not None for s in systems) < 2:
             continue
-        level = [s.key for s in systems if s is not best and differences.sign(best.key, s.key, key) == 0]
+        signs = {s.key: differences.sign(best.key, s.key, key) for s in systems if s is not best}
+        if -1 in signs.values():  # on the utterances that both have, another system is better
+            continue
+        level = [name for name, sign in signs.items() if sign == 0]
         marks[key] = {best.key: "best"} | dict.fromkeys(level, "level")
     return marks
 
@@ -108,8 +111,10 @@ def verdict(results: Results, compared: Sequence[Comparison]) -> list[Finding]:
     pairs: list[tuple[SystemResult, SystemResult]] = []  # better or first one, other
     for group in _equal_rates(systems):
         if (best := differences.best(group, differences.keys[0])) is not None:
-            rivals = [s for s in group if differences.sign(best.key, s.key, differences.keys[0]) is not None]
-            pairs += [(best, rival) for rival in rivals]
+            for rival in group:
+                sign = differences.sign(best.key, rival.key, differences.keys[0])
+                if sign is not None:  # negative if the best mean is that of other utterances
+                    pairs.append((rival, best) if sign < 0 else (best, rival))
     if not pairs:
         return [_without_rival(differences, systems)]
     findings = [_finding(differences, best, rival, systems) for best, rival in pairs]

@@ -13,8 +13,7 @@ from codax.errors import CodaxError
 from codax.interop.encodec import Entries, LayoutError, State, is_array
 from codax.lm.config import LMConfig
 from codax.lm.predictor import LM, from_weights
-from codax.storage.files import write_whole
-from codax.storage.tensors import ModelError, read_tensors, safetensors_bytes
+from codax.storage.tensors import ModelError, read_tensors
 
 # Names of a layer's modules in codax and in PyTorch. PyTorch's dense kernels are [out, in].
 _LAYER = (
@@ -131,11 +130,3 @@ def import_lm(
     except CodaxError as error:
         raise ModelError(f"{source}: {error}") from error
     return from_weights(flat, config, source)
-
-
-def export_lm(lm: LM, target: str | Path) -> None:
-    """Writes the state dict of the package's `LMModel` as a safetensors file. Raises ModelError naming it."""
-    try:
-        write_whole(Path(target), safetensors_bytes(from_codax(lm.flat(), lm.config), format="pt"))
-    except OSError as error:
-        raise ModelError(f"{target}: cannot be written ({error.strerror or error})") from error

@@ -153,7 +153,7 @@ def _plot(
 
 
 def overall_summary(scores: Scores, stimulus: str) -> Summary:
-    """Summary over all items. The mean's interval is based on listener means, as ratings of a listener correlate."""
+    """Summary over all items. Mean and interval are those of listener means, as ratings of a listener correlate."""
     by_listener = [[trial[stimulus] for trial in trials.values()] for trials in scores.values()]
     means = [sum(values) / len(values) for values in by_listener]
     return summarize([score for values in by_listener for score in values], means)

@@ -122,4 +122,4 @@ def _reach(summary: Summary) -> list[list[float]] | None:
     """Distances of the interval's ends from the mean, in the form of matplotlib's error bars."""
     if summary.low is None or summary.high is None:
         return None
-    return [[summary.mean - summary.low], [summary.high - summary.mean]]
+    return [[max(0.0, summary.mean - summary.low)], [max(0.0, summary.high - summary.mean)]]  # rounding

@@ -50,8 +50,8 @@ def summarize(scores: Sequence[float], independent: Sequence[float] | None = Non
 
     Args:
       scores: one or more.
-      independent: values for the intervals if the scores depend on each other, such as one mean for each listener;
-        None = the scores.
+      independent: values for the mean and its intervals if the scores depend on each other, such as one mean for each
+        listener; None = the scores.
     """
     values = np.asarray(scores, np.float64)
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
@@ -63,7 +63,7 @@ def summarize(scores: Sequence[float], independent: Sequence[float] | None = Non
         median=float(median),
         q1=float(q1),
         q3=float(q3),
-        mean=float(values.mean()),
+        mean=float(np.mean(parts)),
         low=low,
         high=high,
         bootstrap_low=bootstrap_low,

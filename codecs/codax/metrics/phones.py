@@ -99,7 +99,7 @@ class LabelFolder:
       folder: searched recursively.
 
     Raises:
-      CodaxError: it holds no label files.
+      CodaxError: it holds no label files, or two for one utterance.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -107,7 +107,9 @@ class LabelFolder:
         self._files: dict[str, Path] = {}
         for path in sorted(Path(folder).rglob("*")):
             if path.suffix.lower() in (".textgrid", ".phn") and path.is_file():
-                self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
+                other = self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
+                if other != path:
+                    raise CodaxError(f"{other} and {path}: both are labels of the same utterance")
         if not self._files:
             raise CodaxError(f"{folder}: has no .TextGrid or .phn files")
 

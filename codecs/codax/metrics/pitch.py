@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from codax.dsp.distances import rms
-from codax.metrics.signals import MetricError, mono, pair
+from codax.metrics.signals import mono, pair
 
 SAMPLE_RATE = 16_000  # Hz
 _LOWEST, _HIGHEST = 60.0, 500.0  # Hz
@@ -38,21 +38,16 @@ def f0(reference: np.ndarray, degraded: np.ndarray) -> dict[str, float]:
 
     Returns:
       "f0_correlation": Pearson correlation of the frequencies in Hz over frames voiced in both; "f0_rmse": root mean
-      square difference in cents; "voicing_error": percentage of frames voiced in only one of them.
-
-    Raises:
-      MetricError: fewer than ten frames are voiced in both, or one of the frequencies is constant.
+      square difference in cents; "voicing_error": percentage of frames voiced in only one of them. With fewer than ten
+      frames that are voiced in both, the first two are NaN; so is the correlation with a constant frequency.
     """
     ref, deg = (track(mono(x)) for x in pair(reference, degraded))
     both = np.isfinite(ref) & np.isfinite(deg)
-    if both.sum() < _FEWEST:
-        raise MetricError(f"F0: {both.sum()} frames are voiced in both signals, {_FEWEST} are needed")
     a, b = ref[both], deg[both]
-    if a.std() == 0 or b.std() == 0:
-        raise MetricError("F0: the frequency is constant, so there is no correlation")
-    cents = 1200 * np.log2(b / a)
+    is_enough = len(a) >= _FEWEST
+    varies = is_enough and a.std() > 0 and b.std() > 0
     return {
-        "f0_correlation": float(np.corrcoef(a, b)[0, 1]),
-        "f0_rmse": float(rms(cents)),
+        "f0_correlation": float(np.corrcoef(a, b)[0, 1]) if varies else math.nan,
+        "f0_rmse": float(rms(1200 * np.log2(b / a))) if is_enough else math.nan,
         "voicing_error": 100 * float(np.mean(np.isfinite(ref) != np.isfinite(deg))),
     }

@@ -108,9 +108,12 @@ def measure(
     return Results(task, spec, settings.seed, len(clips), items, len(kinds), chance, seconds / 3600, rows)
 
 
+MOST_ROWS = 9  # of a codec with 255 codebooks: 1, 2, 4 and so on, and all
+
+
 def count(models: int, codebooks: Sequence[int] | None) -> int:
     """An upper bound of the number of rows, for a progress bar."""
-    return models * (len(codebooks) if codebooks else 5)
+    return models * (len(codebooks) if codebooks else MOST_ROWS)
 
 
 def _numbers(codec: Codec, codebooks: Sequence[int] | None) -> list[int]:

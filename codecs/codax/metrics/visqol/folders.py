@@ -30,13 +30,17 @@ def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -
         options: of `codax.metrics.visqol.batch.visqol_batch`.
 
     Raises:
-        CodaxError: no audio file, or incompatible options.
+        CodaxError: no audio file, two for one original, or incompatible options.
     """
     from codax import audio
     from codax.metrics.visqol import NOMINAL_RATES, VisqolError
     from codax.metrics.visqol.batch import visqol_batch
 
-    coded = {os.path.splitext(name)[0]: name for name in audio_below(deg)}
+    coded: dict[str, str] = {}
+    for name in audio_below(deg):
+        other = coded.setdefault(os.path.splitext(name)[0], name)
+        if other != name:
+            raise CodaxError(f"{deg / other} and {deg / name}: both belong to the same original")
     read: collections.deque[str] = collections.deque()
     failed: list[tuple[str, CodaxError]] = []
 
