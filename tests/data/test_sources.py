@@ -196,6 +196,19 @@ def test_a_manifest_without_validation_is_divided(tmp_path, make_audio):
     assert sizes[2] == 5 and sizes[0] + sizes[1] == 25 and sizes[1] >= 1
 
 
+def test_rows_without_a_split_are_divided_and_the_others_keep_theirs(tmp_path, make_audio):
+    stated = ["test", "", "train", "validation", *[""] * 6]
+    for i in range(len(stated)):
+        make_audio(tmp_path / f"{i}.wav", seed=i)
+    (tmp_path / "list.csv").write_text("\n".join(["file,split", *(f"{i}.wav,{s}" for i, s in enumerate(stated))]))
+    build_shards(str(tmp_path / "list.csv"), tmp_path / "out", sample_rate=16_000)
+    names = ("train", "validation", "test")
+    parts = {split: {e.id for e in open_at_16k(tmp_path / "list.csv", split=split)} for split in names}
+    assert parts["test"] == {"0"} and "2" in parts["train"] and "3" in parts["validation"]
+    assert sum(map(len, parts.values())) == 10 and min(len(parts["train"]), len(parts["validation"])) >= 2
+    assert {split: {e.id for e in open_at_16k(tmp_path / "out", split=split)} for split in names} == parts
+
+
 def test_shards_made_of_a_folder_hold_the_same_audio(tmp_path, make_audio):
     for i in range(6):
         make_audio(tmp_path / "in" / f"{i}.wav", 1.0 + i, channels=2, seed=i)

@@ -133,8 +133,8 @@ def open_source(
     Args:
       spec: see the module docstring.
       sample_rate: Hz of the samples that are read.
-      split: "train", "validation" or "test"; None = everything. A source without splits, or the training part of one
-        without a validation split, is divided by a hash (`config.split_seed`, `config.validation_fraction`).
+      split: "train", "validation" or "test"; None = everything. Examples without a split, or the training part of a
+        source without a validation split, are divided by a hash (`config.split_seed`, `config.validation_fraction`).
       config: thresholds for skipping files, and the cache folder.
       strict: if False, a source without splits is not divided but used completely for any split.
 
@@ -144,14 +144,20 @@ def open_source(
     config = config or DataConfig()
     skipped = scan.Skipped()
     examples = _measured(listing(spec, sample_rate, config), config, skipped)
-    known = {entry.split for entry in examples}
-    if split is not None and known and known != {""}:
+    if split is not None and any(entry.split for entry in examples):
+        stated, ids = [entry.split for entry in examples], [entry.id for entry in examples]
+        names = splits.complete(stated, ids, fraction=config.validation_fraction, seed=config.split_seed)
+        known = set(names)
+        examples = [
+            entry if entry.split else dataclasses.replace(entry, split=name)
+            for entry, name in zip(examples, names, strict=True)
+        ]
         if split in ("train", "validation") and "validation" not in known and "train" in known:
             examples = _divide(spec, [entry for entry in examples if entry.split == "train"], split, config)
         else:
             examples = [entry for entry in examples if entry.split == split]
         if not examples:
-            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in known if k))}")
+            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(known))}")
     elif split is not None and strict:
         examples = _divide(spec, examples, split, config)
     skipped.warn(spec)
