@@ -49,6 +49,12 @@ def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxEr
         raise error(f"{path}: is {kind}, not a file")
 
 
+def matches(pattern: str) -> list[str]:
+    """The paths that a glob pattern names, sorted, each once; a path that exists is no pattern, whatever it holds."""
+    path = os.path.expanduser(pattern)
+    return each_once([path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True)))
+
+
 def each_once(paths: Iterable[str]) -> list[str]:
     """The paths in order, without those that lead to the same file as an earlier one through symbolic links."""
     first: dict[str, str] = {}

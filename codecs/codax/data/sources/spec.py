@@ -13,7 +13,6 @@ A SPEC is one of
 from __future__ import annotations
 
 import dataclasses
-import glob
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from codax.data.sources.entries import Entry
 from codax.data.starter import corpus
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import cache_folder, each_once, require_file
+from codax.storage.files import cache_folder, each_once, matches, require_file
 
 SPLITS = ("train", "validation", "test")
 _log = logging.getLogger(__name__)
@@ -226,8 +225,7 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
     if name == "starter":
         return _starter(spec, parts, sample_rate, config)
     if spec.endswith(records.SUFFIX):
-        shards = each_once(sorted(glob.glob(str(path), recursive=True)))
-        if not shards:
+        if not (shards := matches(spec)):
             raise CodaxError(f"{spec}: no such file")
         return _shards(shards)
     if archives.is_archive(spec):
