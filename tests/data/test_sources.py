@@ -163,6 +163,27 @@ def test_manifests(tmp_path, make_audio, suffix):
         open_at_16k(path, split="other")
 
 
+def test_a_manifest_goes_before_the_headers_of_its_records(tmp_path):
+    header = {"sample_rate": 8000, "id": "h", "text": "header", "language": "fr", "file": "/etc/passwd", "record": 7}
+    with records.ShardWriter(tmp_path / "a.array_record") as shard:
+        for _ in range(2):
+            shard.write(header, np.ones((8000, 1), np.int16))
+    row = {"file": "a.array_record", "record": 0, "id": "mine", "text": "own", "language": ""}
+    bare = {"file": "a.array_record", "record": 1, "frames": 5}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(bare)}\n")
+    first, second = open_at_16k(tmp_path / "a.jsonl")
+    assert (first.id, first.text, first.language, first.frames) == ("mine", "own", "fr", 8000)
+    assert (second.id, second.text, second.frames) == ("h", "header", 8000)
+    assert {first.file, second.file} == {str(tmp_path / "a.array_record")} and (first.record, second.record) == (0, 1)
+
+
+def test_files_of_a_folder_have_different_ids(tmp_path, make_audio):
+    for name in ("x.wav", "x.flac", "a/b.wav", "a-b.wav", "y.wav"):
+        make_audio(tmp_path / name)
+    ids = [entry.id for entry in open_at_16k(tmp_path)]
+    assert len(set(ids)) == 5 and "y" in ids and {name[:-9] for name in ids if name != "y"} == {"x", "a-b"}
+
+
 def test_a_wrong_rate_in_a_manifest_is_an_error(tmp_path, make_audio):
     make_audio(tmp_path / "a.wav", rate=8000)
     (tmp_path / "list.csv").write_text("file,sample_rate\na.wav,16000\n")

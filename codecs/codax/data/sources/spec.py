@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,10 @@ def _folder(folder: Path) -> Listing:
         relative = os.path.relpath(path, folder)
         text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
         rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
+    times = Counter(row["id"] for row in rows)
+    for row in rows:
+        if times[row["id"]] > 1:  # such as a/b.wav, a-b.wav and a-b.flac
+            row["id"] += f"-{sha256(os.path.relpath(row['file'], folder)).hexdigest()[:8]}"
     return Listing(rows, str(folder.resolve()))
 
 
@@ -299,11 +304,13 @@ def _manifest(path: Path) -> Listing:
         if "record" not in row:
             row["id"] = row.get("id") or entries.relative_id(os.path.relpath(row["file"], path.parent))
             continue
+        numbers = ("sample_rate", "frames", "channels")
+        if not all(row.get(key) for key in numbers):
+            header = records.open_shard(row["file"]).header(row["record"])
+            _check_rate(row["file"], row.get("sample_rate"), header["sample_rate"])
+            stated = {key: value for key, value in row.items() if value != "" and key not in numbers}
+            row.update({**header, **stated})
         row.setdefault("id", f"{entries.relative_id(os.path.basename(row['file']))}-{row['record']:06d}")
-        if not all(row.get(key) for key in ("sample_rate", "frames", "channels")):
-            stated = row.get("sample_rate")
-            row.update(records.open_shard(row["file"]).header(row["record"]))
-            _check_rate(row["file"], stated, row["sample_rate"])
     return Listing(sorted(rows, key=lambda row: "record" in row), str(path.resolve()))
 
 
