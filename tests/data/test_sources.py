@@ -33,6 +33,8 @@ def test_a_folder_is_divided_by_a_hash(tmp_path, make_audio):
     assert everything[0].id == "part0-0" and everything.seconds == pytest.approx(40.0)
     with pytest.raises(CodaxError, match="no split 'test'"):
         open_at_16k(tmp_path, split="test")
+    with pytest.raises(CodaxError, match=r"no split 'validation', and data\.validation_fraction 0"):
+        open_at_16k(tmp_path, split="validation", config=DataConfig(validation_fraction=0.0))
 
 
 def test_each_file_of_a_folder_with_links_is_listed_once(tmp_path, make_audio):

@@ -162,7 +162,7 @@ def shared_batches(
     dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
     # Examples are batched before the read-ahead threads, so that Grain's overhead per element is paid once per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
-    options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
+    options = grain.ReadOptions(num_threads=config.data.read_threads, prefetch_buffer_size=ahead)
     digest = sha256(*(source.digest() for source in sources)).hexdigest()[:16]
     identity = DataIdentity(sum(map(len, sources)), digest, batch_size_per_process * process_count)
     workers, accept = config.data.worker_processes, config.data.accept_changes

@@ -401,6 +401,8 @@ def _divide(spec: str, examples: list[Entry], split: str, config: DataConfig) ->
     if len(examples) == 1:
         _log.warning("%s: a single example is both training and validation material", spec)
         return examples
+    if split == "validation" and config.validation_fraction <= 0:
+        raise CodaxError(f"{spec}: has no split 'validation', and data.validation_fraction 0 divides none off")
     ids = [entry.id for entry in examples]
     assigned = splits.hold_out(ids, fraction=config.validation_fraction, seed=config.split_seed)
     return [entry for entry, part in zip(examples, assigned, strict=True) if part == split]
