@@ -27,8 +27,12 @@ _publishing: dict[Path, Path] = {}  # complete temporary files that are being re
 
 
 def cache_folder(cache_dir: str = "") -> Path:
-    """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax."""
-    return Path(cache_dir or os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax").expanduser()
+    """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax. Raises CodaxError if "~" has no meaning."""
+    folder = Path(cache_dir or os.environ.get("CODAX_CACHE") or "~/.cache/codax")
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise CodaxError(f"{folder}: there is no such home directory (set CODAX_CACHE to a folder)") from error
 
 
 def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxError) -> None:
@@ -102,8 +106,12 @@ def claim_output(
 
 
 def file_mask() -> int:
-    """Returns the mask of the permissions of new files; it can be read only by changing it, for all threads."""
-    with _masks:
+    """Returns the mask of the permissions of new files."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as status:  # of Linux
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    with _masks:  # elsewhere it can be read only by changing it, for all threads
         mask = os.umask(0)
         os.umask(mask)
     return mask
@@ -112,9 +120,12 @@ def file_mask() -> int:
 def write_whole(path: Path, data: str | bytes) -> None:
     """Writes a file atomically: a reader sees the old or the new content, and a failure leaves the old file.
 
+    If the path is a link, the file it points to is replaced.
+
     Raises:
       OSError: the target is not a regular file, or its folder does not exist, cannot be written, or is full.
     """
+    path = Path(os.path.realpath(path))
     write_together(path.parent, {path.name: data})
 
 
