@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from codax.errors import CodaxError
@@ -70,6 +70,28 @@ def each_once(paths: Iterable[str]) -> list[str]:
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
         first.setdefault(real, path)
     return list(first.values())
+
+
+def files_below(folder: str | os.PathLike[str], suffixes: Container[str]) -> Iterator[str]:
+    """Yields the files below a folder by their suffixes, those of each folder in order before those of its folders.
+
+    Names that begin with a dot are passed over. Links are followed, those to missing files too, for an error that names
+    them; each folder is entered once, although links may form loops.
+    """
+    entered = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        for name in sorted(files):
+            path = os.path.join(parent, name)
+            is_named = not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+            if is_named and (os.path.isfile(path) or not os.path.exists(path)):
+                yield path
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith(".") and real not in entered:
+                kept.append(name)
+                entered.add(real)
+        folders[:] = kept
 
 
 def claim_output(

@@ -30,7 +30,7 @@ from codax.data.sources.entries import Entry
 from codax.data.starter import corpus
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import cache_folder, each_once, matches, require_file
+from codax.storage.files import cache_folder, each_once, files_below, matches, require_file
 
 SPLITS = ("train", "validation", "test")
 _log = logging.getLogger(__name__)
@@ -270,7 +270,7 @@ def _folder(folder: Path) -> Listing:
         for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
             texts[os.path.normpath(name)] = text
     rows: list[dict[str, Any]] = []
-    for path in each_once(_paths_below(folder)):
+    for path in each_once(files_below(folder, AUDIO_SUFFIXES)):
         relative = os.path.relpath(path, folder)
         text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
         rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
@@ -279,22 +279,6 @@ def _folder(folder: Path) -> Listing:
         if times[row["id"]] > 1:  # such as a/b.wav, a-b.wav and a-b.flac
             row["id"] += f"-{sha256(os.path.relpath(row['file'], folder)).hexdigest()[:8]}"
     return Listing(rows, str(folder.resolve()))
-
-
-def _paths_below(folder: Path) -> Iterator[str]:
-    """The audio files below a folder, in order; each folder is entered once, although links may form loops."""
-    entered = {os.path.realpath(folder)}
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                yield os.path.join(parent, name)
-        kept = []
-        for name in sorted(folders):
-            real = os.path.realpath(os.path.join(parent, name))
-            if not name.startswith(".") and real not in entered:
-                kept.append(name)
-                entered.add(real)
-        folders[:] = kept
 
 
 def _manifest(path: Path) -> Listing:
