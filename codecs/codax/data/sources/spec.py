@@ -167,15 +167,7 @@ def open_source(
     return Source(spec, sample_rate, examples, skipped)
 
 
-def load_utterances(
-    spec: str,
-    *,
-    sample_rate: int,
-    split: str = "test",
-    limit: int | None = None,
-    language: str | None = None,
-    config: DataConfig | None = None,
-) -> list[Utterance]:
+def load_utterances(spec: str, *, sample_rate: int, split: str = "test", limit: int | None = None) -> list[Utterance]:
     """The utterances to evaluate on, ordered by id.
 
     Args:
@@ -183,19 +175,13 @@ def load_utterances(
       sample_rate: Hz; the utterances' audio is resampled to it.
       split: used if the source has splits; otherwise the whole source is taken.
       limit: keep this many utterances, evenly spaced in the list.
-      language: keep only this language.
-      config: thresholds for skipping files, and the cache folder.
 
     Raises:
       CodaxError: as `open_source`.
     """
-    config = dataclasses.replace(config or DataConfig(), max_clipped_fraction=1.0)
-    if spec == "starter":
-        spec = f"starter:{language or 'en'}"
+    spec, config = "starter:en" if spec == "starter" else spec, DataConfig(max_clipped_fraction=1.0)
     source = open_source(spec, sample_rate=sample_rate, split=split, config=config, strict=False)
-    chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
-    if not chosen:
-        raise CodaxError(f"{spec}: no utterances in language '{language}'")
+    chosen = sorted(source, key=lambda e: e.id)
     return [Utterance.of(entry, sample_rate) for entry in evenly_spaced(chosen, limit)]
 
 
