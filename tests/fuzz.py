@@ -39,7 +39,7 @@ from codax.config import Config, DACConfig, DataConfig, FSQQuantizerConfig, Soun
 from codax.containers import ecdc, packets
 from codax.data import records
 from codax.data.sources import archives
-from codax.data.sources.spec import load_utterances
+from codax.data.sources.spec import open_source
 from codax.errors import CodaxError
 from codax.interop.formats import import_model
 from codax.listening.inbox import Inbox
@@ -141,9 +141,10 @@ def write_manifest(path: Path) -> None:
 
 
 def read_source(path: Path) -> object:
-    config = DataConfig(cache_dir=str(path.parent / "cache"))
+    config = DataConfig(cache_dir=str(path.parent / "cache"), max_clipped_fraction=1.0)
     with contextlib.redirect_stderr(io.StringIO()):  # the progress of measuring
-        return [each.audio for each in load_utterances(str(path), sample_rate=8000, config=config)]
+        source = open_source(str(path), sample_rate=8000, split="test", config=config, strict=False)
+        return [source.read(i) for i in range(len(source))]
 
 
 def write_tokens(path: Path) -> None:

@@ -40,6 +40,8 @@ def test_a_folder_that_keeps_no_programs(tmp_path: Path) -> None:
     done = run_program("-c", code, env=env)
     assert done.stdout == "1\n" and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.endswith(": compiled programs are not kept (Not a directory)\n")
+    done = run_program("-c", code, env={**env, "CODAX_CACHE": "~nobody-here/cache"})
+    assert done.stdout == "1\n" and "not kept (~nobody-here/cache: there is no such home" in done.stderr, done.stderr
 
 
 def test_a_recipe_that_starts_from_a_model_has_its_shapes(tmp_path: Path) -> None:

@@ -207,9 +207,17 @@ def test_the_model_is_found_by_its_hash(run, work, models, monkeypatch, tmp_path
         _fails(run("decode", "a.codax", "c.wav"), f"encoded with model fake with weights {b'unique!!'.hex()}")
     note.unlink()
     _fails(run("decode", "a.codax", "c.wav"), "(--model, CODAX_MODELS)")
-    for places in (str(folder), str(tmp_path / "models"), f"/nowhere:{tmp_path / 'models'}"):
+    unreadable = f"{'x' * 5000}:~nobody-here/models"
+    for places in (str(folder), str(tmp_path / "models"), f"/nowhere:{unreadable}:{tmp_path / 'models'}"):
         monkeypatch.setenv("CODAX_MODELS", places)
         assert run("decode", "a.codax", "c.wav", "--overwrite")[0] == 0
+
+
+def test_models_are_coded_with_although_they_cannot_be_remembered(run, work, models, monkeypatch, tmp_path):
+    models["m"] = FakeCodec(path=str(tmp_path / "m"))
+    monkeypatch.setenv("CODAX_CACHE", "~nobody-here/cache")
+    assert run("encode", "in.wav", "a.codax", "--model", "m")[0] == 0
+    _fails(run("decode", "a.codax", "b.wav"), "(--model, CODAX_MODELS)")
 
 
 def test_a_model_that_was_trained_on_is_noticed(run, work, models, tmp_path):

@@ -49,6 +49,11 @@ def test_there_are_recipes():
         ("quantizer", "dropout_share", 1.5, "quantizer.dropout_share"),
         ("loss", "window_mels", (5, 10), "loss.window_mels"),
         ("optimizer", "gamma", 0.0, "optimizer.gamma"),
+        ("data", "split_seed", -1, "data.split_seed"),
+        ("data", "validation_fraction", 1.1, "data.validation_fraction"),
+        ("data", "validation_fraction", float("nan"), "data.validation_fraction"),
+        ("data", "read_threads", 0, "data.read_threads"),
+        ("data", "prefetch", 0, "data.prefetch"),
     ],
 )
 def test_invalid_values_are_named(section, field, value, message):

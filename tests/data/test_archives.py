@@ -65,6 +65,14 @@ def test_tar_files_become_shards_with_text(tmp_path, suffix, mode):
     ]
 
 
+def test_names_with_brackets_are_no_patterns(tmp_path):
+    write_tar(tmp_path / "music [2020].tar", good(2))
+    rows, _ = build(tmp_path / "music [2020].tar", tmp_path / "out [1]")
+    assert [row["text"] for row in rows] == ["number 0", "number 1"]
+    [shard, *_] = (tmp_path / "out [1]").glob("*.array_record")
+    assert len(open_source(str(shard), sample_rate=16_000))
+
+
 def test_json_members_and_names_of_splits(tmp_path):
     about = {"sentence": "hello", "language": "cy", "speaker": 7, "license": "CC0", "split": "test", "other": [1]}
     files = {

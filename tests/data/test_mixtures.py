@@ -168,9 +168,10 @@ def strategies(config, count):
 
 
 def test_validation_has_plain_clips_of_all_sources(config):
-    fixed = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4, split="train")
+    config.data.validation_fraction = 1.0  # all files but one of each source
+    fixed = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4)
     config.data.mixture.reverberation = 1.0
-    repeated = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4, split="train")
+    repeated = pipeline.validation_batches(config, batch_size_per_process=16, num_batches=4)
     examples = np.concatenate([batch["audio"] for batch in fixed])
     np.testing.assert_array_equal(examples, np.concatenate([batch["audio"] for batch in repeated]))
     np.testing.assert_allclose(np.abs(examples).max((1, 2)), transforms.PEAK, rtol=1e-5)
@@ -261,9 +262,10 @@ def test_mixing_and_denoising_exclude_each_other(config):
 
 def test_a_missing_source_is_named(config, tmp_path):
     config.data.mixture.sources = (*config.data.mixture.sources[:2], f"noise={tmp_path / 'none'}")
+    config.data.validation_fraction = 0.2
     for make in (pipeline.training_batches, pipeline.validation_batches):
         with pytest.raises(CodaxError, match="data.mixture.sources noise: .*none: no such"):
-            make(config, batch_size_per_process=1, split="train")
+            make(config, batch_size_per_process=1)
 
 
 def test_json_and_the_command_line_carry_it(config):

@@ -33,6 +33,8 @@ def test_a_folder_is_divided_by_a_hash(tmp_path, make_audio):
     assert everything[0].id == "part0-0" and everything.seconds == pytest.approx(40.0)
     with pytest.raises(CodaxError, match="no split 'test'"):
         open_at_16k(tmp_path, split="test")
+    with pytest.raises(CodaxError, match=r"no split 'validation', and data\.validation_fraction 0"):
+        open_at_16k(tmp_path, split="validation", config=DataConfig(validation_fraction=0.0))
 
 
 def test_each_file_of_a_folder_with_links_is_listed_once(tmp_path, make_audio):
@@ -163,6 +165,27 @@ def test_manifests(tmp_path, make_audio, suffix):
         open_at_16k(path, split="other")
 
 
+def test_a_manifest_goes_before_the_headers_of_its_records(tmp_path):
+    header = {"sample_rate": 8000, "id": "h", "text": "header", "language": "fr", "file": "/etc/passwd", "record": 7}
+    with records.ShardWriter(tmp_path / "a.array_record") as shard:
+        for _ in range(2):
+            shard.write(header, np.ones((8000, 1), np.int16))
+    row = {"file": "a.array_record", "record": 0, "id": "mine", "text": "own", "language": ""}
+    bare = {"file": "a.array_record", "record": 1, "frames": 5}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(bare)}\n")
+    first, second = open_at_16k(tmp_path / "a.jsonl")
+    assert (first.id, first.text, first.language, first.frames) == ("mine", "own", "fr", 8000)
+    assert (second.id, second.text, second.frames) == ("h", "header", 8000)
+    assert {first.file, second.file} == {str(tmp_path / "a.array_record")} and (first.record, second.record) == (0, 1)
+
+
+def test_files_of_a_folder_have_different_ids(tmp_path, make_audio):
+    for name in ("x.wav", "x.flac", "a/b.wav", "a-b.wav", "y.wav"):
+        make_audio(tmp_path / name)
+    ids = [entry.id for entry in open_at_16k(tmp_path)]
+    assert len(set(ids)) == 5 and "y" in ids and {name[:-9] for name in ids if name != "y"} == {"x", "a-b"}
+
+
 def test_a_wrong_rate_in_a_manifest_is_an_error(tmp_path, make_audio):
     make_audio(tmp_path / "a.wav", rate=8000)
     (tmp_path / "list.csv").write_text("file,sample_rate\na.wav,16000\n")
@@ -194,6 +217,19 @@ def test_a_manifest_without_validation_is_divided(tmp_path, make_audio):
     (tmp_path / "list.csv").write_text("\n".join(lines))
     sizes = [len(open_at_16k(tmp_path / "list.csv", split=split)) for split in ("train", "validation", "test")]
     assert sizes[2] == 5 and sizes[0] + sizes[1] == 25 and sizes[1] >= 1
+
+
+def test_rows_without_a_split_are_divided_and_the_others_keep_theirs(tmp_path, make_audio):
+    stated = ["test", "", "train", "validation", *[""] * 6]
+    for i in range(len(stated)):
+        make_audio(tmp_path / f"{i}.wav", seed=i)
+    (tmp_path / "list.csv").write_text("\n".join(["file,split", *(f"{i}.wav,{s}" for i, s in enumerate(stated))]))
+    build_shards(str(tmp_path / "list.csv"), tmp_path / "out", sample_rate=16_000)
+    names = ("train", "validation", "test")
+    parts = {split: {e.id for e in open_at_16k(tmp_path / "list.csv", split=split)} for split in names}
+    assert parts["test"] == {"0"} and "2" in parts["train"] and "3" in parts["validation"]
+    assert sum(map(len, parts.values())) == 10 and min(len(parts["train"]), len(parts["validation"])) >= 2
+    assert {split: {e.id for e in open_at_16k(tmp_path / "out", split=split)} for split in names} == parts
 
 
 def test_shards_made_of_a_folder_hold_the_same_audio(tmp_path, make_audio):

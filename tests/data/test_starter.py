@@ -221,7 +221,7 @@ def test_the_corpus_as_a_source(fetch):
     assert heard and {u.language for u in heard} == {"en"} and all(u.text and u.seconds >= 1.5 for u in heard)
     everything = load_utterances("starter:fr:train", sample_rate=8000)
     assert {u.language for u in everything} == {"fr"} and everything[0].audio.shape[1] == 1
-    assert len(load_utterances("starter", sample_rate=16_000, language="ru")) < len(russian)
+    assert len(load_utterances("starter:ru", sample_rate=16_000)) < len(russian)
 
 
 FAKE_APT = """#!/bin/sh

@@ -44,6 +44,14 @@ def test_a_part_refuses_what_is_not_a_file_and_follows_links(tmp_path):
     part.publish()
     part.discard()  # of what has its name already: nothing happens
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").is_file()
+    files.write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the mask there")
+def test_the_mask_of_new_files_is_read_without_changing_it(monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mask was changed for all threads"))
+    files.file_mask()
 
 
 def test_cache_folder(monkeypatch):
@@ -52,3 +60,6 @@ def test_cache_folder(monkeypatch):
     assert files.cache_folder("here") == Path("here")
     monkeypatch.delenv("CODAX_CACHE")
     assert files.cache_folder() == Path.home() / ".cache" / "codax"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # of a user without a home directory
+    with pytest.raises(CodaxError, match=r"^~/\.cache/codax: there is no such home directory"):
+        files.cache_folder()

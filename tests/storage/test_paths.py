@@ -11,7 +11,7 @@ import pytest
 from codax import audio
 from codax.cli import info
 from codax.config import DataConfig
-from codax.containers import ecdc
+from codax.containers import ecdc, whole_files
 from codax.containers.streamed import ContainerReader
 from codax.containers.whole_files import seconds_in
 from codax.data import manifest, records
@@ -74,6 +74,17 @@ def test_a_fifo_in_a_folder_is_skipped(tmp_path):
     audio.write(tmp_path / "a.wav", [0.5] * 8000, 8000)
     os.mkfifo(tmp_path / "b.wav")
     assert [path.name for path in audio.files_below(tmp_path)] == ["a.wav"]
+
+
+@pytest.mark.parametrize(("below", "suffix"), [(audio.files_below, ".wav"), (whole_files.files_below, ".codax")])
+def test_folders_behind_links_are_searched_once_and_hidden_files_are_not_listed(tmp_path, below, suffix):
+    for name in ("in/b/1", "in/b/._1", "in/.c/2", "out/3", "in/4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).with_suffix(suffix).touch()
+    for name, target in {"in/loop": "..", "in/b/up": "..", "in/d": "../out", f"in/e{suffix}": "missing"}.items():
+        (tmp_path / name).symlink_to(target)
+    names = [path.relative_to(tmp_path / "in").as_posix() for path in below(tmp_path / "in")]
+    assert names == [f"{stem}{suffix}" for stem in ("4", "b/1", "d/3", "e")]
 
 
 def test_reasons_and_links(tmp_path):

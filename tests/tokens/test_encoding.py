@@ -1,5 +1,8 @@
 """How `codax tokenize` divides its work: blocks of long files on a CPU, batches of few shapes on accelerators."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import small_models
@@ -70,6 +73,28 @@ def test_an_accelerator_compiles_few_shapes(tmp_path, monkeypatch):
     # Other shapes round differently, which decides between equally near entries.
     equal = [np.mean(a["codes"] == b["codes"]) for a, b in zip(alone, batches, strict=True)]
     assert np.mean(equal) > 0.99
+
+
+def test_an_accelerator_encodes_one_thing_at_a_time_with_weights_folded_once(tmp_path, monkeypatch):
+    codec = small_models.codec("soundstream")
+    vars(codec.engine).pop("folded", None)
+    (tmp_path / "audio").mkdir()
+    for i, seconds in enumerate([1.5] * 6 + [0.4] * 6):
+        audio.write(tmp_path / "audio" / f"{i:02d}.wav", uniform_noise(seconds, 8_000, seed=i), 8_000)
+    encode, busy = codec.encode, threading.Lock()
+
+    def slowly(*arguments, **options):
+        assert "folded" in vars(codec.engine)
+        assert busy.acquire(blocking=False), "another thread encodes"
+        time.sleep(0.05)
+        busy.release()
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(codec, "encode", slowly)
+    monkeypatch.setattr(encoding, "platform", lambda: "gpu")
+    monkeypatch.setattr(encoding, "LONG_SECONDS", 1.0)
+    build.build_tokens(str(tmp_path / "audio"), tmp_path / "out", codec, workers=4)
+    assert len(TokenDataset(tmp_path / "out")) == 12
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])

@@ -17,6 +17,7 @@ import numpy as np
 from codax.audio.decoders import open_stream
 from codax.audio.resampling import StreamResampler, resample
 from codax.audio.stream import AudioError, Stream
+from codax.storage import files
 
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -164,5 +165,5 @@ def _checked(path: Path, stream: Stream, size: int) -> Iterator[np.ndarray]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The audio files below a folder, at any depth, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    """The audio files below a folder, at any depth, sorted by path; links are followed, hidden files are not audio."""
+    return sorted(map(Path, files.files_below(folder, AUDIO_SUFFIXES)))

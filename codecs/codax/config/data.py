@@ -122,7 +122,9 @@ class DataConfig(Section):
     def checks(self) -> list[Check]:
         return [
             Check(bool(self.source), "source", "a folder, a manifest, an ArrayRecord glob or 'starter'"),
-            *at_least(self, 0, "timeout_seconds", "worker_processes"),
+            *at_least(self, 0, "split_seed", "timeout_seconds", "worker_processes"),
+            *at_least(self, 1, "read_threads", "prefetch"),
+            *share(self, "validation_fraction"),
             *ordered(self, "gain_db", "speed", "noise_gain_db"),
             Check(self.speed[0] >= 0.1, "speed", "at least 0.1"),
             Check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -97,8 +98,8 @@ def remember(codec: Codec) -> None:
     if codec.path is None:
         return
     note = {"name": codec.model_id, "path": str(Path(codec.path).resolve())}
-    target = _note(codec.hash)
-    with contextlib.suppress(OSError):  # a convenience; --model always works
+    with contextlib.suppress(OSError, CodaxError):  # a convenience; --model always works
+        target = _note(codec.hash)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, json.dumps(note))
 
@@ -115,13 +116,14 @@ def _remembered(digest: bytes) -> Path | None:
 
 
 def _searched() -> Iterator[Path]:
-    places = [shipped.FOLDER]
-    places += [Path(p).expanduser() for p in os.environ.get("CODAX_MODELS", "").split(os.pathsep) if p]
-    for place in places:
-        if (place / "config.json").is_file():
-            yield place
-        elif place.is_dir():
-            yield from sorted(f.parent for f in place.glob("*/config.json"))
+    """Yields the folders of models; of `os.path` and `glob`, which pass over places that cannot be read."""
+    named = os.environ.get("CODAX_MODELS", "").split(os.pathsep)
+    for place in shipped.FOLDER, *(os.path.expanduser(name) for name in named if name):
+        if os.path.isfile(os.path.join(place, "config.json")):
+            yield Path(place)
+        else:
+            configs = glob.glob("*/config.json", root_dir=place, include_hidden=True)
+            yield from sorted(Path(place, config).parent for config in configs)
 
 
 def _name(folder: Path) -> str:

@@ -16,6 +16,7 @@ from codax.containers.frequencies import find_lm
 from codax.containers.signals import Progress, Report
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
+from codax.storage import files
 from codax.storage.files import claim_output
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def decode_file(
 
 def files_below(folder: Path) -> list[Path]:
     """The containers below a folder, at any depth, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(map(Path, files.files_below(folder, SUFFIXES)))
 
 
 def seconds_in(source: Name, *, conceal: bool = False) -> float:

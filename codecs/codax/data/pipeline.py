@@ -162,52 +162,41 @@ def shared_batches(
     dataset = examples.batch(batch_size_per_process, drop_remainder=True)[process_index::process_count]
     # Examples are batched before the read-ahead threads, so that Grain's overhead per element is paid once per batch.
     ahead = max(2, -(-config.data.prefetch // batch_size_per_process))
-    options = grain.ReadOptions(num_threads=max(1, config.data.read_threads), prefetch_buffer_size=ahead)
+    options = grain.ReadOptions(num_threads=config.data.read_threads, prefetch_buffer_size=ahead)
     digest = sha256(*(source.digest() for source in sources)).hexdigest()[:16]
     identity = DataIdentity(sum(map(len, sources)), digest, batch_size_per_process * process_count)
     workers, accept = config.data.worker_processes, config.data.accept_changes
     return Batches(dataset, options, identity, workers=workers, accept_changes=accept)
 
 
-def validation_batches(
-    config: Config,
-    *,
-    batch_size_per_process: int,
-    num_batches: int | None = None,
-    split: str = "validation",
-    process_index: int = 0,
-    process_count: int = 1,
-) -> list[Batch]:
+def validation_batches(config: Config, *, batch_size_per_process: int, num_batches: int | None = None) -> list[Batch]:
     """Fixed crops, identical at every call: `num_batches` (`train.eval_batches`) batches shaped as in training.
 
-    The crops are single clips, evenly spaced over the audio of the split (of all named sources, if any). They get no
-    random gain or reverberation, and do not depend on the number of processes that share them.
+    The crops are single clips, evenly spaced over the validation split (of all named sources, if any). They get no
+    random gain or reverberation.
 
     Raises:
       CodaxError: as `training_batches`.
     """
-    source, cropper = _open(config, split, training=False)
-    windows = Windows(source, config.segment_samples)
-    return fixed_batches(config, windows, cropper, batch_size_per_process, num_batches, process_index, process_count)
+    source, cropper = _open(config, "validation", training=False)
+    return fixed_batches(config, Windows(source, config.segment_samples), cropper, batch_size_per_process, num_batches)
 
 
 def fixed_batches(
     config: Config,
     windows: Windows,
     example: Callable[[int, np.random.Generator], Batch],
-    batch_size_per_process: int,
+    batch_size: int,
     num_batches: int | None = None,
-    process_index: int = 0,
-    process_count: int = 1,
 ) -> list[Batch]:
     """Returns `num_batches` (`train.eval_batches`) batches of evenly spaced windows, the same at every call."""
     count = config.train.eval_batches if num_batches is None else num_batches
-    total = count * batch_size_per_process * process_count
+    total = count * batch_size
     examples = [
         example(windows[k * len(windows) // total], np.random.default_rng((config.data.split_seed, k)))
-        for k in range(process_index, total, process_count)
+        for k in range(total)
     ]
     return [
-        {key: np.stack([each[key] for each in examples[i : i + batch_size_per_process]]) for key in examples[0]}
-        for i in range(0, len(examples), batch_size_per_process)
+        {key: np.stack([each[key] for each in examples[i : i + batch_size]]) for key in examples[0]}
+        for i in range(0, total, batch_size)
     ]

@@ -35,3 +35,11 @@ def hold_out(keys: Sequence[str], *, fraction: float, seed: int = 0) -> list[str
         else:
             splits[order[-1]] = "train"
     return splits
+
+
+def complete(stated: Sequence[str], keys: Sequence[str], *, fraction: float, seed: int = 0) -> list[str]:
+    """Returns the stated splits, with those of `hold_out` in the place of empty ones."""
+    held_out = iter(
+        hold_out([key for name, key in zip(stated, keys, strict=True) if not name], fraction=fraction, seed=seed)
+    )
+    return [name or next(held_out) for name in stated]

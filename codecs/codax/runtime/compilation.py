@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from codax.errors import CodaxError
 from codax.runtime import messages
 from codax.storage.files import cache_folder
 
@@ -40,9 +41,13 @@ def kept_programs() -> Iterator[None]:
     if chosen or os.environ.get(SWITCH) == "0":
         yield
         return
-    folder = cache_folder() / "compiled" / processor()
-    if reason := unusable(folder):
-        messages.note(f"codax: {folder}: compiled programs are not kept ({reason})")
+    try:
+        folder = cache_folder() / "compiled" / processor()
+        problem = f"{folder}: compiled programs are not kept ({reason})" if (reason := unusable(folder)) else ""
+    except CodaxError as error:
+        folder, problem = Path(), f"compiled programs are not kept ({error})"
+    if problem:
+        messages.note(f"codax: {problem}")
         yield
         return
     values = {_FOLDER: str(folder), _LEAST: _LEAST_SECONDS}

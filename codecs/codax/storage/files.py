@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from codax.errors import CodaxError
@@ -27,8 +27,12 @@ _publishing: dict[Path, Path] = {}  # complete temporary files that are being re
 
 
 def cache_folder(cache_dir: str = "") -> Path:
-    """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax."""
-    return Path(cache_dir or os.environ.get("CODAX_CACHE") or Path.home() / ".cache" / "codax").expanduser()
+    """`cache_dir`, or $CODAX_CACHE, or ~/.cache/codax. Raises CodaxError if "~" has no meaning."""
+    folder = Path(cache_dir or os.environ.get("CODAX_CACHE") or "~/.cache/codax")
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise CodaxError(f"{folder}: there is no such home directory (set CODAX_CACHE to a folder)") from error
 
 
 def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxError) -> None:
@@ -49,6 +53,12 @@ def require_file(path: str | os.PathLike[str], error: type[CodaxError] = CodaxEr
         raise error(f"{path}: is {kind}, not a file")
 
 
+def matches(pattern: str) -> list[str]:
+    """The paths that a glob pattern names, sorted, each once; a path that exists is no pattern, whatever it holds."""
+    path = os.path.expanduser(pattern)
+    return each_once([path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True)))
+
+
 def each_once(paths: Iterable[str]) -> list[str]:
     """The paths in order, without those that lead to the same file as an earlier one through symbolic links."""
     first: dict[str, str] = {}
@@ -60,6 +70,28 @@ def each_once(paths: Iterable[str]) -> list[str]:
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
         first.setdefault(real, path)
     return list(first.values())
+
+
+def files_below(folder: str | os.PathLike[str], suffixes: Container[str]) -> Iterator[str]:
+    """Yields the files below a folder by their suffixes, those of each folder in order before those of its folders.
+
+    Names that begin with a dot are passed over. Links are followed, those to missing files too, for an error that names
+    them; each folder is entered once, although links may form loops.
+    """
+    entered = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        for name in sorted(files):
+            path = os.path.join(parent, name)
+            is_named = not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+            if is_named and (os.path.isfile(path) or not os.path.exists(path)):
+                yield path
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith(".") and real not in entered:
+                kept.append(name)
+                entered.add(real)
+        folders[:] = kept
 
 
 def claim_output(
@@ -96,8 +128,12 @@ def claim_output(
 
 
 def file_mask() -> int:
-    """Returns the mask of the permissions of new files; it can be read only by changing it, for all threads."""
-    with _masks:
+    """Returns the mask of the permissions of new files."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as status:  # of Linux
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    with _masks:  # elsewhere it can be read only by changing it, for all threads
         mask = os.umask(0)
         os.umask(mask)
     return mask
@@ -106,9 +142,12 @@ def file_mask() -> int:
 def write_whole(path: Path, data: str | bytes) -> None:
     """Writes a file atomically: a reader sees the old or the new content, and a failure leaves the old file.
 
+    If the path is a link, the file it points to is replaced.
+
     Raises:
       OSError: the target is not a regular file, or its folder does not exist, cannot be written, or is full.
     """
+    path = Path(os.path.realpath(path))
     write_together(path.parent, {path.name: data})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -31,12 +32,14 @@ class Encoder:
     """Encodes utterances in threads; `with` ends the threads.
 
     On a CPU each thread reads an utterance and encodes it alone, block by block. For an accelerator threads read, and
-    one encodes clips of similar lengths in batches of few shapes.
+    one at a time encodes: clips of similar lengths in batches of few shapes, and long records alone.
     """
 
     def __init__(self, codec: Codec, levels: int, workers: int | None):
         self._codec, self._levels = codec, levels
         self._is_cpu, self._stopping = platform() == "cpu", threading.Event()
+        self._device = contextlib.nullcontext() if self._is_cpu else threading.Lock()
+        _ = codec.engine.folded  # here once, since every thread of a cold engine would fold the weights
         self._workers = workers or cores.usable()
         self._pool = ThreadPoolExecutor(self._workers)
 
@@ -70,8 +73,6 @@ class Encoder:
 
     def _alone(self, samples: np.ndarray) -> Tokens:
         """Returns the tokens of a record [time, channels]."""
-        if self._stopping.is_set():
-            raise CodaxError("interrupted")
         return self._encode([self._with_channels(samples)])[0]
 
     def _held(self, samples: np.ndarray) -> np.ndarray | Tokens:
@@ -100,7 +101,10 @@ class Encoder:
         if as_one_batch(self._codec.engine, clips):
             # The clips of a batch are a power of two, so that few shapes are compiled: the last one is repeated.
             clips = [*clips, *itertools.repeat(clips[-1], (1 << (count - 1).bit_length()) - count)]
-        tokens = self._codec.encode(clips if count > 1 else clips[0], sample_rate=rate, num_quantizers=self._levels)
+        with self._device:
+            if self._stopping.is_set():
+                raise CodaxError("interrupted")
+            tokens = self._codec.encode(clips if count > 1 else clips[0], sample_rate=rate, num_quantizers=self._levels)
         return tokens.split()[:count]
 
     def _with_channels(self, samples: np.ndarray) -> np.ndarray:

@@ -181,10 +181,9 @@ def _archives(spec: str) -> Iterator[Part]:
 
 def _runs(options: Options) -> Iterator[Part]:
     rows = listing(options.spec, options.sample_rate, options.config).rows
-    split_names = [str(row.get("split") or "") for row in rows]
-    if not all(split_names):
-        ids = [str(row["id"]) for row in rows]
-        split_names = splits.hold_out(ids, fraction=options.config.validation_fraction, seed=options.config.split_seed)
+    stated, ids = [str(row.get("split") or "") for row in rows], [str(row["id"]) for row in rows]
+    fraction, seed = options.config.validation_fraction, options.config.split_seed
+    split_names = splits.complete(stated, ids, fraction=fraction, seed=seed)
     by_split: dict[str, list[dict[str, Any]]] = {}
     for row, split in zip(rows, split_names, strict=True):
         if entries.relative_id(split + ".x") != split:

@@ -6,14 +6,13 @@ them first.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from codax.data.sources import parquet, tars
 from codax.data.sources.members import Member
-from codax.storage.files import each_once, require_file
+from codax.storage.files import matches, require_file
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
@@ -22,15 +21,12 @@ _SUFFIXES = (*TAR_SUFFIXES, PARQUET_SUFFIX)
 
 def is_archive(spec: str) -> bool:
     """Whether a path or glob pattern names archives."""
-    if glob.has_magic(spec):
-        paths = _matches(spec)
-        return all(map(is_archive, paths)) if paths else spec.lower().endswith(_SUFFIXES)
-    return spec.lower().endswith(_SUFFIXES) and not os.path.isdir(os.path.expanduser(spec))
+    named = _matches(spec) or ([] if os.path.isdir(os.path.expanduser(spec)) else [spec])
+    return bool(named) and all(path.lower().endswith(_SUFFIXES) for path in named)
 
 
 def _matches(spec: str) -> list[str]:
-    paths = sorted(glob.glob(os.path.expanduser(spec), recursive=True))
-    return each_once(path for path in paths if os.path.isfile(path))
+    return [path for path in matches(spec) if os.path.isfile(path)]
 
 
 def find(spec: str) -> list[str]:

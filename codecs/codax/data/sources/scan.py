@@ -125,14 +125,13 @@ def unfit(measured: Measurement, config: DataConfig) -> str:
     return ""
 
 
-def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 0) -> list[Measurement]:
+def measure_all(paths: Sequence[str], cache: Path, *, name: str) -> list[Measurement]:
     """Measures files; unchanged files are taken from the cache.
 
     Args:
       paths: files.
       cache: folder of the cached measurements.
       name: of the source; each has a cache file of its own.
-      threads: 0 = one per processor.
     """
     stamps = [file_stamp(path) for path in paths]
     store = cache / "scans" / f"{sha256(_READER, name).hexdigest()[:24]}.json"
@@ -145,7 +144,7 @@ def measure_all(paths: Sequence[str], cache: Path, *, name: str, threads: int = 
     if missing:
         with (
             Progress("measure audio", len(missing)) as progress,
-            concurrent.futures.ThreadPoolExecutor(threads or cores.usable()) as pool,
+            concurrent.futures.ThreadPoolExecutor(cores.usable()) as pool,
         ):
             for i, measured in zip(missing, pool.map(measure, [paths[i] for i in missing]), strict=True):
                 result[i] = measured

@@ -13,9 +13,9 @@ A SPEC is one of
 from __future__ import annotations
 
 import dataclasses
-import glob
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from codax.data.sources.entries import Entry
 from codax.data.starter import corpus
 from codax.errors import CodaxError
 from codax.storage.digests import sha256
-from codax.storage.files import cache_folder, each_once, require_file
+from codax.storage.files import cache_folder, each_once, files_below, matches, require_file
 
 SPLITS = ("train", "validation", "test")
 _log = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ def open_source(
     Args:
       spec: see the module docstring.
       sample_rate: Hz of the samples that are read.
-      split: "train", "validation" or "test"; None = everything. A source without splits, or the training part of one
-        without a validation split, is divided by a hash (`config.split_seed`, `config.validation_fraction`).
+      split: "train", "validation" or "test"; None = everything. Examples without a split, or the training part of a
+        source without a validation split, are divided by a hash (`config.split_seed`, `config.validation_fraction`).
       config: thresholds for skipping files, and the cache folder.
       strict: if False, a source without splits is not divided but used completely for any split.
 
@@ -144,14 +144,20 @@ def open_source(
     config = config or DataConfig()
     skipped = scan.Skipped()
     examples = _measured(listing(spec, sample_rate, config), config, skipped)
-    known = {entry.split for entry in examples}
-    if split is not None and known and known != {""}:
+    if split is not None and any(entry.split for entry in examples):
+        stated, ids = [entry.split for entry in examples], [entry.id for entry in examples]
+        names = splits.complete(stated, ids, fraction=config.validation_fraction, seed=config.split_seed)
+        known = set(names)
+        examples = [
+            entry if entry.split else dataclasses.replace(entry, split=name)
+            for entry, name in zip(examples, names, strict=True)
+        ]
         if split in ("train", "validation") and "validation" not in known and "train" in known:
             examples = _divide(spec, [entry for entry in examples if entry.split == "train"], split, config)
         else:
             examples = [entry for entry in examples if entry.split == split]
         if not examples:
-            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(k for k in known if k))}")
+            raise CodaxError(f"{spec}: has no split '{split}', only {', '.join(sorted(known))}")
     elif split is not None and strict:
         examples = _divide(spec, examples, split, config)
     skipped.warn(spec)
@@ -161,15 +167,7 @@ def open_source(
     return Source(spec, sample_rate, examples, skipped)
 
 
-def load_utterances(
-    spec: str,
-    *,
-    sample_rate: int,
-    split: str = "test",
-    limit: int | None = None,
-    language: str | None = None,
-    config: DataConfig | None = None,
-) -> list[Utterance]:
+def load_utterances(spec: str, *, sample_rate: int, split: str = "test", limit: int | None = None) -> list[Utterance]:
     """The utterances to evaluate on, ordered by id.
 
     Args:
@@ -177,19 +175,13 @@ def load_utterances(
       sample_rate: Hz; the utterances' audio is resampled to it.
       split: used if the source has splits; otherwise the whole source is taken.
       limit: keep this many utterances, evenly spaced in the list.
-      language: keep only this language.
-      config: thresholds for skipping files, and the cache folder.
 
     Raises:
       CodaxError: as `open_source`.
     """
-    config = dataclasses.replace(config or DataConfig(), max_clipped_fraction=1.0)
-    if spec == "starter":
-        spec = f"starter:{language or 'en'}"
+    spec, config = "starter:en" if spec == "starter" else spec, DataConfig(max_clipped_fraction=1.0)
     source = open_source(spec, sample_rate=sample_rate, split=split, config=config, strict=False)
-    chosen = sorted((entry for entry in source if not language or entry.language == language), key=lambda e: e.id)
-    if not chosen:
-        raise CodaxError(f"{spec}: no utterances in language '{language}'")
+    chosen = sorted(source, key=lambda e: e.id)
     return [Utterance.of(entry, sample_rate) for entry in evenly_spaced(chosen, limit)]
 
 
@@ -220,8 +212,7 @@ def listing(spec: str, sample_rate: int, config: DataConfig) -> Listing:
     if name == "starter":
         return _starter(spec, parts, sample_rate, config)
     if spec.endswith(records.SUFFIX):
-        shards = each_once(sorted(glob.glob(str(path), recursive=True)))
-        if not shards:
+        if not (shards := matches(spec)):
             raise CodaxError(f"{spec}: no such file")
         return _shards(shards)
     if archives.is_archive(spec):
@@ -265,27 +256,15 @@ def _folder(folder: Path) -> Listing:
         for name, text in manifest.read_transcripts(folder / "transcripts.tsv").items():
             texts[os.path.normpath(name)] = text
     rows: list[dict[str, Any]] = []
-    for path in each_once(_paths_below(folder)):
+    for path in each_once(files_below(folder, AUDIO_SUFFIXES)):
         relative = os.path.relpath(path, folder)
         text = texts.get(relative) or texts.get(os.path.splitext(relative)[0]) or ""
         rows.append({"file": path, "id": entries.relative_id(relative), "text": text})
+    times = Counter(row["id"] for row in rows)
+    for row in rows:
+        if times[row["id"]] > 1:  # such as a/b.wav, a-b.wav and a-b.flac
+            row["id"] += f"-{sha256(os.path.relpath(row['file'], folder)).hexdigest()[:8]}"
     return Listing(rows, str(folder.resolve()))
-
-
-def _paths_below(folder: Path) -> Iterator[str]:
-    """The audio files below a folder, in order; each folder is entered once, although links may form loops."""
-    entered = {os.path.realpath(folder)}
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                yield os.path.join(parent, name)
-        kept = []
-        for name in sorted(folders):
-            real = os.path.realpath(os.path.join(parent, name))
-            if not name.startswith(".") and real not in entered:
-                kept.append(name)
-                entered.add(real)
-        folders[:] = kept
 
 
 def _manifest(path: Path) -> Listing:
@@ -295,11 +274,13 @@ def _manifest(path: Path) -> Listing:
         if "record" not in row:
             row["id"] = row.get("id") or entries.relative_id(os.path.relpath(row["file"], path.parent))
             continue
+        numbers = ("sample_rate", "frames", "channels")
+        if not all(row.get(key) for key in numbers):
+            header = records.open_shard(row["file"]).header(row["record"])
+            _check_rate(row["file"], row.get("sample_rate"), header["sample_rate"])
+            stated = {key: value for key, value in row.items() if value != "" and key not in numbers}
+            row.update({**header, **stated})
         row.setdefault("id", f"{entries.relative_id(os.path.basename(row['file']))}-{row['record']:06d}")
-        if not all(row.get(key) for key in ("sample_rate", "frames", "channels")):
-            stated = row.get("sample_rate")
-            row.update(records.open_shard(row["file"]).header(row["record"]))
-            _check_rate(row["file"], stated, row["sample_rate"])
     return Listing(sorted(rows, key=lambda row: "record" in row), str(path.resolve()))
 
 
@@ -390,6 +371,8 @@ def _divide(spec: str, examples: list[Entry], split: str, config: DataConfig) ->
     if len(examples) == 1:
         _log.warning("%s: a single example is both training and validation material", spec)
         return examples
+    if split == "validation" and config.validation_fraction <= 0:
+        raise CodaxError(f"{spec}: has no split 'validation', and data.validation_fraction 0 divides none off")
     ids = [entry.id for entry in examples]
     assigned = splits.hold_out(ids, fraction=config.validation_fraction, seed=config.split_seed)
     return [entry for entry, part in zip(examples, assigned, strict=True) if part == split]
