@@ -10,7 +10,8 @@ import codax
 import numpy as np
 import pytest
 from codax import audio
-from codax.config import Config
+from codax.config import Config, presets
+from codax.containers import ecdc_coding
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
 
@@ -78,6 +79,15 @@ def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
     with pytest.raises(CodaxError, match="do not say which model wrote them"):
         codax.decode_file("b.ecdc", out)
     assert sorted(sound.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("family", ["soundstream", "dac"])
+def test_ecdc_files_are_for_the_networks_of_encodec(family: str) -> None:
+    config = presets.encodec_24khz()
+    assert ecdc_coding.kind_of(config) == "encodec_24khz"
+    config.model = config.model.of_class(family)
+    with pytest.raises(CodaxError, match=r"does not have the shape of those that \.ecdc files are for"):
+        ecdc_coding.kind_of(config)
 
 
 def test_names_are_listed_before_anything_heavy_is_imported() -> None:
