@@ -9,9 +9,10 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
+import small_models
 from codax import audio
 from codax.config import Config, presets
-from codax.containers import ecdc_coding
+from codax.containers import ecdc_coding, frequencies
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
 
@@ -59,6 +60,29 @@ def test_entropy_coding_changes_the_size_alone(codec: codax.Codec, sound: Path) 
     best, adaptive = (sound.with_name(f"{name}.codax").read_bytes() for name in ("best", "adaptive"))
     assert best == adaptive != sound.with_name("packed.codax").read_bytes()
     assert sound.with_name("best.wav").read_bytes() == sound.with_name("packed.wav").read_bytes()
+
+
+def test_concealed_blocks_mute_their_segments(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, paths = small_models.codec("encodec_48khz"), [sound.with_name(name) for name in ("a.codax", "b.codax")]
+    (length, stride), hop = made.config.segment, made.config.hop
+    assert stride % hop == 0 != length - stride
+    monkeypatch.setattr(frequencies, "CODED_SECONDS", 0.33)
+    audio.write(sound, np.random.default_rng(0).normal(0, 0.1, (32_000, 2)), 8_000)
+    codax.encode_file(sound, paths[0], model=made, entropy="adaptive")
+    data = bytearray(paths[0].read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    paths[1].write_bytes(data)
+    with ContainerReader(paths[1], conceal=True) as reader:
+        ((first, stop),) = reader.damaged
+    for path in paths:
+        codax.decode_file(path, path.with_suffix(".wav"), model=made, conceal=True)
+    whole, concealed = (audio.read(path.with_suffix(".wav"))[0] for path in paths)
+    frames, fade = length // hop, 40
+    start, end = first // frames * stride, (stop - 1) // frames * stride + length
+    assert 16_000 < start < end < 30_000
+    assert not concealed[start:end].any()
+    np.testing.assert_array_equal(concealed[: start - fade], whole[: start - fade])
+    np.testing.assert_array_equal(concealed[end + fade :], whole[end + fade :])
 
 
 def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
