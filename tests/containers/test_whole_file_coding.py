@@ -96,10 +96,17 @@ def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
         codax.decode_file(target, out)
     with pytest.raises(CodaxError, match="model tiny has no language model"):
         codax.encode_file(sound, sound.with_name("b.codax"), model=codec, entropy="lm")
-    with pytest.raises(CodaxError, match="model tiny was not trained to remove noise"):
-        codax.encode_file(sound, sound.with_name("b.codax"), model=codec, denoise=True)
+    for name in ("b.codax", "b.ecdc"):
+        with pytest.raises(CodaxError, match="model tiny was not trained to denoise"):
+            codax.encode_file(sound, sound.with_name(name), model=codec, denoise=True)
+        with pytest.raises(CodaxError, match=r"lm: entropy is None; only lm and best use a language model"):
+            codax.encode_file(sound, sound.with_name(name), model=codec, lm="lm")
+    with pytest.raises(CodaxError, match=r"lm: entropy is adaptive; only lm and best use a language model"):
+        codax.encode_file(sound, sound.with_name("b.codax"), model=codec, entropy="adaptive", lm="lm")
     with pytest.raises(CodaxError, match=r"model tiny does not have the shape of those that \.ecdc files are for"):
         codax.encode_file(sound, sound.with_name("b.ecdc"), model=codec)
+    with pytest.raises(CodaxError, match=r"b\.ecdc: \.ecdc files have no blocks of which damage can be concealed"):
+        codax.decode_file("b.ecdc", out, model=codec, conceal=True)
     with pytest.raises(CodaxError, match="do not say which model wrote them"):
         codax.decode_file("b.ecdc", out)
     assert sorted(sound.parent.iterdir()) == before
