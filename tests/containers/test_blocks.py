@@ -97,6 +97,15 @@ def test_an_empty_file(tmp_path):
         assert list(reader.blocks(10, model)) == []
 
 
+def test_entropy_coding_needs_its_model(tmp_path):
+    meta = dataclasses.replace(_meta(AdaptiveModel(_counts(2), 1), 1, 2), num_samples=0)
+    with pytest.raises(ContainerError, match=r"a\.codax: entropy coding needs a model of the codes"):
+        ContainerWriter(tmp_path / "a.codax", meta)
+    with pytest.raises(ContainerError, match="entropy coding needs a model of the codes"):
+        container.pack(_codes(1, 10, 2), meta)
+    assert not list(tmp_path.iterdir())
+
+
 def test_likely_codes_take_fewer_bits(tmp_path):
     codes = _codes(1, 4000, 3)
     meta = _write(tmp_path / "a.codax", codes, block_frames=1000)

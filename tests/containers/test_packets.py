@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from codax.containers import container, packets
 from codax.containers.container import ContainerError, Meta
+from codax.containers.header_fields import Coding
 
 META = Meta(
     model_id="quickstart",
@@ -105,3 +106,14 @@ def test_a_container_is_no_stream_and_the_other_way_round() -> None:
     for empty, reason in ((b"", "no input"), (b"RIFF" * 20, "bad magic"), (data[:20], "truncated")):
         with pytest.raises(ContainerError, match=reason):
             _read(empty)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"coding": Coding(1, 50, b"12345678")}, {"shared": (0, 0), "streams": 1, "mid_side": False}]
+)
+def test_a_stream_has_packed_codes_of_every_channel(changes: dict) -> None:
+    meta, reason = dataclasses.replace(META, **changes), "neither entropy coding nor channels that share codes"
+    with pytest.raises(ContainerError, match=reason):
+        packets.header(meta)
+    with pytest.raises(ContainerError, match=reason):
+        packets.read_header(io.BytesIO(container.serialize_header(meta, container.STREAM)).read)

@@ -342,8 +342,11 @@ def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> byt
       scales: float32 [streams, segments] of a model that normalises its segments.
 
     Raises:
-      ContainerError: codes, scales and description do not match each other or the format.
+      ContainerError: codes, scales and description do not match each other or the format, or the description states
+        entropy coding.
     """
+    if meta.coding is not None:
+        raise ContainerError("entropy coding needs a model of the codes: use ContainerWriter")
     codes = np.asarray(codes)
     if codes.ndim != 3:
         raise ContainerError(f"codes of shape {list(codes.shape)}, expected [streams, frames, quantizers]")
