@@ -1,9 +1,9 @@
 """The `.codax` container: a self-describing file of packed codes. docs/container.md specifies every byte.
 
-A file has a header, packed codes and their checksum; header and checksum take at most 64 bytes together. A reader
-checks every size against the real number of bytes before it allocates, and both checksums before it returns a code, so
-a damaged or forged file gives a `ContainerError` and nothing else. This module has the format and works on byte
-strings; `streamed.py` reads and writes files of any length in bounded memory.
+A file has a header, codes and their checksum; header and checksum take at most 64 bytes together, without entropy
+coding and a map of equal channels. A reader checks every size against the real number of bytes before it allocates, and
+both checksums before it returns a code, so a damaged or forged file gives a `ContainerError` and nothing else. This
+module has the format and works on byte strings; `streamed.py` reads and writes files of any length in bounded memory.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Meta:
     """Description of a container's codes.
 
     A stream is a group of channels that the model codes together: one for a mono model, two for a stereo model. `pack`
-    and `ContainerWriter` take `streams`, `num_quantizers` and `frames` from the codes; values that are set are checked.
+    takes `streams`, `num_quantizers` and `frames` from the codes where they are zero, and checks them otherwise;
+    `ContainerWriter` needs the first two and counts the frames.
     """
 
     model_id: str  # the model's name, informative; the file has its first 25 bytes. `model_hash` identifies the model
