@@ -101,7 +101,11 @@ def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1
     # Quantized zeros have the names, shapes and types that this config needs.
     zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
-    for name, expected in quantize(zeros, config, frames).items():
+    try:
+        quantized = quantize(zeros, config, frames)
+    except CodaxError as error:
+        raise ModelError(f"{path.with_name(_CONFIG)}: {error}") from error
+    for name, expected in quantized.items():
         actual = arrays.get(name)
         if actual is None or (actual.shape, actual.dtype) != (np.shape(expected), expected.dtype):
             raise ModelError(f"{path}: {name} does not fit the config")
