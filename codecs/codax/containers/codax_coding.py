@@ -105,7 +105,7 @@ def encode(
     meta = describe(codec, sample_rate=described.rate, channels=mapped, num_quantizers=num_quantizers, denoise=denoise)
     model = None
     if entropy is not None:
-        model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm)
+        model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm, encoding=True)
         meta = dataclasses.replace(meta, coding=new_coding(entropy, model, block_frames))
     begin = time.perf_counter()
     size = block_samples(config, meta.streams)

@@ -81,9 +81,12 @@ def _described(folder: str | Path) -> tuple[Path, dict[str, Any]]:
 
 
 def check_codec(folder: str | Path, codec: Codec) -> None:
-    """Raises ModelError if the language model in a folder states that it learned the codes of another codec."""
+    """Raises ModelError if the language model in a folder states that it learned other codes than a codec's.
+
+    A codec also has the codes of the models in `config.codes_of`.
+    """
     path, values = _described(folder)
-    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex()):
+    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex(), *codec.config.codes_of):
         raise ModelError(f"{path}: learned codes of the codec with hash {stated!s:.40}, not {codec.hash.hex()}")
 
 
