@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
         codax.encode_file(sound, sound.with_name("b.codax"), model=codec, entropy="adaptive", lm="lm")
     with pytest.raises(CodaxError, match=r"model tiny does not have the shape of those that \.ecdc files are for"):
         codax.encode_file(sound, sound.with_name("b.ecdc"), model=codec)
-    with pytest.raises(CodaxError, match=r"b\.ecdc: \.ecdc files have no blocks of which damage can be concealed"):
+    with pytest.raises(CodaxError, match=r"b\.ecdc: \.ecdc files have no blocks in which damage can be concealed"):
         codax.decode_file("b.ecdc", out, model=codec, conceal=True)
     with pytest.raises(CodaxError, match="do not say which model wrote them"):
         codax.decode_file("b.ecdc", out)

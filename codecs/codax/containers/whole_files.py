@@ -129,7 +129,7 @@ def decode_file(
     load = load or _load
     if os.fspath(source).lower().endswith(SUFFIX):
         if conceal:
-            raise CodaxError(f"{source}: {SUFFIX} files have no blocks of which damage can be concealed (--damaged)")
+            raise CodaxError(f"{source}: {SUFFIX} files have no blocks in which damage can be concealed (--damaged)")
         if model is None:
             raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it (--model)")
         codec = load(os.fspath(model)) if isinstance(model, str | os.PathLike) else model
