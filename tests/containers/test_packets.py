@@ -9,6 +9,7 @@ import pytest
 from codax.containers import container, packets
 from codax.containers.container import ContainerError, Meta
 from codax.containers.header_fields import Coding
+from packed_files import unpack
 
 META = Meta(
     model_id="quickstart",
@@ -100,7 +101,7 @@ def test_what_came_before_the_damage_is_handed_out() -> None:
 def test_a_container_is_no_stream_and_the_other_way_round() -> None:
     data, _ = _stream(3)
     with pytest.raises(ContainerError, match="a stream of packets, not a .codax container"):
-        container.unpack(data)
+        unpack(data)
     with pytest.raises(ContainerError, match="a .codax container, not a stream"):
         _read(container.pack(_codes(3), dataclasses.replace(META, num_samples=5)))
     for empty, reason in ((b"", "no input"), (b"RIFF" * 20, "bad magic"), (data[:20], "truncated")):

@@ -368,23 +368,6 @@ def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> byt
     return header + payload + CHECKSUM.pack(zlib.crc32(payload))
 
 
-def unpack(data: bytes) -> tuple[np.ndarray, Meta, np.ndarray | None]:
-    """Reads a container.
-
-    Returns:
-      Codes int32 [streams, frames, quantizers], their description, and the scales float32 [streams, segments] if any.
-
-    Raises:
-      ContainerError: the container is damaged, truncated, of a newer version, or entropy-coded.
-    """
-    meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
-    if meta.coding is not None:
-        raise ContainerError("the codes are entropy-coded: the model is needed to read them")
-    payload = memoryview(data)[start : start + meta.payload_bytes]
-    check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
-    return read_codes(payload, meta, meta.frames, 0), meta, read_scales(payload, meta)
-
-
 def check_payload(crc: int, stored: bytes) -> None:
     """Raises ContainerError if `crc` of the payload differs from the stored checksum."""
     if CHECKSUM.pack(crc) != stored:
