@@ -13,7 +13,7 @@ def probabilities(previous: np.ndarray, position: int, size: int = 1024) -> np.n
 
 
 def begin(codebooks: int):
-    """As `LM.begin`."""
+    """As `TorchLM.begin`."""
     position = -1
 
     def predict(previous: np.ndarray) -> np.ndarray:

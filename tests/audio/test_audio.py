@@ -155,6 +155,9 @@ def test_targets_that_cannot_be_written(tmp_path):
             audio.write(tmp_path / name, tone(), rate)
     with pytest.raises(AudioError, match="finite"):
         audio.write(tmp_path / "a.wav", np.array([np.inf]), 8000)
+    for subtype in ("PCM_16", "FLOAT"):
+        with pytest.raises(AudioError, match=r"a\.wav: cannot be written \(audio of type int64 has no full scale"):
+            audio.write(tmp_path / "a.wav", np.zeros(3, np.int64), 8000, subtype=subtype)
     (tmp_path / "folder.wav").mkdir()
     with pytest.raises(AudioError, match="regular"):
         audio.write(tmp_path / "folder.wav", tone(), 8000)

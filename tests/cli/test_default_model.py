@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from codax import audio
 from codax.codec import shipped
-from codax.containers import container
+from packed_files import unpack
 
 
 def voice(seconds: float, rate: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_a_wider_beam_leaves_less_error(run_here, monkeypatch) -> None:
         options = ("--kbps", "6", "--beam", str(beam))
         status, _, err = run_here("encode", "in.wav", "a.codax", "--overwrite", *options)
         assert (status, err) == (0, "")
-        codes = container.unpack(Path("a.codax").read_bytes())[0]
+        codes = unpack(Path("a.codax").read_bytes())[0]
         errors[beam] = float(np.mean((codec.vectors(codes) - latent) ** 2))
     assert errors[8] < 0.93 * errors[1]
     status, _, err = run_here("encode", "in.wav", "b.codax", "--beam", "65")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import codax
 import numpy as np
 import pytest
 from codax import audio
@@ -54,3 +55,18 @@ def test_files_come_back_and_need_their_model(run_here, models):
         assert reason in err
         assert err.count("\n") == 1
     assert run_here("decode", "a.codax", "c.wav", "--model", models / "bare", "--lm", models / "codec" / "lm")[0] == 0
+
+
+def test_files_are_coded_by_a_language_model_of_their_codes(run_here, models):
+    audio.write("in.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 8000)
+    codec = codax.load(models / "codec")
+    codec.config.codes_of = ("12" * 8,)
+    codec.save("m")
+    for digest, status in ((codec.hash, 0), (b"\x12" * 8, 0), (b"another1", 1)):
+        save_lm(random_lm(codec.config, 1), codec.config, "lm", codec_hash=digest)
+        actual, _, err = run_here(
+            "encode", "in.wav", "a.codax", "--model", "m", "--entropy=lm", "--lm", "lm", "--overwrite"
+        )
+        assert actual == status
+    assert f"lm/lm.json: learned codes of the codec with hash {b'another1'.hex()}, not {codec.hash.hex()}" in err
+    assert run_here("decode", "a.codax", "b.wav", "--model", "m", "--lm", "lm")[0] == 0

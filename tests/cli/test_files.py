@@ -13,6 +13,7 @@ from codax.containers import codax_coding, container
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
 from fake_codec import FakeCodec
+from packed_files import unpack
 from signals import tones
 
 
@@ -32,7 +33,7 @@ def test_same_rate_channels_and_length_come_back(tmp_path, rate, channels, model
     assert done.file_bytes == size
     assert done.seconds == len(signal) / rate
     streams = -(-channels // model_channels)
-    frames = container.unpack((tmp_path / "a.codax").read_bytes())[1].frames
+    frames = unpack((tmp_path / "a.codax").read_bytes())[1].frames
     assert abs(frames - np.ceil(seconds * 2000)) <= 1
     assert frames * 3 * streams < size <= frames * 3 * streams + 64
     codax_coding.decode(lambda meta: codec, tmp_path / "a.codax", tmp_path / "out.wav")
@@ -93,10 +94,10 @@ def test_mid_and_side_and_a_mix(tmp_path):
     report, meta, decoded = _coded(tmp_path, FakeCodec(), channels="mid-side")
     assert (meta.mid_side, meta.streams, report.rates) == (True, 2, "mid and side: 2 x 48 kbps = 96 kbps")
     assert np.abs(decoded - signal)[1000:-1000].max() < 0.03
-    codes = container.unpack((tmp_path / "a.codax").read_bytes())[0]
+    codes = unpack((tmp_path / "a.codax").read_bytes())[0]
     audio.write(tmp_path / "in.wav", np.stack([signal.mean(1), signal @ [0.5, -0.5]], axis=1), 8000)
     _coded(tmp_path, FakeCodec())
-    plain = container.unpack((tmp_path / "a.codax").read_bytes())[0]
+    plain = unpack((tmp_path / "a.codax").read_bytes())[0]
     assert np.abs(codes[..., 0] - plain[..., 0]).max() <= 1  # 16-bit files round
 
     _stereo(tmp_path, 1, 0.25)

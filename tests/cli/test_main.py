@@ -104,7 +104,8 @@ def test_entropy_coding(run, work, models):
 
 
 def test_denoise_needs_a_model_for_it(run, work, models):
-    _fails(run("encode", "in.wav", "a.codax", "--model", "fake", "--denoise"), "was not trained to remove noise")
+    _fails(run("encode", "in.wav", "a.codax", "--model", "fake", "--denoise"), "was not trained to denoise")
+    _fails(run("encode", "in.wav", "a.codax", "--model", "fake", "--lm", "lm"), "lm: entropy is None; only lm")
     assert run("encode", "in.wav", "a.codax", "--model", "film", "--denoise")[0] == 0
     assert json.loads(run("info", "a.codax", "--json")[1])["denoised"] is True
     assert run("decode", "a.codax", "b.wav", "--model", "film")[0] == 0

@@ -226,6 +226,25 @@ def test_streams_that_reject_a_piece_continue(name: str) -> None:
     np.testing.assert_array_equal(restored[1], restored[0])
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_codes_of_other_quantizers_are_rejected_while_codes_are_held(name: str) -> None:
+    made = codec(name)
+    tokens = made.encode(noise(1, 150 * made.config.hop, made.config.model.audio_channels))
+    codes, frames = tokens.codes, tokens.codes.shape[1]
+    results = []
+    for is_spoiled in (False, True):
+        decoder = made.block_decoder(length=tokens.length, frames=frames, scales=tokens.scales)
+        parts = [decoder.push(codes[:, :0, :2]), decoder.push(codes[:, :1])]
+        if is_spoiled and not parts[-1].shape[1]:  # the first frame is held
+            for call in (decoder.push, decoder.finish):
+                with pytest.raises(CodaxError, match="codes of 2 quantizers cannot continue codes of 4"):
+                    call(codes[:, 1:, :2])
+        results.append(np.concatenate([*parts, decoder.push(codes[:, 1:]), decoder.finish()], axis=1))
+        assert bool(parts[-1].shape[1]) == (name in ("soundstream", "mimi"))
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_allclose(results[0][:, : tokens.length], made.decode(tokens), atol=1e-5)
+
+
 def test_sessions_that_reject_a_frame_continue() -> None:
     made = codec("mimi")
     hop = made.config.hop

@@ -9,8 +9,9 @@ import zlib
 import numpy as np
 import pytest
 from codax.containers import container
-from codax.containers.container import ContainerError, Meta, pack, unpack
+from codax.containers.container import ContainerError, Meta, pack
 from codax.containers.streamed import ContainerReader, ContainerWriter
+from packed_files import unpack
 
 
 def _meta(**changes) -> Meta:

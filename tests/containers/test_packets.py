@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from codax.containers import container, packets
 from codax.containers.container import ContainerError, Meta
+from codax.containers.header_fields import Coding
+from packed_files import unpack
 
 META = Meta(
     model_id="quickstart",
@@ -99,9 +101,20 @@ def test_what_came_before_the_damage_is_handed_out() -> None:
 def test_a_container_is_no_stream_and_the_other_way_round() -> None:
     data, _ = _stream(3)
     with pytest.raises(ContainerError, match="a stream of packets, not a .codax container"):
-        container.unpack(data)
+        unpack(data)
     with pytest.raises(ContainerError, match="a .codax container, not a stream"):
         _read(container.pack(_codes(3), dataclasses.replace(META, num_samples=5)))
     for empty, reason in ((b"", "no input"), (b"RIFF" * 20, "bad magic"), (data[:20], "truncated")):
         with pytest.raises(ContainerError, match=reason):
             _read(empty)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"coding": Coding(1, 50, b"12345678")}, {"shared": (0, 0), "streams": 1, "mid_side": False}]
+)
+def test_a_stream_has_packed_codes_of_every_channel(changes: dict) -> None:
+    meta, reason = dataclasses.replace(META, **changes), "neither entropy coding nor channels that share codes"
+    with pytest.raises(ContainerError, match=reason):
+        packets.header(meta)
+    with pytest.raises(ContainerError, match=reason):
+        packets.read_header(io.BytesIO(container.serialize_header(meta, container.STREAM)).read)

@@ -9,8 +9,10 @@ from pathlib import Path
 import codax
 import numpy as np
 import pytest
+import small_models
 from codax import audio
-from codax.config import Config
+from codax.config import Config, presets
+from codax.containers import ecdc_coding, frequencies
 from codax.containers.streamed import ContainerReader
 from codax.errors import CodaxError
 
@@ -60,6 +62,29 @@ def test_entropy_coding_changes_the_size_alone(codec: codax.Codec, sound: Path) 
     assert sound.with_name("best.wav").read_bytes() == sound.with_name("packed.wav").read_bytes()
 
 
+def test_concealed_blocks_mute_their_segments(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, paths = small_models.codec("encodec_48khz"), [sound.with_name(name) for name in ("a.codax", "b.codax")]
+    (length, stride), hop = made.config.segment, made.config.hop
+    assert stride % hop == 0 != length - stride
+    monkeypatch.setattr(frequencies, "CODED_SECONDS", 0.33)
+    audio.write(sound, np.random.default_rng(0).normal(0, 0.1, (32_000, 2)), 8_000)
+    codax.encode_file(sound, paths[0], model=made, entropy="adaptive")
+    data = bytearray(paths[0].read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    paths[1].write_bytes(data)
+    with ContainerReader(paths[1], conceal=True) as reader:
+        ((first, stop),) = reader.damaged
+    for path in paths:
+        codax.decode_file(path, path.with_suffix(".wav"), model=made, conceal=True)
+    whole, concealed = (audio.read(path.with_suffix(".wav"))[0] for path in paths)
+    frames, fade = length // hop, 40
+    start, end = first // frames * stride, (stop - 1) // frames * stride + length
+    assert 16_000 < start < end < 30_000
+    assert not concealed[start:end].any()
+    np.testing.assert_array_equal(concealed[: start - fade], whole[: start - fade])
+    np.testing.assert_array_equal(concealed[end + fade :], whole[end + fade :])
+
+
 def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
     target, out = sound.with_suffix(".codax"), sound.with_name("out.wav")
     codax.encode_file(sound, target, model=codec)
@@ -71,13 +96,29 @@ def test_what_does_not_fit_is_refused(codec: codax.Codec, sound: Path) -> None:
         codax.decode_file(target, out)
     with pytest.raises(CodaxError, match="model tiny has no language model"):
         codax.encode_file(sound, sound.with_name("b.codax"), model=codec, entropy="lm")
-    with pytest.raises(CodaxError, match="model tiny was not trained to remove noise"):
-        codax.encode_file(sound, sound.with_name("b.codax"), model=codec, denoise=True)
+    for name in ("b.codax", "b.ecdc"):
+        with pytest.raises(CodaxError, match="model tiny was not trained to denoise"):
+            codax.encode_file(sound, sound.with_name(name), model=codec, denoise=True)
+        with pytest.raises(CodaxError, match=r"lm: entropy is None; only lm and best use a language model"):
+            codax.encode_file(sound, sound.with_name(name), model=codec, lm="lm")
+    with pytest.raises(CodaxError, match=r"lm: entropy is adaptive; only lm and best use a language model"):
+        codax.encode_file(sound, sound.with_name("b.codax"), model=codec, entropy="adaptive", lm="lm")
     with pytest.raises(CodaxError, match=r"model tiny does not have the shape of those that \.ecdc files are for"):
         codax.encode_file(sound, sound.with_name("b.ecdc"), model=codec)
+    with pytest.raises(CodaxError, match=r"b\.ecdc: \.ecdc files have no blocks in which damage can be concealed"):
+        codax.decode_file("b.ecdc", out, model=codec, conceal=True)
     with pytest.raises(CodaxError, match="do not say which model wrote them"):
         codax.decode_file("b.ecdc", out)
     assert sorted(sound.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("family", ["soundstream", "dac"])
+def test_ecdc_files_are_for_the_networks_of_encodec(family: str) -> None:
+    config = presets.encodec_24khz()
+    assert ecdc_coding.kind_of(config) == "encodec_24khz"
+    config.model = config.model.of_class(family)
+    with pytest.raises(CodaxError, match=r"does not have the shape of those that \.ecdc files are for"):
+        ecdc_coding.kind_of(config)
 
 
 def test_names_are_listed_before_anything_heavy_is_imported() -> None:

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 from browser import Browser
 from codax.audio import read
-from codax.containers.container import unpack
 from demo import result, slide
+from packed_files import unpack
 from page_checks import check_console
 from small_models import codec, signal
 

@@ -17,6 +17,8 @@ from codax.lm.config import LMConfig
 from codax.lm.model import LanguageModel, previous_codes
 from codax.lm.predictor import LM, from_weights, parameter_shapes
 from codax.lm.quantize import quantize
+from codax.storage.tensors import ModelError
+from safetensors.numpy import save_file
 
 CONFIG = LMConfig(codebooks=3, codebook_size=64, dim=24, layers=2, heads=4, hidden=48, past_context=10)
 FRAMES = 30
@@ -214,6 +216,10 @@ def test_a_folder_comes_back_and_damage_is_named(tmp_path) -> None:
         (tmp_path / "lm" / "lm.json").write_text(text.replace(old, new))
         with pytest.raises(CodaxError, match=reason):
             storage.load_integers(tmp_path / "lm")
+    (tmp_path / "lm" / "lm.json").write_text(text.replace('"dim": 24', '"dim": 504'))
+    save_file({**arrays, "more": np.zeros(1 << 22, np.int8)}, tmp_path / "lm" / "lm_integer.safetensors")
+    with pytest.raises(ModelError, match=r"lm\.json: config field lm\.dim = 504: integer arithmetic holds at most 500"):
+        storage.load_integers(tmp_path / "lm")
 
 
 SCRIPT = """
@@ -224,6 +230,8 @@ from test_integer import CONFIG, FRAMES, codes, weights
 from codax.entropy import coding
 from codax.lm import integer
 from codax.lm.quantize import quantize
+from codax.storage.tensors import ModelError
+from safetensors.numpy import save_file
 model = integer.IntegerModel(CONFIG, quantize(weights(), CONFIG, FRAMES), 3, 1)
 print(hashlib.sha256(coding.encode_blocks(model, list(codes(4)))[2]).hexdigest())
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import jax
@@ -48,24 +49,13 @@ def test_steps_and_chunks_are_the_whole(lm: LM, codebooks: int) -> None:
     np.testing.assert_array_equal(previous[:, 0], 0)
     np.testing.assert_array_equal(previous[:, 1:], codes[:, :-1] + 1)
     expected = whole(lm, codes, np.asarray([0, 50]))
-    stepper = lm.stepper(codebooks)
-    assert lm.stepper(codebooks) is stepper
+    step = jax.jit(functools.partial(LanguageModel(SMALL).apply, mutable=["stream"]))
     for cuts in (range(1, 19), [7, 8, 15]):
-        state, parts = stepper.start(2, np.asarray([0, 50])), []
+        state, parts = {}, []
         for piece in np.split(previous, cuts, axis=1):
-            actual, state = stepper(state, piece)
-            parts.append(actual)
+            logits, state = step({"params": lm.params, **state}, piece, np.asarray([0, 50]))
+            parts.append(jax.nn.softmax(logits, axis=-1))
         np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=1e-6)
-
-
-def test_one_sequence_frame_by_frame(lm: LM) -> None:
-    codes = np.random.default_rng(0).integers(0, 10, (1, 9, 3), dtype=np.int32)
-    expected = whole(lm, codes)[0]
-    first, second = lm.begin(3), lm.begin(3)
-    for previous, probabilities in zip(np.asarray(previous_codes(codes))[0], expected, strict=True):
-        actual = first(previous)
-        np.testing.assert_allclose(actual, probabilities, atol=1e-6)
-        np.testing.assert_array_equal(second(previous), actual)  # bit for bit, or nothing could be decoded
 
 
 def test_a_frame_depends_on_the_frames_before_it_alone(lm: LM) -> None:

@@ -91,3 +91,5 @@ def test_other_files_are_rejected(bpe: AcousticBPE, tmp_path: Path, change) -> N
     with pytest.raises(CodaxError, match=r"bpe\.json: not a") as error:
         AcousticBPE.load(path)
     assert "\n" not in str(error.value)
+    with pytest.raises(CodaxError, match=r"none\.json: not a readable acoustic BPE"):
+        AcousticBPE.load(tmp_path / "none.json")

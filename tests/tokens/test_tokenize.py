@@ -306,6 +306,8 @@ def test_damaged_data_sets_are_refused_in_one_line(corpus, tmp_path, form):
         with pytest.raises(CodaxError) as caught:
             read(change)
         assert "\n" not in str(caught.value)
+    with pytest.raises(CodaxError, match=r"dataset\.json: not a readable description of tokens"):
+        read(lambda folder: (folder / "dataset.json").write_text("{"))
     size = about["shards"][name]["bytes"]
     for at in np.random.default_rng(0).integers(0, size, 60):
         try:

@@ -15,6 +15,7 @@ from codax.audio.arrays import as_floats
 from codax.audio.decoders import LOSSY, VORBIS_ORDER
 from codax.audio.pcm import to_int16
 from codax.audio.stream import AudioError
+from codax.errors import CodaxError
 from codax.storage.files import open_part
 
 _CHUNK = 1 << 20  # frames written at once
@@ -106,7 +107,7 @@ class AudioWriter:
             block = block[:, np.argsort(VORBIS_ORDER[self.channels])]
         try:
             self._file.write(_samples_for(self._subtype, block))
-        except (soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:
+        except (CodaxError, soundfile.LibsndfileError, RuntimeError, AssertionError, OSError) as error:
             raise AudioError(f"{self.path}: cannot be written ({self._reason(error)})") from error
         self.frames += len(block)
 

@@ -100,6 +100,14 @@ def checked_codes(config: Config, codes: Any, batch: int | None = None, **expect
     return as_codes(codes, quantizer.codebook_size, quantizer.num_quantizers, batch=batch, **expected)
 
 
+def checked_next(config: Config, codes: Any, batch: int, held: np.ndarray | None) -> np.ndarray:
+    """Returns `checked_codes`. Raises CodaxError also if `held`, which wait for these, have other quantizers."""
+    codes = checked_codes(config, codes, batch)
+    if held is not None and held.shape[2] != codes.shape[2]:
+        raise CodaxError(f"codes of {codes.shape[2]} quantizers cannot continue codes of {held.shape[2]}")
+    return codes
+
+
 def checked_semantic(config: Config, codes: Any) -> np.ndarray:
     """Returns `checked_codes`. Raises CodaxError also if the model has no head for features."""
     if not config.model.semantic_dimension:

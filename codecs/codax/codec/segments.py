@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codax.audio.segments import Cutter, OverlapAdder, bounds
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
+from codax.codec.checks import checked_denoise, checked_levels, checked_next, checked_piece
 from codax.codec.engine import Engine
 from codax.dsp.distances import rms_scale
 from codax.errors import CodaxError
@@ -95,7 +95,11 @@ class SegmentDecoder:
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         """Takes codes int32 [batch, frames, quantizers]; returns new final audio, float32 [batch, time, channels]."""
-        self._held.append(checked_codes(self._engine.config, codes, len(self._empty)))
+        held = self._held[0] if self._held else None
+        codes = checked_next(self._engine.config, codes, len(self._empty), held)
+        if not codes.shape[1]:
+            return self._empty
+        self._held.append(codes)
         done = [self._empty]
         if self._next == len(self._parts) or sum(p.shape[1] for p in self._held) < self._parts[self._next]:
             return self._empty
@@ -106,7 +110,7 @@ class SegmentDecoder:
                 audio = audio * self.scales[:, self._next, None, None]
             done.append(self._adder.push(audio) if self._adder else audio)
             held, self._next = held[:, count:], self._next + 1
-        self._held = [held]
+        self._held = [held] if held.shape[1] else []
         return np.concatenate(done, axis=1)
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
+from codax.codec.checks import checked_denoise, checked_levels, checked_next, checked_piece
 from codax.codec.engine import Engine
 from codax.errors import CodaxError
 from codax.runtime.platforms import platform
@@ -189,7 +189,7 @@ class StreamDecoder(_Stream):
         """
         codes = self._with_rest(codes)
         frames = self._ready(codes.shape[1])
-        self._rest = None if frames else codes
+        self._rest = None if frames or not codes.shape[1] else codes
         return self._joined([self._audio(codes[:, a:b], b - a) for a, b in self._pieces(frames)])
 
     def finish(self, codes: np.ndarray | None = None) -> np.ndarray:
@@ -208,7 +208,7 @@ class StreamDecoder(_Stream):
 
     def _with_rest(self, codes: np.ndarray) -> np.ndarray:
         self._check_open()
-        codes = checked_codes(self._engine.config, codes, self._batch)
+        codes = checked_next(self._engine.config, codes, self._batch, self._rest)
         return codes if self._rest is None else np.concatenate([self._rest, codes], axis=1)
 
     def _audio(self, codes: np.ndarray, frames: int) -> np.ndarray:

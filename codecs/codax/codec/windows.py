@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from codax.codec.checks import checked_codes, checked_denoise, checked_levels, checked_piece
+from codax.codec.checks import checked_denoise, checked_levels, checked_next, checked_piece
 from codax.codec.engine import Engine
 from codax.errors import CodaxError
 from codax.runtime.platforms import platform
@@ -61,6 +61,8 @@ class _Windows:
     def push(self, piece: np.ndarray) -> np.ndarray:
         """Returns the result of the frames whose context this piece completes."""
         piece = self._check(piece)
+        if not piece.shape[1]:
+            return self._empty
         held = self._held = piece if self._held is None else np.concatenate([self._held, piece], axis=1)
         parts, window = [self._empty], self._size + 2 * self._context
         whole = self._start + held.shape[1] // self._length_in
@@ -113,7 +115,7 @@ class WindowDecoder(_Windows):
         checked_denoise(engine.config, denoise)
 
         def check(codes: np.ndarray) -> np.ndarray:
-            return checked_codes(engine.config, codes, batch)
+            return checked_next(engine.config, codes, batch, self._held)
 
         def run(codes: np.ndarray) -> np.ndarray:
             return engine.decode_piece(codes, denoise)

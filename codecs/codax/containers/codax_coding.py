@@ -105,7 +105,7 @@ def encode(
     meta = describe(codec, sample_rate=described.rate, channels=mapped, num_quantizers=num_quantizers, denoise=denoise)
     model = None
     if entropy is not None:
-        model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm)
+        model, block_frames = frequency_model(codec, entropy, num_quantizers, meta.streams, lm, encoding=True)
         meta = dataclasses.replace(meta, coding=new_coding(entropy, model, block_frames))
     begin = time.perf_counter()
     size = block_samples(config, meta.streams)
@@ -196,10 +196,17 @@ def _decoded(codec: Codec, reader: ContainerReader, lm: str | os.PathLike[str] |
     yield mapped.backward(resample(np.zeros((0, mapped.coded), np.float32), last=True))
 
 
-def _gaps(reader: ContainerReader, config: Config) -> list[list[int]]:
-    """Returns the first sample of every damaged block and the first after it, at the file's rate."""
-    samples = config.hop / config.model.sample_rate * reader.meta.sample_rate  # per frame
-    return [[round(frame * samples) for frame in gap] for gap in reader.damaged]
+def _gaps(reader: ContainerReader, config: Config) -> list[tuple[int, int]]:
+    """Returns the first sample that every damaged block changes, and the first after them, at the file's rate."""
+    meta, hop, rate = reader.meta, config.hop, config.model.sample_rate
+    gaps = [(first * hop, stop * hop) for first, stop in reader.damaged]
+    if config.segment[0]:
+        # Segments overlap, so a frame does not begin at its index times the hop; and each is decoded as a whole.
+        spans = bounds(audio.resampled_length(meta.num_samples, meta.sample_rate, rate), *config.segment)
+        ends = np.cumsum([-(-(stop - start) // hop) for start, stop in spans])
+        indices = [np.searchsorted(ends, (first, stop - 1), "right") for first, stop in reader.damaged]
+        gaps = [(part[0][0], part[-1][1]) for first, last in indices if (part := spans[first : last + 1])]
+    return [(round(first / rate * meta.sample_rate), round(stop / rate * meta.sample_rate)) for first, stop in gaps]
 
 
 def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
@@ -235,7 +242,7 @@ def check_fit(codec: Codec, meta: Meta, source: str | os.PathLike[str]) -> None:
         )
 
 
-def mute(block: np.ndarray, start: int, gaps: list[list[int]], rate: int) -> np.ndarray:
+def mute(block: np.ndarray, start: int, gaps: list[tuple[int, int]], rate: int) -> np.ndarray:
     """Mutes `gaps` in a block [time, channels] that starts at sample `start`, with fades of 5 ms outside them."""
     position = np.arange(start, start + len(block))
     gain = np.ones(len(block), np.float32)

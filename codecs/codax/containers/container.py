@@ -1,9 +1,9 @@
 """The `.codax` container: a self-describing file of packed codes. docs/container.md specifies every byte.
 
-A file has a header, packed codes and their checksum; header and checksum take at most 64 bytes together. A reader
-checks every size against the real number of bytes before it allocates, and both checksums before it returns a code, so
-a damaged or forged file gives a `ContainerError` and nothing else. This module has the format and works on byte
-strings; `streamed.py` reads and writes files of any length in bounded memory.
+A file has a header, codes and their checksum; header and checksum take at most 64 bytes together, without entropy
+coding and a map of equal channels. A reader checks every size against the real number of bytes before it allocates, and
+both checksums before it returns a code, so a damaged or forged file gives a `ContainerError` and nothing else. This
+module has the format and works on byte strings; `streamed.py` reads and writes files of any length in bounded memory.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Meta:
     """Description of a container's codes.
 
     A stream is a group of channels that the model codes together: one for a mono model, two for a stereo model. `pack`
-    and `ContainerWriter` take `streams`, `num_quantizers` and `frames` from the codes; values that are set are checked.
+    takes `streams`, `num_quantizers` and `frames` from the codes where they are zero, and checks them otherwise;
+    `ContainerWriter` needs the first two and counts the frames.
     """
 
     model_id: str  # the model's name, informative; the file has its first 25 bytes. `model_hash` identifies the model
@@ -342,8 +343,11 @@ def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> byt
       scales: float32 [streams, segments] of a model that normalises its segments.
 
     Raises:
-      ContainerError: codes, scales and description do not match each other or the format.
+      ContainerError: codes, scales and description do not match each other or the format, or the description states
+        entropy coding.
     """
+    if meta.coding is not None:
+        raise ContainerError("entropy coding needs a model of the codes: use ContainerWriter")
     codes = np.asarray(codes)
     if codes.ndim != 3:
         raise ContainerError(f"codes of shape {list(codes.shape)}, expected [streams, frames, quantizers]")
@@ -362,23 +366,6 @@ def pack(codes: np.ndarray, meta: Meta, scales: np.ndarray | None = None) -> byt
     payload = bitpack.pack(arrange(codes, meta), meta.bits_per_code)
     payload += pack_scales(scales, meta) if scales is not None else b""
     return header + payload + CHECKSUM.pack(zlib.crc32(payload))
-
-
-def unpack(data: bytes) -> tuple[np.ndarray, Meta, np.ndarray | None]:
-    """Reads a container.
-
-    Returns:
-      Codes int32 [streams, frames, quantizers], their description, and the scales float32 [streams, segments] if any.
-
-    Raises:
-      ContainerError: the container is damaged, truncated, of a newer version, or entropy-coded.
-    """
-    meta, start = parse_header(data[:MAX_OVERHEAD], len(data))
-    if meta.coding is not None:
-        raise ContainerError("the codes are entropy-coded: the model is needed to read them")
-    payload = memoryview(data)[start : start + meta.payload_bytes]
-    check_payload(zlib.crc32(payload), data[-CHECKSUM.size :])
-    return read_codes(payload, meta, meta.frames, 0), meta, read_scales(payload, meta)
 
 
 def check_payload(crc: int, stored: bytes) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from codax import audio
 from codax.audio.channels import ChannelMap
-from codax.config import Config
+from codax.config import Config, EncodecConfig
 from codax.containers import ecdc, ecdc_lm
 from codax.containers.signals import Progress, Report, block_samples, model_blocks
 from codax.errors import CodaxError
@@ -33,7 +33,8 @@ def kind_of(config: Config) -> str:
         properties = (model.sample_rate, model.audio_channels, config.hop, length, stride, model.normalize)
         required = (kind.sample_rate, kind.channels, kind.hop, kind.segment, kind.stride, kind.scaled)
         small = config.quantizer.num_quantizers <= kind.codebooks
-        if properties == required and small and config.quantizer.codebook_size == 1 << ecdc.BITS:
+        fits = properties == required and small and config.quantizer.codebook_size == 1 << ecdc.BITS
+        if fits and isinstance(model, EncodecConfig):  # another network's codes would decode to noise in EnCodec
             return name
     raise CodaxError(f"model {config.name} does not have the shape of those that {ecdc.SUFFIX} files are for")
 

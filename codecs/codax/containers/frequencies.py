@@ -17,17 +17,24 @@ CODED_SECONDS = 10.0  # of an entropy-coded block with adaptive frequencies
 
 
 def frequency_model(
-    codec: Codec, method: str, num_quantizers: int, streams: int, lm: str | os.PathLike[str] | None
+    codec: Codec,
+    method: str,
+    num_quantizers: int,
+    streams: int,
+    lm: str | os.PathLike[str] | None,
+    *,
+    encoding: bool = False,
 ) -> tuple[coding.Model, int]:
     """Returns a method's frequency model, and the number of frames of a block that suits it.
 
     Raises:
-      CodaxError: the language model is missing, or was trained on other codes.
+      CodaxError: the language model is missing, has another size of codebooks, or, if `encoding`, states that it
+        learned other codes. To decode a file, it only needs to be the one that coded it.
     """
     if method == "adaptive":
         return AdaptiveModel(codec.usage()[:num_quantizers], streams), round(CODED_SECONDS * codec.config.frame_rate)
     from codax.lm.integer import IntegerModel
-    from codax.lm.storage import load_integers
+    from codax.lm.storage import check_codec, load_integers
 
     folder = find_lm(codec, lm)
     if folder is None:
@@ -35,6 +42,8 @@ def frequency_model(
     config, arrays = load_integers(folder)
     if config.codebook_size != codec.config.quantizer.codebook_size:
         raise CodaxError(f"{folder}: the language model has other codes than model {codec.model_id}")
+    if encoding:
+        check_codec(folder, codec)
     model = IntegerModel(config, arrays, num_quantizers, streams)
     return model, model.most_frames
 

@@ -27,8 +27,12 @@ Read = Callable[[int], bytes]  # as a file's `read`: returns fewer bytes only at
 
 
 def header(meta: Meta) -> bytes:
-    """Returns the header of a stream of the codes that `meta` describes, without samples and frames."""
-    return container.serialize_header(dataclasses.replace(meta, num_samples=0, frames=0), container.STREAM)
+    """Returns the header of a stream of the codes that `meta` describes, without samples and frames.
+
+    Raises:
+      ContainerError: a field of `meta` is out of range, or not one of a stream.
+    """
+    return container.serialize_header(_checked(dataclasses.replace(meta, num_samples=0, frames=0)), container.STREAM)
 
 
 def read_header(read: Read) -> Meta:
@@ -40,7 +44,12 @@ def read_header(read: Read) -> Meta:
     start = read(container.FIXED.size)
     more = container.header_bytes(start) - len(start) if len(start) == container.FIXED.size else 0
     start += read(max(0, more))
-    meta, _ = container.parse_header(start, len(start), container.STREAM)
+    return _checked(container.parse_header(start, len(start), container.STREAM)[0])
+
+
+def _checked(meta: Meta) -> Meta:
+    if meta.coding is not None or meta.shared:
+        raise ContainerError("a stream of packets has neither entropy coding nor channels that share codes")
     return meta
 
 

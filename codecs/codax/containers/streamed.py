@@ -37,8 +37,10 @@ class ContainerWriter:
           model: frequency model of the codes, if `meta.coding` is set.
 
         Raises:
-          ContainerError: a field is impossible, or the target cannot be written.
+          ContainerError: a field is impossible, the model is missing, or the target cannot be written.
         """
+        if meta.coding is not None and model is None:
+            raise ContainerError(f"{path}: entropy coding needs a model of the codes")
         self.path = Path(path)
         self.num_samples = meta.num_samples
         self.scales: np.ndarray | None = None  # float32 [streams, segments]

@@ -52,7 +52,7 @@ def encode_file(
       denoise: remove noise; the model must have been trained to.
       entropy: entropy coding with "adaptive" frequencies or a language model ("lm"); "best" selects "lm" if the model
         has one, else "adaptive"; None = none. `.ecdc` files support EnCodec's language model ("lm") only.
-      lm: folder of the language model; None = `lm` in the model's folder, if it exists.
+      lm: folder of the language model, for "lm" and "best"; None = `lm` in the model's folder, if it exists.
       channels: "each" codes every channel (of a model of several channels, every group of them) at the rate `kbps`;
         "mix" codes their mean, and the file has one channel; "mid-side" codes the mean and half the difference of two.
         Equal channels are coded once and all restored. None = "each"; in `.ecdc` files the model's number of channels.
@@ -66,13 +66,17 @@ def encode_file(
     """
     claim_output(target, source, overwrite=True, suffixes=SUFFIXES)
     codec = _load(model) if isinstance(model, str | os.PathLike) else model
-    if denoise and codec.config.model.film == "none":
-        raise CodaxError(f"denoise: model {codec.model_id} was not trained to remove noise (model.film is none)")
+    from codax.codec.checks import checked_denoise  # imports JAX, as loading a model does
+
+    checked_denoise(codec.config, denoise)
     quantizers = codec.config.quantizers_for(kbps)
     folder = None if entropy in (None, "adaptive") else find_lm(codec, lm)
-    if os.fspath(target).lower().endswith(SUFFIX):
-        if entropy is not None and folder is None:
-            raise CodaxError(f"entropy: {SUFFIX} files support EnCodec's language model only (lm)")
+    as_ecdc = os.fspath(target).lower().endswith(SUFFIX)
+    if as_ecdc and entropy is not None and folder is None:
+        raise CodaxError(f"entropy: {SUFFIX} files support EnCodec's language model only (lm)")
+    if lm is not None and folder is None:
+        raise CodaxError(f"lm: entropy is {entropy}; only lm and best use a language model (--entropy)")
+    if as_ecdc:
         if channels not in (None, "mix"):
             raise CodaxError(f"channels: {SUFFIX} files have the channels of the model, not {channels!r}")
         return ecdc_coding.encode(
@@ -112,7 +116,7 @@ def decode_file(
       model: the codec that wrote it, or what `codax.load` takes; None = find it by the hash in the container. `.ecdc`
         files have no hash, so they need `model`.
       lm: folder of the language model, if one coded the codes; None = `lm` in the model's folder.
-      conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file.
+      conceal: replace damaged entropy-coded blocks by silence, instead of rejecting the file; not for `.ecdc`.
       progress: called with the seconds of audio done so far.
       load: loads a model by its folder or name, such as a cached `codax.load`; None = `codax.load`.
 
@@ -125,6 +129,8 @@ def decode_file(
     claim_output(target, source, overwrite=True)
     load = load or _load
     if os.fspath(source).lower().endswith(SUFFIX):
+        if conceal:
+            raise CodaxError(f"{source}: {SUFFIX} files have no blocks in which damage can be concealed (--damaged)")
         if model is None:
             raise CodaxError(f"{source}: {SUFFIX} files do not say which model wrote them: name it (--model)")
         codec = load(os.fspath(model)) if isinstance(model, str | os.PathLike) else model

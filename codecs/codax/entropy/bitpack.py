@@ -1,4 +1,4 @@
-"""Fixed-width packing of codes: available code has the same number of bits, least significant bit first.
+"""Fixed-width packing of codes: every code has the same number of bits, least significant bit first.
 
 Codes are packed in C order, so [frames, streams, quantizers] gives time-major order, as EnCodec's bit packer does.
 There is no byte alignment except at the end, where unused bits are zero.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 MAX_BITS = 16
-# Codes packed at once: bounds the scratch memory (16 bytes per code) and keeps available slice aligned to whole bytes.
+# Codes packed at once: bounds the scratch memory (16 bytes per code) and keeps every slice aligned to whole bytes.
 _SLICE = 1 << 16
 
 

@@ -32,7 +32,11 @@ class TorchLM:
         self.weights = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
 
     def begin(self, codebooks: int) -> Callable[[np.ndarray], np.ndarray]:
-        """As `LM.begin`; several sequences can be processed at the same time.
+        """Starts a sequence; several can be processed at the same time.
+
+        Returns:
+          A function from the previous frame, int [codebooks] (1 + its codes; 0 before the first frame), to the
+          probabilities of the next frame, float32 [codebooks, codebook_size].
 
         Raises:
           ConfigError: the model has fewer codebooks.

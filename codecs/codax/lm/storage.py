@@ -81,9 +81,12 @@ def _described(folder: str | Path) -> tuple[Path, dict[str, Any]]:
 
 
 def check_codec(folder: str | Path, codec: Codec) -> None:
-    """Raises ModelError if the language model in a folder states that it learned the codes of another codec."""
+    """Raises ModelError if the language model in a folder states that it learned other codes than a codec's.
+
+    A codec also has the codes of the models in `config.codes_of`.
+    """
     path, values = _described(folder)
-    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex()):
+    if (stated := values.get("codec_hash", "")) not in ("", codec.hash.hex(), *codec.config.codes_of):
         raise ModelError(f"{path}: learned codes of the codec with hash {stated!s:.40}, not {codec.hash.hex()}")
 
 
@@ -101,7 +104,11 @@ def load_integers(folder: str | Path) -> tuple[LMConfig, Arrays]:
     frames = len(arrays["positions"]) if arrays.get("positions", np.zeros(())).ndim else 1
     # Quantized zeros have the names, shapes and types that this config needs.
     zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
-    for name, expected in quantize(zeros, config, frames).items():
+    try:
+        quantized = quantize(zeros, config, frames)
+    except CodaxError as error:
+        raise ModelError(f"{path.with_name(_CONFIG)}: {error}") from error
+    for name, expected in quantized.items():
         actual = arrays.get(name)
         if actual is None or (actual.shape, actual.dtype) != (np.shape(expected), expected.dtype):
             raise ModelError(f"{path}: {name} does not fit the config")

@@ -97,7 +97,7 @@ class AcousticBPE:
         Raises:
           CodaxError: unreadable, not made by `save`, or `tokenizers` is missing.
         """
-        package, content = _package(), strict_json.read_object(path, "an acoustic BPE")
+        package, content = _package(), strict_json.read_object(path, "acoustic BPE")
         steps = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")
         model = content.pop("model", None)
         model = model if isinstance(model, dict) else {}

@@ -99,7 +99,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     if not folder.is_dir() or not path.exists():
         unfinished = "; an interrupted codax tokenize resumes with the same command" if folder.is_dir() else ""
         raise CodaxError(f"{folder}: holds no {NAME}, as codax tokenize writes it{unfinished}")
-    about = strict_json.read_object(path, "a description of tokens")
+    about = strict_json.read_object(path, "description of tokens")
     if about.get("kind") != KIND or about.get("version") != VERSION:
         raise CodaxError(f"{path}: does not describe tokens of version {VERSION}")
     sizes, files = about.get("codebook_sizes"), about.get("shards")
