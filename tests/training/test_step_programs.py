@@ -87,7 +87,7 @@ class Lowered:
 
 
 def test_an_error_is_one_line_and_begins_no_other_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(compilation.cores, "usable", lambda: 2)
     started, endless = list[str](), threading.Event()
     full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no memory\n  and a long report")
     ends = {"later": endless, "second later": endless, "bad": full, "first": endless}
@@ -100,7 +100,7 @@ def test_an_error_is_one_line_and_begins_no_other_compilation(monkeypatch: pytes
 
 
 def test_an_interruption_waits_for_no_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(compilation.cores, "usable", lambda: 1)
     started, done, endless = list[str](), threading.Event(), threading.Event()
     done.set()
     ends = {"later": endless, "running": endless, "first": done}

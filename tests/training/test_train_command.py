@@ -114,8 +114,8 @@ def test_a_step_that_never_ends_ends_at_sigterm(place: Path) -> None:
     recipe, workdir, env = place / "recipe.json", place / "hung", environment()
     hung = run_program(WORKER, "hang", recipe, workdir, 5, 3, env=env)
     assert hung.returncode == 1
-    line = "error: no step ended within 3 s of the signal to stop; the checkpoint of step 3 is intact"
-    assert hung.stderr.splitlines()[-1] == line
+    line = "error: no step, evaluation or checkpoint ended within 3 s of the signal to stop; "
+    assert hung.stderr.splitlines()[-1] == line + "the checkpoint of step 3 is intact"
     assert end_of(Config.load(recipe), workdir)[".step"] == 3
 
 

@@ -19,7 +19,7 @@ _OF_BITRATES_ALONE = {"recipes", "seconds"}
 _NEEDS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "noise": ("--snr", lambda flags: flags.snr),
     "labels": ("the metrics phones or abx", lambda flags: {"phones", "abx"}.intersection(flags.metrics)),
-    "channels": ("--model", lambda flags: flags.model),
+    "channels": ("--model", lambda flags: flags.model or flags.protocol),
 }
 _OF_PROTOCOLS = ("metrics", "asr", "split", "channels")  # their flags have defaults that a protocol replaces
 
