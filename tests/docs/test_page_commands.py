@@ -114,7 +114,9 @@ def check_python(command: list[str]) -> None:
         assert source, script
         for argument in arguments[: arguments.index("--")] if "--" in arguments else arguments:
             name = argument.partition("=")[0]
-            if name.startswith("--"):
+            if name.startswith("--config.") and "parse_known_args" in source:
+                assert is_field(name.removeprefix("--config.")), argument
+            elif name.startswith("--"):
                 stated = f'"{name}"' in source or f'"--{name[2:].removeprefix("no-")}"' in source
                 assert stated or re.search(rf'DEFINE_\w+\(\s*"{name[2:]}"', source), f"{script} has no option {name}"
 
