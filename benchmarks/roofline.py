@@ -100,10 +100,8 @@ def measure(arguments: argparse.Namespace, batch_size: int, dtype: str) -> dict[
             jax.block_until_ready([run() for _ in range(3)])
     analysis = compiled.memory_analysis()
     memory = analysis.temp_size_in_bytes if analysis else 0
-    flops, accessed = (
-        product_flops(traced.jaxpr, loops=True),
-        (compiled.cost_analysis() or {}).get("bytes accessed", 0.0),
-    )
+    flops = product_flops(traced.jaxpr, loops=True)
+    accessed = (compiled.cost_analysis() or {}).get("bytes accessed", 0.0)
     return {"seconds": took, "flops": flops, "bytes": accessed, "compiling": compiling, "memory": memory}
 
 

@@ -150,13 +150,18 @@ def multiscale_mel(target: jax.Array, estimate: jax.Array, config: LossConfig, *
       Scalar. `config.normalize_windows` divides every scale by (1 + alpha_s) times the number of mel bins, and the sum
       by the number of windows.
     """
-    values = [_scale(target, estimate, config, sample_rate, window) for window in config.windows]
+    a, b = _signals(target), _signals(estimate)
+    values = [_scale(a, b, config, sample_rate, window) for window in config.windows]
     return sum(values, jnp.zeros(())) / _divisor(config)
 
 
-def _scale(target: jax.Array, estimate: jax.Array, config: LossConfig, sample_rate: int, window: int) -> jax.Array:
-    """One scale of the loss."""
-    a, b = (jnp.moveaxis(x.astype(jnp.float32), -1, 1).reshape(-1, target.shape[1]) for x in (target, estimate))
+def _signals(audio: jax.Array) -> jax.Array:
+    """Audio [batch, time, channels] as float32 [batch * channels, time]."""
+    return jnp.moveaxis(audio.astype(jnp.float32), -1, 1).reshape(-1, audio.shape[1])
+
+
+def _scale(a: jax.Array, b: jax.Array, config: LossConfig, sample_rate: int, window: int) -> jax.Array:
+    """One scale of the loss of signals [batch, time]."""
     index, floor = config.windows.index(window), config.log_floor
     mels = config.window_mels[index] if config.window_mels else config.mels
     shared = {"window": window, "sample_rate": sample_rate, "mels": mels}
@@ -194,7 +199,8 @@ def drawn_multiscale_mel(
         return multiscale_mel(target, estimate, config, sample_rate=sample_rate)
     chosen = jax.random.permutation(key, len(config.windows))[: config.random_windows]
     branches = [lambda a, b, window=w: _scale(a, b, config, sample_rate, window) for w in config.windows]
-    values = [jax.lax.switch(chosen[i], branches, target, estimate) for i in range(config.random_windows)]
+    signals = _signals(target), _signals(estimate)
+    values = [jax.lax.switch(chosen[i], branches, *signals) for i in range(config.random_windows)]
     is_sum = config.spectral_form in ("speechtokenizer", "dac")
     whole = 1 if config.normalize_windows and is_sum else len(config.windows) / _divisor(config)
     return jnp.mean(jnp.stack(values)) * whole
