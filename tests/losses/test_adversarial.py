@@ -46,6 +46,7 @@ def test_other_forms():
 def test_least_squares_and_sums():
     # Real: first mean(1, 0.25) = 0.625, second 4; fake: first mean(4, 0) = 2, second 0.25.
     np.testing.assert_allclose(discriminator(REAL, FAKE, "least_squares"), (0.625 + 2 + 4 + 0.25) / 2)
+    np.testing.assert_allclose(discriminator(REAL, FAKE, "least_squares", add=True), 0.625 + 2 + 4 + 0.25)
     # First mean(9, 1) = 5, second 0.25.
     np.testing.assert_allclose(generator(FAKE, "least_squares", add=True), 5.25)
     np.testing.assert_allclose(feature_l1(REAL, FAKE, add=True), 1.5 + 1 + 1)

@@ -22,7 +22,7 @@ def _joined(values: list[jax.Array], add: bool) -> jax.Array:
     return jnp.sum(jnp.stack(values)) if add else jnp.mean(jnp.stack(values))
 
 
-def discriminator(real: Outputs, fake: Outputs, form: str = "hinge") -> jax.Array:
+def discriminator(real: Outputs, fake: Outputs, form: str = "hinge", add: bool = False) -> jax.Array:
     """The discriminators' loss for real audio x and reconstructed audio y.
 
     It is mean max(0, 1 - D(x)) + mean max(0, 1 + D(y)) for the generator's forms "hinge" and "linear", and
@@ -35,7 +35,7 @@ def discriminator(real: Outputs, fake: Outputs, form: str = "hinge") -> jax.Arra
             losses.append(jnp.mean((1 - r) ** 2) + jnp.mean(f**2))
         else:
             losses.append(jnp.mean(jax.nn.relu(1 - r)) + jnp.mean(jax.nn.relu(1 + f)))
-    return _joined(losses, add=False)
+    return _joined(losses, add)
 
 
 _GENERATOR = {"hinge": lambda f: jax.nn.relu(1 - f), "linear": lambda f: -f, "least_squares": lambda f: (1 - f) ** 2}
