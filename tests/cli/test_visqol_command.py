@@ -159,11 +159,11 @@ def test_folders_without_audio_and_options_that_do_not_fit(tmp_path):
     write(tmp_path / "twice" / "a.wav")
     write(tmp_path / "twice" / "a.flac")
     for arguments, message in (
-        ((tmp_path / "empty", tmp_path / "ref"), "empty: no audio files"),
-        ((tmp_path / "ref", tmp_path / "empty", "--mapping", "exponential"), "empty: no audio files"),
+        ((tmp_path / "empty", tmp_path / "ref"), "empty: holds no audio files"),
+        ((tmp_path / "ref", tmp_path / "empty", "--mapping", "exponential"), "empty: holds no audio files"),
         ((tmp_path / "ref", tmp_path / "ref", "--mode", "music"), "unknown mode"),
         ((path, path, "--float32"), "for folders"),
-        ((tmp_path / "ref", tmp_path / "twice", "--mapping", "exponential"), "both belong to the same original"),
+        ((tmp_path / "ref", tmp_path / "twice", "--mapping", "exponential"), "two audio files with the name a"),
     ):
         result = run(*arguments)
         assert isinstance(result.exception, CodaxError)

@@ -100,10 +100,10 @@ def test_a_mono_file_is_in_every_channel_of_a_stereo_original(folder, decoded):
 @pytest.mark.parametrize(
     ("names", "spec", "reason"),
     [
-        ((), "no/such/folder", "no/such/folder: no such folder of decoded files"),
+        ((), "no/such/folder", "no/such/folder: is not a folder"),
         ((), "{}", "holds no audio"),
         (("x.wav", "y.wav"), "{}", "the originals are clip0, clip1, clip2, the decoded files x, y"),
-        (("clip0.wav", "clip0.flac"), "{}", "two decoded files of clip0"),
+        (("clip0.wav", "clip0.flac"), "{}", "two audio files with the name clip0"),
         (("clip0.wav",), "original={}", "original is given twice"),
     ],
 )

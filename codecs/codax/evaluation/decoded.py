@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from codax.evaluation.codecs import split_name
 from codax.evaluation.systems import Output, safe_name
 from codax.runtime import messages
 from codax.storage.digests import sha256
+from codax.storage.files import files_by_name
 
 _MOST_SECONDS = 1.0  # by which a decoded file may be shorter or longer than its original
 _SHOWN = 5  # names in a message
@@ -44,18 +44,9 @@ class DecodedFiles:
     def __init__(self, spec: str) -> None:
         name, path = split_name(spec)
         self.folder = Path(path)
-        if not self.folder.is_dir():
-            raise CodaxError(f"{path}: no such folder of decoded files")
+        self.files = files_by_name(self.folder, audio.AUDIO_SUFFIXES, name=relative_id)
         self.label = self.series = name or self.folder.resolve().name
         self.key = safe_name(self.label)
-        self.files: dict[str, Path] = {}
-        for file in audio.files_below(self.folder):
-            utterance = relative_id(os.path.relpath(file, self.folder))
-            if utterance in self.files:
-                raise CodaxError(f"{file} and {self.files[utterance]}: two decoded files of {utterance}")
-            self.files[utterance] = file
-        if not self.files:
-            raise CodaxError(f"{path}: holds no audio")
         self.description = f"{len(self.files)} decoded files"
 
     def sample_rates(self) -> set[int]:

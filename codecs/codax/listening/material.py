@@ -16,6 +16,7 @@ from codax.listening.alignment import delay
 from codax.listening.loudness import BLOCK, integrated_loudness
 from codax.storage import strict_json
 from codax.storage.digests import file_sha256
+from codax.storage.files import files_by_name
 
 REFERENCE = "reference"
 ANCHORS = tuple(EDGES)
@@ -81,17 +82,7 @@ def find_items(folder: Path) -> dict[str, Path]:
     Raises:
       CodaxError: no such folder, no audio in it, or two files with the same name.
     """
-    if not folder.is_dir():
-        raise CodaxError(f"{folder}: is not a folder")
-    files: dict[str, Path] = {}
-    for path in audio_files.files_below(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in files:
-            raise CodaxError(f"{path}: item {name} exists twice, also as {files[name].name}")
-        files[name] = path
-    if not files:
-        raise CodaxError(f"{folder}: holds no audio files")
-    return files
+    return files_by_name(folder, audio_files.AUDIO_SUFFIXES)
 
 
 def systems_of_evaluation(folder: Path) -> tuple[Path, dict[str, Path]]:

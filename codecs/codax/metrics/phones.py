@@ -6,7 +6,6 @@ TIMIT's .phn (first sample, last sample, phone).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy as np
 from codax.audio import resample
 from codax.data.sources.entries import relative_id
 from codax.data.sources.spec import Utterance
-from codax.errors import CodaxError
 from codax.metrics.signals import MetricError, mono, optional
+from codax.storage.files import files_by_name
 from codax.tokens import frame_spans
 
 SAMPLE_RATE = 16_000  # Hz, of the aligner
@@ -104,14 +103,7 @@ class LabelFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.name = f"label files in {folder}"
-        self._files: dict[str, Path] = {}
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix.lower() in (".textgrid", ".phn") and path.is_file():
-                other = self._files.setdefault(relative_id(os.path.relpath(path, folder)), path)
-                if other != path:
-                    raise CodaxError(f"{other} and {path}: both are labels of the same utterance")
-        if not self._files:
-            raise CodaxError(f"{folder}: has no .TextGrid or .phn files")
+        self._files = files_by_name(folder, (".textgrid", ".phn"), ".TextGrid or .phn", relative_id)
 
     def __call__(self, utterance: Utterance) -> list[Segment]:
         path = self._files.get(utterance.id)

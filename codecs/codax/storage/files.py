@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from codax.errors import CodaxError
@@ -92,6 +92,41 @@ def files_below(folder: str | os.PathLike[str], suffixes: Container[str]) -> Ite
                 kept.append(name)
                 entered.add(real)
         folders[:] = kept
+
+
+def without_suffix(path: str) -> str:
+    """A path without the extension of its name, with slashes on every system."""
+    return Path(path).with_suffix("").as_posix()
+
+
+def files_by_name(
+    folder: str | os.PathLike[str],
+    suffixes: Container[str],
+    kind: str = "audio",
+    name: Callable[[str], str] = without_suffix,
+) -> dict[str, Path]:
+    """The files below a folder by their suffixes, sorted by path, each under a name.
+
+    Args:
+      folder: searched as by `files_below`.
+      suffixes: in lower case.
+      kind: of the files, for messages.
+      name: what it gives for the path of a file, relative to the folder, is the name of the file.
+
+    Raises:
+      CodaxError: there is no such folder, no such file below it, or two files have the same name.
+    """
+    if not os.path.isdir(folder):
+        raise CodaxError(f"{folder}: is not a folder")
+    named: dict[str, Path] = {}
+    for path in sorted(map(Path, files_below(folder, suffixes))):
+        key = name(os.path.relpath(path, folder))
+        other = named.setdefault(key, path)
+        if other != path:
+            raise CodaxError(f"{other} and {path}: two {kind} files with the name {key}")
+    if not named:
+        raise CodaxError(f"{folder}: holds no {kind} files")
+    return named
 
 
 def claim_output(

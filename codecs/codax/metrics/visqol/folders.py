@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codax.errors import CodaxError
 from codax.storage.csv_text import to_csv
+from codax.storage.files import files_by_name, without_suffix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,22 +36,18 @@ def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -
     from codax.metrics.visqol import NOMINAL_RATES, VisqolError
     from codax.metrics.visqol.batch import visqol_batch
 
-    coded: dict[str, str] = {}
-    for name in audio_below(deg):
-        other = coded.setdefault(os.path.splitext(name)[0], name)
-        if other != name:
-            raise CodaxError(f"{deg / other} and {deg / name}: both belong to the same original")
+    coded = files_by_name(deg, audio.AUDIO_SUFFIXES)
     read: collections.deque[str] = collections.deque()
     failed: list[tuple[str, CodaxError]] = []
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for name in audio_below(ref):
             try:
-                other = coded.get(os.path.splitext(name)[0])
+                other = coded.get(without_suffix(name))
                 if other is None:
                     raise CodaxError(f"{deg / name}: no such file")
                 rate = NOMINAL_RATES[mode]
-                pair = audio.read(ref / name, sample_rate=rate)[0], audio.read(deg / other, sample_rate=rate)[0]
+                pair = audio.read(ref / name, sample_rate=rate)[0], audio.read(other, sample_rate=rate)[0]
             except CodaxError as error:
                 failed.append((name, error))
                 continue
@@ -61,7 +57,7 @@ def score_folders(ref: Path, deg: Path, *, mode: str, options: dict[str, Any]) -
     for result in visqol_batch(pairs(), NOMINAL_RATES.get(mode, 0), mode=mode, **options):  # pyright: ignore[reportArgumentType]
         name = read.popleft()
         if isinstance(result, VisqolError):
-            path = {"reference": ref / name, "degraded": deg / coded[os.path.splitext(name)[0]]}.get(result.role or "")
+            path = {"reference": ref / name, "degraded": coded[without_suffix(name)]}.get(result.role or "")
             yield {"file": name, "error": f"{path}: {result}" if path else str(result)}
         else:
             yield _row(name, result)
@@ -79,7 +75,7 @@ def audio_below(folder: Path) -> list[str]:
 
     if names := sorted(path.relative_to(folder).as_posix() for path in files_below(folder)):
         return names
-    raise CodaxError(f"{folder}: no audio files")
+    raise CodaxError(f"{folder}: holds no audio files")
 
 
 def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
