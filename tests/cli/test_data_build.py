@@ -50,6 +50,22 @@ def test_beam_and_features(run_here, tars) -> None:
     assert facts["records"] == 6 and not facts["skipped"]
 
 
+def test_features_for_existing_shards(run_here, tars) -> None:
+    """Features are added to the shards of the same command, or of one that does not state how they were made."""
+    pytest.importorskip("onnxruntime")
+    shards = ("--out", "out", "--sample-rate", "16000")
+    assert run_here("data", "build", tars, *shards)[0] == 0
+    for arguments, reason in (
+        (("other", *shards), f"out: holds shards made with SOURCE {tars}, not other"),
+        ((*shards[:2], "--sample-rate", "24000"), "out: holds shards made with --sample-rate 16000, not 24000"),
+        ((*shards, "--max-seconds", "10"), "out: holds shards made with --max-seconds 30.0, not 10.0"),
+    ):
+        status, _, err = run_here("data", "build", *arguments, "--teacher", "wakehubert")
+        assert (status, err) == (1, f"codax: {reason}\n")
+    assert run_here("data", "build", tars, *shards, "--teacher", "wakehubert")[:2] == (0, "out/features.json\n")
+    assert run_here("data", "build", "--out", "out", "--teacher", "wakehubert")[:2] == (0, "out/features.json\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

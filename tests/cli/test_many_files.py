@@ -95,6 +95,8 @@ def test_a_missing_model_is_one_error(run_here, folder, monkeypatch):
         (["empty", "out", "--recursive"], "empty: no such files below this folder"),
         (["in", "empty", "out", "--recursive"], "empty: no such files below this folder"),
         (["in", "out", "--recursive", "--suffix", ".mp3"], "--suffix: .mp3 is not one of .codax, .ecdc"),
+        (["in/0.wav", "out.codax", "--suffix", ".ecdc"], "--suffix has no effect without a folder as OUT"),
+        (["in/0.wav", "out.codax", "--jobs", "2"], "--jobs has no effect without a folder as OUT"),
     ],
 )
 def test_paths_that_cannot_be_meant_are_refused_before_any_work(run_here, folder, loads, arguments, reason):

@@ -64,6 +64,7 @@ class EncodeCommand(TyperCommand):
 
 
 def encode(
+    context: typer.Context,
     sources: Annotated[
         list[str], typer.Argument(metavar="IN...", help="Audio files of any format, rate and channel count; - = stdin.")
     ],
@@ -119,10 +120,11 @@ def encode(
         prepare=load,
         overwrite=overwrite,
     )
-    many.run(coding, sources, target, recursive=recursive, jobs=jobs)
+    many.run(context, coding, sources, target, recursive=recursive, jobs=jobs)
 
 
 def decode(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(metavar="IN...", help="Containers made by `codax encode`, or .ecdc files; - = stdin."),
@@ -168,7 +170,7 @@ def decode(
         prepare=lambda: model is not None and load(model),
         overwrite=overwrite,
     )
-    many.run(coding, sources, target, recursive=recursive, jobs=jobs)
+    many.run(context, coding, sources, target, recursive=recursive, jobs=jobs)
 
 
 def _loaded(model: str, beam: int | None = None) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from codax.cli.options import reject_idle
+from codax.cli.options import given, reject_idle
 from codax.config import Config, DataConfig, TeacherConfig
 from codax.errors import CodaxError
 from codax.storage.files import claim_output
@@ -65,7 +65,7 @@ def build(
     """
     from codax.data import manifest
     from codax.data.shards import plan
-    from codax.data.shards.build import build_shards
+    from codax.data.shards.build import build_shards, check_options
     from codax.data.starter import corpus
 
     if spec.startswith("-") or (context.args and engine is not Engine.beam):
@@ -97,6 +97,7 @@ def build(
         typer.echo(corpus.summary(path.parent))
     elif teacher and (out / manifest.NAME).is_file():
         path = out / manifest.NAME
+        check_options(out, given(context, "spec", "sample_rate", "max_seconds", "shard_mb"))
     elif part:
         raise CodaxError(f"{out}: holds no shards yet: run codax data build without --part first")
     else:

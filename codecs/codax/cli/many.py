@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from codax.cli.options import reject_idle
 from codax.cli.pipes import PIPE, whole_files
 from codax.errors import CodaxError
 from codax.runtime import messages
@@ -69,10 +72,13 @@ class Coding:
             claim_output(task.target, task.source, overwrite=self.overwrite, suffixes=suffixes)
 
 
-def run(coding: Coding, sources: Sequence[str], out: str, *, recursive: bool, jobs: int) -> None:
+def run(
+    context: typer.Context, coding: Coding, sources: Sequence[str], out: str, *, recursive: bool, jobs: int
+) -> None:
     """Codes `IN OUT` or `IN... OUT_DIR` and reports it.
 
     Args:
+      context: of the command line.
       coding: the command.
       sources: the inputs.
       out: the output.
@@ -80,13 +86,14 @@ def run(coding: Coding, sources: Sequence[str], out: str, *, recursive: bool, jo
       jobs: number of files that are coded at the same time.
 
     Raises:
-      CodaxError: the paths are invalid, or the only file cannot be coded.
+      CodaxError: the paths are invalid, an option has no effect, or the only file cannot be coded.
       SystemExit: with status 1, if one of several files failed.
     """
     if coding.suffix not in coding.suffixes:
         raise CodaxError(f"--suffix: {coding.suffix} is not one of {', '.join(sorted(coding.suffixes))}")
     tasks, folder = tasks_of(coding, sources, out, recursive=recursive)
     if folder is None:
+        reject_idle(context, "a folder as OUT", "jobs", *(["suffix"] if out != PIPE else []))
         _run_one(coding, tasks[0])
     else:
         _run_many(coding, tasks, folder, jobs)

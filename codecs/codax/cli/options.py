@@ -27,10 +27,14 @@ def reject_idle(context: typer.Context, needs: str, *names: str) -> None:
     Raises:
       CodaxError: names the first of them.
     """
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise CodaxError(f"--{name.replace('_', '-')} has no effect without {needs}")
+    for name in given(context, *names):
+        raise CodaxError(f"--{name.replace('_', '-')} has no effect without {needs}")
+
+
+def given(context: typer.Context, *names: str) -> dict[str, Any]:
+    """The values of those of the parameters that were given on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _quiet(value: bool) -> None:

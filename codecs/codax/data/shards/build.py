@@ -25,6 +25,7 @@ from codax.data.sources import scan
 from codax.errors import CodaxError
 from codax.runtime import cores
 from codax.runtime.progress import Progress
+from codax.storage import strict_json
 from codax.storage.files import write_whole
 from codax.storage.staging import only_writer
 
@@ -68,6 +69,21 @@ def build_shards(
                 [part.position for part in missing], functools.partial(parts.build_part, str(out.absolute()))
             )
         return _finish(out, options, [part.report for part in planned])
+
+
+def check_options(out: Path, given: dict[str, Any]) -> None:
+    """Compares options of `build_shards` by name with those of the finished build in `out`.
+
+    Raises:
+      CodaxError: one of them differs, or they are not known.
+    """
+    if not given:
+        return
+    known = strict_json.read_object(out / STATISTICS, "table of statistics")
+    for name, value in given.items():
+        if known.get(name) != value:
+            option = "SOURCE" if name == "spec" else f"--{name.replace('_', '-')}"
+            raise CodaxError(f"{out}: holds shards made with {option} {known.get(name)}, not {value}")
 
 
 def unfinished(out: Path, planned: Sequence[plan.PlannedPart]) -> list[plan.PlannedPart]:
