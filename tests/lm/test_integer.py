@@ -1,5 +1,6 @@
 """The language model in integers: exact in any order, equal in pieces and on other settings, near to floats."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -116,6 +117,22 @@ def test_frame_by_frame_is_the_whole(model: integer.IntegerModel) -> None:
     np.testing.assert_array_equal(alone, [part[1:2] for part in whole])
     shorter = model.intervals(some[:, :17])
     np.testing.assert_array_equal(shorter, [part[:, :17] for part in whole])
+
+
+def test_one_program_serves_similar_lengths_and_numbers_of_blocks() -> None:
+    config = dataclasses.replace(CONFIG, layers=1, past_context=64)
+    model = integer.IntegerModel(config, quantize(weights(config=config), config, 160), 3, 1)
+    some = codes(1, 160)
+    expected, compiled = model.intervals(some), integer.whole._cache_size()
+    for frames in (129, 130, 147):
+        np.testing.assert_array_equal(model.intervals(some[:, :frames]), [part[:, :frames] for part in expected])
+    assert integer.whole._cache_size() == compiled
+    compiled = integer.step._cache_size()
+    for lanes in (33, 38, 40):
+        many = np.repeat(some[:, :2], lanes, axis=0)
+        stepped = coding.state_intervals(model.start(lanes), many)
+        np.testing.assert_array_equal(stepped, [np.repeat(part[:, :2], lanes, axis=0) for part in expected])
+    assert integer.step._cache_size() == compiled + 1
 
 
 def test_a_thousand_sequences_come_back(model: integer.IntegerModel) -> None:

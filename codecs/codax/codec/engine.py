@@ -21,6 +21,7 @@ from codax.nets.families import facts
 from codax.nets.weightnorm import fold
 from codax.quantizers.registry import make_quantizer
 from codax.runtime.allocator import give_back
+from codax.runtime.compilation import padded_size
 
 
 class Engine:
@@ -166,8 +167,7 @@ class Engine:
         """Returns the frames to pad to, so that few lengths are compiled; padding cannot change causal output."""
         if not self.config.model.causal or frames < self.start_frames:
             return frames
-        step = max(16, 2 ** (max(frames - 1, 1).bit_length() - 3))
-        return -(-frames // step) * step
+        return padded_size(frames, 16)
 
     def _padded_latent(self, codes: np.ndarray) -> jax.Array:
         """Returns the latent of codes that are padded to a bucket, so that few lengths are compiled."""

@@ -18,9 +18,11 @@ import numpy as np
 from codax.entropy import rans
 from codax.lm import fixedpoint as fx
 from codax.lm.config import LMConfig
+from codax.runtime.compilation import padded_size
 from codax.storage.digests import sha256
 
 Cache = dict[str, jax.Array]
+_LEAST_FRAMES = 64
 _LARGEST = {"queries": fx.LARGEST_QUERY, "keys": fx.LARGEST_QUERY, "values": fx.LARGEST}
 
 
@@ -201,15 +203,19 @@ class IntegerModel:
         return IntegerState(self, lanes)
 
     def intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Start and frequency of each code, int64 [lanes, frames, columns] each, all frames at once."""
+        """Start and frequency of each code, int64 [lanes, frames, columns] each, all frames at once.
+
+        Blocks are padded to one of few lengths, each compiled once; nothing depends on later frames.
+        """
         lanes, frames, _ = codes.shape
         rows = np.moveaxis(codes.reshape(lanes, frames, self.streams, self.codebooks), 2, 1)
         rows = rows.reshape(lanes * self.streams, frames, self.codebooks)
-        previous = np.pad(rows + 1, ((0, 0), (1, 0), (0, 0)))[:, :-1].astype(np.int32)
+        more = min(padded_size(frames, _LEAST_FRAMES), self.most_frames) - frames
+        previous = np.pad(rows[:, :-1] + 1, ((0, 0), (1, more), (0, 0))).astype(np.int32)
         located = np.zeros((2, *rows.shape), np.int64)
         for row in range(len(rows)):  # one at a time: the weights of a whole block are a large array
             weights = whole(self.config, self._arrays, previous[row : row + 1])
-            cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0])))
+            cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0, :frames])))
             located[:, row] = rans.locate(cumulated, rows[row])
         split = (2, lanes, self.streams, frames, self.codebooks)
         starts, frequencies = np.moveaxis(located.reshape(split), 2, 3).reshape(2, *codes.shape)
@@ -217,11 +223,11 @@ class IntegerModel:
 
 
 class IntegerState:
-    """Keys and values of blocks that are decoded in parallel."""
+    """Keys and values of blocks that are decoded in parallel, padded to one of few numbers of blocks."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._model, self._lanes = model, lanes
-        rows = lanes * model.streams
+        rows = padded_size(lanes * model.streams)
         self._cache = empty_cache(model.config, model._arrays, rows, model.most_frames)
         self._previous = np.zeros((rows, 1, model.codebooks), np.int32)
         self._frames = 0
@@ -230,10 +236,11 @@ class IntegerState:
         """Cumulative frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
         model = self._model
         weights, self._cache = step(model.config, model._arrays, self._previous, np.int32(self._frames), self._cache)
-        frequencies = rans.quantize(np.asarray(weights)[:, 0])
+        frequencies = rans.quantize(np.asarray(weights)[: self._lanes * model.streams, 0])
         return rans.cumulate(frequencies.reshape(self._lanes, model.columns, -1))
 
     def push(self, codes: np.ndarray) -> None:
         """Appends a frame of codes, integers [lanes, columns]."""
-        self._previous = np.asarray(codes, np.int32).reshape(len(self._previous), 1, -1) + 1
+        rows = self._lanes * self._model.streams
+        self._previous[:rows] = np.asarray(codes, np.int32).reshape(rows, 1, -1) + 1
         self._frames += 1

@@ -1,7 +1,7 @@
-"""Settings of JAX's compilation: a persistent cache, and no fusions with known bugs.
+"""JAX's compilation: a persistent cache, no fusions with known bugs, and few sizes of arrays.
 
-Both are set in the environment, which JAX reads when it starts. So this module does not import JAX, and child processes
-inherit the settings.
+The first two are set in the environment, which JAX reads when it starts. So this module does not import JAX, and child
+processes inherit the settings.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ _DEFAULTS: dict[str, Any] = {_FOLDER: None, _LEAST: 1.0}  # JAX's
 _FLAGS = "XLA_FLAGS"
 _FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
 _SOUND = (0, 12)  # first version of JAX with correct fusions
+
+
+def padded_size(size: int, finest: int = 1) -> int:
+    """The size to pad an axis of `size` >= 1 to, so that few programs are compiled.
+
+    It is a multiple of `finest`, and of an eighth of the next power of 2: at most a quarter larger, or `finest`.
+    """
+    step = max(finest, 2 ** max((size - 1).bit_length() - 3, 0))
+    return -(-size // step) * step
 
 
 @contextlib.contextmanager
