@@ -286,7 +286,7 @@ def test_without_transcripts_only_the_differential_rates(evaluate, folder):
         ({"kbps": (100.0,)}, "100 kbps cannot be made"),
         ({"quantizers": (3,)}, "3 quantizers"),
         ({"quantizers": (1,), "kbps": (64.0,)}, "both as kbps and as numbers of codebooks"),
-        ({"metrics": ("phones",), "labels": "no/such/labels"}, r"no/such/labels: is not a folder"),
+        ({"metrics": ("phones",), "labels": "no/such/labels"}, "no/such/labels: is not a folder"),
         ({"model": "no/such/model"}, "no/such/model"),
         ({"model": None, "kbps": (6.0,)}, "without a model"),
         ({"model": None, "baselines": ()}, "nothing to evaluate"),

@@ -118,7 +118,7 @@ def test_damaged_label_files_are_named(tmp_path, name, content, reason) -> None:
 
 def test_two_label_files_of_one_utterance(folder) -> None:
     (folder / "a.phn").write_text("0 10 a\n")
-    with pytest.raises(CodaxError, match="files with the name a$"):
+    with pytest.raises(CodaxError, match=r"two \.TextGrid or \.phn files with the name a$"):
         phones.LabelFolder(folder)
 
 

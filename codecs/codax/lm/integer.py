@@ -22,7 +22,7 @@ from codax.runtime.compilation import padded_size
 from codax.storage.digests import sha256
 
 Cache = dict[str, jax.Array]
-_LEAST_FRAMES = 64
+_LEAST_FRAMES = 64  # that shorter blocks are padded to
 _LARGEST = {"queries": fx.LARGEST_QUERY, "keys": fx.LARGEST_QUERY, "values": fx.LARGEST}
 
 
@@ -215,7 +215,7 @@ class IntegerModel:
         located = np.zeros((2, *rows.shape), np.int64)
         for row in range(len(rows)):  # one at a time: the weights of a whole block are a large array
             weights = whole(self.config, self._arrays, previous[row : row + 1])
-            cumulated = rans.cumulate(rans.quantize(np.asarray(weights[0, :frames])))
+            cumulated = rans.cumulate(rans.quantize(np.asarray(weights)[0, :frames]))
             located[:, row] = rans.locate(cumulated, rows[row])
         split = (2, lanes, self.streams, frames, self.codebooks)
         starts, frequencies = np.moveaxis(located.reshape(split), 2, 3).reshape(2, *codes.shape)
@@ -226,8 +226,8 @@ class IntegerState:
     """Keys and values of blocks that are decoded in parallel, padded to one of few numbers of blocks."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
-        self._model, self._lanes = model, lanes
-        rows = padded_size(lanes * model.streams)
+        self._model, self._lanes, self._rows = model, lanes, lanes * model.streams
+        rows = padded_size(self._rows)
         self._cache = empty_cache(model.config, model._arrays, rows, model.most_frames)
         self._previous = np.zeros((rows, 1, model.codebooks), np.int32)
         self._frames = 0
@@ -236,11 +236,10 @@ class IntegerState:
         """Cumulative frequencies of the next frame's codes: int64 [lanes, columns, symbols + 1]."""
         model = self._model
         weights, self._cache = step(model.config, model._arrays, self._previous, np.int32(self._frames), self._cache)
-        frequencies = rans.quantize(np.asarray(weights)[: self._lanes * model.streams, 0])
+        frequencies = rans.quantize(np.asarray(weights)[: self._rows, 0])
         return rans.cumulate(frequencies.reshape(self._lanes, model.columns, -1))
 
     def push(self, codes: np.ndarray) -> None:
         """Appends a frame of codes, integers [lanes, columns]."""
-        rows = self._lanes * self._model.streams
-        self._previous[:rows] = np.asarray(codes, np.int32).reshape(rows, 1, -1) + 1
+        self._previous[: self._rows] = np.asarray(codes, np.int32).reshape(self._rows, 1, -1) + 1
         self._frames += 1

@@ -71,11 +71,9 @@ def audio_below(folder: Path) -> list[str]:
     Raises:
         CodaxError: there are none.
     """
-    from codax.audio import files_below
+    from codax.audio import AUDIO_SUFFIXES
 
-    if names := sorted(path.relative_to(folder).as_posix() for path in files_below(folder)):
-        return names
-    raise CodaxError(f"{folder}: holds no audio files")
+    return sorted(files_by_name(folder, AUDIO_SUFFIXES, name=str))
 
 
 def print_rows(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
