@@ -27,8 +27,11 @@ def get_config() -> Config:
     config = load_recipe(f"{Path(__file__).with_name('dac_44khz.py')}:16khz")
     config.name = "dac_small"
     model = config.model
-    model.channels = 16
-    model.decoder_channels = 24
+    model.channels = 64
+    model.decoder_channels = 64
+    model.stem_stride = 16
+    model.strides = (4, 5)
+    model.max_channels = 256
     model.dimension = 128
 
     config.quantizer.kbps = (1.0, 2.0, 3.0, 6.0)

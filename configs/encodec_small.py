@@ -28,8 +28,9 @@ def get_config() -> Config:
     config.name = "encodec_small"
     model = config.model
     model.sample_rate = 16_000
-    model.channels = 16
-    model.strides = (2, 4, 5, 4)
+    model.channels = 64
+    model.stem_stride = 16
+    model.strides = (5, 2)
     model.seanet.lstm_layers = 1
 
     quantizer = config.quantizer

@@ -30,7 +30,9 @@ def get_config() -> Config:
     config = load_recipe(Path(__file__).with_name("speechtokenizer_16khz.py"))
     config.name = "speechtokenizer_small"
     model = config.model
-    model.channels = 16
+    model.channels = 64
+    model.stem_stride = 16
+    model.strides = (4, 5)
     model.dimension = 128
     model.semantic_dimension = 128
     model.seanet.lstm_layers = 1

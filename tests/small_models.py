@@ -12,12 +12,12 @@ from codax.codec.module import CodecModel
 from codax.config import Config, SoundStreamConfig
 
 FAMILIES = (
-    "soundstream", "beam", "denoise", "frames", "linear_frames", "symmetric_frames", "encodec_24khz", "encodec_48khz",
-    "speechtokenizer", "mimi", "dac",
+    "soundstream", "beam", "denoise", "frames", "linear_frames", "symmetric_frames", "encodec_24khz", "encodec_stem",
+    "encodec_48khz", "speechtokenizer", "mimi", "dac",
 )  # fmt: skip
-NETWORKS = dict.fromkeys(("encodec_24khz", "encodec_48khz", "speechtokenizer"), "encodec")
+NETWORKS = dict.fromkeys(("encodec_24khz", "encodec_stem", "encodec_48khz", "speechtokenizer"), "encodec")
 NETWORKS |= {"mimi": "mimi", "dac": "dac"}
-STREAMING = ("soundstream", "beam", "denoise", "frames", "linear_frames", "encodec_24khz", "mimi")
+STREAMING = ("soundstream", "beam", "denoise", "frames", "linear_frames", "encodec_24khz", "encodec_stem", "mimi")
 
 
 def config(name: str) -> Config:
@@ -43,6 +43,8 @@ def config(name: str) -> Config:
             model.causal, frames.window_frames = False, 4
     elif name == "denoise":
         model.film, made.data.noise_source = "encoder", "starter-noise"
+    elif name == "encodec_stem":
+        model.stem_stride = 4
     elif name == "encodec_48khz":
         model.causal, model.audio_channels = False, 2
         model.seanet.norm, model.normalize, model.segment_seconds = "group", True, 0.1

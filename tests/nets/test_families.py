@@ -116,6 +116,7 @@ def test_a_family_from_outside_encodes_streams_and_comes_back(tmp_path, monkeypa
     [
         SoundStreamConfig(stem_stride=2, max_channels=64, decoder_channels=16),
         DACConfig(channels=8, decoder_channels=12, dimension=64),
+        EncodecConfig(stem_stride=4, channels=8),
         EncodecConfig(causal=False, seanet=RecurrentSEANetConfig(bidirectional=True, compress=3, norm="none")),
         MimiConfig(channels=8, dimension=64),
     ],

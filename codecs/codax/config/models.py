@@ -54,7 +54,10 @@ class ModelConfig(Tagged):
     audio_channels: int = 1  # channels of a signal that are coded together: 1 mono, 2 stereo
     channels: int = 32  # C: channels of the first encoder convolution
     decoder_channels: int = 0  # C of the decoder; 0 = `channels`
-    strides: tuple[int, ...] = (2, 4, 5, 8)  # of the encoder's blocks; their product is the hop
+    strides: tuple[int, ...] = (2, 4, 5, 8)  # of the encoder's blocks
+    # Of the first and the last convolution; above 1 their kernels have twice the stride instead of `kernel_size`. A
+    # model is several times faster with a large one, because no other layer has the signal's sample rate.
+    stem_stride: int = 1
     dimension: int = 64  # D, channels of the latent
     kernel_size: int = 7  # of the first, last and dilated convolutions
     dilations: tuple[int, ...] = (1, 3, 9)  # of the residual units of each block
@@ -67,7 +70,7 @@ class ModelConfig(Tagged):
     @property
     def hop(self) -> int:
         """Samples per latent frame."""
-        return math.prod(self.strides)
+        return self.stem_stride * math.prod(self.strides)
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -77,14 +80,14 @@ class ModelConfig(Tagged):
     def checks(self) -> list[Check]:
         return [
             Check(0 < self.sample_rate <= RATES[1], "sample_rate", f"1 to {RATES[1]} Hz"),
-            *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size"),
+            *at_least(self, 1, "audio_channels", "channels", "dimension", "kernel_size", "stem_stride"),
             *at_least(self, 0, "decoder_channels", "semantic_dimension"),
             Check(len(self.strides) > 0 and min(self.strides) >= 1, "strides", "one or more positive strides"),
             Check(self.audio_channels <= MOST_CHANNELS, "audio_channels", f"at most {MOST_CHANNELS}"),
             Check(
                 len(self.strides) <= _MAX_LAYERS and self.hop <= _MAX_HOP,
                 "strides",
-                f"at most {_MAX_LAYERS} strides; a frame, their product, has at most {_MAX_HOP} samples",
+                f"at most {_MAX_LAYERS} strides; their product with stem_stride is at most {_MAX_HOP} samples",
             ),
             *(
                 Check(
@@ -153,7 +156,6 @@ class SoundStreamConfig(ModelConfig):
     family: str = constant("soundstream")
     max_channels: int = 0  # channels double with every block up to this limit; 0 = no limit
     latent_kernel_size: int = 3  # of the convolutions into and out of the latent
-    stem_stride: int = 1  # > 1: the first convolution has kernel 2 * stem_stride and that stride
     residual_scale: float = 1.0  # initial scale of each residual unit's last convolution; 0 = the identity
     causal: bool = True
     weight_norm: bool = False
@@ -168,10 +170,6 @@ class SoundStreamConfig(ModelConfig):
     frame_decoder: FrameDecoderConfig = dataclasses.field(default_factory=FrameDecoderConfig)
     noise_channels: int = 0  # of noise that the decoder gets with the latent; needs a causal model
 
-    @property
-    def hop(self) -> int:
-        return self.stem_stride * math.prod(self.strides)
-
     def checks(self) -> list[Check]:
         return [
             *super().checks(),
@@ -182,7 +180,7 @@ class SoundStreamConfig(ModelConfig):
                 "frame_decoder.layers",
                 "0 when a frame has an odd number of samples",
             ),
-            *at_least(self, 1, "stem_stride", "latent_kernel_size", "film_channels"),
+            *at_least(self, 1, "latent_kernel_size", "film_channels"),
             one_of(self, "film", "none", "encoder", "decoder"),
         ]
 
@@ -323,7 +321,7 @@ class MimiConfig(SEANetModelConfig):
 
     @property
     def hop(self) -> int:
-        return math.prod(self.strides) * self.resample_stride
+        return super().hop * self.resample_stride
 
     def checks(self) -> list[Check]:
         return [

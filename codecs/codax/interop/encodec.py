@@ -334,10 +334,10 @@ def config_to_huggingface(config: Config) -> dict[str, Any]:
         raise LayoutError(f"model {config.name} of family {model.family} is no EncodecModel")
     net = model.seanet
     growth = model.dilations[1] if len(model.dilations) > 1 else 2
-    fits = model.dilations == tuple(growth**i for i in range(len(model.dilations)))
+    fits = model.stem_stride == 1 and model.dilations == tuple(growth**i for i in range(len(model.dilations)))
     names = {v: k for k, v in NORMS.items()}
     if not fits or net.norm not in names or model.decoder_channels not in (0, model.channels):
-        raise LayoutError("transformers has no EncodecModel with these dilations, norm or widths")
+        raise LayoutError("transformers has no EncodecModel with these strides, dilations, norm or widths")
     return {
         "architectures": ["EncodecModel"],
         "model_type": "encodec",

@@ -102,6 +102,7 @@ def check_shape(config: Config) -> int:
     fits = (
         model.dilations == tuple(base**i for i in range(len(model.dilations)))
         and model.decoder_channels in (0, model.channels)
+        and model.stem_stride == 1
         and model.resample_stride == 2
         and isinstance(q, EMAQuantizerConfig)
         and q.semantic >= 1

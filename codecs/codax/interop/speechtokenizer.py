@@ -85,7 +85,7 @@ def config_values(config: Config) -> dict[str, Any]:
     fixed = EncodecConfig(causal=False, seanet=RecurrentSEANetConfig(bidirectional=net.bidirectional))
     same = all(
         getattr(model, name) == getattr(fixed, name)
-        for name in ("causal", "audio_channels", "kernel_size", "segment_seconds", "normalize")
+        for name in ("causal", "audio_channels", "kernel_size", "stem_stride", "segment_seconds", "normalize")
     ) and all(
         getattr(net, name) == getattr(fixed.seanet, name)
         for name in ("last_kernel_size", "compress", "shortcut", "norm", "pad_mode")

@@ -37,8 +37,9 @@ def least_sizes(config: SEANetModelConfig) -> dict[str, Any]:
     """Lower bounds of the sizes in `Facts`, from the kernels of all layers."""
     c, net, values = config, config.seanet, 0
     sides = (c.channels, c.kernel_size, net.last_kernel_size), (c.decoder_channels, net.last_kernel_size, c.kernel_size)
-    for base, stem, latent in sides:
+    for base, first, latent in sides:
         widths = [(base or c.channels) * 2**i for i in range(len(c.strides) + 1)]
+        stem = 2 * c.stem_stride if c.stem_stride > 1 else first
         values += stem * c.audio_channels * widths[0] + latent * c.dimension * widths[-1]
         values += 8 * net.lstm_layers * widths[-1] ** 2
         for width, stride in zip(widths, c.strides, strict=False):
@@ -84,7 +85,11 @@ class Encoder(nn.Module):
         conv = _conv(c, self.dtype)
         block = nn.remat(ResidualBlock) if self.remat else ResidualBlock
         width = c.channels
-        x = conv(width, c.kernel_size, name="stem")(audio)
+        if c.stem_stride > 1:
+            x = conv(width, 2 * c.stem_stride, stride=c.stem_stride, name="stem")(audio, valid)
+            valid = None if valid is None else -(-valid // c.stem_stride)
+        else:
+            x = conv(width, c.kernel_size, name="stem")(audio)
         for i, stride in enumerate(c.strides):
             for j, dilation in enumerate(c.dilations):
                 x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
@@ -122,4 +127,6 @@ class Decoder(nn.Module):
             x = up(width, stride, name=f"block{i}_up")(elu(x))
             for j, dilation in enumerate(c.dilations):
                 x = block(c, dilation, dtype=self.dtype, name=f"block{i}_unit{j}")(x)
+        if c.stem_stride > 1:
+            return up(c.audio_channels, c.stem_stride, name="stem")(elu(x))
         return conv(c.audio_channels, net.last_kernel_size, name="stem")(elu(x))
