@@ -17,9 +17,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import loss_curves
 from card_tables import COLUMNS, DIGITS, table
 from codax.config import recipe_flags
-from codax.evaluation import plots
 from codax.metrics import registry
 
 ROOT = Path(__file__).parents[1]
@@ -132,29 +132,6 @@ def _difference(pair: dict[str, dict], name: str) -> str:
     return f"{mark}{mean:+z.{digits}f}{mark} ({low:+z.{digits}f} to {high:+z.{digits}f})"
 
 
-def plot(runs: dict[str, Path], path: Path) -> None:
-    """Draws every loss of the runs over the steps into a PNG file."""
-    curves: dict[str, dict[str, tuple[list[int], list[float]]]] = {}
-    for name, folder in runs.items():
-        for line in map(json.loads, (folder / "metrics.jsonl").open(encoding="utf-8")):
-            for key, value in line.items():
-                if line["kind"] == "train" and key.startswith("loss/") and value is not None:
-                    steps, values = curves.setdefault(key, {}).setdefault(name, ([], []))
-                    steps.append(line["step"])
-                    values.append(value)
-    columns = min(3, len(curves))
-    rows = -(-len(curves) // columns)
-    figure, handles = plots.figure_of(columns, rows), {}
-    for number, (key, lines) in enumerate(sorted(curves.items()), 1):
-        axes = figure.add_subplot(rows, columns, number)
-        for name, (steps, values) in lines.items():
-            (handles[name],) = axes.plot(steps, values, color=plots.COLOURS[list(runs).index(name)], linewidth=1.2)
-        axes.set_title(key.removeprefix("loss/"), fontsize=9)
-        axes.set_xlabel("step", fontsize=8)
-        axes.grid(alpha=0.25, linewidth=0.6)
-    plots.save(figure, handles, path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
@@ -178,7 +155,7 @@ def main() -> None:
     results = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
     text = "\n".join([*table(results), *(["", *differences(evaluation)] if len(runs) > 1 else [])])
     (evaluation / "tables.md").write_text(text + "\n", encoding="utf-8")
-    plot(runs, evaluation / "losses.png")
+    loss_curves.plot(runs, evaluation / "losses.png")
     print(text)
 
 
