@@ -7,14 +7,18 @@ Paper: Kumar et al., "High-Fidelity Audio Compression with Improved RVQGAN", arX
 Not trained to the end.
 
 As in dac_44khz: network with Snake, factorised codes that are trained by gradient, multi-band and multi-period
-discriminators, least squares, losses and their weights.
+discriminators, least squares, losses and their weights, but for the waveform loss.
 
 Smaller:
-  16 kHz, 50 frames/s         strides 2, 4, 5, 8; 0.5 kbps for each of 12 codebooks
-  C = 16 (decoder 24), D = 128  a quarter of the code's channels, an eighth of its latent
-  discriminators              windows 1024 and 512 with 8 channels, periods 2, 3 and 5 with 64 channels at most
+  16 kHz, 50 frames/s         strides 4 and 5 after a first convolution with stride 16; 0.5 kbps for each of 12 codebooks
+  C = 64, D = 128             256 channels in the last block instead of 1,024
+  discriminators              windows 1024 and 512 with 8 channels, periods 2, 3 and 5 with 64 channels at most; 0.25 s
+                              of each signal
   batches of 8 x 0.5 s        Muon for the generator: it learns more in the same number of steps
-  discriminators start at step 1,000
+  discriminators start at step 500
+Other:
+  loss.waveform               without it, as in the paper, 3,000 steps give formants without harmonics, a whisper, and
+                              all rates sound the same (docs/results.md)
 """
 
 from pathlib import Path
@@ -41,7 +45,10 @@ def get_config() -> Config:
     discriminator.hifigan_max_channels = 64
     discriminator.bands_windows = (1024, 512)
     discriminator.bands_channels = 8
-    discriminator.start_step = 1_000
+    discriminator.crop_seconds = 0.25
+    discriminator.start_step = 500
+
+    config.loss.waveform = 40.0
 
     optimizer = config.optimizer
     optimizer.kind = "muon"
@@ -53,11 +60,11 @@ def get_config() -> Config:
     optimizer.final_fraction = 0.02
 
     train = config.train
-    train.steps = 20_000
+    train.steps = 12_000
     train.batch_size = 8
     train.segment_seconds = 0.5
     train.ema_decay = 0.999
     train.log_every = 100
-    train.eval_every = 2_000
-    train.checkpoint_every = 1_000
+    train.eval_every = 1_000
+    train.checkpoint_every = 250
     return config

@@ -13,7 +13,8 @@ As in mimi_24khz: network, split quantizer, examples without quantization, dropo
 feature losses alone with a balancer (as released), cosine distillation, weight decay on the Transformers only.
 
 Smaller:
-  16 kHz, C = 16, D = 256     a sixteenth of the paper's parameters; 25 steps and 12.5 frames per second are the same
+  16 kHz, C = 64, D = 256     strides 5 and 8 after a first convolution with stride 16; 256 channels in the last block
+                              instead of 1,024; 25 steps and 12.5 frames per second are the same
   Transformers                2 layers of 256 channels on each side
   quantizer                   16 codebooks of 2,048
   discriminators              windows 1024, 512 and 256 with 16 channels and kernels of 3 x 5
