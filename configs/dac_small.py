@@ -10,7 +10,7 @@ As in dac_44khz: network with Snake, factorised codes that are trained by gradie
 discriminators, least squares, losses and their weights, but for the waveform loss.
 
 Smaller:
-  16 kHz, 50 frames/s         strides 4 and 5 after a first convolution with stride 16; 0.5 kbps for each of 12 codebooks
+  16 kHz, 50 frames/s         strides 4 and 5 after a first convolution with stride 16; 12 codebooks of 0.5 kbps
   C = 64, D = 128             256 channels in the last block instead of 1,024
   discriminators              windows 1024 and 512 with 8 channels, periods 2, 3 and 5 with 64 channels at most; 0.25 s
                               of each signal
