@@ -18,7 +18,7 @@ Smaller:
   discriminators start at step 500
 Other:
   loss.waveform               without it, as in the paper, 3,000 steps give formants without harmonics, a whisper, and
-                              all rates sound the same (docs/results.md)
+                              all rates sound the same (docs/results.md); its effect is not measured
 """
 
 from pathlib import Path
